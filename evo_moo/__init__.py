@@ -1,0 +1,1 @@
+"""Multi-objective search of neural architectures and training hyperparameters."""

@@ -1,0 +1,53 @@
+"""One tree of errors; each also has the built-in parent that a caller would expect.
+
+A message states the rule, then the value, then the way out:
+"`pop_size` must be at least 4, but is 2".
+"""
+
+
+class EvoMooError(Exception):
+    """Parent of everything that evo-moo raises on purpose."""
+
+
+class SpaceError(EvoMooError, ValueError):
+    """A search space, or a configuration of it, is wrong."""
+
+
+class ProblemError(EvoMooError, ValueError):
+    """A problem's definition is wrong."""
+
+
+class PluginError(EvoMooError, LookupError):
+    """A problem was named that cannot be found or loaded."""
+
+
+class JobError(EvoMooError, ValueError):
+    """A job asks for something that cannot be done.
+
+    Attributes:
+        faults: Every fault found, each beginning with its key.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class MetricError(EvoMooError, ValueError):
+    """An evaluation returned something that is not the set of numbers it promised."""
+
+
+class RunFolderError(EvoMooError, OSError):
+    """A run folder cannot be written, read, or is held by another process."""
+
+
+class StateError(EvoMooError, ValueError):
+    """A saved state does not fit what it is loaded into."""
+
+
+class SearchFailedError(EvoMooError, RuntimeError):
+    """Every evaluation failed, so there is nothing to search with."""
+
+
+class RunStoppedError(EvoMooError, RuntimeError):
+    """A run was asked to stop before its budget was spent; it can be resumed."""

@@ -1,0 +1,24 @@
+"""Seeds of evaluations, derived and never drawn, so that scheduling cannot change a result."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def evaluation_seed(
+    run_seed: int, configuration: Mapping[str, Any], fidelity: int | None = None, replicate: int = 0
+) -> int:
+    """Give the seed of one evaluation: the same arguments always give the same seed.
+
+    Args:
+        run_seed: The seed of the run.
+        configuration: The configuration; the order of its keys does not matter.
+        fidelity: The fidelity of the evaluation, where the problem has one.
+        replicate: The number of the repetition.
+
+    Returns:
+        An integer in ``[0, 2**32)``, the range that NumPy, PyTorch and scikit-learn all take.
+    """
+    key = json.dumps([run_seed, configuration, fidelity, replicate], sort_keys=True, separators=(",", ":"))
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest(), "big")
