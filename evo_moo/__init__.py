@@ -1,1 +1,56 @@
-"""Multi-objective search of neural architectures and training hyperparameters."""
+"""Multi-objective search of neural architectures and training hyperparameters.
+
+The names below are loaded when they are first used, so that ``import evo_moo`` and the command line stay quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evo_moo.api import resume, search
+    from evo_moo.errors import EvoMooError
+    from evo_moo.goals import Metric
+    from evo_moo.optimizer import Optimizer
+    from evo_moo.problem import SearchProblem
+    from evo_moo.result import Result
+    from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+
+__all__ = [
+    "Boolean",
+    "Choice",
+    "EvoMooError",
+    "Integer",
+    "Metric",
+    "Optimizer",
+    "Real",
+    "Result",
+    "SearchProblem",
+    "SearchSpace",
+    "resume",
+    "search",
+]
+
+_HOME = {
+    "api": ("resume", "search"),
+    "errors": ("EvoMooError",),
+    "goals": ("Metric",),
+    "optimizer": ("Optimizer",),
+    "problem": ("SearchProblem",),
+    "result": ("Result",),
+    "space": ("Boolean", "Choice", "Integer", "Real", "SearchSpace"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("evo-moo")
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"evo_moo.{module}"), name)
+    raise AttributeError(f"module 'evo_moo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,1 +1,211 @@
 """Objectives and limits over named metrics, and their translation into pymoo's F, G and H."""
+
+import contextlib
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from evo_moo.errors import MetricError
+
+Metrics = dict[str, float]
+Limits = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric besides its value.
+
+    Attributes:
+        unit: Unit of the value, such as ``"ms"``; empty for a pure number.
+        description: One line for tables.
+        log: Whether plots show it on a logarithmic axis.
+        timed: Whether it is a measured time, which no seed makes reproducible.
+        cheap: Whether it needs no training.
+        held_out: Whether it may only be reported: a search must not see it.
+    """
+
+    unit: str = ""
+    description: str = ""
+    log: bool = False
+    timed: bool = False
+    cheap: bool = False
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric to minimise or to maximise."""
+
+    metric: str
+    direction: Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A hard limit on a metric: one inequality or one equality."""
+
+    metric: str
+    relation: Literal["at_most", "at_least", "equals"]
+    bound: float
+
+    def violation(self, value: float) -> float:
+        """Give the constraint's value: feasible when at most 0 (equality: when 0)."""
+        return self.bound - value if self.relation == "at_least" else value - self.bound
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What a search is after: the objectives and the limits, in the order of F, G and H."""
+
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+
+    @classmethod
+    def declared(cls, objectives: Mapping[str, str], constraints: Limits) -> Self:
+        """Build goals from a problem's or a job's declaration; ``find_faults`` says if it is sound."""
+        return cls(
+            tuple(Objective(name, direction) for name, direction in objectives.items()),  # type: ignore[arg-type]
+            tuple(
+                Limit(name, relation, float(bound))  # type: ignore[arg-type]
+                for name, bounds in constraints.items()
+                for relation, bound in bounds.items()
+            ),
+        )
+
+    @property
+    def inequalities(self) -> tuple[Limit, ...]:
+        """Limits that make a column of G."""
+        return tuple(limit for limit in self.limits if limit.relation != "equals")
+
+    @property
+    def equalities(self) -> tuple[Limit, ...]:
+        """Limits that make a column of H."""
+        return tuple(limit for limit in self.limits if limit.relation == "equals")
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that every evaluation must return, each once."""
+        names = [objective.metric for objective in self.objectives] + [limit.metric for limit in self.limits]
+        return tuple(dict.fromkeys(names))
+
+    def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of F, ``(n_obj,)``, minimised."""
+        return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
+
+    def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
+        return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.inequalities]
+
+    def equality_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of H, ``(n_eq_constr,)``; a metric that is not known yet counts as feasible."""
+        return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.equalities]
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Give the total constraint violation: 0 when feasible, with pymoo's 1e-4 tolerance on equalities."""
+        if not self.limits:
+            return 0.0
+        excess = sum(max(g, 0.0) for g in self.inequality_values(metrics))
+        return excess + sum(max(abs(h) - 1e-4, 0.0) for h in self.equality_values(metrics))
+
+    def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
+        """Describe each limit that the metrics exceed."""
+        return [
+            f"`{limit.metric}` must be {limit.relation.replace('_', ' ')} {limit.bound:g}, "
+            f"but is {metrics[limit.metric]:g}"
+            for limit in self.inequalities
+            if limit.metric in metrics and limit.violation(metrics[limit.metric]) > 0
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data, for the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        return cls(
+            tuple(Objective(**objective) for objective in data["objectives"]),
+            tuple(Limit(**limit) for limit in data["limits"]),
+        )
+
+
+def find_faults(
+    objectives: Mapping[str, Any], constraints: Mapping[str, Any], known: Mapping[str, Metric]
+) -> list[str]:
+    """List every fault of declared goals, each beginning with its key.
+
+    Args:
+        objectives: Metric name to ``"min"`` or ``"max"``.
+        constraints: Metric name to a mapping of ``at_most``, ``at_least`` or ``equals`` to a number.
+        known: The metrics that the problem returns.
+    """
+    faults = [] if objectives else ['`objectives`: name at least one metric, as in accuracy = "max"']
+    for name, direction in objectives.items():
+        faults += _name_faults(f"objectives.{name}", name, known)
+        if direction not in ("min", "max"):
+            faults.append(f"`objectives.{name}` must be 'min' or 'max', but is {direction!r}")
+    for name, bounds in constraints.items():
+        key = f"constraints.{name}"
+        faults += _name_faults(key, name, known)
+        if not isinstance(bounds, Mapping) or not bounds:
+            faults.append(f"`{key}` must be a limit such as {{at_most = 20}}, but is {bounds!r}")
+            continue
+        for relation, bound in bounds.items():
+            if relation not in ("at_most", "at_least", "equals"):
+                faults.append(f"`{key}.{relation}`: a limit is at_most, at_least or equals")
+            elif isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+                faults.append(f"`{key}.{relation}` must be a finite number, but is {bound!r}")
+    return faults
+
+
+def _name_faults(key: str, name: str, known: Mapping[str, Metric]) -> list[str]:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        return [f"`{key}`: the problem has no metric `{name}`; {hint}it has {', '.join(known)}"]
+    if known[name].held_out:
+        return [f"`{key}`: `{name}` is held out for the final report, a search must not see it"]
+    return []
+
+
+def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
+    """Check what an evaluation returned and give it as plain numbers.
+
+    Args:
+        returned: What ``evaluate`` or ``profile`` returned: a mapping of names to finite numbers. NumPy
+            scalars and one-element tensors count as numbers.
+        required: Names that must be there.
+
+    Raises:
+        MetricError: It is no mapping, a value is no finite number, or a required name is missing.
+    """
+    if not isinstance(returned, Mapping):
+        raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}")
+    metrics = {name: _number(name, value) for name, value in returned.items()}
+    missing = [name for name in required if name not in metrics]
+    if missing:
+        raise MetricError(
+            f"an evaluation must return {', '.join(f'`{name}`' for name in missing)}, "
+            f"but it returned only {', '.join(f'`{name}`' for name in metrics) or 'an empty dict'}"
+        )
+    return metrics
+
+
+def _number(name: Any, value: Any) -> float:
+    if not isinstance(name, str):
+        raise MetricError(f"a metric's name must be a string, but is {_shown(name)}")
+    with contextlib.suppress(AttributeError, ValueError, RuntimeError):
+        value = value.item()
+    if isinstance(value, bool):
+        value = int(value)
+    if not isinstance(value, int | float):
+        raise MetricError(f"metric `{name}` must be a number, but is {_shown(value)}")
+    if not math.isfinite(value):
+        raise MetricError(f"metric `{name}` must be finite, but is {value}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {str(value)[:80]!r}"

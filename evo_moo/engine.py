@@ -1,0 +1,237 @@
+"""The main loop, and what keeps it true when the process is killed.
+
+Everything asked is recorded before it is evaluated, every outcome as it ends, and a generation's last outcome
+together with the checkpoint. To resume is to load the checkpoint, to ask again, and to reuse each outcome that
+the ledger already has.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
+from evo_moo.evaluation import Outcome, Task
+from evo_moo.goals import Goals
+from evo_moo.ledger import Evaluation
+from evo_moo.optimizer import Candidate, Optimizer
+from evo_moo.pools import Pool
+from evo_moo.run_folder import RunFolder
+from evo_moo.seeding import evaluation_seed
+from evo_moo.state import from_json, to_json
+
+LOGGER = logging.getLogger("evo_moo")
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: at whichever limit comes first.
+
+    Attributes:
+        n_evals: Number of evaluations, kept exactly.
+        n_gen: Number of generations.
+        time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
+    """
+
+    n_evals: int | None = None
+    n_gen: int | None = None
+    time_s: float | None = None
+
+
+class Observer(Protocol):
+    """Is told what happens, to show progress."""
+
+    def evaluated(self, outcome: Outcome) -> None:
+        """An evaluation ended."""
+
+    def generation_ended(self, generation: int, n_asked: int) -> None:
+        """Selection took place."""
+
+
+class Engine:
+    """Runs one search to the end of its budget.
+
+    Args:
+        optimizer: Asked for candidates and told their outcomes.
+        pool: Evaluates them.
+        folder: Takes the records; what it already holds is not evaluated again.
+        budget: When to end.
+        goals: Objectives and limits.
+        seed: The run's seed; evaluations derive theirs from it.
+        observer: Is told what happens.
+        seeded: Whether evaluations use a seed at all; a plain pymoo problem does not.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        pool: Pool,
+        folder: RunFolder,
+        budget: Budget,
+        *,
+        goals: Goals,
+        seed: int,
+        observer: Observer,
+        seeded: bool = True,
+    ) -> None:
+        self.optimizer, self.pool, self.folder, self.budget = optimizer, pool, folder, budget
+        self.ledger = folder.ledger
+        self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
+        self._known: dict[int, Evaluation] = {}
+        self._n_usable = 0
+        self._clock = time.monotonic()
+
+    def run(self) -> None:
+        """Search until the budget is spent or the space has no new configuration left.
+
+        Raises:
+            RunStoppedError: A signal asked to stop; everything that ended is recorded.
+            SearchFailedError: Every evaluation of the first generation failed.
+            StateError: The run folder belongs to another search.
+        """
+        self._restore()
+        with _StopSignals() as signals:
+            while True:
+                self._fill_workers()
+                if not self.pool.running:
+                    break
+                self._record(self.pool.next_finished(POLL_S))
+                if signals.received:
+                    self._set_state("stopped")
+                    raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
+        self._set_state("finished")
+
+    def _fill_workers(self) -> None:
+        """Ask for candidates while workers are free, record them as asked, and submit them."""
+        while (n := min(self.pool.free, self._left())) > 0:
+            candidates = self.optimizer.ask(n)
+            if not candidates:
+                return
+            recorded = {c.id: self._known.pop(c.id) for c in candidates if c.id in self._known}
+            tasks = [self._task(c, recorded.get(c.id)) for c in candidates]
+            new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
+            with self.ledger.transaction():
+                self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
+            ended = [e for e in recorded.values() if e.status != "asked"]
+            for task in tasks:
+                if task.id not in {e.id for e in ended}:
+                    self.pool.submit(task)
+            self._tell([Outcome(e.id, e.status, e.metrics, e.reason, e.traceback) for e in ended])  # type: ignore[arg-type]
+
+    def _record(self, outcomes: list[Outcome]) -> None:
+        """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
+        if not outcomes:
+            return
+        with self.ledger.transaction():
+            self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
+            self._tell(outcomes)
+        for outcome in outcomes:
+            self._observer.evaluated(outcome)
+            if outcome.status in ("failed", "timeout", "crashed"):
+                LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
+
+    def _tell(self, outcomes: Iterable[Outcome]) -> None:
+        generation = self.optimizer.generation
+        for outcome in outcomes:
+            usable = outcome.status in ("ok", "infeasible")
+            self._n_usable += usable
+            self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
+        if self.optimizer.generation > generation:
+            self._end_generation()
+        elif not self._n_usable:
+            self._stop_if_all_failed()
+
+    def _end_generation(self) -> None:
+        optimizer = self.optimizer
+        self.ledger.record_generation(
+            optimizer.generation,
+            optimizer.n_asked,
+            optimizer.population_ids(),
+            optimizer.optimum_ids(),
+            to_json(optimizer.dump(with_seen=False)),
+        )
+        self.ledger.set_meta(elapsed_s=self._elapsed_s())
+        self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
+        self._stop_if_all_failed()
+
+    def _stop_if_all_failed(self) -> None:
+        if self._n_usable:
+            return
+        failed = list(self.ledger.evaluations("status NOT IN ('asked', 'ok', 'infeasible')"))
+        if len(failed) >= min(self.optimizer.pop_size, 20):
+            first = failed[0]
+            trace = f"\n{first.traceback.rstrip()}" if first.traceback else ""
+            raise SearchFailedError(
+                f"all of the first {len(failed)} evaluations failed, so there is nothing to search with; "
+                f"evaluation {first.id}: {first.reason}{trace}"
+            )
+
+    def _restore(self) -> None:
+        """Load the checkpoint, and keep what was recorded after it to be reused."""
+        saved = self.ledger.checkpoint()
+        if saved is not None:
+            n_asked = (self.ledger.last_generation() or {})["n_asked"]
+            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(n_asked)), dtype="<f8")
+            self.optimizer.load(from_json(saved), seen=rows.reshape(n_asked, -1))
+        self._known = {e.id: e for e in self.ledger.evaluations("id > ?", (self.optimizer.n_asked,))}
+        counts = self.ledger.counts()
+        self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
+        self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
+        self._set_state("running")
+
+    def _task(self, candidate: Candidate, recorded: Evaluation | None) -> Task:
+        if recorded is not None and recorded.configuration != candidate.configuration:
+            raise StateError(
+                f"evaluation {candidate.id} must be the configuration in the ledger, {recorded.configuration}, "
+                f"but the search now asks for {candidate.configuration}; the problem or a library has changed "
+                "since: start a new run"
+            )
+        seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
+        return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
+
+    def _left(self) -> int:
+        """Give the number of evaluations that may still be asked for."""
+        budget = self.budget
+        if budget.n_gen is not None and self.optimizer.generation >= budget.n_gen:
+            return 0
+        if budget.time_s is not None and self._elapsed_s() >= budget.time_s:
+            return 0
+        return budget.n_evals - self.optimizer.n_asked if budget.n_evals is not None else self.pool.free
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._clock
+
+    def _set_state(self, state: str) -> None:
+        with self.ledger.transaction():
+            self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
+            self.ledger.record_event(state, n_asked=self.optimizer.n_asked)
+        LOGGER.info("%s after %d evaluations", state, self.optimizer.n_asked)
+
+
+class _StopSignals:
+    """Turns the first SIGINT or SIGTERM into a request to stop; the second one acts at once."""
+
+    received: str = ""
+
+    def __enter__(self) -> Self:
+        self._previous: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name

@@ -1,0 +1,164 @@
+"""One evaluation, as a worker runs it: profile, check the limits, evaluate, check the numbers.
+
+Whatever the problem does ends in an ``Outcome``; nothing of it escapes as an exception.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from evo_moo.errors import MetricError
+from evo_moo.goals import Goals, Metrics, checked_metrics
+from evo_moo.measurement import compute_slot
+from evo_moo.problem import Configuration, SearchProblem
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+Status = Literal["ok", "failed", "timeout", "crashed", "infeasible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to evaluate, as plain data.
+
+    Attributes:
+        id: Number of the evaluation.
+        configuration: Names to values.
+        seed: Seed of every random choice of the evaluation.
+        workspace: Folder of this evaluation's own; made only if the problem asks for it.
+    """
+
+    id: int
+    configuration: Configuration
+    seed: int
+    workspace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an evaluation ended.
+
+    Attributes:
+        id: Number of the evaluation.
+        status: ``ok``; ``infeasible`` (over a hard limit, so not trained); ``failed`` (it raised, or gave no
+            finite numbers); ``timeout``; ``crashed`` (its worker died).
+        metrics: Names to numbers; of an infeasible one those known so far; otherwise empty.
+        reason: One line on why it is not ``ok``.
+        traceback: The problem's traceback, where there is one.
+        started_at: Unix time in seconds.
+        duration_s: Wall time in seconds.
+        worker: Process id.
+        attempts: How many times it was started.
+    """
+
+    id: int
+    status: Status
+    metrics: Metrics
+    reason: str = ""
+    traceback: str = ""
+    started_at: float = 0.0
+    duration_s: float = 0.0
+    worker: int = 0
+    attempts: int = 1
+
+
+class _TimeLimitReached(BaseException):
+    """Interrupts an evaluation; not an ``Exception``, so that a problem does not catch it by accident."""
+
+
+def evaluate_task(problem: SearchProblem, goals: Goals, task: Task, timeout_s: float | None = None) -> Outcome:
+    """Evaluate one configuration and say how it ended.
+
+    Args:
+        problem: The problem.
+        goals: The objectives and limits of the run.
+        task: What to evaluate.
+        timeout_s: The evaluation is interrupted after so many seconds.
+    """
+    started_at, clock = time.time(), time.perf_counter()
+    status: Status = "ok"
+    metrics: Metrics = {}
+    reason = trace = ""
+    try:
+        with _time_limit(timeout_s):
+            status, metrics, reason = _profile_then_evaluate(problem, goals, task)
+    except _TimeLimitReached:
+        status, reason = "timeout", f"ran longer than {timeout_s:g} s"
+    except MetricError as error:
+        status, reason = "failed", str(error)
+    except (Exception, SystemExit) as error:
+        status, reason = "failed", _in_one_line(error)
+        trace = traceback.format_exc(limit=-20)
+    return Outcome(task.id, status, metrics, reason, trace, started_at, time.perf_counter() - clock, os.getpid())
+
+
+def _profile_then_evaluate(problem: SearchProblem, goals: Goals, task: Task) -> tuple[Status, Metrics, str]:
+    metrics = problem.call_profile(task.configuration)
+    broken = goals.broken_limits(metrics)
+    if broken:
+        return "infeasible", metrics, "; ".join(broken)
+    with compute_slot():
+        evaluated = problem.call_evaluate(task.configuration, seed=task.seed, workspace=task.workspace)
+    return "ok", checked_metrics(metrics | evaluated, goals.metric_names), ""
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Name the error and the line of the problem's code that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    package = Path(__file__).parent
+    own = [frame for frame in frames if Path(frame.filename).parent != package]
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{place}"
+
+
+@contextlib.contextmanager
+def _time_limit(timeout_s: float | None) -> Iterator[None]:
+    """Interrupt the block by a signal; without one (Windows, other threads) the pool's own limit remains."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if timeout_s is None or not usable:
+        yield
+        return
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise _TimeLimitReached
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the numeric libraries of this process use one thread, as they do in a worker.
+
+    The number of threads decides the order of sums, and so the last bits of a training's result.
+    """
+    import threadpoolctl
+
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch is not None else 0
+    outside = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    if torch is not None:
+        torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(n_threads)
+        for name, value in outside.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,251 @@
+"""The job file: what to search, how, and for how long.
+
+[problem]
+use = "digits_cnn"                 # a name, pymoo:NAME, package.module:Class or path/to/file.py:Class
+options = { }                      # keyword arguments of the problem's class
+
+[search]
+algorithm = "nsga2"                # or "nsga3"
+pop_size = 20
+seed = 1
+mode = "generational"
+
+[budget]                           # at least one of
+n_evals = 100
+n_gen = 10
+time = "2 h"                       # or seconds
+
+[objectives]                       # instead of the problem's own
+accuracy = "max"
+
+[constraints]                      # instead of the problem's own
+latency_ms = { at_most = 20 }
+
+[evaluation]
+workers = 2
+pool = "auto"                      # "loky" worker processes, "serial", or "auto"
+timeout = "10 min"
+retries = 1                        # how often an evaluation whose worker died is started again
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from evo_moo.errors import EvoMooError, JobError
+from evo_moo.goals import Goals, find_faults
+from evo_moo.plugins import ProblemSource, absolute_reference
+from evo_moo.problem import SearchProblem
+
+_UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(value: Any) -> float:
+    """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*(s|sec|min|m|h|d)\s*", value)
+        number = float(match[1]) * _UNITS_S[match[2]] if match and match[1].count(".") < 2 else 0.0
+    else:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a duration above 0, in seconds or as in '90 s', '10 min' or '2 h'")
+    return number
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemSection(_Section):
+    """Which problem, and its options."""
+
+    use: StrictStr
+    options: dict[str, Any] = {}
+
+
+class SearchSection(_Section):
+    """Which algorithm."""
+
+    algorithm: Literal["nsga2", "nsga3"] = "nsga2"
+    pop_size: Annotated[StrictInt, Field(ge=4)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 1
+    mode: Literal["generational"] = "generational"
+
+
+class BudgetSection(_Section):
+    """When to end."""
+
+    n_evals: Annotated[StrictInt, Field(ge=1)] | None = None
+    n_gen: Annotated[StrictInt, Field(ge=1)] | None = None
+    time: Seconds | None = None
+
+
+class EvaluationSection(_Section):
+    """Where and how evaluations run."""
+
+    workers: Annotated[StrictInt, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    pool: Literal["auto", "loky", "serial"] = "auto"
+    timeout: Seconds | None = None
+    retries: Annotated[StrictInt, Field(ge=0)] = 1
+
+
+class Job(_Section):
+    """A whole job; see the module for the file."""
+
+    problem: ProblemSection
+    search: SearchSection = SearchSection()
+    budget: BudgetSection = BudgetSection()
+    objectives: dict[str, Any] | None = None
+    constraints: dict[str, Any] | None = None
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+
+    def goals(self, problem: SearchProblem) -> Goals:
+        """Give the goals of the search: the job's own, else the problem's."""
+        objectives = problem.objectives if self.objectives is None else self.objectives
+        constraints = problem.constraints if self.constraints is None else self.constraints
+        return Goals.declared(objectives, constraints)
+
+    def to_toml(self) -> dict[str, Any]:
+        """Give plain data for a TOML file; what is None is left out."""
+        return self.model_dump(exclude_none=True)
+
+
+def read_job_file(path: Path) -> dict[str, Any]:
+    """Read a job file without checking it; a problem's path becomes absolute, relative to the file.
+
+    Raises:
+        JobError: The file is missing or is not TOML.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise JobError([f"`{path}` must be a job file, but cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise JobError([f"`{path}` must be TOML, but is not: {error}"]) from error
+    problem = data.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("use"), str):
+        problem["use"] = absolute_reference(problem["use"], path.parent)
+    return data
+
+
+def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Apply ``key=value`` assignments, such as ``search.pop_size=24``, to a job's data.
+
+    Raises:
+        JobError: An assignment has no ``=``, or its key no section.
+    """
+    faults = []
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not equals or not dot:
+            faults.append(f"`--set` must be section.key=value, as in search.pop_size=24, but is {assignment!r}")
+            continue
+        table = data.setdefault(section, {})
+        *parents, last = name.split(".")
+        for parent in parents:
+            table = table.setdefault(parent, {}) if isinstance(table, dict) else {}
+        if isinstance(table, dict):
+            table[last] = _toml_value(text.strip())
+    if faults:
+        raise JobError(faults)
+
+
+def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, SearchProblem, ProblemSource]:
+    """Check a job as a whole, and build its problem.
+
+    Args:
+        data: The job as plain data.
+        problem: The problem as a Python object, where the job names it only for display.
+
+    Raises:
+        JobError: With every fault found, each with its key, the rule and the value.
+    """
+    faults: list[str] = []
+    job = None
+    try:
+        job = Job.model_validate(data)
+    except ValidationError as error:
+        faults += [_fault(e) for e in error.errors()]
+    section = data.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    options = section.get("options", {}) if isinstance(section, dict) else {}
+    source = ProblemSource.of_object(problem) if problem is not None else ProblemSource(use, options)
+    built = None
+    if isinstance(use, str) and isinstance(options, dict):
+        try:
+            built = source.build()
+        except EvoMooError as error:
+            faults.append(f"`problem.use`: {error}")
+    if built is not None:
+        objectives, constraints = data.get("objectives"), data.get("constraints")
+        if _is_table(objectives) and _is_table(constraints):
+            declared = (objectives if objectives is not None else built.objectives, constraints or {})
+            faults += find_faults(*declared, built.known_metrics)
+    budget = data.get("budget", {})
+    if isinstance(budget, dict) and not budget:
+        faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
+    if faults or job is None or built is None:
+        raise JobError(faults)
+    return job, built, source
+
+
+def _is_table(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+_KNOWN_KEYS = {
+    "": list(Job.model_fields),
+    "problem": list(ProblemSection.model_fields),
+    "search": list(SearchSection.model_fields),
+    "budget": list(BudgetSection.model_fields),
+    "evaluation": list(EvaluationSection.model_fields),
+}
+
+
+def _fault(error: Any) -> str:
+    """Say what pydantic found as: key, rule, value, way out."""
+    *path, last = [str(part) for part in error["loc"]]
+    key, value, context = ".".join([*path, last]), error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            known = _KNOWN_KEYS.get(".".join(path), [])
+            near = difflib.get_close_matches(last, known, n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
+        case "missing":
+            return f"`{key}` must be given, but is missing"
+        case "greater_than_equal":
+            return f"`{key}` must be at least {context['ge']}, but is {value!r}"
+        case "less_than":
+            return f"`{key}` must be below {context['lt']}, but is {value!r}"
+        case "less_than_equal":
+            return f"`{key}` must be at most {context['le']}, but is {value!r}"
+        case "literal_error":
+            return f"`{key}` must be {context['expected']}, but is {value!r}"
+        case "int_type" | "int_from_float" | "int_parsing":
+            return f"`{key}` must be a whole number, but is {value!r}"
+        case "string_type":
+            return f"`{key}` must be text, but is {value!r}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"`{key}` must be a table, but is {value!r}"
+        case "value_error":
+            return f"`{key}` {context['error']}, but is {value!r}"
+        case _:
+            return f"`{key}`: {error['msg']}, but is {value!r}"

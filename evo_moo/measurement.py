@@ -1,0 +1,145 @@
+"""The host's measurement slot: while somebody measures a latency, no training of this host computes.
+
+Two lock files in a folder that all processes of one user share. Everybody passes the gate first. A training
+then holds the compute lock shared with other trainings. A measurer keeps the gate shut while it waits for the
+compute lock alone and until it is done, so trainings that come and go cannot starve it. ``flock`` locks end
+with their process, so a kill leaves nothing stuck.
+
+The folder is ``evo-moo-<uid>`` in the folder for temporary files, or what the environment variable
+``EVO_MOO_SLOT_DIR`` names: set it where the jobs of one host have different temporary folders, or where
+several users are to share one slot. A process holds one slot: its threads share it. Where the platform has no
+``fcntl`` (Windows) nothing is excluded.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass
+class _Slot:
+    gate: int  # file descriptors
+    compute: int
+    measuring: bool = False
+
+
+_held: _Slot | None = None
+
+
+@contextmanager
+def compute_slot() -> Iterator[None]:
+    """Hold this host's compute lock, shared with other trainings; waits while somebody measures.
+
+    Inside another slot of the same process it changes nothing.
+
+    Raises:
+        OSError: The lock files cannot be opened.
+    """
+    if fcntl is None or _held is not None:
+        yield
+        return
+    with _opened() as slot:
+        _share(slot)
+        yield
+
+
+@contextmanager
+def measurement_slot() -> Iterator[None]:
+    """Hold this host's compute lock alone; waits until every training has yielded.
+
+    Inside a ``compute_slot`` of the same process the shared lock is given up meanwhile. Inside another
+    ``measurement_slot`` it changes nothing.
+
+    Raises:
+        OSError: The lock files cannot be opened.
+    """
+    if fcntl is None or (_held is not None and _held.measuring):
+        yield
+    elif _held is None:
+        with _opened() as slot, _alone(slot):
+            yield
+    else:
+        slot = _held
+        fcntl.flock(slot.compute, fcntl.LOCK_UN)
+        try:
+            with _alone(slot):
+                yield
+        finally:
+            if slot is _held:
+                _share(slot)
+
+
+def yield_to_measurements() -> None:
+    """Let a waiting measurement go first; a few microseconds where none waits. Call it once per batch."""
+    if _held is None or _held.measuring:
+        return
+    try:
+        # Shared: trainings that look at the same time do not take each other for a measurer.
+        fcntl.flock(_held.gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(_held.compute, fcntl.LOCK_UN)
+        _share(_held)
+    else:
+        fcntl.flock(_held.gate, fcntl.LOCK_UN)
+
+
+def _share(slot: _Slot) -> None:
+    """Take the compute lock shared, through the gate; whoever holds the gate alone has the right of way."""
+    fcntl.flock(slot.gate, fcntl.LOCK_SH)
+    fcntl.flock(slot.compute, fcntl.LOCK_SH)
+    fcntl.flock(slot.gate, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _alone(slot: _Slot) -> Iterator[None]:
+    try:
+        fcntl.flock(slot.gate, fcntl.LOCK_EX)
+        fcntl.flock(slot.compute, fcntl.LOCK_EX)
+        slot.measuring = True
+        yield
+    finally:
+        slot.measuring = False
+        if slot is _held:
+            fcntl.flock(slot.compute, fcntl.LOCK_UN)
+            fcntl.flock(slot.gate, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _opened() -> Iterator[_Slot]:
+    global _held
+    folder = Path(os.environ.get("EVO_MOO_SLOT_DIR") or Path(tempfile.gettempdir(), f"evo-moo-{os.getuid()}"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    gate = os.open(folder / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        slot = _Slot(gate, os.open(folder / "compute.lock", os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        os.close(gate)
+        raise
+    _held = slot
+    try:
+        yield slot
+    finally:
+        if slot is _held:
+            _close()
+
+
+def _close() -> None:
+    """Forget the slot; the locks end with the last copy of their descriptors."""
+    global _held
+    if _held is not None:
+        slot, _held = _held, None
+        os.close(slot.compute)
+        os.close(slot.gate)
+
+
+# A forked child must not keep its parent's locks alive.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close)

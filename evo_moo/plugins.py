@@ -1,0 +1,223 @@
+"""The one door through which problems come in, built-in ones and a user's alike.
+
+A reference is one of
+
+- a name registered as an entry point of the group ``evo_moo.problems``: ``digits_cnn``;
+- ``pymoo:NAME``, any problem that pymoo's ``get_problem`` knows;
+- ``package.module:Class``;
+- ``path/to/file.py:Class``.
+
+Workers get a ``ProblemSource`` and build the problem themselves, because a class from a file loaded by path
+cannot be sent to another process.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evo_moo.errors import EvoMooError, PluginError, ProblemError
+from evo_moo.problem import SearchProblem, as_search_problem
+
+GROUP = "evo_moo.problems"
+
+
+@dataclass(frozen=True)
+class ProblemSource:
+    """What another process needs to build the same problem.
+
+    Attributes:
+        reference: How the problem is named; None for a Python object.
+        options: Keyword arguments of the problem's class.
+        pickled: The object by cloudpickle, where there is no reference. It travels to worker processes of
+            this run only; it is never stored.
+    """
+
+    reference: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pickled: bytes | None = None
+
+    @classmethod
+    def of_object(cls, problem: Any) -> "ProblemSource":
+        """Give a source for a Python object.
+
+        Raises:
+            ProblemError: The object cannot be sent to another process.
+        """
+        import cloudpickle
+
+        try:
+            return cls(pickled=cloudpickle.dumps(problem))
+        except Exception as error:
+            raise ProblemError(
+                f"a problem object must be picklable to reach the workers, but it is not: {error}; "
+                "name the problem by a reference instead, or open its files in `evaluate`"
+            ) from error
+
+    def build(self) -> SearchProblem:
+        """Build the problem.
+
+        Raises:
+            PluginError: The reference cannot be resolved.
+            ProblemError: The definition is wrong.
+            SpaceError: The variables are wrong.
+        """
+        if self.pickled is not None:
+            import cloudpickle
+
+            return as_search_problem(cloudpickle.loads(self.pickled))
+        if self.reference is None:
+            raise PluginError("a problem must be named by a reference, but there is none")
+        return load_problem(self.reference, self.options)
+
+
+def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
+    """Give the registered problems by name, sorted."""
+    points = importlib.metadata.entry_points(group=GROUP)
+    return {point.name: point for point in sorted(points, key=lambda point: point.name)}
+
+
+def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> SearchProblem:
+    """Resolve a reference and build the problem with its options.
+
+    Raises:
+        PluginError: The reference cannot be resolved.
+        ProblemError: The definition is wrong, or does not take these options.
+        SpaceError: The variables are wrong.
+    """
+    options = dict(options or {})
+    if reference.startswith("pymoo:"):
+        return _pymoo_problem(reference.removeprefix("pymoo:"), options)
+    target = _resolve(reference)
+    if isinstance(target, type):
+        _check_options(reference, target, options)
+        target = _guarded(reference, lambda: target(**options))
+    elif options:
+        raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
+    try:
+        return as_search_problem(target)
+    except EvoMooError as error:
+        raise type(error)(f"`{reference}`: {error}") from error
+
+
+def absolute_reference(reference: str, base: Path) -> str:
+    """Make the path in a ``file.py:Class`` reference absolute, read relative to ``base``."""
+    path, colon, name = reference.rpartition(":")
+    if colon and path.endswith(".py"):
+        return f"{(base / Path(path).expanduser()).resolve()}:{name}"
+    return reference
+
+
+def job_file_of(reference: str) -> Path | None:
+    """Give the job file that lies beside a registered problem's module, if there is one."""
+    point = problem_names().get(reference)
+    spec = importlib.util.find_spec(point.module) if point else None
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_suffix(".toml")
+    return path if path.is_file() else None
+
+
+def _resolve(reference: str) -> Any:
+    path, colon, name = reference.rpartition(":")
+    if not colon:
+        return _registered(reference)
+    module = _module_of_file(Path(path)) if path.endswith(".py") else _module_of_name(reference, path)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        classes = [k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        there = f"it defines {', '.join(classes) or 'nothing'}"
+        raise PluginError(f"`{reference}`: there is no `{name}` in {module.__file__}; {there}") from None
+
+
+def _registered(reference: str) -> Any:
+    names = problem_names()
+    if reference in names:
+        return _guarded(reference, names[reference].load)
+    near = difflib.get_close_matches(reference, names, n=1)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    if reference.endswith(".py"):
+        hint = f"name the class too, as in `{reference}:MyProblem`; "
+    raise PluginError(
+        f"`{reference}` names no problem; {hint}use one of {', '.join(names)}, `pymoo:NAME`, "
+        "`package.module:Class` or `path/to/file.py:Class`"
+    )
+
+
+def _module_of_name(reference: str, name: str) -> ModuleType:
+    return _guarded(reference, lambda: importlib.import_module(name))  # type: ignore[no-any-return]
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise PluginError(f"`{path}` must be a Python file, but there is no such file")
+    name = f"evo_moo_user_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"`{path}` must be a Python file, but cannot be loaded as one")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        _guarded(str(path), lambda: spec.loader.exec_module(module))
+    except PluginError:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _guarded(reference: str, load: Any) -> Any:
+    """Run the user's code; what it raises becomes one message that names the user's own file and line."""
+    try:
+        return load()
+    except EvoMooError:
+        raise
+    except SyntaxError as error:
+        raise PluginError(f"`{reference}`: {error.msg} ({error.filename}, line {error.lineno})") from error
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_foreign(f.filename)]
+        place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+        raise PluginError(f"`{reference}`: {type(error).__name__}: {error}{place}") from error
+
+
+def _is_foreign(filename: str) -> bool:
+    return not filename.startswith("<") and Path(filename).parent != Path(__file__).parent
+
+
+def _check_options(reference: str, cls: type, options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(cls).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = [name for name in options if name not in parameters]
+    if unknown:
+        takes = ", ".join(f"`{name}`" for name in parameters) or "none"
+        raise ProblemError(f"`{reference}` has no option {', '.join(map(repr, unknown))}; its options: {takes}")
+
+
+def _pymoo_problem(name: str, options: dict[str, Any]) -> SearchProblem:
+    from pymoo.problems import get_problem
+
+    try:
+        problem = get_problem(name, **options)
+    except Exception as error:
+        shown = json.dumps(options)
+        raise PluginError(
+            f"`pymoo:{name}` must be a problem that pymoo's get_problem knows, but pymoo refuses it "
+            f"with options {shown}: {error}"
+        ) from error
+    return as_search_problem(problem)

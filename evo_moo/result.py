@@ -1,0 +1,144 @@
+"""What a search found, read from its ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.goals import Goals, Metric
+from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.run_folder import reading
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The Pareto front of a search, and everything that was evaluated for it.
+
+    The front is drawn from all evaluations, since each of them cost a training, and sorted by the first
+    objective. On a plain pymoo problem it is instead, row for row, what ``pymoo.optimize.minimize`` reports: the
+    optimum of the last population.
+
+    Attributes:
+        goals: Objectives and limits.
+        known_metrics: Every metric that the problem declares.
+        front: The evaluations of the Pareto front. If nothing keeps the limits, those that exceed them least;
+            ``feasible`` then is False.
+        evaluations: Every evaluation in the order of asking, whatever its status.
+        run_dir: The run folder, if there is one.
+    """
+
+    goals: Goals
+    known_metrics: dict[str, Metric]
+    front: list[Evaluation]
+    evaluations: list[Evaluation]
+    run_dir: Path | None = None
+
+    @classmethod
+    def read(cls, run_dir: str | Path) -> "Result":
+        """Read the result of a run folder; the run may still go on.
+
+        Raises:
+            RunFolderError: It is no run folder.
+        """
+        with reading(Path(run_dir)) as ledger:
+            return cls.of_ledger(ledger, Path(run_dir))
+
+    @classmethod
+    def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None) -> "Result":
+        """Read the result of an open ledger."""
+        meta = ledger.meta()
+        goals = Goals.from_json(meta["goals"])
+        known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
+        evaluations = list(ledger.evaluations())
+        last = ledger.last_generation()
+        if meta["front"] == "population" and last is not None and last["n_asked"] == len(evaluations):
+            front = [evaluations[i - 1] for i in last["optimum"]]
+        else:
+            candidates = [e for e in evaluations if e.status == "ok"]
+            violation = np.array([e.violation for e in candidates])
+            front = [candidates[i] for i in pareto_rows(_objective_matrix(goals, candidates), violation)]
+        return cls(goals, known, front, evaluations, run_dir)
+
+    @property
+    def X(self) -> Array:
+        """Encoded configurations of the front, ``(n, n_var)`` array."""
+        return np.array([np.frombuffer(e.x, dtype="<f8") for e in self.front])
+
+    @property
+    def F(self) -> Array:
+        """Objectives of the front, minimised, ``(n, n_obj)`` array."""
+        return _objective_matrix(self.goals, self.front)
+
+    @property
+    def G(self) -> Array:
+        """Inequality constraints of the front, feasible when at most 0, ``(n, n_ieq_constr)`` array."""
+        return np.array([self.goals.inequality_values(e.metrics) for e in self.front])
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        """Configurations of the front."""
+        return [e.configuration for e in self.front]
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """Metrics of the front, a list of flat dicts as ``pandas.DataFrame`` takes it."""
+        return [e.metrics for e in self.front]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the front keeps every limit."""
+        return bool(self.front) and all(e.feasible for e in self.front)
+
+    @property
+    def all_F(self) -> Array:
+        """Objectives of every feasible evaluation in the order of asking, ``(n, n_obj)`` array."""
+        return _objective_matrix(self.goals, [e for e in self.evaluations if e.feasible])
+
+    def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
+        """Give the hypervolume of the front.
+
+        Args:
+            ref_point: Reference point: metric names to values in their own direction, or ``(n_obj,)`` values
+                minimised like ``F``. By default a tenth of the range beyond the worst feasible evaluation, which
+                differs from run to run.
+        """
+        if not self.feasible:
+            return 0.0
+        if isinstance(ref_point, Mapping):
+            ref_point = self.goals.objective_values(ref_point)
+        return hypervolume(self.F, reference_point(self.all_F) if ref_point is None else ref_point)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Give the front as flat rows: id, metrics with the objectives first, then the configuration."""
+        names = [objective.metric for objective in self.goals.objectives]
+        return [
+            {"id": e.id, **{name: e.metrics[name] for name in names}, **e.metrics, **e.configuration}
+            for e in self.front
+        ]
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draw the front with all evaluations, and the hypervolume over them.
+
+        Args:
+            path: File to write, such as ``front.png``.
+        """
+        from evo_moo.plots import result_figure
+
+        figure = result_figure(self)
+        if path is not None:
+            figure.savefig(path)
+        return figure
+
+
+def _objective_matrix(goals: Goals, evaluations: Sequence[Evaluation]) -> Array:
+    rows = [goals.objective_values(e.metrics) for e in evaluations]
+    return np.array(rows, dtype=float).reshape(len(rows), len(goals.objectives))

@@ -1,0 +1,245 @@
+"""A run's folder: its ledger, its lock, the resolved job, the environment and the log.
+
+    runs/<id>/
+        job.toml          the job as it was resolved; `resume` reads it
+        environment.json  versions, machine, seed
+        run.sqlite        the ledger and the checkpoint
+        log.txt           what happened, with times
+        workers.txt       what the evaluations printed
+        front.csv         the Pareto front
+        writer.json       the process that writes here, or wrote last
+
+One process writes at a time. A run without a folder keeps its ledger in memory.
+"""
+
+import contextlib
+import csv
+import datetime
+import json
+import logging
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import psutil
+import tomli_w
+
+from evo_moo.errors import RunFolderError
+from evo_moo.ledger import Ledger
+
+LOGGER = logging.getLogger("evo_moo")
+
+
+class RunFolder:
+    """The files of one run, opened for writing and locked, or in memory.
+
+    Args:
+        path: The folder; None keeps the ledger in memory and writes nothing.
+
+    Raises:
+        RunFolderError: The folder cannot be written, or another process holds it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path.absolute() if path else None
+        self._handler: logging.Handler | None = None
+        self._lock: filelock.BaseFileLock | None = None
+        if self.path is None:
+            self.ledger = Ledger(None)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.path)
+            self._handler = logging.FileHandler(self.path / "log.txt")
+        except OSError as error:
+            self.close()
+            if isinstance(error, RunFolderError):
+                raise
+            raise RunFolderError(
+                f"a run folder must be writable, but `{self.path}` is not: {error.strerror or error}; "
+                "name another by --run-dir"
+            ) from error
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOGGER.addHandler(self._handler)
+        LOGGER.setLevel(logging.INFO)
+        self.ledger = Ledger(self.path / "run.sqlite")
+
+    def close(self) -> None:
+        """Close the ledger and give the lock back."""
+        if hasattr(self, "ledger"):
+            self.ledger.close()
+        if self._handler is not None:
+            LOGGER.removeHandler(self._handler)
+            self._handler.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def workspace(self, evaluation_id: int) -> str | None:
+        """Name the folder that belongs to one evaluation; None in memory."""
+        return f"{self.path}{os.sep}work{os.sep}{evaluation_id}" if self.path else None
+
+    def write_job(self, job: dict[str, Any]) -> None:
+        """Write ``job.toml``, unless it is there already."""
+        if self.path is not None and not (self.path / "job.toml").exists():
+            _write_whole(self.path / "job.toml", tomli_w.dumps(job))
+
+    def write_environment(self, seed: int) -> None:
+        """Write ``environment.json``, unless it is there already."""
+        if self.path is not None and not (self.path / "environment.json").exists():
+            _write_whole(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
+
+    def write_front(self, rows: list[dict[str, Any]]) -> None:
+        """Write ``front.csv``: one row per member, one column per value."""
+        if self.path is None:
+            return
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        temporary = self.path / "front.csv.new"
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(self.path / "front.csv")
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """Read a run folder's resolved job.
+
+    Raises:
+        RunFolderError: There is none.
+    """
+    try:
+        return tomllib.loads((path / "job.toml").read_text())
+    except OSError as error:
+        raise RunFolderError(
+            f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
+        ) from error
+
+
+def new_run_dir(root: Path, problem: str) -> Path:
+    """Name a run folder that does not exist yet, by the time and the problem.
+
+    Raises:
+        RunFolderError: The root cannot be written.
+    """
+    stem = re.sub(r"\W+", "-", problem.rpartition("/")[2]).strip("-") or "run"
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        path = root / f"{stamp}-{stem}{suffix}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFolderError(
+                f"a run folder must be writable, but `{path}` cannot be made: {error.strerror}; "
+                "name another by --run-dir"
+            ) from error
+        return path
+    raise RunFolderError(f"`{root}` must have a free name for {stamp}-{stem}, but has none")
+
+
+def run_dirs(root: Path) -> list[Path]:
+    """List the run folders below ``root``, oldest first."""
+    return sorted(path.parent for path in root.glob("*/run.sqlite"))
+
+
+def holder_of(path: Path) -> dict[str, Any] | None:
+    """Tell which live process writes to a run folder, if one does."""
+    try:
+        holder: dict[str, Any] = json.loads((path / "writer.json").read_text())
+        if holder["host"] != socket.gethostname():
+            return holder
+        process = psutil.Process(holder["pid"])
+        return holder if abs(process.create_time() - holder["process_started"]) < 1 else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """Describe where a run takes place: versions, machine, threads, seed, the commit of the user's folder."""
+    return {
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "threads_per_worker": 1,
+        "git_commit": _git_commit(),
+        "packages": _packages(),
+    }
+
+
+def _packages() -> dict[str, str]:
+    """Read names and versions off the folders' names, many times quicker than off the metadata inside."""
+    folders = (info.stem for entry in sys.path for info in Path(entry).glob("*.dist-info"))
+    pairs = (stem.rpartition("-") for stem in folders)
+    return dict(sorted((name, version) for name, _, version in pairs))
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _git_commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return None
+
+
+def _locked(path: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        holder = holder_of(path) or {}
+        raise RunFolderError(
+            f"a run folder has one writer, but `{path}` is held by process {holder.get('pid', '?')} on "
+            f"{holder.get('host', 'an unknown host')}; wait for it or stop it"
+        ) from None
+    process = psutil.Process()
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "process_started": process.create_time()}
+    _write_whole(path / "writer.json", json.dumps(holder))
+    return lock
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old one or the new one, never a part."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[Ledger]:
+    """Open a run folder's ledger for reading; the run may go on meanwhile.
+
+    Raises:
+        RunFolderError: There is no ledger.
+    """
+    if not (path / "run.sqlite").is_file():
+        raise RunFolderError(f"`{path}` must be a run folder, but has no run.sqlite; `evo-moo list` shows the runs")
+    ledger = Ledger(path / "run.sqlite", writable=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,411 @@
+"""The search space: named variables, encoded once into a matrix of numbers that the search works on.
+
+One row of the ``(n, n_var)`` matrix is one configuration, one column one variable. A *canonical* row is the
+only row of its configuration: inside the bounds, on the grid of whole numbers, and with every column that is
+not active at its lower bound. Two canonical rows are equal exactly when their configurations are.
+"""
+
+import graphlib
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import qmc
+
+from evo_moo.errors import SpaceError
+from evo_moo.variables import (
+    Array,
+    Boolean,
+    Choice,
+    Integer,
+    Real,
+    Region,
+    Variable,
+    condition_text,
+    inside,
+    overlap,
+    region,
+    round_significant,
+)
+
+__all__ = ["Boolean", "Choice", "Integer", "Real", "SearchSpace", "Variable"]
+
+Mask = npt.NDArray[np.bool_]
+Configuration = dict[str, Any]
+Method = Literal["random", "sobol", "lhs"]
+
+MAX_COUNTING_STATES = 100_000
+"""Beyond this many kinds of partial configurations ``size`` gives an upper bound."""
+SAMPLING_ROUNDS = 16
+
+
+class SearchSpace:
+    """Named variables with their conditions and forbidden combinations.
+
+    Attributes:
+        variables: Name to variable, in declaration order, which is the order of the columns.
+        forbidden: Name of a rule to a predicate; configurations for which it is true are never drawn.
+        names: Names of the columns.
+        n_var: Number of columns.
+        xl: ``(n_var,)`` lower bounds of the columns.
+        xu: ``(n_var,)`` upper bounds of the columns.
+        low: ``(n_var,)`` smallest codes.
+        high: ``(n_var,)`` largest codes.
+        wide_xl: Lower bounds with half a step more where a column is a grid, so that equal widths round to
+            each value.
+        wide_xu: Upper bounds, likewise.
+        grid: ``(n_var,)`` mask of the columns of whole numbers.
+        log: ``(n_var,)`` mask of the columns that hold natural logarithms.
+        category: ``(n_var,)`` mask of the columns whose codes have no order.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, Variable],
+        forbidden: Mapping[str, Callable[[Configuration], bool]] | None = None,
+    ) -> None:
+        """Check the definition and lay out the columns.
+
+        Raises:
+            SpaceError: The definition has faults; the message lists all, one per line.
+        """
+        self.variables = dict(variables)
+        self.forbidden = dict(forbidden or {})
+        self.names = tuple(self.variables)
+        self.n_var = len(self.names)
+        self._columns_of = {name: column for column, name in enumerate(self.names)}
+        self._conditions: dict[int, list[tuple[int, Region]]] = {}
+        if faults := self._faults():
+            raise SpaceError("\n".join(faults))
+        self._order = self._parents_first()
+        kinds = self.variables.values()
+        self.grid = np.array([variable.grid for variable in kinds])
+        self.log = np.array([getattr(variable, "log", False) for variable in kinds])
+        self.category = np.array(
+            [isinstance(kind, Boolean) or (isinstance(kind, Choice) and not kind.ordered) for kind in kinds]
+        )
+        self._log_columns = np.flatnonzero(self.log)
+        self._log_reals = np.flatnonzero(self.log & ~self.grid)
+        self.low, self.high = np.array([variable.span for variable in kinds]).T
+        half = np.where(self.grid, 0.5, 0.0)
+        ends = np.stack([self.low, self.high, self.low - half, self.high + half])
+        self.xl, self.xu, self.wide_xl, self.wide_xu = self.columns(ends)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.variables})"
+
+    def canonical(self, X: npt.ArrayLike) -> Array:
+        """Give the canonical rows nearest to any ``(n, n_var)`` rows; canonical rows come back unchanged.
+
+        Raises:
+            SpaceError: The matrix has another shape, or holds NaN.
+        """
+        codes = self.codes(X)
+        return np.where(self._active(codes), self.columns(codes), self.xl)
+
+    def active(self, X: npt.ArrayLike) -> Mask:
+        """Give the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
+        return self._active(self.codes(X) if self._conditions else self._checked(X))
+
+    def codes(self, X: npt.ArrayLike) -> Array:
+        """Give the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
+        codes = np.minimum(np.maximum(self._checked(X), self.xl), self.xu)
+        # Contiguous blocks: NumPy may take another code path, off by one bit, for strided input.
+        if self._log_columns.size:
+            codes[:, self._log_columns] = np.exp(np.take(codes, self._log_columns, axis=1))
+        if self._log_reals.size:
+            codes[:, self._log_reals] = round_significant(np.take(codes, self._log_reals, axis=1))
+        np.rint(codes, out=codes, where=self.grid)
+        # Adding 0 turns -0.0 into 0.0, which has other bytes.
+        return np.asarray(np.minimum(np.maximum(codes, self.low), self.high) + 0.0)
+
+    def columns(self, codes: Array) -> Array:
+        """Give the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
+        X = codes.copy()
+        if self._log_columns.size:
+            X[:, self._log_columns] = np.log(np.take(codes, self._log_columns, axis=1))
+        return X
+
+    def decode(self, X: npt.ArrayLike) -> list[Configuration]:
+        """Give the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
+        codes = self.codes(X)
+        columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
+        rows = [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        if not self._conditions:
+            return rows
+        active = self._active(codes).tolist()
+        return [dict(itertools.compress(row.items(), mask)) for row, mask in zip(rows, active, strict=True)]
+
+    def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
+        """Give the canonical ``(n, n_var)`` rows of configurations.
+
+        Values of a real in log scale are rounded to 12 significant digits.
+
+        Raises:
+            SpaceError: A configuration is none of this space: a name is unknown, an active variable is
+                missing, an inactive one is given, a value is out of range, or a rule forbids it.
+        """
+        codes = np.tile(self.low, (len(configurations), 1))
+        for codes_row, configuration in zip(codes, configurations, strict=True):
+            if not isinstance(configuration, Mapping):
+                raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")
+            for name, value in configuration.items():
+                if name not in self.variables:
+                    raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
+                try:
+                    codes_row[self._columns_of[name]] = self.variables[name].code(value)
+                except ValueError as fault:
+                    raise SpaceError(f"`{name}`: {fault}") from None
+        X = self.canonical(self.columns(codes))
+        active = self.active(X)
+        for is_active, configuration in zip(active, configurations, strict=True):
+            self._check_presence(is_active, configuration)
+        if self.forbidden:
+            for configuration in self.decode(X):
+                if rule := self._broken_rule(configuration):
+                    raise SpaceError(f"the rule `{rule}` forbids {configuration}; change one of its values")
+        return X
+
+    def sample(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
+        """Draw ``(n, n_var)`` canonical rows, none of them forbidden; rows may repeat.
+
+        Every integer and every option is equally likely; in log scale, equally long stretches of it are.
+
+        Args:
+            n: Number of rows.
+            rng: Source of all randomness.
+            method: ``"random"``, ``"sobol"`` (scrambled) or ``"lhs"`` (Latin hypercube).
+
+        Raises:
+            SpaceError: The method is unknown, or hardly any configuration passes the forbidden rules.
+        """
+        X = np.empty((0, self.n_var))
+        for doubling in range(SAMPLING_ROUNDS):
+            more = self.canonical(self.draw(max(n, min(n << doubling, 8192)), rng, method))
+            X = np.concatenate([X, more[self.allowed(more)]])
+            if len(X) >= n:
+                return X[:n]
+        raise SpaceError(
+            f"the forbidden rules must leave enough to draw from, but only {len(X)} of {n} rows were found "
+            f"({', '.join(self.forbidden)}); loosen them, or say the same by narrower ranges or `when`"
+        )
+
+    def draw(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
+        """Draw ``(n, n_var)`` raw rows, uniform between the wide bounds; ``canonical`` makes them valid.
+
+        Args:
+            n: Number of rows.
+            rng: Source of all randomness.
+            method: As in ``sample``.
+        """
+        if method == "random":
+            unit = rng.random((n, self.n_var))
+        elif method == "lhs":
+            unit = qmc.LatinHypercube(self.n_var, seed=_seed(rng)).random(n)
+        elif method == "sobol":
+            # A power of two keeps the sequence balanced; what is left of it is a net, too.
+            unit = qmc.Sobol(self.n_var, seed=_seed(rng)).random_base2(max(n - 1, 0).bit_length())[:n]
+        else:
+            raise SpaceError(f"`method` must be random, sobol or lhs, but is {method!r}")
+        return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
+
+    def allowed(self, X: npt.ArrayLike) -> Mask:
+        """Give the ``(n,)`` mask of the rows that no rule forbids.
+
+        Raises:
+            SpaceError: A rule raised an exception.
+        """
+        if not self.forbidden:
+            return np.ones(len(self._checked(X)), dtype=bool)
+        return np.array([self._broken_rule(config) is None for config in self.decode(X)], dtype=bool)
+
+    def size(self) -> int | float:
+        """Count the different configurations, forbidden ones included; infinite with a ``Real``.
+
+        The count is exact, conditions included, unless they are so entangled that more than
+        ``MAX_COUNTING_STATES`` combinations of them would have to be followed: then it is the upper bound
+        that all variables are always active.
+        """
+        if not self.grid.all():
+            return math.inf
+        children: dict[int, list[tuple[int, Region]]] = {i: [] for i in range(self.n_var)}
+        for child, conditions in self._conditions.items():
+            for parent, codes in conditions:
+                children[parent].append((child, codes))
+        # Which variables are ruled out so far is all that matters for those still to come.
+        states = Counter({frozenset[int](): 1})
+        for i in self._order:
+            values = self._values_by_effect(i, children[i])
+            following: Counter[frozenset[int]] = Counter()
+            for absent, count in states.items():
+                if i in absent:
+                    following[(absent - {i}) | {child for child, _ in children[i]}] += count
+                    continue
+                for ruled_out, n_values in values.items():
+                    following[absent | ruled_out] += count * n_values
+            states = following
+            if len(states) > MAX_COUNTING_STATES:
+                return math.prod(int(n) for n in self.high - self.low + 1)
+        return states.total()
+
+    def describe(self) -> list[dict[str, str]]:
+        """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""
+        rows = []
+        for name, kind in self.variables.items():
+            log = "log" if getattr(kind, "log", False) else ""
+            rows.append({"name": name, "kind": kind.kind, "range": kind.text(), "log": log, "condition": _when(kind)})
+        return rows
+
+    def _checked(self, X: npt.ArrayLike) -> Array:
+        X = np.asarray(X, dtype=float)
+        if X.size == 0:
+            X = X.reshape(-1, self.n_var)
+        if X.ndim != 2 or X.shape[1] != self.n_var:
+            raise SpaceError(f"rows must have the shape (n, {self.n_var}), but have {X.shape}")
+        if np.isnan(X).any():
+            name = self.names[int(np.isnan(X).any(axis=0).argmax())]
+            raise SpaceError(f"`{name}`: a column must hold numbers, but holds NaN")
+        return X
+
+    def _active(self, codes: Array) -> Mask:
+        active = np.ones(codes.shape, dtype=bool)
+        for i in self._order if self._conditions else ():
+            for parent, accepted in self._conditions.get(i, ()):
+                active[:, i] &= active[:, parent] & inside(codes[:, parent], accepted)
+        return active
+
+    def _check_presence(self, active: Mask, configuration: Mapping[str, Any]) -> None:
+        for i in self._order:
+            name = self.names[i]
+            if active[i] and name not in configuration:
+                raise SpaceError(f"`{name}`: must be given, but is missing in {dict(configuration)}")
+            if not active[i] and name in configuration:
+                raise SpaceError(
+                    f"`{name}`: exists only when {_when(self.variables[name])}, but is given as "
+                    f"{configuration[name]!r}; leave it out of {dict(configuration)}"
+                )
+
+    def _broken_rule(self, configuration: Configuration) -> str | None:
+        for rule, predicate in self.forbidden.items():
+            try:
+                broken = bool(predicate(configuration))
+            except Exception as error:
+                raise SpaceError(
+                    f"the rule `{rule}` must say yes or no, but raised {type(error).__name__}: {error} for "
+                    f"{configuration}; inactive variables are absent, read them with .get"
+                ) from error
+            if broken:
+                return rule
+        return None
+
+    def _values_by_effect(self, i: int, children: list[tuple[int, Region]]) -> Counter[frozenset[int]]:
+        """Count the values of a grid variable by the set of children that they rule out."""
+        first, last = int(self.low[i]), int(self.high[i])
+        cuts = {first, last + 1}
+        for _, accepted in children:
+            cuts |= {int(low) for low, _ in accepted} | {int(high) + 1 for _, high in accepted}
+        values: Counter[frozenset[int]] = Counter()
+        for start, stop in itertools.pairwise(sorted(cuts)):
+            ruled_out = frozenset(
+                child for child, accepted in children if not any(low <= start <= high for low, high in accepted)
+            )
+            values[ruled_out] += stop - start
+        return values
+
+    def _parents_first(self) -> list[int]:
+        """Order the columns so that parents come before children, and each child soon after its parents."""
+        parents = {i: [parent for parent, _ in self._conditions.get(i, ())] for i in range(self.n_var)}
+        with_children = {parent for of_one in parents.values() for parent in of_one}
+        order: dict[int, None] = {}
+
+        def visit(i: int) -> None:
+            for parent in parents[i]:
+                if parent not in order:
+                    visit(parent)
+            order[i] = None
+
+        for i in range(self.n_var):
+            if i not in with_children:
+                visit(i)
+        return list(order)
+
+    def _faults(self) -> list[str]:
+        """List all faults of the definition, and translate the conditions of what has none."""
+        if not self.variables:
+            return ["a space must have at least one variable, but has none; add one"]
+        faults, sound = [], set()
+        for name, kind in self.variables.items():
+            found = []
+            if not (isinstance(name, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)):
+                found.append(f"a name must be letters, digits and _, not a digit first, but is {name!r}; rename it")
+            if not isinstance(kind, Variable):
+                found.append(f"must be a Real, Integer, Choice or Boolean, but is {kind!r}")
+            else:
+                found += kind.faults()
+                if not found:
+                    sound.add(name)
+            faults += [f"`{name}`: {fault}" for fault in found]
+        for rule, predicate in self.forbidden.items():
+            if not callable(predicate):
+                faults.append(f"`{rule}`: a forbidden rule must be a function, but is {predicate!r}")
+        for name, kind in self.variables.items():
+            faults += [f"`{name}`: {fault}" for fault in self._condition_faults(name, kind, sound)]
+        return faults or self._never_active()
+
+    def _condition_faults(self, name: str, kind: Variable, sound: set[str]) -> list[str]:
+        when = getattr(kind, "when", None)
+        if when is not None and not isinstance(when, Mapping):
+            return [f"`when` must map parents to values, but is {when!r}; write when={{parent: value}}"]
+        faults = []
+        for parent, wanted in (when or {}).items():
+            if parent == name:
+                faults.append("`when` must name another variable, but names itself; drop it")
+            elif parent not in self.variables:
+                faults.append(f"`when` must name variables of the space, but names {parent!r}; declare or rename it")
+            elif parent in sound:
+                try:
+                    accepted = region(self.variables[parent], wanted)
+                except ValueError as fault:
+                    faults.append(f"`when` must name values that `{parent}` can have: {fault}")
+                else:
+                    own = self._conditions.setdefault(self._columns_of[name], [])
+                    own.append((self._columns_of[parent], accepted))
+        return faults
+
+    def _never_active(self) -> list[str]:
+        """List circles of conditions, or else the variables whose conditions contradict each other."""
+        graph = {i: [parent for parent, _ in self._conditions.get(i, ())] for i in range(self.n_var)}
+        try:
+            order = list(graphlib.TopologicalSorter(graph).static_order())
+        except graphlib.CycleError as error:
+            circle = [self.names[i] for i in error.args[1]]
+            way = " -> ".join(circle)
+            return [f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one"]
+        faults = []
+        needed: dict[int, dict[int, Region]] = {}
+        for i in order:
+            needed[i] = {}
+            for parent, accepted in self._conditions.get(i, ()):
+                for ancestor, codes in ({parent: accepted} | needed[parent]).items():
+                    both = overlap(codes, needed[i].get(ancestor, codes))
+                    needed[i][ancestor] = both
+                    if not both:
+                        faults.append(
+                            f"`{self.names[i]}`: its conditions and its parents' must fit together, "
+                            f"but they ask different values of `{self.names[ancestor]}`; loosen one"
+                        )
+        return faults
+
+
+def _when(kind: Variable) -> str:
+    return " and ".join(f"{name} {condition_text(wanted)}" for name, wanted in (kind.when or {}).items())
+
+
+def _seed(rng: np.random.Generator) -> int:
+    # A number, since SciPy would spawn from a generator, and what that counts is no part of its state.
+    return int(rng.integers(2**32))

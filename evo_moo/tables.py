@@ -1,0 +1,161 @@
+"""Tables for the terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evo_moo.errors import EvoMooError
+from evo_moo.goals import Goals, Metric
+from evo_moo.result import Result
+from evo_moo.run_folder import holder_of, reading, run_dirs
+
+MAX_ROWS = 40
+
+
+def print_front(result: Result) -> None:
+    """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
+    console = _console()
+    if not result.front:
+        console.print("No evaluation has ended well yet.")
+    else:
+        names = [objective.metric for objective in result.goals.objectives]
+        others = [n for n in dict.fromkeys(k for m in result.metrics for k in m) if n not in names]
+        variables = list(dict.fromkeys(name for c in result.configurations for name in c))
+        table = Table(title=_title(result), title_justify="left")
+        for name in (*names, *others):
+            table.add_column(escape(_heading(name, result.known_metrics)), justify="right", overflow="fold")
+        if len(variables) <= 12:
+            table.add_column("configuration", overflow="fold")
+        for e in result.front[:MAX_ROWS]:
+            cells = [_cell(e.metrics.get(name)) for name in (*names, *others)]
+            if len(variables) <= 12:
+                cells.append(escape(", ".join(f"{key}={_cell(value)}" for key, value in e.configuration.items())))
+            table.add_row(*cells)
+        console.print(table)
+        if len(result.front) > MAX_ROWS:
+            console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
+    _print_endings(console, result)
+
+
+def print_runs(root: Path) -> None:
+    """Print one row per run below ``root``: state, progress, best value of each objective."""
+    table = Table()
+    for heading in ("run", "problem", "state", "evaluations", "best"):
+        table.add_column(heading, overflow="fold")
+    for path in run_dirs(root):
+        try:
+            with reading(path) as ledger:
+                meta, counts = ledger.meta(), ledger.counts()
+                table.add_row(*map(escape, _run_row(path, meta, counts, ledger.evaluations("status = 'ok'"))))
+        except EvoMooError as error:
+            table.add_row(escape(path.name), "", "damaged", "", escape(str(error)))
+    if table.row_count:
+        _console().print(table)
+    else:
+        _console().print(f"No runs in {escape(str(root))}.")
+
+
+def print_problems() -> None:
+    """Print one row per registered problem."""
+    from evo_moo.plugins import load_problem, problem_names
+
+    table = Table()
+    for heading in ("problem", "objectives", "other metrics", "variables"):
+        table.add_column(heading, overflow="fold")
+    for name in problem_names():
+        try:
+            problem = load_problem(name)
+        except EvoMooError as error:
+            table.add_row(escape(name), escape(str(error)))
+            continue
+        others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
+        table.add_row(
+            escape(name),
+            _goal_words(problem.goals),
+            escape(", ".join(others)),
+            escape(", ".join(problem.variables)),
+        )
+    console = _console()
+    console.print(table)
+    console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
+
+
+def print_problem(reference: str) -> None:
+    """Print a problem's variables, metrics and goals."""
+    from evo_moo.plugins import load_problem
+
+    problem = load_problem(reference)
+    variables = Table(title=escape(reference), title_justify="left")
+    rows = problem.space.describe()
+    for heading in rows[0]:
+        variables.add_column(escape(heading))
+    for row in rows:
+        variables.add_row(*(escape(str(value)) for value in row.values()))
+    metrics = Table()
+    for heading in ("metric", "unit", "role", "description"):
+        metrics.add_column(heading, overflow="fold")
+    for name, metric in problem.known_metrics.items():
+        role = problem.objectives.get(name, "held out" if metric.held_out else "")
+        limits = "".join(f" {relation} {bound:g}" for relation, bound in problem.constraints.get(name, {}).items())
+        metrics.add_row(escape(name), escape(metric.unit), role + limits, escape(metric.description))
+    console = _console()
+    console.print(variables)
+    console.print(metrics)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _title(result: Result) -> str:
+    ended = sum(e.status != "asked" for e in result.evaluations)
+    if not result.feasible:
+        return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
+    return f"Pareto front: {len(result.front)} of {ended} evaluations"
+
+
+def _print_endings(console: Console, result: Result) -> None:
+    """Say how many evaluations ended otherwise than well, by reason."""
+    endings: dict[tuple[str, str], int] = {}
+    for e in result.evaluations:
+        if e.status not in ("ok", "asked"):
+            endings[e.status, e.reason] = endings.get((e.status, e.reason), 0) + 1
+    for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
+        console.print(escape(f"{count} {status}: {reason}"))
+    if len(endings) > 10:
+        console.print(f"and {len(endings) - 10} other reasons")
+
+
+def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Iterable[Any]) -> list[str]:
+    state = meta.get("state", "new")
+    if state in ("running", "new"):
+        state = "running" if holder_of(path) else "killed"
+    done = sum(counts.values()) - counts.get("asked", 0)
+    total = meta["job"]["budget"].get("n_evals") if "job" in meta else None
+    use = meta["job"]["problem"]["use"].rpartition("/")[2] if "job" in meta else "?"
+    best = []
+    metrics = [e.metrics for e in ok if e.feasible]
+    for objective in Goals.from_json(meta["goals"]).objectives if metrics else ():
+        choose = min if objective.direction == "min" else max
+        best.append(f"{objective.metric} {choose(m[objective.metric] for m in metrics):.4g}")
+    return [path.name, use, state, f"{done}/{total}" if total else str(done), ", ".join(best)]
+
+
+def _goal_words(goals: Goals) -> str:
+    words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
+    words += [f"{limit.metric} {limit.relation.replace('_', ' ')} {limit.bound:g}" for limit in goals.limits]
+    return escape(", ".join(words))
+
+
+def _heading(name: str, known: dict[str, Metric]) -> str:
+    unit = known[name].unit if name in known else ""
+    return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else escape(str(value))

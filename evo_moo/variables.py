@@ -1,0 +1,359 @@
+"""The kinds of variables that a search space is made of, and what a condition on one of them means.
+
+A variable's *code* is the number that stands for a value: the value itself for ``Real`` and ``Integer``,
+the option's index for ``Choice``, 0 or 1 for ``Boolean``. The search space's columns are codes, or their
+natural logarithm where a range is searched in log scale.
+"""
+
+# ruff: noqa: D102 - what an override does is documented once, on Variable.
+
+import copy
+import functools
+import json
+import math
+import numbers
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Region = tuple[tuple[float, float], ...]
+"""Codes that a condition accepts: closed intervals, apart from each other."""
+
+DIGITS = 12
+"""Significant digits of a value searched in log scale; more would not survive ``exp`` and ``log``."""
+LARGEST_INTEGER = 10**DIGITS
+LARGEST_EXPONENT = 290
+SMALLEST_LOG_RATIO = 1.001
+"""Of high to low, in log scale: much less would leave few values of 12 digits between them."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What all kinds of variables share.
+
+    Attributes:
+        when: Name of a parent to the values for which this variable exists: one value, a list of values, or
+            ``{"at_least": a, "at_most": b}``. Several parents must all match, and exist themselves.
+    """
+
+    when: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    grid: ClassVar[bool] = True
+    """Whether codes are whole numbers."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind, for tables."""
+        return type(self).__name__.lower()
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Smallest and largest code."""
+        raise NotImplementedError
+
+    def faults(self) -> list[str]:
+        """List what is wrong with the definition, ``when`` aside."""
+        return []
+
+    def code(self, value: Any) -> float:
+        """Give the code of a value; raises ``ValueError`` with the rule if it is none of this variable's."""
+        raise NotImplementedError
+
+    def values(self, codes: Array) -> list[Any]:
+        """Give the plain Python values of ``(n,)`` codes."""
+        raise NotImplementedError
+
+    def between(self, low: float, high: float) -> list[tuple[float, float]]:
+        """Give the intervals of codes whose values lie in ``[low, high]``; ``ValueError`` if not numeric."""
+        raise ValueError(f"at_least and at_most need numbers to compare, but it is a {self.kind}; list the values")
+
+    def text(self) -> str:
+        """Write the range or the options in one line."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Number(Variable):
+    low: float
+    high: float
+    log: bool = field(default=False, kw_only=True)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+    def faults(self) -> list[str]:
+        for end, bound in (("low", self.low), ("high", self.high)):
+            if fault := self._bound_fault(bound):
+                return [f"{end} must be {fault}, but is {bound!r}"]
+        if self.low == self.high:
+            return [f"low and high are both {self.low!r}; use a Choice with one option or leave it out"]
+        if self.low > self.high:
+            return [f"low must be below high, but low is {self.low!r} and high is {self.high!r}; swap them"]
+        if self.log and self.low <= 0:
+            return [f"a log range must begin above 0, but low is {self.low!r}; raise low or drop log=True"]
+        return self._range_faults()
+
+    def _bound_fault(self, bound: Any) -> str | None:
+        raise NotImplementedError
+
+    def _range_faults(self) -> list[str]:
+        return []
+
+    def _checked(self, number: float) -> float:
+        if not self.low <= number <= self.high:
+            raise ValueError(f"must lie between {self.low!r} and {self.high!r}, but is {number!r}")
+        return float(number)
+
+    def text(self) -> str:
+        return f"{self.low} .. {self.high}"
+
+
+@dataclass(frozen=True)
+class Real(_Number):
+    """A real number in ``[low, high]``.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Search the logarithm; values then have 12 significant digits.
+    """
+
+    grid: ClassVar[bool] = False
+
+    def _bound_fault(self, bound: Any) -> str | None:
+        return None if is_number(bound) and abs(bound) <= sys.float_info.max else "a finite number"
+
+    def _range_faults(self) -> list[str]:
+        if not math.isfinite(float(self.high) - float(self.low)):
+            return [f"high - low must be finite, but the range is {self.text()}; narrow it"]
+        limit = 10.0**LARGEST_EXPONENT
+        if self.log and (self.low < 1 / limit or self.high > limit):
+            return [f"a log range must lie within {1 / limit} .. {limit}, but is {self.text()}; narrow it"]
+        if self.log and self.high / self.low < SMALLEST_LOG_RATIO:
+            return [f"a log range must be wider, but is {self.text()}; drop log=True"]
+        return []
+
+    def code(self, value: Any) -> float:
+        if not is_number(value):
+            raise ValueError(f"must be a number, but is {value!r}")
+        return self._checked(value)
+
+    def values(self, codes: Array) -> list[Any]:
+        return list(codes.tolist())
+
+    def between(self, low: float, high: float) -> list[tuple[float, float]]:
+        low, high = max(low, self.low), min(high, self.high)
+        return [(low, high)] if low <= high else []
+
+
+@dataclass(frozen=True)
+class Integer(_Number):
+    """A whole number in ``[low, high]``, both included.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Search the logarithm.
+    """
+
+    def _bound_fault(self, bound: Any) -> str | None:
+        if not is_integer(bound):
+            return "a whole number (an int)"
+        return None if abs(bound) <= LARGEST_INTEGER else f"within +-{LARGEST_INTEGER}"
+
+    def code(self, value: Any) -> float:
+        if not is_integer(value):
+            raise ValueError(f"must be a whole number (an int), but is {value!r}")
+        return self._checked(value)
+
+    def values(self, codes: Array) -> list[Any]:
+        return list(codes.astype(np.int64).tolist())
+
+    def between(self, low: float, high: float) -> list[tuple[float, float]]:
+        low, high = max(low, self.low), min(high, self.high)
+        first, last = math.ceil(low), math.floor(high)
+        return [(first, last)] if first <= last else []
+
+
+@dataclass(frozen=True)
+class Choice(Variable):
+    """One of several options, each any JSON value.
+
+    Attributes:
+        options: The options, all different as JSON: ``1``, ``1.0`` and ``True`` are three.
+        ordered: Whether neighbours in the list are alike, as in ``[16, 32, 64]``; the search then takes
+            small steps.
+    """
+
+    options: Iterable[Any]
+    ordered: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.options, Iterable) and not isinstance(self.options, str | bytes | Mapping):
+            object.__setattr__(self, "options", tuple(self.options))
+
+    @functools.cached_property
+    def _index(self) -> dict[str, int]:
+        return {json_key(option): code for code, option in enumerate(self.options)}
+
+    @functools.cached_property
+    def _plain(self) -> bool:
+        return not any(isinstance(option, list | tuple | dict) for option in self.options)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return 0.0, len(self._index) - 1.0
+
+    def faults(self) -> list[str]:
+        if not isinstance(self.options, tuple):
+            return [f"options must be a list, but are {self.options!r}; put them in brackets"]
+        if not self.options:
+            return ["options must hold at least one value, but are empty; add one or leave the variable out"]
+        faults, seen = [], set()
+        for option in self.options:
+            try:
+                key = json_key(option)
+            except (TypeError, ValueError):
+                faults.append(f"options must be JSON values, but one is {option!r}; use a name or a plain number")
+                continue
+            if key in seen:
+                faults.append(f"options must all be different, but {key} is there twice; drop one")
+            seen.add(key)
+        return faults
+
+    def code(self, value: Any) -> float:
+        try:
+            return float(self._index[json_key(value)])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"must be one of {list(self.options)!r}, but is {value!r}") from None
+
+    def values(self, codes: Array) -> list[Any]:
+        options = list(self.options)
+        picked = [options[code] for code in codes.astype(np.int64).tolist()]
+        # Each gets its own list or dict: who changes one changes no other configuration and no option.
+        return picked if self._plain else [copy.deepcopy(value) for value in picked]
+
+    def between(self, low: float, high: float) -> list[tuple[float, float]]:
+        if not all(is_number(option) for option in self.options):
+            return super().between(low, high)
+        return [(code, code) for code, option in enumerate(self.options) if low <= option <= high]
+
+    def text(self) -> str:
+        parts = [option if isinstance(option, str) else json_key(option) for option in self.options]
+        return (" < " if self.ordered else " | ").join(parts)
+
+
+@dataclass(frozen=True)
+class Boolean(Variable):
+    """True or False."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def code(self, value: Any) -> float:
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"must be True or False, but is {value!r}")
+        return float(value)
+
+    def values(self, codes: Array) -> list[Any]:
+        return list((codes > 0.5).tolist())
+
+    def text(self) -> str:
+        return "false | true"
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a real number; ``True`` and ``False`` are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> bool:
+    """Say whether a value is a whole number by its type; ``True`` and ``3.0`` are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def json_key(value: Any) -> str:
+    """Write a value as JSON, so that equal text means the same option."""
+    return json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def region(parent: Variable, wanted: Any) -> Region:
+    """Translate one entry of ``when`` into the codes of the parent that it accepts.
+
+    Args:
+        parent: The variable that is asked about, without faults.
+        wanted: A value, a list of values, or ``{"at_least": a, "at_most": b}``.
+
+    Returns:
+        Closed intervals of codes, ascending and apart from each other.
+
+    Raises:
+        ValueError: The parent can never have such a value; the message states the rule.
+    """
+    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"at_least", "at_most"}:
+        limits = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
+        if not all(is_number(limit) for limit in limits):
+            raise ValueError(f"at_least and at_most must be numbers, but the condition is {dict(wanted)!r}")
+        cells = parent.between(*limits)
+        if not cells:
+            raise ValueError(f"its values are {parent.text()}, none of which is {condition_text(wanted)}")
+    elif isinstance(parent, Real):
+        raise ValueError(f"a Real needs at_least or at_most, since it is hardly ever exactly {wanted!r}")
+    else:
+        allowed = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
+        if not allowed:
+            raise ValueError("it needs at least one value, but the list is empty")
+        cells = [(code, code) for code in sorted({parent.code(value) for value in allowed})]
+    merged = cells[:1]
+    for low, high in cells[1:]:
+        if low == merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def overlap(a: Region, b: Region) -> Region:
+    """Give the codes that both regions accept."""
+    pairs = [(max(a_low, b_low), min(a_high, b_high)) for a_low, a_high in a for b_low, b_high in b]
+    return tuple((low, high) for low, high in pairs if low <= high)
+
+
+def inside(codes: Array, accepted: Region) -> npt.NDArray[np.bool_]:
+    """Give the mask of the codes that a region accepts, in the shape of the codes."""
+    mask = np.zeros(codes.shape, dtype=bool)
+    for low, high in accepted:
+        mask |= (low <= codes) & (codes <= high)
+    return mask
+
+
+def condition_text(wanted: Any) -> str:
+    """Write what one entry of ``when`` asks of its parent."""
+    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"at_least", "at_most"}:
+        return " and ".join(f"{word.replace('_', ' ')} {limit}" for word, limit in wanted.items())
+    return f"in {list(wanted)}" if isinstance(wanted, list | tuple | set | frozenset) else f"= {wanted}"
+
+
+def round_significant(values: Array) -> Array:
+    """Round positive numbers within ``1e-290 .. 1e290`` to 12 significant digits.
+
+    A number that is off a rounded one by a few units in the last place is rounded to that very float, which
+    is what makes ``exp`` and ``log`` undo each other exactly.
+    """
+    decimals = DIGITS - 1 - np.floor(np.log10(values)).astype(np.int64)
+    digits = np.rint(values * _POWERS[np.maximum(decimals, 0)] / _POWERS[np.maximum(-decimals, 0)])
+    carried = digits >= 10**DIGITS
+    digits[carried] /= 10
+    decimals = decimals - carried
+    rounded: Array = digits / _POWERS[np.maximum(decimals, 0)] * _POWERS[np.maximum(-decimals, 0)]
+    return rounded
+
+
+_POWERS = np.array([float(f"1e{exponent}") for exponent in range(LARGEST_EXPONENT + DIGITS + 2)])

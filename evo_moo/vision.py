@@ -1,0 +1,46 @@
+"""The one way to torchvision, whose plain import fails where its build does not match torch's."""
+
+import importlib
+import sys
+from types import ModuleType
+
+# The operators whose schemas torchvision needs at its import, as torchvision's own C++ sources declare them.
+_SCHEMAS = {
+    "torchvision::nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "torchvision::qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+
+
+def torchvision() -> ModuleType:
+    """Import torchvision, also where a CUDA build of it stands beside a CPU build of torch.
+
+    Such a pair fails at ``import torchvision`` because the compiled operators cannot be loaded. There the
+    schemas that the import asks for are declared without an implementation: ``datasets``, ``models`` and
+    ``transforms`` work, the operators of ``torchvision.ops`` do not.
+
+    Returns:
+        The module ``torchvision``.
+
+    Raises:
+        ImportError: torchvision is not installed.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"This needs torchvision, but there is no module {error.name!r}: pip install 'evo-moo[torch]'"
+        ) from error
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    return _without_operators()
+
+
+def _without_operators() -> ModuleType:
+    import torch
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    for name, schema in _SCHEMAS.items():
+        torch.library.define(name, schema)
+    return importlib.import_module("torchvision")

@@ -1,0 +1,146 @@
+"""Small convolutional networks for handwritten digits: how accurate can they be, and how fast?"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.space import Boolean, Choice, Integer, Real
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TWO_OR_MORE = {"n_blocks": {"at_least": 2}}
+THREE = {"n_blocks": {"at_least": 3}}
+
+
+class DigitsCNN(SearchProblem):
+    """Architecture and training of a network for scikit-learn's 1,797 digits of 8 x 8 pixels.
+
+    The data are split once and for all into 60 % training, 20 % validation and 20 % test. The search sees the
+    validation data only; ``test_accuracy`` is for the final report.
+
+    Args:
+        epochs: Trains every configuration for so many epochs instead of searching their number.
+
+    Raises:
+        ValueError: ``epochs`` is below 1.
+    """
+
+    variables = {
+        "n_blocks": Integer(1, 3),
+        "width_1": Integer(4, 64, log=True),
+        "width_2": Integer(4, 64, log=True, when=TWO_OR_MORE),
+        "width_3": Integer(4, 64, log=True, when=THREE),
+        "kernel_1": Choice([1, 3, 5], ordered=True),
+        "kernel_2": Choice([1, 3, 5], ordered=True, when=TWO_OR_MORE),
+        "kernel_3": Choice([1, 3, 5], ordered=True, when=THREE),
+        "dense": Boolean(),
+        "dense_units": Integer(8, 128, log=True, when={"dense": True}),
+        "activation": Choice(["relu", "silu", "gelu", "tanh"]),
+        "dropout": Real(0.0, 0.5),
+        "optimizer": Choice(["adam", "adamw", "sgd"]),
+        "lr": Real(1e-3, 1e-1, log=True),
+        "batch_size": Choice([16, 32, 64, 128], ordered=True),
+        "weight_decay": Real(1e-6, 1e-2, log=True),
+        "epochs": Integer(4, 24),
+    }
+    objectives = {"accuracy": "max", "latency_ms": "min"}
+    metrics = {
+        "accuracy": Metric(description="share of the validation digits classified correctly"),
+        "latency_ms": Metric("ms", "one forward pass of one digit on one thread", log=True, timed=True, cheap=True),
+        "loss": Metric(description="cross-entropy on the validation digits", log=True),
+        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
+        "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
+        "train_s": Metric("s", "time of the training", timed=True),
+        "test_accuracy": Metric(description="share of the test digits classified correctly", held_out=True),
+    }
+
+    def __init__(self, epochs: int | None = None) -> None:
+        self.epochs = epochs
+        if epochs is not None:
+            if epochs < 1:
+                raise ValueError(f"`epochs` must be at least 1, but is {epochs}")
+            self.variables = {name: v for name, v in self.variables.items() if name != "epochs"}
+
+    def profile(self, config: Configuration) -> dict[str, float]:
+        """Build the network and measure what needs no training."""
+        import torch
+
+        from evo_moo.latency import model_latency
+        from evo_moo.metrics import count_flops, count_parameters
+
+        network, digit = build_network(config), torch.ones(1, 1, 8, 8)
+        return {
+            "latency_ms": model_latency(network, digit).median_ms,
+            "n_params": count_parameters(network),
+            "flops": count_flops(network, digit),
+        }
+
+    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+        """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
+        from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+
+        with one_thread():
+            set_determinism(seed)
+            network = build_network(config)
+            history = train_classifier(
+                network,
+                self.data["train"],
+                self.data["validation"],
+                epochs=self.epochs or config["epochs"],
+                seed=seed,
+                **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
+            )
+            test_accuracy, _ = accuracy_and_loss(network, *self.data["test"])
+        return {
+            "accuracy": history.last.accuracy,
+            "loss": history.last.loss,
+            "train_s": history.last.train_s,
+            "test_accuracy": test_accuracy,
+        }
+
+    @cached_property
+    def data(self) -> dict[str, tuple["Tensor", "Tensor"]]:
+        """Digits ``(n, 1, 8, 8)`` and labels ``(n,)`` by the name of their part; loaded once per process."""
+        import torch
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
+        X, y = load_digits(return_X_y=True)
+        X, X_rest, y, y_rest = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
+        X_val, X_test, y_val, y_test = train_test_split(X_rest, y_rest, test_size=0.5, stratify=y_rest, random_state=0)
+        mean, std = X.mean(), X.std()
+        parts = {"train": (X, y), "validation": (X_val, y_val), "test": (X_test, y_test)}
+        return {
+            name: (
+                torch.tensor((X - mean) / std, dtype=torch.float32).reshape(-1, 1, 8, 8),
+                torch.tensor(y, dtype=torch.int64),
+            )
+            for name, (X, y) in parts.items()
+        }
+
+
+def build_network(config: Configuration) -> "nn.Module":
+    """Build an untrained network that takes ``(n, 1, 8, 8)`` digits and gives ``(n, 10)`` logits."""
+    from torch import nn
+
+    activation = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}[config["activation"]]
+    layers: list[Any] = []
+    channels, size = 1, 8
+    for block in range(1, config["n_blocks"] + 1):
+        width, kernel = config[f"width_{block}"], config[f"kernel_{block}"]
+        layers += [
+            nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
+            activation(),
+        ]
+        channels = width
+        if size > 2:
+            layers.append(nn.MaxPool2d(2))
+            size //= 2
+    layers.append(nn.Flatten())
+    features = channels * size**2
+    if config["dense"]:
+        layers += [nn.Linear(features, config["dense_units"]), activation()]
+        features = config["dense_units"]
+    return nn.Sequential(*layers, nn.Dropout(config["dropout"]), nn.Linear(features, 10))

@@ -1,0 +1,126 @@
+import itertools
+import json
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evo_moo.operators import SpaceCrossover, SpaceMutation
+from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def kinds(draw, when, finite):
+    kind = draw(st.sampled_from(["integer", "choice", "boolean"] + ([] if finite else ["real", "log real"])))
+    if kind == "integer":
+        low = draw(st.integers(-3, 5))
+        high = low + draw(st.integers(1, 4))
+        return Integer(low, high, log=low > 0 and draw(st.booleans()), when=when)
+    if kind == "choice":
+        options = draw(st.lists(st.sampled_from(["a", 1, 1.0, True, None, [1, 2]]), min_size=1, max_size=4))
+        unique = list({json.dumps(option): option for option in options}.values())
+        return Choice(unique, ordered=draw(st.booleans()), when=when)
+    if kind == "boolean":
+        return Boolean(when=when)
+    if kind == "real":
+        low = draw(st.floats(-1e6, 1e6))
+        return Real(low, low + draw(st.floats(1e-3, 1e6)), when=when)
+    low = draw(st.floats(1e-12, 1e6))
+    return Real(low, low * draw(st.floats(1.01, 1e6)), log=True, when=when)
+
+
+@st.composite
+def spaces(draw, finite=False):
+    """Draw a space whose variables may depend on earlier ones, up to two each."""
+    variables = {}
+    for i in range(draw(st.integers(1, 5))):
+        when = {}
+        used = set()
+        for parent in draw(st.lists(st.sampled_from(sorted(variables)), max_size=2, unique=True)) if variables else []:
+            # Two parents of one family might contradict each other.
+            family = {parent} | ancestors(variables, parent)
+            if family & used:
+                continue
+            used |= family
+            when[parent] = draw(condition(variables[parent]))
+        variables[f"v{i}"] = draw(kinds(when or None, finite))
+    return SearchSpace(variables)
+
+
+def ancestors(variables, name):
+    parents = set(variables[name].when or {})
+    return parents.union(*(ancestors(variables, parent) for parent in parents))
+
+
+def condition(kind):
+    if isinstance(kind, Boolean):
+        return st.booleans()
+    if isinstance(kind, Choice):
+        return st.lists(st.sampled_from(kind.options), min_size=1, max_size=2)
+    if isinstance(kind, Integer):
+        inside = st.integers(kind.low, kind.high)
+        return st.one_of(inside, inside.map(lambda v: {"at_least": v}), inside.map(lambda v: {"at_most": v}))
+    return st.floats(0, 1).map(lambda u: {"at_least": kind.low + u * (kind.high - kind.low) * 0.99})
+
+
+def rows_of(space, seed, n=20):
+    return space.sample(n, np.random.default_rng(seed))
+
+
+def assert_canonical(space, X):
+    assert space.canonical(X).tobytes() == X.tobytes()
+
+
+@given(spaces(), SEEDS)
+@settings(max_examples=150, deadline=None)
+def test_rows_and_configurations_are_one_to_one(space, seed):
+    X = space.canonical(np.concatenate([rows_of(space, seed), [space.xl, space.xu]]))
+    configurations = space.decode(X)
+    assert_canonical(space, X)
+    assert space.encode(configurations).tobytes() == X.tobytes()
+    # What the ledger stores is JSON; it must lead back to the same row.
+    assert space.encode(json.loads(json.dumps(configurations))).tobytes() == X.tobytes()
+    for (row, config), (other_row, other) in itertools.combinations(zip(X, configurations, strict=True), 2):
+        assert (row.tobytes() == other_row.tobytes()) == (json.dumps(config) == json.dumps(other))
+
+
+@given(spaces(), SEEDS)
+@settings(max_examples=75, deadline=None)
+def test_active_columns_are_the_keys_of_the_configuration(space, seed):
+    X = rows_of(space, seed)
+    for mask, configuration in zip(space.active(X), space.decode(X), strict=True):
+        assert [name for name, on in zip(space.names, mask, strict=True) if on] == list(configuration)
+
+
+@given(spaces(), SEEDS, st.floats(0.1, 1e9))
+@settings(max_examples=75, deadline=None)
+def test_any_numbers_become_a_row(space, seed, scale):
+    X = space.canonical(np.random.default_rng(seed).normal(scale=scale, size=(20, space.n_var)))
+    assert_canonical(space, X)
+    assert space.encode(space.decode(X)).tobytes() == X.tobytes()
+
+
+@given(spaces(finite=True))
+@settings(max_examples=75, deadline=None)
+def test_size_is_the_number_of_configurations(space):
+    grid = itertools.product(*(np.arange(low, high + 1) for low, high in zip(space.low, space.high, strict=True)))
+    X = space.canonical(space.columns(np.array(list(grid))))
+    assert space.size() == len(np.unique(X, axis=0))
+
+
+@given(spaces(), SEEDS)
+@settings(max_examples=100, deadline=None)
+def test_offspring_are_canonical_and_mutants_differ(space, seed):
+    rng = np.random.default_rng(seed)
+    X = np.concatenate([space.sample(10, rng), space.canonical(np.repeat([space.xl, space.xu], 5, axis=0))])
+    pairs = np.stack([X, rng.permutation(X)])
+    children = SpaceCrossover(space)._do(None, pairs, random_state=rng)
+    assert children.shape == pairs.shape
+    for child in children:
+        assert_canonical(space, child)
+    mutants = SpaceMutation(space)._do(None, X, random_state=rng)
+    assert_canonical(space, mutants)
+    movable = (space.active(X) & (space.xu > space.xl)).any(axis=1)
+    np.testing.assert_array_equal((mutants != X).any(axis=1), movable)

@@ -1,0 +1,101 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from evo_moo.errors import EvoMooError  # noqa: E402
+from evo_moo.plugins import load_problem  # noqa: E402
+
+FILE = Path(__file__).parents[2] / "problems" / "digits_cnn.py"
+REFERENCE = f"{FILE}:DigitsCNN"
+TINY = {
+    "n_blocks": 1,
+    "width_1": 4,
+    "kernel_1": 3,
+    "dense": False,
+    "activation": "relu",
+    "dropout": 0.1,
+    "optimizer": "adamw",
+    "lr": 0.02,
+    "batch_size": 32,
+    "weight_decay": 1e-4,
+    "epochs": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return load_problem(REFERENCE)
+
+
+def without_times(metrics):
+    return {name: value for name, value in metrics.items() if name != "train_s"}
+
+
+def test_the_same_seed_gives_the_same_metrics(problem):
+    a, b, c = (without_times(problem.evaluate(TINY, seed=seed)) for seed in (1, 1, 2))
+    assert a == b != c
+
+
+def test_a_tiny_network_learns_in_a_few_epochs(problem):
+    metrics = problem.evaluate(TINY, seed=0)
+    assert metrics["accuracy"] > 0.8 and metrics["test_accuracy"] > 0.8
+
+
+def test_the_profile_is_that_of_a_hand_count(problem):
+    profile = problem.profile(TINY)
+    assert profile["n_params"] == 4 * 9 + 2 * 4 + (4 * 4 * 4 * 10 + 10)
+    assert profile["flops"] == 2 * (8 * 8 * 9 * 4 + 4 * 4 * 4 * 10)
+    assert profile["latency_ms"] > 0
+
+
+def test_every_declared_metric_is_returned_once(problem):
+    profile, metrics = problem.profile(TINY), problem.evaluate(TINY, seed=0)
+    assert sorted([*profile, *metrics]) == sorted(problem.known_metrics)
+    assert set(profile) == {name for name, metric in problem.known_metrics.items() if metric.cheap}
+
+
+def test_a_search_cannot_see_the_test_data(problem):
+    assert problem.known_metrics["test_accuracy"].held_out
+
+
+def test_every_configuration_has_a_network(problem):
+    build_network = sys.modules[type(problem).__module__].build_network
+    for config in problem.space.decode(problem.space.sample(40, np.random.default_rng(0))):
+        assert build_network(config)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_the_parts_are_stratified_and_share_no_digit(problem):
+    parts = problem.data
+    assert {name: len(y) for name, (_, y) in parts.items()} == {"train": 1078, "validation": 359, "test": 360}
+    for X, y in parts.values():
+        assert X.shape == (len(y), 1, 8, 8)
+        shares = torch.bincount(y, minlength=10) / len(y)
+        assert (shares - 0.1).abs().max() < 0.01
+    digits = [{tuple(row) for row in X.flatten(1).tolist()} for X, _ in parts.values()]
+    assert len(set.union(*digits)) == sum(len(part) for part in digits)
+
+
+def test_the_number_of_epochs_can_be_fixed():
+    problem = load_problem(REFERENCE, {"epochs": 1})
+    config = {name: value for name, value in TINY.items() if name != "epochs"}
+    assert "epochs" not in problem.space.names
+    assert problem.evaluate(config, seed=0)["accuracy"] > 0.1
+    with pytest.raises(EvoMooError, match="`epochs` must be at least 1, but is 0"):
+        load_problem(REFERENCE, {"epochs": 0})
+
+
+def test_it_can_be_listed_without_torch():
+    code = f"""
+import sys
+from evo_moo.plugins import load_problem
+load_problem({REFERENCE!r}).check()
+sys.exit(any(name in sys.modules for name in ("torch", "sklearn", "torchvision")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,38 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from evo_moo.metrics import count_flops, count_parameters, size_mb  # noqa: E402
+
+NETWORK = nn.Sequential(
+    nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 10)
+)
+N_PARAMETERS = (4 * 9 + 4) + (4 + 4) + (256 * 10 + 10)
+N_STATISTICS = 4 + 4
+
+
+def test_parameters_are_those_of_a_hand_count():
+    n_parameters = count_parameters(NETWORK)
+    assert n_parameters == N_PARAMETERS and type(n_parameters) is int
+
+
+def test_frozen_and_shared_parameters():
+    layer = nn.Linear(3, 3)
+    assert count_parameters(nn.Sequential(layer, layer)) == 12
+    layer.bias.requires_grad = False
+    assert count_parameters(layer) == 9
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_flops_are_those_of_a_hand_count(batch, capsys):
+    flops = count_flops(NETWORK, torch.zeros(batch, 1, 8, 8))
+    assert flops == batch * 2 * (8 * 8 * 9 * 4 + 256 * 10) and type(flops) is int
+    assert NETWORK.training
+    assert capsys.readouterr().out == ""
+
+
+def test_size_is_that_of_parameters_and_buffers():
+    counter_bytes = 8
+    assert size_mb(NETWORK) == pytest.approx((4 * (N_PARAMETERS + N_STATISTICS) + counter_bytes) / 1e6)
+    assert size_mb(nn.Linear(10, 10, bias=False).half()) == pytest.approx(200 / 1e6)

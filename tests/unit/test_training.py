@@ -1,0 +1,170 @@
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from evo_moo import training  # noqa: E402
+from evo_moo.training import (  # noqa: E402
+    OPTIMIZERS,
+    SCHEDULES,
+    accuracy_and_loss,
+    inference,
+    lr_factor,
+    one_thread,
+    set_determinism,
+    train_classifier,
+)
+
+
+@pytest.fixture(autouse=True)
+def single_thread():
+    with one_thread():
+        yield
+
+
+def blobs(n, seed):
+    """Two classes of points around (2, 2) and (-2, -2)."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(n) % 2
+    return torch.randn(n, 2, generator=generator) + 2 - 4 * y[:, None], y
+
+
+TRAIN, VALIDATION = blobs(100, 0), blobs(60, 1)
+
+
+def network():
+    return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+
+
+def trained(seed=0, **options):
+    set_determinism(seed)
+    model = network()
+    options = {"epochs": 3, "batch_size": 16, "lr": 0.02, "seed": seed} | options
+    return model, train_classifier(model, TRAIN, VALIDATION, **options)
+
+
+def weights(model):
+    return list(model.state_dict().values())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_it_learns(optimizer, schedule):
+    _, history = trained(optimizer=optimizer, schedule=schedule, epochs=5)
+    assert history.last.accuracy > 0.95
+    assert history.last.train_loss < history.epochs[0].train_loss
+    assert not history.diverged
+
+
+def test_the_same_seed_gives_the_same_weights_bit_by_bit():
+    (a, first), (b, second), (c, _) = trained(1), trained(1), trained(2)
+    assert all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+    assert [(e.train_loss, e.loss) for e in first.epochs] == [(e.train_loss, e.loss) for e in second.epochs]
+    assert not all(torch.equal(x, y) for x, y in zip(weights(a), weights(c), strict=True))
+
+
+def test_the_seed_alone_decides_the_order_of_the_samples():
+    def losses(seed):
+        set_determinism(0)
+        model = nn.Linear(2, 2)
+        history = train_classifier(model, TRAIN, VALIDATION, epochs=1, batch_size=16, lr=0.01, seed=seed)
+        return history.last.loss
+
+    assert losses(1) == losses(1) != losses(2)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "sizes"),
+    [(17, 8, [8, 9]), (17, 16, [17]), (16, 8, [8, 8]), (18, 8, [8, 8, 2]), (5, 64, [5]), (3, 1, [1, 1, 1])],
+)
+def test_every_sample_is_used_once_per_epoch_and_none_alone(n, batch_size, sizes):
+    seen = []
+
+    class Recorder(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append(x[:, 0].tolist())
+            return super().forward(x)
+
+    X = torch.arange(2.0 * n).reshape(n, 2)
+    y = torch.arange(n) % 2
+    train_classifier(Recorder(2, 2), (X, y), VALIDATION, epochs=2, batch_size=batch_size, lr=1e-3, seed=0)
+    assert [len(batch) for batch in seen] == sizes * 2
+    for epoch in (seen[: len(sizes)], seen[len(sizes) :]):
+        assert sorted(x for batch in epoch for x in batch) == X[:, 0].tolist()
+
+
+def test_batch_norm_survives_a_sample_left_over():
+    X, y = blobs(17, 0)
+    model = network()
+    assert not train_classifier(model, (X, y), VALIDATION, epochs=2, batch_size=8, lr=0.01, seed=0).diverged
+
+
+def test_each_epoch_is_reported():
+    reports = []
+    model, history = trained(on_epoch=reports.append)
+    assert tuple(reports) == history.epochs
+    assert [report.number for report in reports] == [1, 2, 3]
+    assert (history.last.accuracy, history.last.loss) == accuracy_and_loss(model, *VALIDATION)
+    times = [report.train_s for report in reports]
+    assert times == sorted(times)
+
+
+def test_divergence_ends_the_training_and_is_reported_as_nan():
+    reports = []
+    _, history = trained(optimizer="sgd", lr=1e30, epochs=50, on_epoch=reports.append)
+    assert history.diverged
+    assert len(history.epochs) == len(reports) < 50
+    assert math.isnan(history.last.loss) and math.isnan(history.last.accuracy)
+
+
+def test_a_measurement_is_let_through_at_every_batch(monkeypatch):
+    calls = []
+    monkeypatch.setattr(training, "yield_to_measurements", lambda: calls.append(1))
+    trained(epochs=2, batch_size=10)
+    assert len(calls) >= 2 * 10
+
+
+def test_accuracy_and_loss_of_known_logits():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+    y = torch.tensor([0, 1, 1])
+    expected = sum(math.log(1 + math.exp(margin)) for margin in (-2, -1, 3)) / 3
+    for batch_size in (1, 2, 1024):
+        accuracy, loss = accuracy_and_loss(nn.Identity(), logits, y, batch_size)
+        assert accuracy == pytest.approx(2 / 3) and loss == pytest.approx(expected)
+
+
+def test_inference_restores_every_modules_flag():
+    model = network()
+    model[1].eval()
+    with pytest.raises(ZeroDivisionError), inference(model):
+        assert not any(module.training for module in model.modules())
+        assert not model(TRAIN[0]).requires_grad
+        raise ZeroDivisionError
+    assert [module.training for module in model] == [True, False, True, True, True]
+
+
+def test_learning_rates_follow_their_schedules():
+    steps = [step / 100 for step in range(100)]
+    cosine = [lr_factor("cosine", step) for step in steps]
+    cycle = [lr_factor("one_cycle", step) for step in steps]
+    assert cosine[0] == 1 and cosine[50] == pytest.approx(0.5) and 0 < cosine[-1] < 0.001
+    assert cosine == sorted(cosine, reverse=True)
+    assert cycle[0] == pytest.approx(0.04) and cycle[30] == max(cycle) == 1 and 0 < cycle[-1] < 0.001
+    assert {lr_factor("constant", step) for step in steps} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "`epochs` must be at least 1, but is 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, but is 0"),
+        ({"optimizer": "lion"}, "`optimizer` must be one of adam, adamw, sgd, but is 'lion'"),
+        ({"schedule": "step"}, "`schedule` must be one of constant, cosine, one_cycle, but is 'step'"),
+    ],
+)
+def test_senseless_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        trained(**options)
