@@ -11,7 +11,7 @@ from evo_moo.goals import Goals
 from evo_moo.job import Job, check_job
 from evo_moo.optimizer import Optimizer
 from evo_moo.plugins import ProblemSource, absolute_reference
-from evo_moo.pools import BatchPool, LokyPool, Pool, SerialPool
+from evo_moo.pools import BatchPool, Pool, SerialPool
 from evo_moo.problem import PymooProblem, SearchProblem
 from evo_moo.progress import shown_progress
 from evo_moo.result import Result
@@ -182,5 +182,7 @@ def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals,
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout)
+    from evo_moo.loky_pool import LokyPool
+
     output = folder.path / "workers.txt" if folder.path else None
     return LokyPool(source, goals, settings.workers, settings.timeout, settings.retries, output)

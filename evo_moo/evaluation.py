@@ -11,10 +11,9 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evo_moo.errors import MetricError
 from evo_moo.goals import Goals, Metrics, checked_metrics
@@ -26,8 +25,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 Status = Literal["ok", "failed", "timeout", "crashed", "infeasible"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """What to evaluate, as plain data.
 
     Attributes:
@@ -43,8 +41,7 @@ class Task:
     workspace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an evaluation ended.
 
     Attributes:

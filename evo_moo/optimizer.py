@@ -10,8 +10,7 @@ The main loop of every search, ours or a user's own:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +33,7 @@ Algorithm = Literal["nsga2", "nsga3"]
 STATE_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A configuration to evaluate.
 
     Attributes:
@@ -156,6 +154,8 @@ class Optimizer:
         norm = getattr(algorithm.survival, "norm", None)
         members, optimum = _members(algorithm.pop), self.optimum_ids()
         kept = set(self.population_ids())
+        told = {str(key): metrics for key, metrics in self._told.items()}
+        between = len(told) == len(self._asked)
         outside = [individual for individual in _members(algorithm.opt) if individual.get("id") not in kept]
         return {
             "format": STATE_FORMAT,
@@ -165,12 +165,11 @@ class Optimizer:
             "is_initialized": algorithm.is_initialized,
             "n_iter": algorithm.n_iter,
             "generation": self.generation,
-            "first_id": self._first_id,
+            "first_id": self.n_asked + 1 if between else self._first_id,
             "population": _dump_population(members),
             "optimum": {"ids": optimum, "outside": _dump_population(outside)},
             "normalisation": {k: getattr(norm, k) for k in _NORMALISATION} if norm else None,
-            "asked": {"X": np.array([i.X for i in self._infills]), "n_given": self._n_given},
-            "told": {str(key): metrics for key, metrics in self._told.items()},
+            "asked": None if between else {"X": _rows(self._infills), "n_given": self._n_given, "told": told},
             "exhausted": self.exhausted,
             "seen": self._seen.rows() if self._seen and with_seen else None,
         }
@@ -204,10 +203,10 @@ class Optimizer:
             self._seen.remember(seen if seen is not None else state["seen"])
         self.generation, self._first_id = state["generation"], state["first_id"]
         self.exhausted = state["exhausted"]
-        X = state["asked"]["X"]
-        self._take_infills(Population.new(X=X) if len(X) else None)
-        self._n_given = state["asked"]["n_given"]
-        self._told = {int(key): metrics for key, metrics in state["told"].items()}
+        asked = state["asked"] or {"X": [], "n_given": 0, "told": {}}
+        self._take_infills(Population.new(X=asked["X"]) if len(asked["X"]) else None)
+        self._n_given = asked["n_given"]
+        self._told = {int(key): metrics for key, metrics in asked["told"].items()}
 
     def _begin_generation(self) -> None:
         infills = self._algorithm.ask()
@@ -221,7 +220,7 @@ class Optimizer:
 
     def _take_infills(self, infills: Population | None) -> None:
         self._infills = _members(infills)
-        X = np.array([individual.X for individual in self._infills])
+        X = _rows(self._infills)
         self._asked = [
             Candidate(self._first_id + i, self.generation + 1, configuration, X[i])
             for i, configuration in enumerate(self.space.decode(X) if len(X) else [])
@@ -236,7 +235,7 @@ class Optimizer:
             G = np.array([self.goals.inequality_values(metrics) for metrics in rows])
             H = np.array([self.goals.equality_values(metrics) for metrics in rows])
             for k, (candidate, individual, _) in enumerate(kept):
-                individual.F, individual.G, individual.H = F[k].copy(), G[k].copy(), H[k].copy()
+                individual.F, individual.G, individual.H = F[k], G[k], H[k]
                 individual.data["id"] = candidate.id
             self._algorithm.tell(Population([individual for _, individual, _ in kept]))
         self.generation += 1
@@ -298,6 +297,10 @@ def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, 
 
 def _members(pop: Population | None) -> list[Any]:
     return [] if pop is None else list(pop)
+
+
+def _rows(members: list[Any]) -> Array:
+    return np.array([individual.X for individual in members])
 
 
 def _dump_population(pop: list[Any]) -> dict[str, Any] | None:

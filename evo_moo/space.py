@@ -5,42 +5,24 @@ only row of its configuration: inside the bounds, on the grid of whole numbers, 
 not active at its lower bound. Two canonical rows are equal exactly when their configurations are.
 """
 
-import graphlib
 import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
+from evo_moo.conditions import Conditions, condition_faults, when_text
 from evo_moo.errors import SpaceError
-from evo_moo.variables import (
-    Array,
-    Boolean,
-    Choice,
-    Integer,
-    Real,
-    Region,
-    Variable,
-    condition_text,
-    inside,
-    overlap,
-    region,
-    round_significant,
-)
+from evo_moo.variables import Array, Boolean, Choice, Integer, Mask, Real, Variable, round_significant
 
-__all__ = ["Boolean", "Choice", "Integer", "Real", "SearchSpace", "Variable"]
+__all__ = ["Boolean", "Choice", "Configuration", "Integer", "Mask", "Method", "Real", "SearchSpace", "Variable"]
 
-Mask = npt.NDArray[np.bool_]
 Configuration = dict[str, Any]
 Method = Literal["random", "sobol", "lhs"]
 
-MAX_COUNTING_STATES = 100_000
-"""Beyond this many kinds of partial configurations ``size`` gives an upper bound."""
 SAMPLING_ROUNDS = 16
 
 
@@ -79,10 +61,9 @@ class SearchSpace:
         self.names = tuple(self.variables)
         self.n_var = len(self.names)
         self._columns_of = {name: column for column, name in enumerate(self.names)}
-        self._conditions: dict[int, list[tuple[int, Region]]] = {}
         if faults := self._faults():
             raise SpaceError("\n".join(faults))
-        self._order = self._parents_first()
+        self._conditions = Conditions(self.variables)
         kinds = self.variables.values()
         self.grid = np.array([variable.grid for variable in kinds])
         self.log = np.array([getattr(variable, "log", False) for variable in kinds])
@@ -106,11 +87,11 @@ class SearchSpace:
             SpaceError: The matrix has another shape, or holds NaN.
         """
         codes = self.codes(X)
-        return np.where(self._active(codes), self.columns(codes), self.xl)
+        return np.where(self._conditions.active(codes), self.columns(codes), self.xl)
 
     def active(self, X: npt.ArrayLike) -> Mask:
         """Give the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
-        return self._active(self.codes(X) if self._conditions else self._checked(X))
+        return self._conditions.active(self.codes(X))
 
     def codes(self, X: npt.ArrayLike) -> Array:
         """Give the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
@@ -135,11 +116,11 @@ class SearchSpace:
         """Give the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
         codes = self.codes(X)
         columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
-        rows = [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
-        if not self._conditions:
-            return rows
-        active = self._active(codes).tolist()
-        return [dict(itertools.compress(row.items(), mask)) for row, mask in zip(rows, active, strict=True)]
+        active = self._conditions.active(codes).tolist()
+        return [
+            dict(itertools.compress(zip(self.names, row, strict=True), mask))
+            for *row, mask in zip(*columns, active, strict=True)
+        ]
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
         """Give the canonical ``(n, n_var)`` rows of configurations.
@@ -205,11 +186,8 @@ class SearchSpace:
         """
         if method == "random":
             unit = rng.random((n, self.n_var))
-        elif method == "lhs":
-            unit = qmc.LatinHypercube(self.n_var, seed=_seed(rng)).random(n)
-        elif method == "sobol":
-            # A power of two keeps the sequence balanced; what is left of it is a net, too.
-            unit = qmc.Sobol(self.n_var, seed=_seed(rng)).random_base2(max(n - 1, 0).bit_length())[:n]
+        elif method in ("sobol", "lhs"):
+            unit = _spread(n, self.n_var, rng, method)
         else:
             raise SpaceError(f"`method` must be random, sobol or lhs, but is {method!r}")
         return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
@@ -227,39 +205,25 @@ class SearchSpace:
     def size(self) -> int | float:
         """Count the different configurations, forbidden ones included; infinite with a ``Real``.
 
-        The count is exact, conditions included, unless they are so entangled that more than
-        ``MAX_COUNTING_STATES`` combinations of them would have to be followed: then it is the upper bound
-        that all variables are always active.
+        Conditions so entangled that counting would take too long make it an upper bound: the count as if all
+        variables were always active.
         """
         if not self.grid.all():
             return math.inf
-        children: dict[int, list[tuple[int, Region]]] = {i: [] for i in range(self.n_var)}
-        for child, conditions in self._conditions.items():
-            for parent, codes in conditions:
-                children[parent].append((child, codes))
-        # Which variables are ruled out so far is all that matters for those still to come.
-        states = Counter({frozenset[int](): 1})
-        for i in self._order:
-            values = self._values_by_effect(i, children[i])
-            following: Counter[frozenset[int]] = Counter()
-            for absent, count in states.items():
-                if i in absent:
-                    following[(absent - {i}) | {child for child, _ in children[i]}] += count
-                    continue
-                for ruled_out, n_values in values.items():
-                    following[absent | ruled_out] += count * n_values
-            states = following
-            if len(states) > MAX_COUNTING_STATES:
-                return math.prod(int(n) for n in self.high - self.low + 1)
-        return states.total()
+        return self._conditions.count(self.low, self.high)
 
     def describe(self) -> list[dict[str, str]]:
         """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""
-        rows = []
-        for name, kind in self.variables.items():
-            log = "log" if getattr(kind, "log", False) else ""
-            rows.append({"name": name, "kind": kind.kind, "range": kind.text(), "log": log, "condition": _when(kind)})
-        return rows
+        return [
+            {
+                "name": name,
+                "kind": kind.kind,
+                "range": kind.text(),
+                "log": "log" if getattr(kind, "log", False) else "",
+                "condition": when_text(kind),
+            }
+            for name, kind in self.variables.items()
+        ]
 
     def _checked(self, X: npt.ArrayLike) -> Array:
         X = np.asarray(X, dtype=float)
@@ -272,21 +236,14 @@ class SearchSpace:
             raise SpaceError(f"`{name}`: a column must hold numbers, but holds NaN")
         return X
 
-    def _active(self, codes: Array) -> Mask:
-        active = np.ones(codes.shape, dtype=bool)
-        for i in self._order if self._conditions else ():
-            for parent, accepted in self._conditions.get(i, ()):
-                active[:, i] &= active[:, parent] & inside(codes[:, parent], accepted)
-        return active
-
     def _check_presence(self, active: Mask, configuration: Mapping[str, Any]) -> None:
-        for i in self._order:
+        for i in self._conditions.order:
             name = self.names[i]
             if active[i] and name not in configuration:
                 raise SpaceError(f"`{name}`: must be given, but is missing in {dict(configuration)}")
             if not active[i] and name in configuration:
                 raise SpaceError(
-                    f"`{name}`: exists only when {_when(self.variables[name])}, but is given as "
+                    f"`{name}`: exists only when {when_text(self.variables[name])}, but is given as "
                     f"{configuration[name]!r}; leave it out of {dict(configuration)}"
                 )
 
@@ -303,39 +260,8 @@ class SearchSpace:
                 return rule
         return None
 
-    def _values_by_effect(self, i: int, children: list[tuple[int, Region]]) -> Counter[frozenset[int]]:
-        """Count the values of a grid variable by the set of children that they rule out."""
-        first, last = int(self.low[i]), int(self.high[i])
-        cuts = {first, last + 1}
-        for _, accepted in children:
-            cuts |= {int(low) for low, _ in accepted} | {int(high) + 1 for _, high in accepted}
-        values: Counter[frozenset[int]] = Counter()
-        for start, stop in itertools.pairwise(sorted(cuts)):
-            ruled_out = frozenset(
-                child for child, accepted in children if not any(low <= start <= high for low, high in accepted)
-            )
-            values[ruled_out] += stop - start
-        return values
-
-    def _parents_first(self) -> list[int]:
-        """Order the columns so that parents come before children, and each child soon after its parents."""
-        parents = {i: [parent for parent, _ in self._conditions.get(i, ())] for i in range(self.n_var)}
-        with_children = {parent for of_one in parents.values() for parent in of_one}
-        order: dict[int, None] = {}
-
-        def visit(i: int) -> None:
-            for parent in parents[i]:
-                if parent not in order:
-                    visit(parent)
-            order[i] = None
-
-        for i in range(self.n_var):
-            if i not in with_children:
-                visit(i)
-        return list(order)
-
     def _faults(self) -> list[str]:
-        """List all faults of the definition, and translate the conditions of what has none."""
+        """List all faults of the definition, how conditions fit together aside."""
         if not self.variables:
             return ["a space must have at least one variable, but has none; add one"]
         faults, sound = [], set()
@@ -353,59 +279,17 @@ class SearchSpace:
         for rule, predicate in self.forbidden.items():
             if not callable(predicate):
                 faults.append(f"`{rule}`: a forbidden rule must be a function, but is {predicate!r}")
-        for name, kind in self.variables.items():
-            faults += [f"`{name}`: {fault}" for fault in self._condition_faults(name, kind, sound)]
-        return faults or self._never_active()
-
-    def _condition_faults(self, name: str, kind: Variable, sound: set[str]) -> list[str]:
-        when = getattr(kind, "when", None)
-        if when is not None and not isinstance(when, Mapping):
-            return [f"`when` must map parents to values, but is {when!r}; write when={{parent: value}}"]
-        faults = []
-        for parent, wanted in (when or {}).items():
-            if parent == name:
-                faults.append("`when` must name another variable, but names itself; drop it")
-            elif parent not in self.variables:
-                faults.append(f"`when` must name variables of the space, but names {parent!r}; declare or rename it")
-            elif parent in sound:
-                try:
-                    accepted = region(self.variables[parent], wanted)
-                except ValueError as fault:
-                    faults.append(f"`when` must name values that `{parent}` can have: {fault}")
-                else:
-                    own = self._conditions.setdefault(self._columns_of[name], [])
-                    own.append((self._columns_of[parent], accepted))
-        return faults
-
-    def _never_active(self) -> list[str]:
-        """List circles of conditions, or else the variables whose conditions contradict each other."""
-        graph = {i: [parent for parent, _ in self._conditions.get(i, ())] for i in range(self.n_var)}
-        try:
-            order = list(graphlib.TopologicalSorter(graph).static_order())
-        except graphlib.CycleError as error:
-            circle = [self.names[i] for i in error.args[1]]
-            way = " -> ".join(circle)
-            return [f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one"]
-        faults = []
-        needed: dict[int, dict[int, Region]] = {}
-        for i in order:
-            needed[i] = {}
-            for parent, accepted in self._conditions.get(i, ()):
-                for ancestor, codes in ({parent: accepted} | needed[parent]).items():
-                    both = overlap(codes, needed[i].get(ancestor, codes))
-                    needed[i][ancestor] = both
-                    if not both:
-                        faults.append(
-                            f"`{self.names[i]}`: its conditions and its parents' must fit together, "
-                            f"but they ask different values of `{self.names[ancestor]}`; loosen one"
-                        )
+        for name in self.names:
+            faults += [f"`{name}`: {fault}" for fault in condition_faults(name, self.variables, sound)]
         return faults
 
 
-def _when(kind: Variable) -> str:
-    return " and ".join(f"{name} {condition_text(wanted)}" for name, wanted in (kind.when or {}).items())
+def _spread(n: int, n_var: int, rng: np.random.Generator, method: Method) -> Array:
+    from scipy.stats import qmc  # its import takes longer than most searches of a plain problem
 
-
-def _seed(rng: np.random.Generator) -> int:
     # A number, since SciPy would spawn from a generator, and what that counts is no part of its state.
-    return int(rng.integers(2**32))
+    seed = int(rng.integers(2**32))
+    if method == "lhs":
+        return np.asarray(qmc.LatinHypercube(n_var, seed=seed).random(n))
+    # A power of two keeps the sequence balanced; what is left of it is a net, too.
+    return np.asarray(qmc.Sobol(n_var, seed=seed).random_base2(max(n - 1, 0).bit_length())[:n])

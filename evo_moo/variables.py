@@ -1,4 +1,4 @@
-"""The kinds of variables that a search space is made of, and what a condition on one of them means.
+"""The kinds of variables that a search space is made of.
 
 A variable's *code* is the number that stands for a value: the value itself for ``Real`` and ``Integer``,
 the option's index for ``Choice``, 0 or 1 for ``Boolean``. The search space's columns are codes, or their
@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-Region = tuple[tuple[float, float], ...]
-"""Codes that a condition accepts: closed intervals, apart from each other."""
+Mask = npt.NDArray[np.bool_]
 
 DIGITS = 12
 """Significant digits of a value searched in log scale; more would not survive ``exp`` and ``log``."""
@@ -30,6 +29,8 @@ LARGEST_INTEGER = 10**DIGITS
 LARGEST_EXPONENT = 290
 SMALLEST_LOG_RATIO = 1.001
 """Of high to low, in log scale: much less would leave few values of 12 digits between them."""
+FEWEST_STEPS = 2**24
+"""Floating-point steps from low to high; among fewer, the smallest mutation could round to no change."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,10 @@ class _Number(Variable):
             return [f"low must be below high, but low is {self.low!r} and high is {self.high!r}; swap them"]
         if self.log and self.low <= 0:
             return [f"a log range must begin above 0, but low is {self.low!r}; raise low or drop log=True"]
-        return self._range_faults()
+        return []
 
     def _bound_fault(self, bound: Any) -> str | None:
         raise NotImplementedError
-
-    def _range_faults(self) -> list[str]:
-        return []
 
     def _checked(self, number: float) -> float:
         if not self.low <= number <= self.high:
@@ -129,14 +127,21 @@ class Real(_Number):
     def _bound_fault(self, bound: Any) -> str | None:
         return None if is_number(bound) and abs(bound) <= sys.float_info.max else "a finite number"
 
-    def _range_faults(self) -> list[str]:
-        if not math.isfinite(float(self.high) - float(self.low)):
+    def faults(self) -> list[str]:
+        if found := super().faults():
+            return found
+        low, high = self.span
+        if not math.isfinite(high - low):
             return [f"high - low must be finite, but the range is {self.text()}; narrow it"]
         limit = 10.0**LARGEST_EXPONENT
         if self.log and (self.low < 1 / limit or self.high > limit):
             return [f"a log range must lie within {1 / limit} .. {limit}, but is {self.text()}; narrow it"]
         if self.log and self.high / self.low < SMALLEST_LOG_RATIO:
             return [f"a log range must be wider, but is {self.text()}; drop log=True"]
+        least = FEWEST_STEPS * math.ulp(max(abs(low), abs(high)))
+        if high - low < least:
+            way = f"widen it, or search the distance from {self.low!r}"
+            return [f"high - low must be at least {least!r} for numbers this large, but is {high - low!r}; {way}"]
         return []
 
     def code(self, value: Any) -> float:
@@ -202,10 +207,6 @@ class Choice(Variable):
     def _index(self) -> dict[str, int]:
         return {json_key(option): code for code, option in enumerate(self.options)}
 
-    @functools.cached_property
-    def _plain(self) -> bool:
-        return not any(isinstance(option, list | tuple | dict) for option in self.options)
-
     @property
     def span(self) -> tuple[float, float]:
         return 0.0, len(self._index) - 1.0
@@ -235,9 +236,9 @@ class Choice(Variable):
 
     def values(self, codes: Array) -> list[Any]:
         options = list(self.options)
-        picked = [options[code] for code in codes.astype(np.int64).tolist()]
         # Each gets its own list or dict: who changes one changes no other configuration and no option.
-        return picked if self._plain else [copy.deepcopy(value) for value in picked]
+        picked = (options[code] for code in codes.astype(np.int64).tolist())
+        return [copy.deepcopy(value) if isinstance(value, (list, tuple, dict)) else value for value in picked]
 
     def between(self, low: float, high: float) -> list[tuple[float, float]]:
         if not all(is_number(option) for option in self.options):
@@ -282,63 +283,6 @@ def is_integer(value: Any) -> bool:
 def json_key(value: Any) -> str:
     """Write a value as JSON, so that equal text means the same option."""
     return json.dumps(value, sort_keys=True, allow_nan=False)
-
-
-def region(parent: Variable, wanted: Any) -> Region:
-    """Translate one entry of ``when`` into the codes of the parent that it accepts.
-
-    Args:
-        parent: The variable that is asked about, without faults.
-        wanted: A value, a list of values, or ``{"at_least": a, "at_most": b}``.
-
-    Returns:
-        Closed intervals of codes, ascending and apart from each other.
-
-    Raises:
-        ValueError: The parent can never have such a value; the message states the rule.
-    """
-    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"at_least", "at_most"}:
-        limits = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
-        if not all(is_number(limit) for limit in limits):
-            raise ValueError(f"at_least and at_most must be numbers, but the condition is {dict(wanted)!r}")
-        cells = parent.between(*limits)
-        if not cells:
-            raise ValueError(f"its values are {parent.text()}, none of which is {condition_text(wanted)}")
-    elif isinstance(parent, Real):
-        raise ValueError(f"a Real needs at_least or at_most, since it is hardly ever exactly {wanted!r}")
-    else:
-        allowed = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
-        if not allowed:
-            raise ValueError("it needs at least one value, but the list is empty")
-        cells = [(code, code) for code in sorted({parent.code(value) for value in allowed})]
-    merged = cells[:1]
-    for low, high in cells[1:]:
-        if low == merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], high)
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def overlap(a: Region, b: Region) -> Region:
-    """Give the codes that both regions accept."""
-    pairs = [(max(a_low, b_low), min(a_high, b_high)) for a_low, a_high in a for b_low, b_high in b]
-    return tuple((low, high) for low, high in pairs if low <= high)
-
-
-def inside(codes: Array, accepted: Region) -> npt.NDArray[np.bool_]:
-    """Give the mask of the codes that a region accepts, in the shape of the codes."""
-    mask = np.zeros(codes.shape, dtype=bool)
-    for low, high in accepted:
-        mask |= (low <= codes) & (codes <= high)
-    return mask
-
-
-def condition_text(wanted: Any) -> str:
-    """Write what one entry of ``when`` asks of its parent."""
-    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"at_least", "at_most"}:
-        return " and ".join(f"{word.replace('_', ' ')} {limit}" for word, limit in wanted.items())
-    return f"in {list(wanted)}" if isinstance(wanted, list | tuple | set | frozenset) else f"= {wanted}"
 
 
 def round_significant(values: Array) -> Array:

@@ -21,9 +21,10 @@ class DigitsCNN(SearchProblem):
 
     Args:
         epochs: Trains every configuration for so many epochs instead of searching their number.
+        latency_batch: Number of digits in the batch whose latency is measured.
 
     Raises:
-        ValueError: ``epochs`` is below 1.
+        ValueError: An option is below 1.
     """
 
     variables = {
@@ -47,7 +48,7 @@ class DigitsCNN(SearchProblem):
     objectives = {"accuracy": "max", "latency_ms": "min"}
     metrics = {
         "accuracy": Metric(description="share of the validation digits classified correctly"),
-        "latency_ms": Metric("ms", "one forward pass of one digit on one thread", log=True, timed=True, cheap=True),
+        "latency_ms": Metric("ms", "forward pass of a batch on one thread", log=True, timed=True, cheap=True),
         "loss": Metric(description="cross-entropy on the validation digits", log=True),
         "n_params": Metric(description="trainable parameters", log=True, cheap=True),
         "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
@@ -55,11 +56,12 @@ class DigitsCNN(SearchProblem):
         "test_accuracy": Metric(description="share of the test digits classified correctly", held_out=True),
     }
 
-    def __init__(self, epochs: int | None = None) -> None:
-        self.epochs = epochs
+    def __init__(self, epochs: int | None = None, latency_batch: int = 64) -> None:
+        for name, value in (("epochs", epochs), ("latency_batch", latency_batch)):
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {value}")
+        self.epochs, self.latency_batch = epochs, latency_batch
         if epochs is not None:
-            if epochs < 1:
-                raise ValueError(f"`epochs` must be at least 1, but is {epochs}")
             self.variables = {name: v for name, v in self.variables.items() if name != "epochs"}
 
     def profile(self, config: Configuration) -> dict[str, float]:
@@ -69,11 +71,11 @@ class DigitsCNN(SearchProblem):
         from evo_moo.latency import model_latency
         from evo_moo.metrics import count_flops, count_parameters
 
-        network, digit = build_network(config), torch.ones(1, 1, 8, 8)
+        network = build_network(config)
         return {
-            "latency_ms": model_latency(network, digit).median_ms,
+            "latency_ms": model_latency(network, torch.ones(self.latency_batch, 1, 8, 8)).median_ms,
             "n_params": count_parameters(network),
-            "flops": count_flops(network, digit),
+            "flops": count_flops(network, torch.ones(1, 1, 8, 8)),
         }
 
     def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:

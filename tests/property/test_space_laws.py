@@ -26,7 +26,7 @@ def kinds(draw, when, finite):
         return Boolean(when=when)
     if kind == "real":
         low = draw(st.floats(-1e6, 1e6))
-        return Real(low, low + draw(st.floats(1e-3, 1e6)), when=when)
+        return Real(low, low + draw(st.floats(1e-2, 1e6)), when=when)
     low = draw(st.floats(1e-12, 1e6))
     return Real(low, low * draw(st.floats(1.01, 1e6)), log=True, when=when)
 

@@ -299,6 +299,11 @@ def test_sizes():
     assert SearchSpace(joint).size() == 2**39 - 1 + 9
 
 
+def test_chain_of_many_conditions():
+    chain = {"v0": Boolean()} | {f"v{i}": Boolean(when={f"v{i - 1}": True}) for i in range(1, 1500)}
+    assert SearchSpace(chain).size() == 1501
+
+
 def test_size_of_an_entangled_space_is_an_upper_bound():
     variables = {f"p{i}": Boolean() for i in range(30)}
     for i in range(30):
@@ -339,6 +344,9 @@ def test_space_travels_by_cloudpickle(space):
         (Real(math.nan, 1), "low must be a finite number, but is nan"),
         (Real(0, 10**400), "high must be a finite number"),
         (Real(-1e308, 1e308), "high - low must be finite"),
+        (Real(1, 1 + 1e-15), "high - low must be at least .* but is .*; widen it, or search the distance from 1"),
+        (Real(2**60, 2**60 + 1), "high - low must be at least .* but is 0.0"),
+        (Real(0, 1e-320), "high - low must be at least"),
         (Real(False, True), "low must be a finite number, but is False"),
         (Real("0", 1), "low must be a finite number, but is '0'"),
         (

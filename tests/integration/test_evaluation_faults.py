@@ -1,0 +1,80 @@
+"""Whatever an evaluation does costs only itself, and is recorded with its reason."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import evo_moo as package
+from evo_moo.errors import SearchFailedError
+from evo_moo.result import Result
+from tests.integration.running import USER_FILE, evo_moo
+
+EXPECTED = {
+    "good": ("ok", ""),
+    "prints": ("ok", ""),
+    "raises": ("failed", "RuntimeError: as asked (problem.py, line"),
+    "nan": ("failed", "metric `a` must be finite, but is nan"),
+    "text": ("failed", "metric `a` must be a number, but is str 'small'"),
+    "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
+    "exits": ("failed", "SystemExit: 3"),
+    "dies": ("crashed", "its worker process died, 2 times"),
+    "hangs": ("timeout", "ran longer than 1 s"),
+}
+
+
+def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "problem.py"
+    source = USER_FILE.read_text().replace("from landscape import valley\n", "").replace(', "stuck"', "")
+    file.write_text(source)
+    settings = ["--set", "evaluation.timeout=1", "--set", "search.pop_size=16"]
+    done = evo_moo(
+        "run", "problem.py:Faulty", "--n-evals", 48, "--workers", 2, "--run-dir", "r", *settings, cwd=tmp_path
+    )
+    result = Result.read(tmp_path / "r")
+    assert [e.id for e in result.evaluations] == list(range(1, 49))
+    ways = Counter(e.configuration["way"] for e in result.evaluations)
+    assert ways.keys() >= {"good", "raises", "nan", "dies", "hangs"}
+    for e in result.evaluations:
+        status, reason = EXPECTED[e.configuration["way"]]
+        assert (e.status, e.reason[: len(reason)]) == (status, reason)
+        assert e.attempts == (2 if status == "crashed" else 1)
+    assert "failed: RuntimeError: as asked" in done.stdout
+    assert "chatter" in (tmp_path / "r" / "workers.txt").read_text()
+    assert "chatter" not in done.stdout + done.stderr
+    assert {e.configuration["way"] for e in result.front} <= {"good", "prints"}
+
+
+def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evo_moo.loky_pool.GRACE_S", 0.5)
+
+    class Stuck(package.SearchProblem):
+        variables = {"x": package.Real(0, 1), "stuck": package.Boolean()}
+        objectives = {"a": "min", "b": "min"}
+
+        def evaluate(self, config):
+            if config["stuck"]:
+                import signal
+                import time
+
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+                time.sleep(3600)
+            return {"a": config["x"], "b": 1 - config["x"]}
+
+    result = package.search(Stuck(), pop_size=4, termination=("n_evals", 8), workers=2, timeout_s=3.0)
+    assert {e.status for e in result.evaluations if e.configuration["stuck"]} == {"timeout"}
+    assert {e.status for e in result.evaluations if not e.configuration["stuck"]} == {"ok"}
+
+
+def test_when_everything_fails_the_first_traceback_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(
+        "from evo_moo import Real, SearchProblem\n\n\nclass Broken(SearchProblem):\n"
+        '    variables = {"x": Real(0, 1)}\n    objectives = {"a": "min", "b": "min"}\n\n'
+        "    def evaluate(self, config):\n        return 1 / 0\n"
+    )
+    done = evo_moo("run", "broken.py:Broken", "--n-evals", 500, "--run-dir", "r", cwd=tmp_path, code=1)
+    assert "ZeroDivisionError" in done.stderr and "broken.py" in done.stderr and "return 1 / 0" in done.stderr
+    assert len(Result.read(tmp_path / "r").evaluations) < 30
+    with pytest.raises(SearchFailedError):
+        package.search(f"{file}:Broken", termination=("n_evals", 40), workers=1)

@@ -1,0 +1,86 @@
+"""A run killed anywhere, any number of times, ends as one that was left in peace."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
+
+N_EVALS = 60
+
+
+def job(folder: Path, name: str, algorithm: str, workers: int, **options: str) -> Path:
+    path = folder / f"{name}.toml"
+    listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
+    path.write_text(
+        f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
+        f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\n'
+        f"[budget]\nn_evals = {N_EVALS}\n[evaluation]\nworkers = {workers}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("algorithm", "workers"), [("nsga2", 2), ("nsga2", 1), ("nsga3", 2)])
+def test_killed_runs_end_like_one_left_in_peace(tmp_path: Path, algorithm: str, workers: int) -> None:
+    peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
+    peace.write_text("")
+    war.write_text("0.9 0.7 0.61 0.8")
+    evo_moo("run", job(tmp_path, "peace", algorithm, workers, turns=str(peace)), "--run-dir", "peace", cwd=tmp_path)
+    evo_moo("run", job(tmp_path, "war", algorithm, workers, turns=str(war)), "--run-dir", "war", cwd=tmp_path, code=-9)
+    kills = 1
+    while war.read_text():
+        evo_moo("resume", "war", cwd=tmp_path, code=-9)
+        kills += 1
+    evo_moo("resume", "war", cwd=tmp_path)
+    assert kills == 4
+    assert len(front_of(tmp_path / "war")) > 1
+    assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
+    assert front_of(tmp_path / "war") == front_of(tmp_path / "peace")
+
+
+def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
+    turns = tmp_path / "turns.txt"
+    turns.write_text("0.0")
+    evo_moo("run", job(tmp_path, "job", "nsga2", 2, turns=str(turns)), "--run-dir", "r", cwd=tmp_path, code=-9)
+    mine = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
+    _, alive = psutil.wait_procs(mine, timeout=60)
+    assert alive == []
+
+
+def test_sigterm_stops_with_75_and_resume_finishes(tmp_path: Path) -> None:
+    turns = tmp_path / "turns.txt"
+    turns.write_text("0.9")
+    path = job(tmp_path, "job", "nsga2", 2, turns=str(turns), signal_name="SIGTERM")
+    done = evo_moo("run", path, "--run-dir", "r", cwd=tmp_path, code=75)
+    assert "SIGTERM" in done.stderr
+    assert "stopped" in evo_moo("list", ".", cwd=tmp_path).stdout
+    evo_moo("resume", "r", cwd=tmp_path)
+    (tmp_path / "peace").mkdir()
+    turns.write_text("")
+    evo_moo("run", path, "--run-dir", "peace/r", cwd=tmp_path)
+    assert ledger_of(tmp_path / "r") == ledger_of(tmp_path / "peace/r")
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
+    evo_moo("run", "pymoo:bnh", "--n-evals", 200, "--run-dir", "r", cwd=tmp_path)
+    before = ledger_of(tmp_path / "r")
+    evo_moo("run", "pymoo:bnh", "--n-evals", 200, "--run-dir", "r", cwd=tmp_path)
+    evo_moo("resume", "r", cwd=tmp_path)
+    assert ledger_of(tmp_path / "r") == before
+    done = evo_moo("run", "pymoo:bnh", "--n-evals", 300, "--run-dir", "r", cwd=tmp_path, code=1)
+    assert "belongs to one job" in done.stderr and "budget" in done.stderr
+
+
+def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
+    turns = tmp_path / "turns.txt"
+    turns.write_text("0.8")
+    evo_moo("run", job(tmp_path, "job", "nsga2", 2, turns=str(turns)), "--run-dir", "r", cwd=tmp_path, code=-9)
+    with sqlite3.connect(tmp_path / "r" / "run.sqlite") as db:
+        (n_asked,) = db.execute("SELECT coalesce(max(n_asked), 0) FROM generations").fetchone()
+        other = json.dumps({"x": 0.5, "rate": 0.01, "n": 2, "kind": "plain"})
+        db.execute("UPDATE evaluations SET configuration = ? WHERE id = ?", (other, n_asked + 1))
+    done = evo_moo("resume", "r", cwd=tmp_path, code=2)
+    assert "has changed" in done.stderr

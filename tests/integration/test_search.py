@@ -1,0 +1,105 @@
+"""Searches through the Python interface: determinism, pymoo's results, real trainings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.optimize import minimize
+from pymoo.problems import get_problem
+
+import evo_moo
+from evo_moo.errors import JobError
+from tests.integration.running import MEASURED, USER_FILE, front_of, ledger_of, reproducible
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -> None:
+    for name, workers in (("in-process", 1), ("two", 2), ("four", 4)):
+        evo_moo.search(
+            f"{USER_FILE}:Small",
+            algorithm=algorithm,
+            pop_size=12,
+            termination=("n_evals", 48),
+            seed=5,
+            workers=workers,
+            run_dir=tmp_path / name,
+        )
+    assert ledger_of(tmp_path / "in-process") == ledger_of(tmp_path / "two") == ledger_of(tmp_path / "four")
+    assert front_of(tmp_path / "in-process") == front_of(tmp_path / "four")
+
+
+@pytest.mark.parametrize("name", ["zdt1", "zdt4", "kursawe", "bnh", "osy", "welded_beam"])
+def test_a_plain_problem_gives_what_pymoo_gives(name: str) -> None:
+    expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 1200), seed=7)
+    result = evo_moo.search(get_problem(name), pop_size=40, termination=("n_evals", 1200), seed=7)
+    assert np.array_equal(result.F, expected.F)
+    assert np.array_equal(result.X, expected.X)
+    if expected.G.size:
+        assert np.array_equal(result.G, expected.G)
+
+
+def test_a_budget_that_ends_within_a_generation_is_kept_exactly() -> None:
+    result = evo_moo.search(f"{USER_FILE}:Small", pop_size=20, termination=("n_evals", 33), workers=1)
+    assert len(result.evaluations) == 33
+    assert {e.generation for e in result.evaluations} == {1, 2}
+
+
+def test_limits_on_profile_metrics_spare_the_evaluation() -> None:
+    result = evo_moo.search(
+        f"{USER_FILE}:Small", pop_size=20, termination=("n_gen", 2), workers=1, constraints={"size": {"at_most": 3}}
+    )
+    over = [e for e in result.evaluations if e.metrics.get("size", 0) > 3]
+    assert over and all(e.status == "infeasible" and "loss" not in e.metrics for e in over)
+    assert "`size` must be at most 3" in over[0].reason
+    assert result.feasible and all(m["size"] <= 3 for m in result.metrics)
+
+
+def test_when_nothing_is_feasible_the_nearest_are_given_and_flagged() -> None:
+    result = evo_moo.search(
+        f"{USER_FILE}:Small", pop_size=8, termination=("n_gen", 2), workers=1, constraints={"loss": {"at_most": -99}}
+    )
+    assert result.front and not result.feasible
+    least = min(e.metrics["loss"] for e in result.evaluations if e.status == "ok")
+    assert [m["loss"] for m in result.metrics] == [least]
+
+
+def test_a_python_object_reaches_the_workers_and_resumes_with_the_object(tmp_path: Path) -> None:
+    class Local(evo_moo.SearchProblem):
+        variables = {"x": evo_moo.Real(0, 1), "n": evo_moo.Integer(1, 5)}
+        objectives = {"a": "min", "b": "min"}
+
+        def evaluate(self, config):
+            return {"a": config["x"] * config["n"], "b": (1 - config["x"]) / config["n"]}
+
+    result = evo_moo.search(Local(), termination=("n_evals", 40), workers=2, run_dir=tmp_path / "r")
+    assert len(result.front) > 1
+    with pytest.raises(JobError, match="Python object"):
+        evo_moo.resume(tmp_path / "r")
+    assert np.array_equal(evo_moo.resume(tmp_path / "r", Local()).F, result.F)
+
+
+def test_digits_are_trained_for_real_and_reproducibly(tmp_path: Path) -> None:
+    common = {
+        "pop_size": 4,
+        "termination": ("n_evals", 8),
+        "options": {"epochs": 2},
+        "objectives": {"accuracy": "max", "flops": "min"},
+    }
+    two = evo_moo.search("digits_cnn", workers=2, run_dir=tmp_path / "two", **common)
+    one = evo_moo.search("digits_cnn", workers=1, **common)
+    assert [reproducible(m) for m in two.metrics] == [reproducible(m) for m in one.metrics]
+    assert max(e.metrics["accuracy"] for e in two.evaluations) > 0.5
+    assert all(m[name] > 0 for m in two.metrics for name in (*MEASURED, "test_accuracy"))
+    environment = json.loads((tmp_path / "two" / "environment.json").read_text())
+    assert environment["packages"]["torch"] and environment["seed"] == 1
+    two.plot(tmp_path / "front.png")
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_wrong_arguments_are_listed_together() -> None:
+    with pytest.raises(JobError) as caught:
+        evo_moo.search("pymoo:zdt1", algorithm="nsga9", pop_size=1, termination=("n_evals", 0), seed=-1)
+    assert len(caught.value.faults) == 4
+    assert caught.value.faults[1] == "`search.pop_size` must be at least 4, but is 1"

@@ -1,0 +1,88 @@
+"""Problems as a user would write them, in a file outside the package with a helper beside it."""
+
+import math
+import os
+import signal
+import time
+from pathlib import Path
+
+from landscape import valley
+
+from evo_moo import Choice, Integer, Real, SearchProblem
+
+
+class Small(SearchProblem):
+    """Deterministic, conditional and limited; some evaluations fail."""
+
+    variables = {
+        "x": Real(0, 1),
+        "rate": Real(1e-4, 1e-1, log=True),
+        "n": Integer(1, 8),
+        "kind": Choice(["plain", "bent"]),
+        "bend": Real(0, 2, when={"kind": "bent"}),
+    }
+    objectives = {"loss": "min", "speed": "max"}
+    constraints = {"size": {"at_most": 7}}
+
+    def __init__(self, failing: bool = True) -> None:
+        self.failing = failing
+
+    def profile(self, config):
+        return {"size": config["n"] + (config["kind"] == "bent")}
+
+    def evaluate(self, config, *, seed):
+        if self.failing and 0.45 < config["x"] < 0.6:
+            raise ArithmeticError("no solution here")
+        noise = (seed % 1000) / 1e6
+        loss = valley(config["x"], config["n"]) + abs(math.log10(config["rate"]) + 2) + noise
+        return {"loss": loss - config.get("bend", 0) * 0.1, "speed": 1 / config["n"] + config["x"]}
+
+
+class KillsItsRun(Small):
+    """Kills the main process when an evaluation begins whose turn has come; the turns are lines of a file."""
+
+    def __init__(self, turns: str = "", signal_name: str = "SIGKILL") -> None:
+        super().__init__()
+        self.turns, self.signal_name = Path(turns), signal_name
+
+    def evaluate(self, config, *, seed):
+        turns = [float(line) for line in self.turns.read_text().split()]
+        if turns and config["x"] > turns[0]:
+            self.turns.write_text("\n".join(map(str, turns[1:])))
+            os.kill(os.getppid(), getattr(signal, self.signal_name))
+            time.sleep(60)
+        return super().evaluate(config, seed=seed)
+
+
+class Faulty(SearchProblem):
+    """Fails in the way that the configuration says."""
+
+    variables = {
+        "way": Choice(["good", "raises", "nan", "text", "missing", "exits", "dies", "hangs", "stuck", "prints"]),
+        "x": Real(0, 1),
+    }
+    objectives = {"a": "min", "b": "min"}
+
+    def evaluate(self, config):
+        x = config["x"]
+        match config["way"]:
+            case "raises":
+                raise RuntimeError("as asked")
+            case "nan":
+                return {"a": math.nan, "b": x}
+            case "text":
+                return {"a": "small", "b": x}
+            case "missing":
+                return {"a": x}
+            case "exits":
+                raise SystemExit(3)
+            case "dies":
+                os._exit(9)
+            case "hangs":
+                time.sleep(3600)
+            case "stuck":
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+                time.sleep(3600)
+            case "prints":
+                print("chatter " * 10_000, flush=True)
+        return {"a": x, "b": 1 - x}

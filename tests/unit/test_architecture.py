@@ -1,0 +1,67 @@
+"""The arrows of the design: who may import whom."""
+
+import ast
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Bottom up: a module imports only from layers below its own.
+LAYERS = [
+    {"errors", "seeding", "measurement", "vision", "pareto"},
+    {"state", "conditions", "goals", "training"},
+    {"variables", "ledger", "latency", "metrics"},
+    {"space", "run_folder"},
+    {"problem", "operators"},
+    {"plugins", "evaluation", "optimizer"},
+    {"pools", "loky_pool"},
+    {"engine"},
+    {"job", "progress", "result", "plots"},
+    {"api", "tables"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+SIBLINGS = {("result", "plots"), ("plots", "result")}
+MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
+FOR_PROBLEMS = {"problem", "space", "training", "latency", "metrics"}
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the evo_moo modules that a file imports anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"evo_moo.{alias.name}" for alias in node.names} if node.module == "evo_moo" else {node.module}
+    return {name.split(".")[1] for name in names if name and name.startswith("evo_moo.")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import_only_from_lower_layers(module: str) -> None:
+    for name in imported(ROOT / "evo_moo" / f"{module}.py"):
+        assert RANK[name] < RANK[module] or (module, name) in SIBLINGS, f"{module} must not import {name}"
+
+
+def test_the_engine_names_no_problem_and_no_surrogate() -> None:
+    for module in [*MODULES, "__init__"]:
+        assert not imported(ROOT / "evo_moo" / f"{module}.py") & {"problems", "surrogates"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "problems").glob("*.py")), ids=lambda path: path.stem)
+def test_problems_import_only_what_users_do(path: Path) -> None:
+    assert imported(path) <= FOR_PROBLEMS
+
+
+def test_problems_and_surrogates_are_flat() -> None:
+    for folder in ("problems", "surrogates"):
+        assert [p.name for p in (ROOT / folder).iterdir() if p.is_dir() and p.name != "__pycache__"] == []
+
+
+def test_every_problem_file_is_registered() -> None:
+    registered = {point.value for point in importlib.metadata.entry_points(group="evo_moo.problems")}
+    modules = {value.partition(":")[0].rpartition(".")[2] for value in registered}
+    assert modules == {path.stem for path in (ROOT / "problems").glob("*.py")} - {"__init__"}

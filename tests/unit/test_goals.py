@@ -1,0 +1,185 @@
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evo_moo.errors import MetricError
+from evo_moo.goals import Goals, Metric, checked_metrics, find_faults
+
+GOALS = Goals.declared(
+    {"accuracy": "max", "latency_ms": "min"},
+    {"latency_ms": {"at_most": 20, "at_least": 1}, "accuracy": {"at_least": 0.5}, "bits": {"equals": 8}},
+)
+KNOWN = {"accuracy": Metric(), "latency_ms": Metric(), "test_accuracy": Metric(held_out=True)}
+FLOATS = st.floats(-1e6, 1e6)
+
+
+def test_metrics_become_rows_of_F_G_and_H_in_declaration_order():
+    metrics = {"accuracy": 0.9, "latency_ms": 25.0, "bits": 6}
+    assert GOALS.objective_values(metrics) == [-0.9, 25.0]
+    assert GOALS.inequality_values(metrics) == [25.0 - 20, 1 - 25.0, 0.5 - 0.9]
+    assert GOALS.equality_values(metrics) == [6 - 8]
+    assert GOALS.metric_names == ("accuracy", "latency_ms", "bits")
+
+
+def test_a_metric_that_is_not_known_yet_counts_as_feasible():
+    assert GOALS.inequality_values({"latency_ms": 30}) == [10, -29, 0]
+    assert GOALS.equality_values({}) == [0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "violation"),
+    [
+        ({}, 0.0),
+        ({"latency_ms": 20.0, "accuracy": 0.5}, 0.0),
+        ({"latency_ms": 22.0}, 2.0),
+        ({"latency_ms": 0.25, "accuracy": 0.25}, 1.0),
+        ({"bits": 8 + 1e-4}, 0.0),
+        ({"bits": 6}, 2 - 1e-4),
+        ({"bits": 10, "latency_ms": 30.0}, 12 - 1e-4),
+    ],
+)
+def test_the_violation_is_the_sum_of_all_excesses(changed, violation):
+    metrics = {"accuracy": 0.9, "latency_ms": 10.0, "bits": 8} | changed
+    assert GOALS.violation(metrics) == pytest.approx(violation, abs=1e-9)
+
+
+def test_without_limits_everything_is_feasible():
+    assert Goals.declared({"f": "min"}, {}).violation({"f": 1e9}) == 0
+
+
+@given(FLOATS, FLOATS)
+def test_an_inequality_is_violated_exactly_when_it_is_described_as_broken(latency_ms, accuracy):
+    goals = Goals(GOALS.objectives, GOALS.inequalities)
+    metrics = {"accuracy": accuracy, "latency_ms": latency_ms}
+    assert (goals.violation(metrics) > 0) == bool(goals.broken_limits(metrics))
+
+
+def test_broken_limits_say_the_rule_and_the_value():
+    assert GOALS.broken_limits({"latency_ms": 35.5, "accuracy": 0.25}) == [
+        "`latency_ms` must be at most 20, but is 35.5",
+        "`accuracy` must be at least 0.5, but is 0.25",
+    ]
+    assert GOALS.broken_limits({"latency_ms": 20}) == []
+
+
+def test_goals_survive_json():
+    assert Goals.from_json(GOALS.to_json()) == GOALS
+
+
+def test_sound_goals_have_no_faults():
+    assert find_faults({"accuracy": "max"}, {"latency_ms": {"at_most": 20, "at_least": 1}}, KNOWN) == []
+
+
+def test_every_fault_is_listed_with_its_key():
+    faults = find_faults(
+        {"acuracy": "max", "latency_ms": "down", "test_accuracy": "max"},
+        {"nothing_near": {"at_most": 1}, "accuracy": {"below": 1, "at_least": "high"}, "latency_ms": 20},
+        KNOWN,
+    )
+    assert [re.match(r"`([^`]+)`", fault)[1] for fault in faults] == [
+        "objectives.acuracy",
+        "objectives.latency_ms",
+        "objectives.test_accuracy",
+        "constraints.nothing_near",
+        "constraints.accuracy.below",
+        "constraints.accuracy.at_least",
+        "constraints.latency_ms",
+    ]
+    text = "\n".join(faults)
+    for part in (
+        "no metric `acuracy`; did you mean `accuracy`? it has accuracy, latency_ms, test_accuracy",
+        "must be 'min' or 'max', but is 'down'",
+        "`test_accuracy` is held out for the final report",
+        "no metric `nothing_near`; it has",
+        "a limit is at_most, at_least or equals",
+        "must be a finite number, but is 'high'",
+        "must be a limit such as {at_most = 20}, but is 20",
+    ):
+        assert part in text
+
+
+def test_at_least_one_objective_is_needed():
+    (fault,) = find_faults({}, {}, KNOWN)
+    assert fault.startswith("`objectives`: name at least one metric")
+
+
+@pytest.mark.parametrize("bound", [True, math.nan, math.inf, None, "20", [20]])
+def test_a_bound_must_be_a_finite_number(bound):
+    (fault,) = find_faults({"accuracy": "max"}, {"latency_ms": {"at_most": bound}}, KNOWN)
+    assert fault == f"`constraints.latency_ms.at_most` must be a finite number, but is {bound!r}"
+
+
+@pytest.mark.parametrize("bounds", [{}, None, 20, "at_most 20"])
+def test_a_limit_must_be_a_table(bounds):
+    (fault,) = find_faults({"accuracy": "max"}, {"latency_ms": bounds}, KNOWN)
+    assert fault.startswith("`constraints.latency_ms` must be a limit such as {at_most = 20}")
+
+
+@pytest.mark.parametrize(
+    ("given_value", "number"),
+    [
+        (0.5, 0.5),
+        (3, 3),
+        (True, 1),
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.bool_(False), 0),
+        (np.array(2.5), 2.5),
+        (np.array([2.5]), 2.5),
+    ],
+)
+def test_numbers_of_any_kind_become_plain_ones(given_value, number):
+    (value,) = checked_metrics({"a": given_value}).values()
+    assert value == number and type(value) in (int, float)
+
+
+def test_tensors_of_one_element_are_numbers():
+    torch = pytest.importorskip("torch")
+    metrics = checked_metrics({"a": torch.tensor(0.5, requires_grad=True), "b": torch.tensor([3])})
+    assert metrics == {"a": 0.5, "b": 3}
+    with pytest.raises(MetricError, match="`a` must be a number, but is Tensor"):
+        checked_metrics({"a": torch.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ({"a": math.nan}, "metric `a` must be finite, but is nan"),
+        ({"a": np.float32(-math.inf)}, "metric `a` must be finite, but is -inf"),
+        ({"a": "0.5"}, "metric `a` must be a number, but is str '0.5'"),
+        ({"a": None}, "metric `a` must be a number, but is NoneType 'None'"),
+        ({"a": 1j}, "metric `a` must be a number, but is complex '1j'"),
+        ({"a": [1]}, "metric `a` must be a number, but is list '[1]'"),
+        ({"a": np.zeros(2)}, "metric `a` must be a number, but is ndarray '[0. 0.]'"),
+        ({1: 0.5}, "a metric's name must be a string, but is int '1'"),
+        (0.5, "an evaluation must return a dict of metrics, but it returned float '0.5'"),
+        (None, "an evaluation must return a dict of metrics, but it returned NoneType 'None'"),
+        ([("a", 1)], "an evaluation must return a dict of metrics, but it returned list"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused(returned, message):
+    with pytest.raises(MetricError, match=re.escape(message)):
+        checked_metrics(returned)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ({"b": 1, "c": 2}, "must return `a`, `d`, but it returned only `b`, `c`"),
+        ({}, "must return `a`, `b`, `d`, but it returned only an empty dict"),
+    ],
+)
+def test_missing_metrics_are_named(returned, message):
+    with pytest.raises(MetricError, match=re.escape(message)):
+        checked_metrics(returned, ("a", "b", "d"))
+
+
+@pytest.mark.xfail(strict=True, reason="math.isfinite raises OverflowError for integers beyond the floats")
+def test_an_integer_beyond_the_floats_is_refused():
+    assert find_faults({"accuracy": "max"}, {"latency_ms": {"at_most": 10**400}}, KNOWN)
+    with pytest.raises(MetricError, match="metric `a` must be finite"):
+        checked_metrics({"a": 10**400})

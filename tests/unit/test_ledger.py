@@ -1,0 +1,208 @@
+import os
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from evo_moo.errors import RunFolderError
+from evo_moo.evaluation import Outcome
+from evo_moo.goals import checked_metrics
+from evo_moo.ledger import FORMAT, Ledger
+
+CONFIGURATION = {"lr": 0.1, "act": "relu", "n": 3, "on": True, "none": None, "name": "é"}
+X = np.array([0.1, 0.0, 3.0, -0.0])
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.sqlite"
+
+
+@pytest.fixture(params=["file", "memory"])
+def ledger(request, path):
+    with closing(Ledger(path if request.param == "file" else None)) as ledger:
+        yield ledger
+
+
+def ask(ledger, *ids):
+    ledger.record_asked((i, 1, CONFIGURATION | {"n": i}, X.tobytes(), 2**32 - i) for i in ids)
+
+
+def ids_of(ledger, *condition):
+    return [evaluation.id for evaluation in ledger.evaluations(*condition)]
+
+
+def test_what_is_asked_is_there_before_it_ends(ledger):
+    ask(ledger, 1)
+    (evaluation,) = ledger.evaluations()
+    assert (evaluation.id, evaluation.generation, evaluation.seed) == (1, 1, 2**32 - 1)
+    assert evaluation.configuration == CONFIGURATION | {"n": 1}
+    assert evaluation.x == X.tobytes()
+    assert (evaluation.status, evaluation.metrics, evaluation.violation) == ("asked", {}, None)
+    assert not evaluation.feasible
+
+
+def test_outcomes_come_back_as_they_were_recorded(ledger):
+    outcomes = [
+        (Outcome(1, "ok", {"accuracy": 0.1 + 0.2, "n_params": 7}, "", "", 1.5, 2.5, 99, 2), 0.0),
+        (Outcome(2, "ok", {"accuracy": 0.5}), 0.25),
+        (Outcome(3, "infeasible", {"latency_ms": 30.0}, "`latency_ms` must be at most 20, but is 30"), 10.0),
+        (Outcome(4, "failed", {}, "ValueError: é", "Traceback\n  ..."), None),
+    ]
+    ask(ledger, 1, 2, 3, 4, 5)
+    ledger.record_outcomes(outcomes)
+    found = list(ledger.evaluations("status != 'asked'"))
+    for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
+        for field in outcome._fields:
+            assert getattr(evaluation, field) == getattr(outcome, field)
+        assert evaluation.violation == violation
+    assert [evaluation.feasible for evaluation in found] == [True, False, False, False]
+    assert ledger.counts() == {"asked": 1, "ok": 2, "infeasible": 1, "failed": 1}
+
+
+def test_evaluations_are_filtered_and_in_the_order_of_asking(ledger):
+    ask(ledger, 3, 1, 2)
+    assert ids_of(ledger) == [1, 2, 3]
+    assert ids_of(ledger, "id > ?", (1,)) == [2, 3]
+    assert ledger.encoded_rows(2) == [X.tobytes()] * 2
+
+
+def test_reasons_are_counted_the_most_frequent_first(ledger):
+    ask(ledger, *range(1, 6))
+    endings = [("failed", "a"), ("crashed", "b"), ("crashed", "b"), ("ok", "")]
+    ledger.record_outcomes((Outcome(i, status, {}, reason), None) for i, (status, reason) in enumerate(endings, 1))
+    assert ledger.reasons() == [("crashed", "b", 2), ("failed", "a", 1)]
+
+
+def test_facts_and_events_come_back(ledger):
+    ledger.set_meta(state="new", job={"problem": {"use": "é"}, "n": [1, 2.5, None]})
+    ledger.set_meta(state="running")
+    assert ledger.meta() == {"state": "running", "job": {"problem": {"use": "é"}, "n": [1, 2.5, None]}}
+    ledger.record_event("retry", evaluation=3)
+    ledger.record_event("stopped")
+    assert [(kind, detail) for _, kind, detail in ledger.events()] == [("retry", {"evaluation": 3}), ("stopped", {})]
+
+
+def test_the_last_generation_replaces_the_checkpoint(ledger):
+    assert ledger.checkpoint() is None and ledger.last_generation() is None
+    ledger.record_generation(1, 4, [1, 2], [2], "first")
+    ledger.record_generation(2, 8, [2, 5], [5], "second")
+    assert ledger.checkpoint() == "second"
+    assert ledger.last_generation() == {"generation": 2, "n_asked": 8, "population": [2, 5], "optimum": [5]}
+
+
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
+def test_a_transaction_is_written_whole_or_not_at_all(ledger, interruption):
+    with ledger.transaction():
+        ask(ledger, 1)
+        ledger.set_meta(state="new")
+    with pytest.raises(interruption), ledger.transaction():
+        ask(ledger, 2)
+        ledger.set_meta(state="running")
+        ledger.record_generation(1, 2, [1], [1], "state")
+        raise interruption
+    assert (ids_of(ledger), ledger.meta(), ledger.checkpoint()) == ([1], {"state": "new"}, None)
+    with ledger.transaction():
+        ask(ledger, 3)
+    assert ids_of(ledger) == [1, 3]
+
+
+def test_an_evaluation_is_asked_only_once(ledger):
+    ask(ledger, 1)
+    with pytest.raises(sqlite3.IntegrityError), ledger.transaction():
+        ask(ledger, 2, 1)
+    assert ids_of(ledger) == [1]
+
+
+def test_a_ledger_is_opened_again(path):
+    with closing(Ledger(path)) as ledger:
+        ask(ledger, 1)
+    with closing(Ledger(path)) as ledger:
+        ask(ledger, 2)
+        assert ids_of(ledger) == [1, 2]
+
+
+def test_closing_leaves_one_plain_file(path):
+    with closing(Ledger(path)) as ledger:
+        ask(ledger, 1)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_readers_see_what_a_writer_has_committed(path):
+    with closing(Ledger(path)) as writer, closing(Ledger(path, writable=False)) as reader:
+        ask(writer, 1)
+        assert ids_of(reader) == [1]
+        with writer.transaction():
+            ask(writer, 2)
+            assert ids_of(reader) == [1]
+        assert ids_of(reader) == [1, 2]
+    with closing(Ledger(path)) as ledger:
+        assert ids_of(ledger) == [1, 2]
+
+
+def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(path):
+    Ledger(path).close()
+    before = path.read_bytes()
+    with closing(Ledger(path, writable=False)) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        ask(reader, 1)
+    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
+
+
+def test_a_reader_needs_a_file(path):
+    with pytest.raises(RunFolderError, match="must be a ledger, but there is no such file"):
+        Ledger(path, writable=False)
+    assert not path.exists()
+
+
+def foreign_database(path, user_version):
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+        db.execute(f"PRAGMA user_version = {user_version}")
+        db.commit()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_bytes(b"no database at all" * 100), "must be a ledger that can be opened, but"),
+        (lambda path: foreign_database(path, 0), f"of format {FORMAT}, but is of format 0"),
+        (lambda path: foreign_database(path, FORMAT + 1), f"of format {FORMAT}, but is of format {FORMAT + 1}; read"),
+    ],
+    ids=["garbage", "other database", "later format"],
+)
+def test_a_foreign_file_is_refused(path, make, message, writable):
+    make(path)
+    with pytest.raises(RunFolderError, match=message):
+        Ledger(path, writable=writable)
+
+
+def test_a_folder_that_does_not_exist_is_an_error_of_the_run_folder(path):
+    with pytest.raises(RunFolderError, match="must be a ledger that can be opened"):
+        Ledger(path.parent / "missing" / "run.sqlite")
+
+
+@pytest.mark.xfail(strict=True, reason="Ledger sets journal_mode = WAL before it looks at the format")
+def test_a_refused_file_is_left_as_it_was(path):
+    foreign_database(path, FORMAT + 1)
+    before = path.read_bytes()
+    with pytest.raises(RunFolderError):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.xfail(strict=True, reason="orjson refuses integers above 64 bit, which checked_metrics lets through")
+def test_every_metric_that_is_accepted_can_be_recorded(ledger):
+    metrics = checked_metrics({"flops": 10**20})
+    ask(ledger, 1)
+    ledger.record_outcomes([(Outcome(1, "ok", metrics), 0.0)])
+    assert next(ledger.evaluations()).metrics["flops"] == 1e20
+
+
+@pytest.mark.xfail(strict=True, reason="sqlite3 refuses text with lone surrogates, as file names in errors may have")
+def test_any_reason_can_be_recorded(ledger):
+    reason = "FileNotFoundError: " + os.fsdecode(b"caf\xe9")
+    ask(ledger, 1)
+    ledger.record_outcomes([(Outcome(1, "failed", {}, reason), None)])
+    assert next(ledger.evaluations()).reason.startswith("FileNotFoundError: caf")

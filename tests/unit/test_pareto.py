@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from evo_moo.pareto import hypervolume, hypervolume_history, pareto_rows, reference_point
+
+
+def points(min_rows=1, n_obj=st.integers(1, 4), elements=None):
+    """Few different values, so that ties and duplicates are common."""
+    elements = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16)) if elements is None else elements
+    shapes = st.tuples(st.integers(min_rows, 15), n_obj)
+    return shapes.flatmap(lambda shape: npst.arrays(float, shape, elements=elements))
+
+
+def dominates(a, b):
+    return (a <= b).all() and (a < b).any()
+
+
+@given(points(), st.data())
+def test_the_front_is_what_no_row_of_least_violation_dominates(F, data):
+    violation = data.draw(npst.arrays(float, len(F), elements=st.sampled_from([0.0, 0.5, 2.0])))
+    candidates = [i for i in range(len(F)) if violation[i] == violation.min()]
+    expected = {i for i in candidates if not any(dominates(F[j], F[i]) for j in candidates)}
+    rows = pareto_rows(F, violation)
+    assert sorted(rows) == sorted(expected)
+    assert (np.diff(F[rows, 0]) >= 0).all()
+
+
+def test_equal_rows_are_all_kept_and_none_is_no_front():
+    F = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0], [2.0, 2.0]])
+    assert pareto_rows(F, np.zeros(4)).tolist() == [0, 2, 1]
+    assert pareto_rows(np.empty((0, 2)), np.empty(0)).tolist() == []
+
+
+def test_a_row_that_was_never_evaluated_is_no_better_than_the_feasible_ones():
+    F = np.array([[np.inf, np.inf], [3.0, 3.0], [0.0, 0.0]])
+    assert pareto_rows(F, np.array([5.0, 0.0, 0.1])).tolist() == [1]
+
+
+def swept_area(F, ref):
+    """Sum rectangles from left to right, each as high as the best point so far."""
+    area, lowest = 0.0, ref[1]
+    for x, y in sorted(map(tuple, F)):
+        if x < ref[0] and y < lowest:
+            area += (ref[0] - x) * (lowest - y)
+            lowest = y
+    return area
+
+
+@given(points(n_obj=st.just(2)), st.tuples(st.floats(-3, 4, width=16), st.floats(-3, 4, width=16)))
+def test_the_hypervolume_in_two_dimensions_is_the_swept_area(F, ref):
+    assert hypervolume(F, ref) == pytest.approx(swept_area(F, ref), rel=1e-9, abs=1e-12)
+
+
+@given(points(n_obj=st.integers(1, 3), elements=st.integers(0, 4).map(float)))
+def test_the_hypervolume_of_whole_points_counts_unit_cubes(F):
+    cubes = np.stack(np.meshgrid(*[np.arange(5.0)] * F.shape[1]), axis=-1).reshape(-1, F.shape[1])
+    dominated = (F[None] <= cubes[:, None]).all(axis=2).any(axis=1)
+    assert hypervolume(F, [5.0] * F.shape[1]) == pytest.approx(dominated.sum())
+
+
+def test_points_beyond_the_reference_point_count_nothing():
+    assert hypervolume(np.array([[1.0, 1.0], [-100.0, 2.0]]), [2.0, 2.0]) == 1.0
+    assert hypervolume(np.array([[3.0, 0.0]]), [2.0, 2.0]) == 0.0
+    assert hypervolume(np.empty((0, 2)), [2.0, 2.0]) == 0.0
+
+
+@given(points(n_obj=st.integers(2, 4)))
+def test_the_reference_point_is_worse_than_every_point(F):
+    assert (reference_point(F) > F).all()
+
+
+def test_the_reference_point_lies_a_tenth_of_the_range_beyond_the_worst():
+    np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])), [11.0, 5.1])
+
+
+@given(points(n_obj=st.integers(2, 3)), st.integers(2, 20))
+def test_the_history_grows_to_the_hypervolume_of_all_points(F, n_points):
+    counts, volumes = hypervolume_history(F, n_points)
+    ref = reference_point(F)
+    assert (np.diff(counts) > 0).all() and counts[-1] == len(F) and len(counts) <= n_points
+    np.testing.assert_allclose(volumes, [hypervolume(F[:count], ref) for count in counts], rtol=1e-9)
+    assert (np.diff(volumes) >= -1e-9 * volumes.max()).all()

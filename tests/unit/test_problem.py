@@ -1,0 +1,269 @@
+import inspect
+import os
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import ElementwiseProblem, Problem
+from pymoo.optimize import minimize
+from pymoo.problems import get_problem
+
+from evo_moo.errors import EvoMooError, MetricError, ProblemError, SpaceError
+from evo_moo.goals import Metric
+from evo_moo.operators import space_operators
+from evo_moo.problem import PymooProblem, SearchProblem, as_search_problem
+from evo_moo.space import Choice, Integer, Real
+
+CONFIG = {"n": 2, "lr": 0.1, "act": "gelu"}
+
+
+class Mixed(SearchProblem):
+    variables = {
+        "n": Integer(1, 3),
+        "lr": Real(1e-4, 1, log=True),
+        "act": Choice(["relu", "gelu"]),
+        "m": Integer(1, 9, when={"n": 3}),
+    }
+    objectives = {"accuracy": "max", "latency_ms": "min"}
+    constraints = {"latency_ms": {"at_most": 20}, "accuracy": {"at_least": 0.1}}
+
+    def profile(self, config):
+        return {"latency_ms": 8.0 * config["n"] + config.get("m", 0)}
+
+    def evaluate(self, config):
+        return {"accuracy": 1 - abs(config["lr"] - 0.01) - 0.5 * (config["act"] == "relu")}
+
+
+def problem_class(**attributes):
+    """Make a problem class that is sound but for the given attributes."""
+    sound = {
+        "variables": {"x": Real(0, 1)},
+        "objectives": {"f": "min"},
+        "evaluate": lambda self, config: {"f": config["x"]},
+    }
+    return type("Mine", (SearchProblem,), sound | attributes)
+
+
+def test_it_is_a_pymoo_problem_over_the_encoded_columns():
+    problem = Mixed()
+    assert isinstance(problem, Problem)
+    assert (problem.n_var, problem.n_obj, problem.n_ieq_constr, problem.n_eq_constr) == (4, 2, 2, 0)
+    np.testing.assert_array_equal([problem.xl, problem.xu], [problem.space.xl, problem.space.xu])
+
+
+def test_pymoo_gets_F_and_G_of_profile_and_evaluate_together():
+    problem = Mixed()
+    X = problem.space.encode([CONFIG, CONFIG | {"n": 3, "m": 9, "act": "relu"}])
+    out = problem.evaluate(X, return_as_dictionary=True, return_values_of=["F", "G", "H"])
+    np.testing.assert_allclose(out["F"], [[-0.91, 16.0], [-0.41, 33.0]])
+    np.testing.assert_allclose(out["G"], [[-4.0, 0.1 - 0.91], [13.0, 0.1 - 0.41]])
+    assert out["H"].shape == (2, 0)
+
+
+@pytest.mark.parametrize("operators", [{}, space_operators(Mixed().space)], ids=["pymoo's operators", "ours"])
+def test_pymoos_own_algorithm_runs_it(operators):
+    result = minimize(Mixed(), NSGA2(pop_size=12, **operators), ("n_gen", 4), seed=1)
+    assert len(result.F) >= 1 and (result.G <= 0).all()
+
+
+def test_our_callers_and_pymoo_share_one_evaluate():
+    problem = Mixed()
+    assert problem.evaluate(CONFIG) == {"accuracy": 0.91}
+    assert problem.evaluate(problem.space.encode([CONFIG]))[0].tolist() == [[-0.91, 16.0]]
+    assert list(inspect.signature(problem.evaluate).parameters) == ["config"]
+
+
+def test_evaluate_may_extend_that_of_its_parent():
+    class Child(Mixed):
+        def evaluate(self, config):
+            return super().evaluate(config) | {"more": 1}
+
+    assert Child().call_evaluate(CONFIG, seed=0) == {"accuracy": 0.91, "more": 1}
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "returned"),
+    [
+        (lambda self, config: {"f": 1}, {"f": 1}),
+        (lambda self, config, seed: {"f": seed}, {"f": 7}),
+        (lambda self, config, *, seed, fidelity: {"f": seed, "none": fidelity is None}, {"f": 7, "none": 1}),
+        (lambda self, config, factor=3, *, seed=0: {"f": factor * seed}, {"f": 21}),
+        (lambda self, config, **kwargs: {"f": len(kwargs)}, {"f": 0}),
+    ],
+)
+def test_evaluate_gets_the_keywords_that_it_names(evaluate, returned):
+    problem = as_search_problem(problem_class(evaluate=evaluate)())
+    assert problem.call_evaluate({"x": 0.5}, seed=7) == returned
+
+
+def test_a_workspace_is_made_only_if_it_is_named(tmp_path):
+    def evaluate(self, config, *, workspace):
+        assert isinstance(workspace, Path)
+        (workspace / "weights").write_text("w")
+        return {"f": len(os.listdir(workspace))}
+
+    problem = problem_class(evaluate=evaluate)()
+    assert problem.call_evaluate({"x": 0.5}, seed=0, workspace=str(tmp_path / "a" / "b")) == {"f": 1}
+    assert (tmp_path / "a" / "b" / "weights").read_text() == "w"
+    problem_class()().call_evaluate({"x": 0.5}, seed=0, workspace=str(tmp_path / "c"))
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_temporary_workspace_is_removed():
+    seen = []
+    problem = problem_class(evaluate=lambda self, config, workspace: seen.append(workspace) or {"f": 1})()
+    problem.call_evaluate({"x": 0.5}, seed=0)
+    assert not seen[0].exists()
+
+
+def test_a_problem_cannot_change_the_configuration_of_its_caller():
+    problem = problem_class(
+        profile=lambda self, config: config.clear() or {}, evaluate=lambda self, config: {"f": config.pop("x")}
+    )()
+    config = {"x": 0.5}
+    problem.call_profile(config)
+    problem.call_evaluate(config, seed=0)
+    assert config == {"x": 0.5}
+
+
+@pytest.mark.parametrize("method", ["call_profile", "call_evaluate"])
+def test_what_methods_return_is_checked(method):
+    def bad(self, config):
+        return {"f": "high"}
+
+    problem = problem_class(profile=bad, evaluate=bad)()
+    with pytest.raises(MetricError, match="`f` must be a number, but is str 'high'"):
+        getattr(problem, method)({"x": 0.5}, **({"seed": 0} if method == "call_evaluate" else {}))
+
+
+def test_options_may_change_the_declarations():
+    class Optional(SearchProblem):
+        objectives = {"f": "min"}
+
+        def __init__(self, width=3, limit=None):
+            # No super().__init__(): nothing depends on it.
+            self.variables = {f"x{i}": Real(0, 1) for i in range(width)}
+            if limit is not None:
+                self.constraints = {"f": {"at_most": limit}}
+
+        def evaluate(self, config):
+            return {"f": sum(config.values())}
+
+    wide, limited = Optional(5), Optional(limit=2)
+    assert (wide.n_var, wide.n_ieq_constr, limited.n_var, limited.n_ieq_constr) == (5, 0, 3, 1)
+    assert wide.evaluate(np.ones((2, 5))).tolist() == [[5.0], [5.0]]
+    assert as_search_problem(wide) is wide
+
+
+def test_a_missing_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'Mixed' object has no attribute 'latency'"):
+        _ = Mixed().latency
+    assert pickle.loads(pickle.dumps(Mixed())).n_var == 4
+
+
+def test_all_metrics_are_known_with_their_descriptions():
+    speed = Metric(unit="ms", timed=True)
+    problem = problem_class(constraints={"g": {"at_most": 1}}, metrics={"f": speed, "size": Metric(unit="MB")})()
+    assert problem.known_metrics == {"f": speed, "g": Metric(), "size": Metric(unit="MB")}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error", "messages"),
+    [
+        ({"variables": {}}, SpaceError, ["at least one variable"]),
+        ({"variables": {"x": 3, "y": Real(1, 0)}}, SpaceError, ["`x`: must be a Real", "`y`: low must be below high"]),
+        ({"objectives": {}}, ProblemError, ["Mine: `objectives`: name at least one metric"]),
+        (
+            {"objectives": {"f": "up"}, "constraints": {"f": 3, "g": {"below": 1}}},
+            ProblemError,
+            ["Mine: `objectives.f` must be", "Mine: `constraints.f` must be a limit", "Mine: `constraints.g.below`"],
+        ),
+        ({"metrics": {"f": Metric(held_out=True)}}, ProblemError, ["`f` is held out for the final report"]),
+        ({"evaluate": SearchProblem.evaluate}, ProblemError, ["`Mine` must define `evaluate(self, config)`"]),
+        (
+            {"evaluate": lambda self, config, gpu, *, rank: {}},
+            ProblemError,
+            ["may ask for fidelity, seed, workspace, but it asks for gpu, rank; give those a default"],
+        ),
+        ({"profile": lambda self, config, seeds: {}}, ProblemError, [".profile` may ask for", "asks for seeds"]),
+    ],
+)
+def test_a_wrong_definition_is_refused_with_all_its_faults(attributes, error, messages):
+    attributes = {k: v for k, v in attributes.items() if v is not SearchProblem.evaluate}
+    cls = problem_class(**attributes)
+    if any("must define" in message for message in messages):
+        cls = type("Mine", (SearchProblem,), {"variables": cls.variables, "objectives": cls.objectives})
+    with pytest.raises(error) as raised:
+        as_search_problem(cls())
+    for message in messages:
+        assert message in str(raised.value)
+
+
+@pytest.mark.xfail(strict=True, reason="a declaration that is no mapping escapes as AttributeError or TypeError")
+@pytest.mark.parametrize("name", ["variables", "objectives", "constraints", "metrics"])
+def test_a_declaration_that_is_no_mapping_is_refused(name):
+    with pytest.raises(EvoMooError, match=f"`{name}`"):
+        as_search_problem(problem_class(**{name: ["f"]})())
+
+
+@pytest.mark.parametrize("thing", [None, 3, "zdt1", Mixed])
+def test_only_problems_are_problems(thing):
+    with pytest.raises(ProblemError, match="must be a SearchProblem or a pymoo Problem, but is a"):
+        as_search_problem(thing)
+
+
+class WithBoth(ElementwiseProblem):
+    """Two variables, two objectives, a G and an H; NaN where the first variable is 1."""
+
+    def __init__(self):
+        super().__init__(n_var=2, n_obj=2, n_ieq_constr=1, n_eq_constr=1, xl=np.array([0, -1]), xu=np.array([1, 1]))
+
+    def _evaluate(self, x, out, *args, **kwargs):
+        out["F"] = [x[0] if x[0] < 1 else np.nan, x[0] + x[1]]
+        out["G"], out["H"] = [x[0] - 0.5], [x[1] - 0.25]
+
+
+def test_a_plain_pymoo_problem_is_adapted():
+    problem = as_search_problem(WithBoth())
+    assert isinstance(problem, PymooProblem) and problem.is_plain and problem.name() == "WithBoth"
+    assert problem.space.names == ("x1", "x2")
+    assert problem.objectives == {"f1": "min", "f2": "min"}
+    assert problem.constraints == {"g1": {"at_most": 0.0}, "h1": {"equals": 0.0}}
+    config = {"x1": 0.75, "x2": 0.5}
+    metrics = problem.call_evaluate(config, seed=0)
+    assert metrics == {"f1": 0.75, "f2": 1.25, "g1": 0.25, "h1": 0.25}
+    assert problem.goals.violation(metrics) == pytest.approx(0.5 - 1e-4)
+
+
+def test_a_batch_gives_each_row_its_metrics_or_its_error():
+    fine, broken = as_search_problem(WithBoth()).evaluate_batch(np.array([[0.5, 0.0], [1.0, 0.0]]))
+    assert fine == {"f1": 0.5, "f2": 0.5, "g1": 0.0, "h1": -0.25}
+    assert isinstance(broken, MetricError) and "`f1` must be finite, but is nan" in str(broken)
+    with pytest.raises(MetricError, match="`f1` must be finite"):
+        as_search_problem(WithBoth()).evaluate({"x1": 1.0, "x2": 0.0})
+
+
+@pytest.mark.parametrize("name", ["zdt1", "osy", "bnh", "dtlz2"])
+def test_an_adapted_problem_gives_pymoo_the_same_values(name):
+    plain = get_problem(name)
+    X = np.random.default_rng(0).uniform(plain.xl, plain.xu, (20, plain.n_var))
+    wanted = {"return_as_dictionary": True, "return_values_of": ["F", "G", "H"]}
+    expected, found = plain.evaluate(X, **wanted), PymooProblem(plain).evaluate(X, **wanted)
+    for key in ("F", "G", "H"):
+        np.testing.assert_array_equal(found[key], expected[key])
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        (Problem(n_var=2, n_obj=1), "must have bounds xl and xu"),
+        (Problem(n_var=2, n_obj=1, xl=0, xu=9, vtype=int), "must have continuous variables only"),
+        (Problem(vars={"a": object()}, n_obj=1), "must have continuous variables only"),
+    ],
+)
+def test_a_plain_problem_that_does_not_fit_is_refused(plain, message):
+    with pytest.raises(ProblemError, match=re.escape(message)):
+        as_search_problem(plain)
