@@ -63,6 +63,8 @@ def search(
     """
     if surrogate is not None:
         raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
+    if not isinstance(termination, tuple) or len(termination) != 2:
+        raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
     named = isinstance(problem, str)
     data: dict[str, Any] = {
         "problem": {
@@ -151,8 +153,10 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
     """Write what a new folder needs; refuse one that belongs to another job."""
     data = job.to_toml()
     if "job" in (meta := folder.ledger.meta()):
-        before = _without_workers(meta["job"])
-        changed = [key for key, value in _without_workers(data).items() if before.get(key) != value]
+        before, now = _without_workers(meta["job"]), _without_workers(data)
+        changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
+        if Goals.from_json(meta["goals"]) != goals:
+            changed.append("the problem's goals")
         if changed:
             raise RunFolderError(
                 f"a run folder belongs to one job, but `{folder.path}` was made for another, which differs in "

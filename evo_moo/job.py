@@ -191,12 +191,21 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
         if _is_table(objectives) and _is_table(constraints):
             declared = (objectives if objectives is not None else built.objectives, constraints or {})
             faults += find_faults(*declared, built.known_metrics)
+            faults += _too_few_for_nsga3(job, len(declared[0]))
     budget = data.get("budget", {})
     if isinstance(budget, dict) and not budget:
         faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
     if faults or job is None or built is None:
         raise JobError(faults)
     return job, built, source
+
+
+def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
+    if job is None or job.search.algorithm != "nsga3" or (job.search.pop_size or n_obj) >= n_obj:
+        return []
+    return [
+        f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
+    ]
 
 
 def _is_table(value: Any) -> bool:

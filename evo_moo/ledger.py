@@ -144,14 +144,23 @@ class Ledger:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything written inside the block at once, or nothing of it."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """Commit everything written inside the block at once, or nothing of it.
+
+        Raises:
+            RunFolderError: The file cannot be written, for instance because the disk is full.
+        """
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise RunFolderError(
+                f"the ledger must be writable, but writing `{self.path}` fails: {error}; what it held before is kept"
+            ) from error
 
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""

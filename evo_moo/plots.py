@@ -1,5 +1,6 @@
 """Figures of a run, drawn without a display."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,19 +31,48 @@ def result_figure(result: "Result") -> Figure:
 def _draw_front(axes: Any, result: "Result", n_obj: int) -> None:
     names = [objective.metric for objective in result.goals.objectives]
     evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
-    kwargs = {"alpha": 0.6} if n_obj == 3 else {"alpha": 0.6, "linewidths": 0}
     if n_obj == 1:
         axes.plot([m[names[0]] for m in evaluated], ".", color=_OTHERS)
         axes.set(xlabel="evaluation", ylabel=_label(result, names[0]))
         return
-    axes.scatter(*_columns(evaluated, names), color=_OTHERS, s=18, label=f"{len(evaluated)} evaluated", **kwargs)
     title = f"Pareto front: {len(result.front)}" if result.feasible else "nothing keeps the limits; the nearest"
-    axes.scatter(*_columns(result.metrics, names), color=_FRONT, s=34, label=title)
+    axes.scatter(*_columns(result.metrics, names), color=_FRONT, s=34, label=title, zorder=3)
     for axis, name in zip("xyz", names, strict=False):
         getattr(axes, f"set_{axis}label")(_label(result, name))
-        if _logarithmic(result, name) and n_obj == 2:
-            getattr(axes, f"set_{axis}scale")("log")
+    if n_obj == 2:
+        _frame_front(axes, result, names)
+    outside = _n_outside(axes, evaluated, names) if n_obj == 2 else 0
+    label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
+    axes.scatter(*_columns(evaluated, names), color=_OTHERS, s=18, alpha=0.6, label=label)
     axes.legend(loc="best", fontsize=8)
+
+
+def _frame_front(axes: Any, result: "Result", names: list[str]) -> None:
+    """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
+    limits = []
+    for objective, name in zip(result.goals.objectives, names, strict=True):
+        values = [row[name] for row in result.metrics]
+        logarithmic = _logarithmic(result, name)
+        low, high = (math.log(v) if logarithmic else v for v in (min(values), max(values)))
+        span = high - low or abs(high) or 1.0
+        better, worse = 0.1 * span, 0.6 * span
+        ends = (low - worse, high + better) if objective.direction == "max" else (low - better, high + worse)
+        limits.append(tuple(math.exp(v) for v in ends) if logarithmic else ends)
+    axes.set(xlim=limits[0], ylim=limits[1])
+    for name, axis, scale in zip(names, (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale), strict=True):
+        if _logarithmic(result, name):
+            scale("log")
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("{x:g}")
+    points = sorted(zip(*_columns(result.metrics, names), strict=True))
+    step = "steps-pre" if result.goals.objectives[0].direction == "max" else "steps-post"
+    axes.plot(*zip(*points, strict=True), color=_FRONT, lw=1, alpha=0.6, drawstyle=step)
+
+
+def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -> int:
+    (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
+    x, y = names
+    return sum(not (x_low <= m[x] <= x_high and y_low <= m[y] <= y_high) for m in evaluated)
 
 
 def _draw_parallel(axes: Any, result: "Result") -> None:

@@ -59,10 +59,12 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
             self._handler = logging.FileHandler(self.path / "log.txt")
+            self.ledger = Ledger(self.path / "run.sqlite")
+        except RunFolderError:
+            self.close()
+            raise
         except OSError as error:
             self.close()
-            if isinstance(error, RunFolderError):
-                raise
             raise RunFolderError(
                 f"a run folder must be writable, but `{self.path}` is not: {error.strerror or error}; "
                 "name another by --run-dir"
@@ -70,7 +72,6 @@ class RunFolder:
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(self._handler)
         LOGGER.setLevel(logging.INFO)
-        self.ledger = Ledger(self.path / "run.sqlite")
 
     def close(self) -> None:
         """Close the ledger and give the lock back."""

@@ -117,9 +117,10 @@ class SearchSpace:
         codes = self.codes(X)
         columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
         active = self._conditions.active(codes).tolist()
+        rows = zip(*columns, strict=True)
         return [
             dict(itertools.compress(zip(self.names, row, strict=True), mask))
-            for *row, mask in zip(*columns, active, strict=True)
+            for row, mask in zip(rows, active, strict=True)
         ]
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:

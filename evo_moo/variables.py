@@ -13,7 +13,7 @@ import json
 import math
 import numbers
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -200,7 +200,8 @@ class Choice(Variable):
     ordered: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.options, Iterable) and not isinstance(self.options, str | bytes | Mapping):
+        # A set is refused below: its order, and so every code, would differ from process to process.
+        if isinstance(self.options, Iterable) and not isinstance(self.options, str | bytes | Mapping | Set):
             object.__setattr__(self, "options", tuple(self.options))
 
     @functools.cached_property

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "vision", "pareto"},
-    {"state", "conditions", "goals", "training"},
-    {"variables", "ledger", "latency", "metrics"},
+    {"state", "variables", "goals", "training"},
+    {"conditions", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators"},
     {"plugins", "evaluation", "optimizer"},

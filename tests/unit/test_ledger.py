@@ -126,7 +126,7 @@ def test_a_ledger_is_opened_again(path):
 def test_closing_leaves_one_plain_file(path):
     with closing(Ledger(path)) as ledger:
         ask(ledger, 1)
-    assert os.listdir(path.parent) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_readers_see_what_a_writer_has_committed(path):
@@ -146,7 +146,7 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(path):
     before = path.read_bytes()
     with closing(Ledger(path, writable=False)) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
         ask(reader, 1)
-    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
 def test_a_reader_needs_a_file(path):

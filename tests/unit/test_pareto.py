@@ -7,10 +7,12 @@ from hypothesis.extra import numpy as npst
 from evo_moo.pareto import hypervolume, hypervolume_history, pareto_rows, reference_point
 
 
-def points(min_rows=1, n_obj=st.integers(1, 4), elements=None):
-    """Few different values, so that ties and duplicates are common."""
-    elements = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16)) if elements is None else elements
-    shapes = st.tuples(st.integers(min_rows, 15), n_obj)
+TIED = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16))
+"""Few different values, so that ties and duplicates are common."""
+
+
+def points(n_obj, elements=TIED):
+    shapes = st.tuples(st.integers(1, 15), n_obj)
     return shapes.flatmap(lambda shape: npst.arrays(float, shape, elements=elements))
 
 
@@ -18,7 +20,7 @@ def dominates(a, b):
     return (a <= b).all() and (a < b).any()
 
 
-@given(points(), st.data())
+@given(points(st.integers(1, 4)), st.data())
 def test_the_front_is_what_no_row_of_least_violation_dominates(F, data):
     violation = data.draw(npst.arrays(float, len(F), elements=st.sampled_from([0.0, 0.5, 2.0])))
     candidates = [i for i in range(len(F)) if violation[i] == violation.min()]
@@ -49,12 +51,12 @@ def swept_area(F, ref):
     return area
 
 
-@given(points(n_obj=st.just(2)), st.tuples(st.floats(-3, 4, width=16), st.floats(-3, 4, width=16)))
+@given(points(st.just(2)), st.tuples(st.floats(-3, 4, width=16), st.floats(-3, 4, width=16)))
 def test_the_hypervolume_in_two_dimensions_is_the_swept_area(F, ref):
     assert hypervolume(F, ref) == pytest.approx(swept_area(F, ref), rel=1e-9, abs=1e-12)
 
 
-@given(points(n_obj=st.integers(1, 3), elements=st.integers(0, 4).map(float)))
+@given(points(st.integers(1, 3), elements=st.integers(0, 4).map(float)))
 def test_the_hypervolume_of_whole_points_counts_unit_cubes(F):
     cubes = np.stack(np.meshgrid(*[np.arange(5.0)] * F.shape[1]), axis=-1).reshape(-1, F.shape[1])
     dominated = (F[None] <= cubes[:, None]).all(axis=2).any(axis=1)
@@ -67,7 +69,7 @@ def test_points_beyond_the_reference_point_count_nothing():
     assert hypervolume(np.empty((0, 2)), [2.0, 2.0]) == 0.0
 
 
-@given(points(n_obj=st.integers(2, 4)))
+@given(points(st.integers(2, 4)))
 def test_the_reference_point_is_worse_than_every_point(F):
     assert (reference_point(F) > F).all()
 
@@ -76,7 +78,7 @@ def test_the_reference_point_lies_a_tenth_of_the_range_beyond_the_worst():
     np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])), [11.0, 5.1])
 
 
-@given(points(n_obj=st.integers(2, 3)), st.integers(2, 20))
+@given(points(st.integers(2, 3)), st.integers(2, 20))
 def test_the_history_grows_to_the_hypervolume_of_all_points(F, n_points):
     counts, volumes = hypervolume_history(F, n_points)
     ref = reference_point(F)

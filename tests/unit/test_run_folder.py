@@ -139,7 +139,7 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
         folder.write_front([{"a": 1}])
         folder.ledger.set_meta(state="new")
         assert folder.workspace(1) is None and folder.ledger.meta() == {"state": "new"}
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_each_evaluation_has_a_workspace_of_its_own(path):

@@ -53,7 +53,15 @@ def test_the_state_of_a_generator_comes_back():
 
 @pytest.mark.parametrize(
     "value",
-    [np.array([object()]), np.array(["text"]), np.array([1j]), np.zeros(2, ">f8"), np.zeros(2, "<f4"), object(), {1, 2}],
+    [
+        np.array([object()]),
+        np.array(["text"]),
+        np.array([1j]),
+        np.zeros(2, ">f8"),
+        np.zeros(2, "<f4"),
+        object(),
+        {1, 2},
+    ],
 )
 def test_only_plain_data_and_numeric_arrays_are_written(value):
     with pytest.raises(TypeError, match="a state may hold plain data and numeric arrays, but holds"):

@@ -1,0 +1,152 @@
+"""The command line: answers, exit codes, and one clear message for wrong input."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.running import USER_FILE, evo_moo
+
+HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs-of-a-user")
+    evo_moo("run", f"{USER_FILE}:Small", "--n-evals", 40, "--workers", 2, "--seed", 2, cwd=folder)
+    (run_dir,) = (folder / "runs").iterdir()
+    return run_dir
+
+
+def test_a_run_leaves_its_files(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert {"job.toml", "environment.json", "run.sqlite", "log.txt", "front.csv", "front.png"} <= names
+    assert finished.name.endswith("-Small")
+    assert "finished after 40 evaluations" in (finished / "log.txt").read_text()
+
+
+def test_show_agrees_with_the_front_file(finished: Path) -> None:
+    with (finished / "front.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    shown = json.loads(evo_moo("show", finished, "--json", cwd=finished).stdout)
+    assert shown["feasible"] and [str(row["id"]) for row in shown["front"]] == [row["id"] for row in rows]
+    assert (
+        evo_moo("show", finished, "--csv", cwd=finished).stdout.split() == (finished / "front.csv").read_text().split()
+    )
+    table = evo_moo("show", finished, cwd=finished).stdout
+    assert f"Pareto front: {len(rows)} of 40" in table and "failed: ArithmeticError: no solution here" in table
+
+
+def test_a_run_is_found_by_its_name_and_listed(finished: Path) -> None:
+    home = finished.parents[1]
+    assert evo_moo("show", finished.name, cwd=home).stdout == evo_moo("show", finished, cwd=home).stdout
+    listed = evo_moo("list", cwd=home).stdout
+    assert all(word in listed for word in ("Small", "finished", "40/40", "loss"))
+
+
+def test_problems_are_listed_and_described(tmp_path: Path) -> None:
+    listed = evo_moo("problems", cwd=tmp_path).stdout
+    assert "digits_cnn" in listed and "max accuracy, min latency_ms" in listed
+    described = evo_moo("problems", f"{USER_FILE}:Small", cwd=tmp_path).stdout
+    assert all(word in described for word in ("rate", "log", "bend", "kind", "at_most 7"))
+
+
+def test_version_and_module(tmp_path: Path) -> None:
+    assert evo_moo("--version", cwd=tmp_path).stdout.strip().count(".") == 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["show", "RUN"], ["list"]])
+def test_quick_commands_load_nothing_heavy(finished: Path, arguments: list[str]) -> None:
+    arguments = [str(finished) if a == "RUN" else a for a in arguments]
+    code = (
+        "import sys; from evo_moo.cli import main; sys.argv[1:] = " + repr(arguments) + "\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        f"print('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=finished.parents[1], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []", done.stdout + done.stderr
+
+
+JOB = """
+[problem]
+use = "{use}"
+[search]
+popsize = 3
+pop_size = -3
+seed = 1.5
+algorithm = "nsga4"
+[budget]
+n_evals = 0
+time = "soon"
+[objectives]
+loss = "min"
+sped = "maximum"
+[constraints]
+size = 7
+[surrogate]
+model = "gp"
+"""
+
+
+def test_a_wrong_job_lists_all_its_faults_at_once(tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text(JOB.format(use=f"{USER_FILE}:Small"))
+    lines = evo_moo("run", "job.toml", cwd=tmp_path, code=2).stderr.splitlines()
+    assert len(lines) == 10
+    for fault in (
+        "`search.popsize` is no key of a job; did you mean `pop_size`?",
+        "`search.pop_size` must be at least 4, but is -3",
+        "`search.seed` must be a whole number, but is 1.5",
+        "`search.algorithm` must be 'nsga2' or 'nsga3', but is 'nsga4'",
+        "`budget.n_evals` must be at least 1, but is 0",
+        "`budget.time` must be a duration above 0",
+        "`objectives.sped`: the problem has no metric `sped`; did you mean `speed`?",
+        "`objectives.sped` must be 'min' or 'max', but is 'maximum'",
+        "`constraints.size` must be a limit such as {at_most = 20}, but is 7",
+        "`surrogate` is no key of a job",
+    ):
+        assert any(fault in line for line in lines), fault
+    assert not (tmp_path / "runs").exists()
+
+
+WRONG = [
+    (["run", "nothing.toml"], 2, "must be a job file, but cannot be read"),
+    (["run", "torn.toml"], 2, "must be TOML, but is not"),
+    (["run", "digits_cn", "--n-evals", "9"], 2, "did you mean `digits_cnn`?"),
+    (["run", "nothing.py:Problem", "--n-evals", "9"], 2, "there is no such file"),
+    (["run", "syntax.py:Problem", "--n-evals", "9"], 2, "syntax.py, line 2"),
+    (["run", "imports.py:Problem", "--n-evals", "9"], 2, "No module named 'nothing_of_the_kind'"),
+    (["run", "pymoo:zdt99", "--n-evals", "9"], 2, "pymoo refuses it"),
+    (["run", "pymoo:zdt1"], 2, "`budget` must set n_evals, n_gen or time"),
+    (["run", "pymoo:zdt1", "--set", "n_evals=9"], 2, "`--set` must be section.key=value"),
+    (["run", "pymoo:zdt1", "--n-evals", "many"], 2, "valid integer"),
+    (["run", "pymoo:zdt1", "--n-evals", "9", "--run-dir", "a-file/run"], 1, "a run folder must be writable"),
+    (["show", "nothing"], 1, "must be a run folder"),
+    (["resume", "nothing"], 1, "must be a run folder"),
+    (["show", "garbage"], 1, "must be a ledger"),
+    (["fly"], 2, "No such command"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG, ids=lambda value: str(value)[:40])
+def test_wrong_input_is_one_clear_message(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    (tmp_path / "torn.toml").write_text("[problem\nuse =")
+    (tmp_path / "syntax.py").write_text("class Problem:\n    def def\n")
+    (tmp_path / "imports.py").write_text("import nothing_of_the_kind\n")
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "garbage").mkdir()
+    (tmp_path / "garbage" / "run.sqlite").write_bytes(b"this is no database" * 300)
+    done = evo_moo(*arguments, cwd=tmp_path, code=code)
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_settings_override_the_job_file(tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text('[problem]\nuse = "pymoo:zdt1"\n[budget]\nn_evals = 400\n')
+    settings = ["--set", "search.pop_size=20", "--set", "problem.options.n_var=5", "--seed", 9, "--n-evals", 60]
+    evo_moo("run", "job.toml", "--run-dir", "r", *settings, cwd=tmp_path)
+    text = (tmp_path / "r" / "job.toml").read_text()
+    assert all(line in text for line in ("pop_size = 20", "n_var = 5", "seed = 9", "n_evals = 60"))
+    assert json.loads(evo_moo("show", "r", "--json", cwd=tmp_path).stdout)["front"][0].keys() >= {"x5", "f2"}
