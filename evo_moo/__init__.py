@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from evo_moo.errors import EvoMooError
     from evo_moo.goals import Metric
     from evo_moo.optimizer import Optimizer
-    from evo_moo.problem import SearchProblem
+    from evo_moo.problem import FunctionProblem, SearchProblem
     from evo_moo.result import Result
     from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
 
@@ -19,6 +19,7 @@ __all__ = [
     "Boolean",
     "Choice",
     "EvoMooError",
+    "FunctionProblem",
     "Integer",
     "Metric",
     "Optimizer",
@@ -35,7 +36,7 @@ _HOME = {
     "errors": ("EvoMooError",),
     "goals": ("Metric",),
     "optimizer": ("Optimizer",),
-    "problem": ("SearchProblem",),
+    "problem": ("FunctionProblem", "SearchProblem"),
     "result": ("Result",),
     "space": ("Boolean", "Choice", "Integer", "Real", "SearchSpace"),
 }

@@ -1,21 +1,23 @@
 """Search and resume, from Python and from the command line alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evo_moo.engine import Budget, Engine
 from evo_moo.errors import JobError, RunFolderError
-from evo_moo.goals import Goals
+from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
 from evo_moo.optimizer import Optimizer
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
-from evo_moo.problem import PymooProblem, SearchProblem
+from evo_moo.problem import FunctionProblem, SearchProblem
 from evo_moo.progress import shown_progress
+from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, read_job
+from evo_moo.space import Variable
 
 OBJECT = "a Python object"
 
@@ -30,17 +32,21 @@ def search(
     surrogate: None = None,
     run_dir: str | Path | None = None,
     *,
+    variables: Mapping[str, Variable] | None = None,
+    objectives: Mapping[str, Any] | None = None,
+    constraints: Limits | None = None,
     options: Mapping[str, Any] | None = None,
-    objectives: Mapping[str, str] | None = None,
-    constraints: Mapping[str, Mapping[str, float]] | None = None,
+    sampling: str = "random",
+    start: Sequence[Mapping[str, Any]] = (),
     timeout_s: float | None = None,
     verbose: bool = False,
 ) -> Result:
     """Search a problem for its Pareto front.
 
     Args:
-        problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``, or
-            any plain pymoo ``Problem``.
+        problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
+            any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
+            configuration and gives metrics.
         algorithm: ``"nsga2"`` or ``"nsga3"``.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)`` or ``("time", seconds)``.
@@ -49,9 +55,12 @@ def search(
         surrogate: None; surrogates are not available yet.
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
-        options: Keyword arguments of the problem's class, where it is named by a reference.
+        variables: Names to variables, where the problem is a function.
         objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
         constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
+        options: Keyword arguments of the problem's class, where it is named by a reference.
+        sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
+        start: Configurations that the first population begins with.
         timeout_s: Time limit of one evaluation, in seconds.
         verbose: Whether to show progress.
 
@@ -65,13 +74,21 @@ def search(
         raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
     if not isinstance(termination, tuple) or len(termination) != 2:
         raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+    if variables is not None:
+        problem = FunctionProblem(problem, variables, objectives or {}, constraints)
     named = isinstance(problem, str)
     data: dict[str, Any] = {
         "problem": {
             "use": absolute_reference(problem, Path()) if named else OBJECT,
             "options": dict(options or {}),
         },
-        "search": {"algorithm": algorithm, "pop_size": pop_size, "seed": seed},
+        "search": {
+            "algorithm": algorithm,
+            "pop_size": pop_size,
+            "seed": seed,
+            "sampling": sampling,
+            "start": [dict(configuration) for configuration in start],
+        },
         "budget": {termination[0]: termination[1]},
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": dict(objectives) if objectives is not None else None,
@@ -126,7 +143,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         _begin(folder, job, problem, goals)
         meta = folder.ledger.meta()
         if meta["state"] != "finished":
-            optimizer = Optimizer(problem, job.search.algorithm, job.search.pop_size, job.search.seed, goals)
+            search = job.search
+            optimizer = Optimizer(
+                problem, search.algorithm, search.pop_size, search.seed, goals, search.sampling, search.start
+            )
             counts = folder.ledger.counts()
             n_done = sum(counts.values()) - counts.get("asked", 0)
             pool = _pool(job, problem, source, goals, folder)

@@ -66,6 +66,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the job, repeatable."),
     ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Run folder to create or continue.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
@@ -79,7 +82,7 @@ def run(
     data: dict[str, Any] = (
         read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
     )
-    override(data, settings or [])
+    override(data, [*(f"problem.options.{option}" for option in options or []), *(settings or [])])
     for section, key, number in (
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),

@@ -22,6 +22,7 @@ class Metric:
         description: One line for tables.
         log: Whether plots show it on a logarithmic axis.
         timed: Whether it is a measured time, which no seed makes reproducible.
+        noisy: Whether it depends on the evaluation's seed.
         cheap: Whether it needs no training.
         held_out: Whether it may only be reported: a search must not see it.
     """
@@ -30,16 +31,30 @@ class Metric:
     description: str = ""
     log: bool = False
     timed: bool = False
+    noisy: bool = False
     cheap: bool = False
     held_out: bool = False
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric to minimise or to maximise."""
+    """A metric to minimise or to maximise.
+
+    Attributes:
+        metric: Name of the metric.
+        direction: ``"min"`` or ``"max"``.
+        goal: The value that would be good enough. It is shown, and changes nothing in the search.
+    """
 
     metric: str
     direction: Literal["min", "max"]
+    goal: float | None = None
+
+    def reached(self, value: float) -> bool:
+        """Tell whether a value is good enough; without a goal every value is."""
+        if self.goal is None:
+            return True
+        return value <= self.goal if self.direction == "min" else value >= self.goal
 
 
 @dataclass(frozen=True)
@@ -63,10 +78,10 @@ class Goals:
     limits: tuple[Limit, ...] = ()
 
     @classmethod
-    def declared(cls, objectives: Mapping[str, str], constraints: Limits) -> Self:
+    def declared(cls, objectives: Mapping[str, Any], constraints: Limits) -> Self:
         """Build goals from a problem's or a job's declaration; ``find_faults`` says if it is sound."""
         return cls(
-            tuple(Objective(name, direction) for name, direction in objectives.items()),  # type: ignore[arg-type]
+            tuple(Objective(name, **_objective_table(spec)) for name, spec in objectives.items()),
             tuple(
                 Limit(name, relation, float(bound))  # type: ignore[arg-type]
                 for name, bounds in constraints.items()
@@ -137,15 +152,21 @@ def find_faults(
     """List every fault of declared goals, each beginning with its key.
 
     Args:
-        objectives: Metric name to ``"min"`` or ``"max"``.
+        objectives: Metric name to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Metric name to a mapping of ``at_most``, ``at_least`` or ``equals`` to a number.
         known: The metrics that the problem returns.
     """
     faults = [] if objectives else ['`objectives`: name at least one metric, as in accuracy = "max"']
-    for name, direction in objectives.items():
-        faults += _name_faults(f"objectives.{name}", name, known)
-        if direction not in ("min", "max"):
-            faults.append(f"`objectives.{name}` must be 'min' or 'max', but is {direction!r}")
+    for name, spec in objectives.items():
+        key = f"objectives.{name}"
+        faults += _name_faults(key, name, known)
+        table = _objective_table(spec)
+        if table.get("direction") not in ("min", "max"):
+            faults.append(f"`{key}` must be 'min' or 'max', but is {table.get('direction', spec)!r}")
+        if "goal" in table and not _is_finite_number(table["goal"]):
+            faults.append(f"`{key}.goal` must be a finite number, but is {table['goal']!r}")
+        if unknown := table.keys() - {"direction", "goal"}:
+            faults.append(f"`{key}` takes direction and goal, but has {', '.join(sorted(unknown))}")
     for name, bounds in constraints.items():
         key = f"constraints.{name}"
         faults += _name_faults(key, name, known)
@@ -155,9 +176,17 @@ def find_faults(
         for relation, bound in bounds.items():
             if relation not in ("at_most", "at_least", "equals"):
                 faults.append(f"`{key}.{relation}`: a limit is at_most, at_least or equals")
-            elif isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            elif not _is_finite_number(bound):
                 faults.append(f"`{key}.{relation}` must be a finite number, but is {bound!r}")
     return faults
+
+
+def _objective_table(spec: Any) -> dict[str, Any]:
+    return dict(spec) if isinstance(spec, Mapping) else {"direction": spec}
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _name_faults(key: str, name: str, known: Mapping[str, Metric]) -> list[str]:

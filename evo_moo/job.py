@@ -9,6 +9,8 @@ algorithm = "nsga2"                # or "nsga3"
 pop_size = 20
 seed = 1
 mode = "generational"
+sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
+start = [{ lr = 0.01 }]            # configurations that it begins with
 
 [budget]                           # at least one of
 n_evals = 100
@@ -16,7 +18,7 @@ n_gen = 10
 time = "2 h"                       # or seconds
 
 [objectives]                       # instead of the problem's own
-accuracy = "max"
+accuracy = "max"                   # or { direction = "max", goal = 0.99 }
 
 [constraints]                      # instead of the problem's own
 latency_ms = { at_most = 20 }
@@ -79,6 +81,8 @@ class SearchSection(_Section):
     pop_size: Annotated[StrictInt, Field(ge=4)] | None = None
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 1
     mode: Literal["generational"] = "generational"
+    sampling: Literal["random", "lhs", "sobol"] = "random"
+    start: list[dict[str, Any]] = []
 
 
 class BudgetSection(_Section):
@@ -192,6 +196,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             declared = (objectives if objectives is not None else built.objectives, constraints or {})
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
+        faults += _start_faults(job, built)
     budget = data.get("budget", {})
     if isinstance(budget, dict) and not budget:
         faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
@@ -206,6 +211,16 @@ def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
     return [
         f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
     ]
+
+
+def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
+    faults = []
+    for i, configuration in enumerate(job.search.start if job else []):
+        try:
+            problem.space.encode([configuration])
+        except EvoMooError as error:
+            faults.append(f"`search.start[{i}]`: {error}")
+    return faults
 
 
 def _is_table(value: Any) -> bool:

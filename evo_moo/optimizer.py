@@ -9,7 +9,7 @@ The main loop of every search, ours or a user's own:
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -25,8 +25,9 @@ from pymoo.util.ref_dirs import get_reference_directions
 
 from evo_moo.errors import StateError
 from evo_moo.goals import Goals
-from evo_moo.operators import RowDuplicateElimination, space_operators
+from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
 from evo_moo.problem import Configuration, SearchProblem
+from evo_moo.space import Method
 
 Array = npt.NDArray[np.float64]
 Algorithm = Literal["nsga2", "nsga3"]
@@ -62,6 +63,11 @@ class Optimizer:
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         seed: Seed of every random choice.
         goals: Objectives and limits; by default the problem's own.
+        sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
+        start: Configurations that the first population begins with.
+
+    Raises:
+        SpaceError: A configuration of ``start`` does not fit the space.
     """
 
     def __init__(
@@ -71,12 +77,16 @@ class Optimizer:
         pop_size: int | None = None,
         seed: int = 1,
         goals: Goals | None = None,
+        sampling: Method = "random",
+        start: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.space = problem.space
         self.goals = goals or problem.goals
         self.pop_size = pop_size or default_pop_size(problem)
         self.name = algorithm
         operators = {} if problem.is_plain else space_operators(self.space)
+        if not problem.is_plain or sampling != "random" or start:
+            operators["sampling"] = SpaceSampling(self.space, sampling, start)
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
         n_obj = len(self.goals.objectives)
         self._algorithm = _algorithm(algorithm, n_obj, self.pop_size, operators)

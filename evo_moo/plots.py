@@ -64,6 +64,9 @@ def _frame_front(axes: Any, result: "Result", names: list[str]) -> None:
             scale("log")
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("{x:g}")
+    for objective, line in zip(result.goals.objectives, (axes.axvline, axes.axhline), strict=True):
+        if objective.goal is not None:
+            line(objective.goal, color=_OTHERS, lw=1, ls="--")
     points = sorted(zip(*_columns(result.metrics, names), strict=True))
     step = "steps-pre" if result.goals.objectives[0].direction == "max" else "steps-post"
     axes.plot(*zip(*points, strict=True), color=_FRONT, lw=1, alpha=0.6, drawstyle=step)

@@ -27,7 +27,8 @@ from types import ModuleType
 from typing import Any
 
 from evo_moo.errors import EvoMooError, PluginError, ProblemError
-from evo_moo.problem import SearchProblem, as_search_problem
+from evo_moo.problem import SearchProblem
+from evo_moo.pymoo_problem import as_search_problem
 
 GROUP = "evo_moo.problems"
 

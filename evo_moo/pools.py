@@ -8,12 +8,11 @@ import os
 import time
 from typing import Protocol
 
-import numpy as np
-
 from evo_moo.errors import MetricError
 from evo_moo.evaluation import Outcome, Task, evaluate_task, one_thread
 from evo_moo.goals import Goals
-from evo_moo.problem import PymooProblem, SearchProblem
+from evo_moo.problem import SearchProblem
+from evo_moo.pymoo_problem import PymooProblem
 
 
 class Pool(Protocol):
@@ -96,7 +95,7 @@ class BatchPool:
             return []
         started_at, clock, pid = time.time(), time.perf_counter(), os.getpid()
         try:
-            rows = self._problem.evaluate_batch(np.array([list(task.configuration.values()) for task in tasks]))
+            rows = self._problem.evaluate_batch([task.configuration for task in tasks])
         except Exception:
             return [evaluate_task(self._problem, self._goals, task) for task in tasks]
         duration_s = (time.perf_counter() - clock) / len(tasks)

@@ -15,24 +15,25 @@ import inspect
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
-from evo_moo.errors import MetricError, ProblemError
+from evo_moo.errors import ProblemError
 from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_faults
 from evo_moo.seeding import evaluation_seed
-from evo_moo.space import Real, SearchSpace, Variable
+from evo_moo.space import SearchSpace, Variable
 
-__all__ = ["Configuration", "Metric", "PymooProblem", "SearchProblem", "as_search_problem"]
+__all__ = ["Configuration", "FunctionProblem", "Metric", "SearchProblem"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
 
 
 _KEYWORDS = ("fidelity", "seed", "workspace")
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
 
@@ -55,17 +56,18 @@ class SearchProblem(Problem):  # type: ignore[misc]
     Attributes:
         variables: Name to ``Real``, ``Integer``, ``Choice`` or ``Boolean``.
         forbidden: Name of a rule to a predicate; a configuration for which it is true is never asked.
-        objectives: Name of a metric to ``"min"`` or ``"max"``.
+        objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
+        is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
     """
 
     variables: Mapping[str, Variable] = {}
     forbidden: Mapping[str, Callable[[Configuration], bool]] = {}
-    objectives: Mapping[str, str] = {}
+    objectives: Mapping[str, Any] = {}
     constraints: Limits = {}
     metrics: Mapping[str, Metric] = {}
-    is_plain: ClassVar[bool] = False
+    is_plain: bool = False
 
     def __init__(self) -> None:
         """Take no options; pymoo's attributes follow from the declarations when they are first read."""
@@ -117,15 +119,17 @@ class SearchProblem(Problem):  # type: ignore[misc]
             SpaceError: The variables are wrong.
         """
         _ = self.space, self.goals
-        for method in (self.profile, self.evaluate):
-            unknown = _required_keywords(method) - set(_KEYWORDS)
-            if unknown:
-                raise ProblemError(
-                    f"`{type(self).__name__}.{method.__name__}` may ask for {', '.join(_KEYWORDS)}, "
-                    f"but it asks for {', '.join(sorted(unknown))}; give those a default or drop them"
-                )
         if type(self).evaluate is SearchProblem.evaluate:
-            raise ProblemError(f"`{type(self).__name__}` must define `evaluate(self, config)`, but does not")
+            raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
+        parameters = list(self._signature().parameters.values())
+        if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise ProblemError(f"`{self.name()}` must take a configuration as its first argument, but takes none")
+        unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(_KEYWORDS)
+        if unknown:
+            raise ProblemError(
+                f"`evaluate` of `{self.name()}` may ask for {', '.join(_KEYWORDS)}, but it asks for "
+                f"{', '.join(sorted(unknown))}; give those a default or drop them"
+            )
 
     def profile(self, config: Configuration) -> Mapping[str, float]:
         """Give cheap metrics that need no training; limits on them spare the training."""
@@ -161,7 +165,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         offered: dict[str, Any] = {"fidelity": None, "seed": seed}
         with contextlib.ExitStack() as stack:
-            wanted = _named_keywords(self.evaluate)
+            wanted = list(self._signature().parameters)[1:]
             if "workspace" in wanted:
                 offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
                 offered["workspace"].mkdir(parents=True, exist_ok=True)
@@ -179,6 +183,10 @@ class SearchProblem(Problem):  # type: ignore[misc]
         out["G"] = np.array([self.goals.inequality_values(metrics) for metrics in rows])
         out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
 
+    def _signature(self) -> inspect.Signature:
+        """Give the signature of what a configuration is handed to."""
+        return inspect.signature(self.evaluate)
+
     def _declare_to_pymoo(self) -> None:
         Problem.__init__(
             self,
@@ -191,88 +199,34 @@ class SearchProblem(Problem):  # type: ignore[misc]
         )
 
 
-class PymooProblem(SearchProblem):
-    """A plain pymoo ``Problem`` under evo-moo's names: variables ``x1…``, metrics ``f1…``, ``g1…``, ``h1…``.
+class FunctionProblem(SearchProblem):
+    """A bare function as a problem.
 
     Args:
-        problem: A continuous pymoo problem with bounds.
-
-    Raises:
-        ProblemError: The problem has no bounds or no continuous variables.
+        function: Takes a configuration, and any of the keyword arguments that ``evaluate`` may name, and gives
+            metrics.
+        variables: As in ``SearchProblem``.
+        objectives: As in ``SearchProblem``.
+        constraints: As in ``SearchProblem``.
     """
 
-    is_plain = True
+    def __init__(
+        self,
+        function: Callable[..., Mapping[str, float]],
+        variables: Mapping[str, Variable],
+        objectives: Mapping[str, Any],
+        constraints: Limits | None = None,
+    ) -> None:
+        self.function, self.variables, self.objectives = function, variables, objectives
+        self.constraints = constraints or {}
 
-    def __init__(self, problem: Problem) -> None:
-        self.plain = problem
-        if getattr(problem, "vars", None) is not None or problem.vtype not in (None, float):
-            raise ProblemError(f"`{problem.name()}` must have continuous variables only, but has others")
-        if not problem.has_bounds():
-            raise ProblemError(f"`{problem.name()}` must have bounds xl and xu, but has none")
-        bounds = zip(problem.xl.tolist(), problem.xu.tolist(), strict=True)
-        self.variables = {f"x{i}": Real(low, high) for i, (low, high) in enumerate(bounds, 1)}
-        self.objectives = {f"f{i + 1}": "min" for i in range(problem.n_obj)}
-        self.constraints = {f"g{i + 1}": {"at_most": 0.0} for i in range(problem.n_ieq_constr)}
-        self.constraints |= {f"h{i + 1}": {"equals": 0.0} for i in range(problem.n_eq_constr)}
-
-    def evaluate(self, config: Configuration) -> Metrics:
-        """Evaluate one configuration.
-
-        Raises:
-            MetricError: A value is not finite.
-        """
-        (outcome,) = self.evaluate_batch(np.array([list(config.values())]))
-        if isinstance(outcome, MetricError):
-            raise outcome
-        return outcome
-
-    def evaluate_batch(self, X: Array) -> list[Metrics | MetricError]:
-        """Evaluate all rows in one call of the problem; a row that is not finite gives its error.
-
-        Args:
-            X: ``(n, n_var)`` array.
-        """
-        out = self.plain.evaluate(X, return_values_of=["F", "G", "H"], return_as_dictionary=True)
-        table = np.hstack([out["F"], out["G"], out["H"]])
-        names = list(self.known_metrics)
-        rows = [dict(zip(names, row, strict=True)) for row in table.tolist()]
-        if np.isfinite(table).all():
-            return list(rows)
-        return [_metrics_or_error(row) for row in rows]
+    def evaluate(self, config: Configuration, **keywords: Any) -> Mapping[str, float]:
+        """Call the function."""
+        return self.function(config, **keywords)
 
     def name(self) -> str:
-        """Give the plain problem's name."""
-        return str(self.plain.name())
+        """Give the function's name."""
+        return getattr(self.function, "__name__", "function")
 
-
-def as_search_problem(problem: Any) -> SearchProblem:
-    """Give a checked ``SearchProblem``; a plain pymoo ``Problem`` is adapted.
-
-    Raises:
-        ProblemError: It is neither, or its definition is wrong.
-        SpaceError: Its variables are wrong.
-    """
-    if not isinstance(problem, Problem):
-        raise ProblemError(f"a problem must be a SearchProblem or a pymoo Problem, but is a {type(problem).__name__}")
-    if not isinstance(problem, SearchProblem):
-        problem = PymooProblem(problem)
-    adapted: SearchProblem = problem
-    adapted.check()
-    return adapted
-
-
-def _named_keywords(method: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(method).parameters)[1:]
-
-
-def _required_keywords(method: Callable[..., Any]) -> set[str]:
-    parameters = list(inspect.signature(method).parameters.values())[1:]
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind in named}
-
-
-def _metrics_or_error(row: Metrics) -> Metrics | MetricError:
-    try:
-        return checked_metrics(row)
-    except MetricError as error:
-        return error
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)

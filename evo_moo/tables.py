@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evo_moo.errors import EvoMooError
-from evo_moo.goals import Goals, Metric
+from evo_moo.goals import Goals, Limit, Metric, Objective
 from evo_moo.result import Result
 from evo_moo.run_folder import holder_of, reading, run_dirs
 
@@ -99,9 +99,10 @@ def print_problem(reference: str) -> None:
     for heading in ("metric", "unit", "role", "description"):
         metrics.add_column(heading, overflow="fold")
     for name, metric in problem.known_metrics.items():
-        role = problem.objectives.get(name, "held out" if metric.held_out else "")
-        limits = "".join(f" {relation} {bound:g}" for relation, bound in problem.constraints.get(name, {}).items())
-        metrics.add_row(escape(name), escape(metric.unit), role + limits, escape(metric.description))
+        roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
+        roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
+        roles += [flag for flag in ("held_out", "cheap", "timed", "noisy") if getattr(metric, flag)]
+        metrics.add_row(escape(name), escape(metric.unit), ", ".join(roles), escape(metric.description))
     console = _console()
     console.print(variables)
     console.print(metrics)
@@ -116,7 +117,12 @@ def _title(result: Result) -> str:
     ended = sum(e.status != "asked" for e in result.evaluations)
     if not result.feasible:
         return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
-    return f"Pareto front: {len(result.front)} of {ended} evaluations"
+    title = f"Pareto front: {len(result.front)} of {ended} evaluations"
+    objectives = result.goals.objectives
+    if all(objective.goal is None for objective in objectives):
+        return title
+    reaching = sum(all(o.reached(m[o.metric]) for o in objectives) for m in result.metrics)
+    return f"{title}; {reaching} reach every goal"
 
 
 def _print_endings(console: Console, result: Result) -> None:
@@ -148,8 +154,16 @@ def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Itera
 
 def _goal_words(goals: Goals) -> str:
     words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
-    words += [f"{limit.metric} {limit.relation.replace('_', ' ')} {limit.bound:g}" for limit in goals.limits]
+    words += [f"{limit.metric} {_limit_words(limit)}" for limit in goals.limits]
     return escape(", ".join(words))
+
+
+def _objective_words(objective: Objective) -> str:
+    return objective.direction + ("" if objective.goal is None else f", goal {objective.goal:g}")
+
+
+def _limit_words(limit: Limit) -> str:
+    return f"{limit.relation.replace('_', ' ')} {limit.bound:g}"
 
 
 def _heading(name: str, known: dict[str, Metric]) -> str:

@@ -14,6 +14,7 @@ LAYERS = [
     {"conditions", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators"},
+    {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
     {"pools", "loky_pool"},
     {"engine"},
