@@ -90,6 +90,8 @@ def run(
     ):
         if number is not None:
             data.setdefault(section, {})[key] = number
+    if isinstance(data["problem"], dict) and isinstance(data["problem"].get("use"), str):
+        data["problem"]["use"] = absolute_reference(data["problem"]["use"], Path())
     _run(*check_job(data), run_dir)
 
 
@@ -142,6 +144,39 @@ def problems(
         print_problems()
     else:
         print_problem(reference)
+
+
+@app.command()
+def check(
+    reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem, as for `run`.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
+    n_evals: Annotated[int, typer.Option(min=1, help="Number of configurations to evaluate.")] = 4,
+    timeout: Annotated[float | None, typer.Option(help="Time limit of one evaluation, in seconds.")] = None,
+) -> None:
+    """Try a problem: its definition, some evaluations, the same again; list every fault."""
+    from evo_moo.checking import try_problem
+    from evo_moo.job import override
+    from evo_moo.plugins import ProblemSource, absolute_reference
+    from evo_moo.tables import print_check
+
+    data: dict[str, Any] = {"problem": {}}
+    override(data, [f"problem.options.{option}" for option in options or []])
+    source = ProblemSource(absolute_reference(reference, Path()), data["problem"].get("options", {}))
+    done = try_problem(source, n_evals, timeout_s=timeout)
+    print_check(done, reference)
+    if done.faults:
+        _exit(WRONG_INPUT, *done.faults)
+
+
+@app.command()
+def new(path: Annotated[Path, typer.Argument(metavar="FILE.py", help="The file to write.")]) -> None:
+    """Write a commented starting file for a problem, which runs as it is."""
+    from evo_moo.starting_file import write_starting_file
+
+    name = write_starting_file(path)
+    typer.echo(f"{path} is written; try: evo-moo check {path}:{name}")
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:

@@ -4,6 +4,13 @@ A message states the rule, then the value, then the way out:
 "`pop_size` must be at least 4, but is 2".
 """
 
+import sysconfig
+import traceback
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
 
 class EvoMooError(Exception):
     """Parent of everything that evo-moo raises on purpose."""
@@ -51,3 +58,14 @@ class SearchFailedError(EvoMooError, RuntimeError):
 
 class RunStoppedError(EvoMooError, RuntimeError):
     """A run was asked to stop before its budget was spent; it can be resumed."""
+
+
+def place_of(error: BaseException) -> tuple[Path, int] | None:
+    """Find the file and line of the user's own code that led to an error.
+
+    The last frame outside evo-moo and outside installed libraries; without one, the last outside evo-moo.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    foreign = [frame for frame in frames if Path(frame.filename).parent != _PACKAGE]
+    own = [frame for frame in foreign if not frame.filename.startswith(_LIBRARIES)] or foreign
+    return (Path(own[-1].filename), own[-1].lineno or 0) if own else None

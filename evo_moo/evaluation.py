@@ -4,6 +4,7 @@ Whatever the problem does ends in an ``Outcome``; nothing of it escapes as an ex
 """
 
 import contextlib
+import inspect
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, NamedTuple
 
-from evo_moo.errors import MetricError
+from evo_moo.errors import MetricError, place_of
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.measurement import compute_slot
 from evo_moo.problem import Configuration, SearchProblem
@@ -91,7 +92,7 @@ def evaluate_task(problem: SearchProblem, goals: Goals, task: Task, timeout_s: f
     except _TimeLimitReached:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
     except MetricError as error:
-        status, reason = "failed", str(error)
+        status, reason = "failed", f"{error}{_definition_of(problem)}"
     except (Exception, SystemExit) as error:
         status, reason = "failed", _in_one_line(error)
         trace = traceback.format_exc(limit=-20)
@@ -108,13 +109,17 @@ def _profile_then_evaluate(problem: SearchProblem, goals: Goals, task: Task) -> 
     return "ok", checked_metrics(metrics | evaluated, goals.metric_names), ""
 
 
+def _definition_of(problem: SearchProblem) -> str:
+    """Name the file and line where the problem's evaluation is defined."""
+    code = getattr(inspect.unwrap(problem.evaluated_function), "__code__", None)
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else ""
+
+
 def _in_one_line(error: BaseException) -> str:
-    """Name the error and the line of the problem's code that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    package = Path(__file__).parent
-    own = [frame for frame in frames if Path(frame.filename).parent != package]
-    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{place}"
+    """Name the error and the line of the problem's code that led to it."""
+    place = place_of(error)
+    shown = f" ({place[0].name}, line {place[1]})" if place else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{shown}"
 
 
 @contextlib.contextmanager

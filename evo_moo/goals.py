@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
@@ -178,6 +179,9 @@ def find_faults(
                 faults.append(f"`{key}.{relation}`: a limit is at_most, at_least or equals")
             elif not _is_finite_number(bound):
                 faults.append(f"`{key}.{relation}` must be a finite number, but is {bound!r}")
+        low, high = bounds.get("at_least", 0), bounds.get("at_most", math.inf)
+        if "at_least" in bounds and not faults and low > high:
+            faults.append(f"`{key}`: at_least must not exceed at_most, but {low} exceeds {high}")
     return faults
 
 
@@ -186,7 +190,9 @@ def _objective_table(spec: Any) -> dict[str, Any]:
 
 
 def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _name_faults(key: str, name: str, known: Mapping[str, Metric]) -> list[str]:
@@ -231,9 +237,9 @@ def _number(name: Any, value: Any) -> float:
         value = int(value)
     if not isinstance(value, int | float):
         raise MetricError(f"metric `{name}` must be a number, but is {_shown(value)}")
-    if not math.isfinite(value):
-        raise MetricError(f"metric `{name}` must be finite, but is {value}")
-    return value
+    if not _is_finite_number(value):
+        raise MetricError(f"metric `{name}` must be finite, but is {str(value)[:80]}")
+    return value if isinstance(value, float) or -(2**63) <= value < 2**63 else float(value)
 
 
 def _shown(value: Any) -> str:

@@ -33,11 +33,13 @@ retries = 1                        # how often an evaluation whose worker died i
 import difflib
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
@@ -51,13 +53,13 @@ _UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 def seconds(value: Any) -> float:
     """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*(s|sec|min|m|h|d)\s*", value)
-        number = float(match[1]) * _UNITS_S[match[2]] if match and match[1].count(".") < 2 else 0.0
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|m|h|d)\s*", value, re.ASCII)
+        number = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
     else:
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-    if not 0 < number < float("inf"):
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if not 0 < number <= sys.float_info.max:
         raise ValueError("must be a duration above 0, in seconds or as in '90 s', '10 min' or '2 h'")
-    return number
+    return float(number)
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
@@ -197,8 +199,9 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
+    faults += _unwritable(job)
     budget = data.get("budget", {})
-    if isinstance(budget, dict) and not budget:
+    if isinstance(budget, dict) and all(value is None for value in budget.values()):
         faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
     if faults or job is None or built is None:
         raise JobError(faults)
@@ -221,6 +224,15 @@ def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
         except EvoMooError as error:
             faults.append(f"`search.start[{i}]`: {error}")
     return faults
+
+
+def _unwritable(job: Job | None) -> list[str]:
+    """Find values that a TOML file cannot hold; they can only come from Python."""
+    try:
+        tomli_w.dumps(job.to_toml() if job else {})
+    except (TypeError, ValueError) as error:
+        return [f"`problem.options` and `search.start` must hold values that TOML knows, but: {error}"]
+    return []
 
 
 def _is_table(value: Any) -> bool:

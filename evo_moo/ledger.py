@@ -108,9 +108,13 @@ class Ledger:
         self.path, self._writable = path, writable
         try:
             self._db = self._connect(path, writable)
-            if writable and not self._tables():
+            is_new = writable and not self._tables()
+            found = FORMAT if is_new else self._db.execute("PRAGMA user_version").fetchone()[0]
+            if writable and found == FORMAT:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+            if is_new:
                 self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise RunFolderError(f"`{path}` must be a ledger that can be opened, but: {error}") from error
         if found != FORMAT:
@@ -127,10 +131,7 @@ class Ledger:
             if not path.is_file():
                 raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
             return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        db = sqlite3.connect(path, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        return db
+        return sqlite3.connect(path, isolation_level=None)
 
     def _tables(self) -> list[str]:
         return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -154,10 +155,11 @@ class Ledger:
             try:
                 yield
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise RunFolderError(
                 f"the ledger must be writable, but writing `{self.path}` fails: {error}; what it held before is kept"
             ) from error
@@ -261,7 +263,9 @@ class Ledger:
 
 
 def _ending(outcome: Any) -> tuple[str, str, str, str]:
-    return outcome.status, _json(outcome.metrics), outcome.reason, outcome.traceback
+    # File names that are no text reach messages as lone surrogates, which SQLite refuses.
+    reason, trace = (text.encode("utf-8", "replace").decode() for text in (outcome.reason, outcome.traceback))
+    return outcome.status, _json(outcome.metrics), reason, trace
 
 
 def _json(value: Any) -> str:

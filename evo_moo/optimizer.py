@@ -23,8 +23,8 @@ from pymoo.core.termination import NoTermination
 from pymoo.operators.selection.tournament import TournamentSelection, compare
 from pymoo.util.ref_dirs import get_reference_directions
 
-from evo_moo.errors import StateError
-from evo_moo.goals import Goals
+from evo_moo.errors import MetricError, StateError
+from evo_moo.goals import Goals, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
 from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.space import Method
@@ -32,6 +32,7 @@ from evo_moo.space import Method
 Array = npt.NDArray[np.float64]
 Algorithm = Literal["nsga2", "nsga3"]
 STATE_FORMAT = 1
+FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
 
 
 class Candidate(NamedTuple):
@@ -135,10 +136,18 @@ class Optimizer:
 
         Raises:
             StateError: No such candidate is awaited.
+            MetricError: A metric is no finite number, or an objective is missing.
         """
         given = range(self._first_id, self._first_id + self._n_given)
         if candidate_id not in given or candidate_id in self._told:
             raise StateError(f"a told candidate must be awaited, but {candidate_id} is not")
+        if metrics is not None:
+            metrics = checked_metrics(metrics)
+            missing = [o.metric for o in self.goals.objectives if o.metric not in metrics]
+            if missing and not self.goals.broken_limits(metrics):
+                raise MetricError(
+                    f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure"
+                )
         self._told[candidate_id] = metrics
         if len(self._told) == len(self._asked):
             self._end_generation()
@@ -179,7 +188,9 @@ class Optimizer:
             "population": _dump_population(members),
             "optimum": {"ids": optimum, "outside": _dump_population(outside)},
             "normalisation": {k: getattr(norm, k) for k in _NORMALISATION} if norm else None,
-            "asked": None if between else {"X": _rows(self._infills), "n_given": self._n_given, "told": told},
+            "asked": None
+            if between
+            else {"X": _rows(self._infills, self.space.n_var), "n_given": self._n_given, "told": told},
             "exhausted": self.exhausted,
             "seen": self._seen.rows() if self._seen and with_seen else None,
         }
@@ -209,28 +220,43 @@ class Optimizer:
         if state["normalisation"]:
             vars(algorithm.survival.norm).update(state["normalisation"])
             algorithm.survival.opt = algorithm.opt
-        if self._seen is not None:
-            self._seen.remember(seen if seen is not None else state["seen"])
         self.generation, self._first_id = state["generation"], state["first_id"]
         self.exhausted = state["exhausted"]
         asked = state["asked"] or {"X": [], "n_given": 0, "told": {}}
         self._take_infills(Population.new(X=asked["X"]) if len(asked["X"]) else None)
         self._n_given = asked["n_given"]
         self._told = {int(key): metrics for key, metrics in asked["told"].items()}
+        if self._seen is not None:
+            self._seen.seen.clear()
+            self._seen.remember(seen if seen is not None else state["seen"])
+            self._seen.remember(_rows(self._infills, self.space.n_var))
 
     def _begin_generation(self) -> None:
         infills = self._algorithm.ask()
+        self._algorithm.termination.force_termination = False
+        if infills is None:
+            infills = Population.empty()
+        if self._seen is not None:
+            infills = self._filled_up(infills, self._seen)
+            self._seen.remember(_rows(infills, self.space.n_var))
+        self.exhausted = len(infills) == 0
         self._first_id += len(self._asked)
         self._told, self._n_given = {}, 0
-        if infills is None or len(infills) == 0:
-            self.exhausted = True
         self._take_infills(infills)
-        if self._seen is not None and not self.exhausted:
-            self._seen.remember(infills.get("X"))
+
+    def _filled_up(self, infills: Population, seen: RowDuplicateElimination) -> Population:
+        """Add new random rows where mating found too few, as it does in a small space or around a dense front."""
+        for _ in range(FILLING_ROUNDS):
+            missing = self.pop_size - len(infills)
+            if missing <= 0:
+                break
+            drawn = Population.new(X=self.space.sample(FILLING_DRAWS, self._algorithm.random_state))
+            infills = Population.merge(infills, seen.do(drawn, infills)[:missing])
+        return infills
 
     def _take_infills(self, infills: Population | None) -> None:
         self._infills = _members(infills)
-        X = _rows(self._infills)
+        X = _rows(self._infills, self.space.n_var)
         self._asked = [
             Candidate(self._first_id + i, self.generation + 1, configuration, X[i])
             for i, configuration in enumerate(self.space.decode(X) if len(X) else [])
@@ -309,8 +335,8 @@ def _members(pop: Population | None) -> list[Any]:
     return [] if pop is None else list(pop)
 
 
-def _rows(members: list[Any]) -> Array:
-    return np.array([individual.X for individual in members])
+def _rows(members: Any, n_var: int) -> Array:
+    return np.array([individual.X for individual in members]).reshape(-1, n_var)
 
 
 def _dump_population(pop: list[Any]) -> dict[str, Any] | None:

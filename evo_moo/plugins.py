@@ -19,14 +19,13 @@ import importlib.util
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evo_moo.errors import EvoMooError, PluginError, ProblemError
+from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.problem import SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
 
@@ -139,7 +138,8 @@ def _resolve(reference: str) -> Any:
     except AttributeError:
         classes = [k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
         there = f"it defines {', '.join(classes) or 'nothing'}"
-        raise PluginError(f"`{reference}`: there is no `{name}` in {module.__file__}; {there}") from None
+        file = getattr(module, "__file__", None) or "a built-in module"
+        raise PluginError(f"`{reference}`: there is no `{name}` in {file}; {there}") from None
 
 
 def _registered(reference: str) -> Any:
@@ -176,8 +176,8 @@ def _module_of_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         _guarded(str(path), lambda: spec.loader.exec_module(module))
-    except PluginError:
-        del sys.modules[name]
+    except BaseException:
+        sys.modules.pop(name, None)
         raise
     return module
 
@@ -190,18 +190,17 @@ def _guarded(reference: str, load: Any) -> Any:
         raise
     except SyntaxError as error:
         raise PluginError(f"`{reference}`: {error.msg} ({error.filename}, line {error.lineno})") from error
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_foreign(f.filename)]
-        place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-        raise PluginError(f"`{reference}`: {type(error).__name__}: {error}{place}") from error
-
-
-def _is_foreign(filename: str) -> bool:
-    return not filename.startswith("<") and Path(filename).parent != Path(__file__).parent
+    except (Exception, SystemExit) as error:
+        place = place_of(error)
+        shown = f" ({place[0]}, line {place[1]})" if place else ""
+        raise PluginError(f"`{reference}`: {type(error).__name__}: {error}{shown}") from error
 
 
 def _check_options(reference: str, cls: type, options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(cls).parameters
+    try:
+        parameters = inspect.signature(cls).parameters
+    except ValueError:
+        return
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     unknown = [name for name in options if name not in parameters]

@@ -75,7 +75,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let ``evaluate`` serve both callers: ours with a configuration, pymoo's with a matrix."""
         super().__init_subclass__(**kwargs)
-        if "evaluate" in cls.__dict__:
+        if inspect.isfunction(cls.__dict__.get("evaluate")):
             setattr(cls, "evaluate", _for_both_callers(cls.__dict__["evaluate"]))  # noqa: B010
 
     def __getattr__(self, name: str) -> Any:
@@ -118,18 +118,30 @@ class SearchProblem(Problem):  # type: ignore[misc]
             ProblemError: Goals or methods are wrong.
             SpaceError: The variables are wrong.
         """
+        for name in ("variables", "forbidden", "objectives", "constraints", "metrics"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ProblemError(f"`{name}` of `{self.name()}` must be a dict, but is {getattr(self, name)!r}")
         _ = self.space, self.goals
         if type(self).evaluate is SearchProblem.evaluate:
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
-        parameters = list(self._signature().parameters.values())
+        self._check_arguments("evaluate", self.evaluated_function, _KEYWORDS)
+        self._check_arguments("profile", self.profile, ())
+
+    def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
+        parameters = list(inspect.signature(method).parameters.values())
         if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-            raise ProblemError(f"`{self.name()}` must take a configuration as its first argument, but takes none")
-        unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(_KEYWORDS)
+            raise ProblemError(f"`{role}` of `{self.name()}` must take a configuration first, but takes none")
+        unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(keywords)
         if unknown:
             raise ProblemError(
-                f"`evaluate` of `{self.name()}` may ask for {', '.join(_KEYWORDS)}, but it asks for "
+                f"`{role}` of `{self.name()}` may ask for {', '.join(keywords) or 'nothing more'}, but it asks for "
                 f"{', '.join(sorted(unknown))}; give those a default or drop them"
             )
+
+    @property
+    def evaluated_function(self) -> Callable[..., Any]:
+        """What a configuration is handed to."""
+        return self.evaluate
 
     def profile(self, config: Configuration) -> Mapping[str, float]:
         """Give cheap metrics that need no training; limits on them spare the training."""
@@ -165,7 +177,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         offered: dict[str, Any] = {"fidelity": None, "seed": seed}
         with contextlib.ExitStack() as stack:
-            wanted = list(self._signature().parameters)[1:]
+            wanted = list(inspect.signature(self.evaluated_function).parameters)[1:]
             if "workspace" in wanted:
                 offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
                 offered["workspace"].mkdir(parents=True, exist_ok=True)
@@ -182,10 +194,6 @@ class SearchProblem(Problem):  # type: ignore[misc]
         out["F"] = np.array([self.goals.objective_values(metrics) for metrics in rows])
         out["G"] = np.array([self.goals.inequality_values(metrics) for metrics in rows])
         out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
-
-    def _signature(self) -> inspect.Signature:
-        """Give the signature of what a configuration is handed to."""
-        return inspect.signature(self.evaluate)
 
     def _declare_to_pymoo(self) -> None:
         Problem.__init__(
@@ -228,5 +236,7 @@ class FunctionProblem(SearchProblem):
         """Give the function's name."""
         return getattr(self.function, "__name__", "function")
 
-    def _signature(self) -> inspect.Signature:
-        return inspect.signature(self.function)
+    @property
+    def evaluated_function(self) -> Callable[..., Any]:
+        """The function."""
+        return self.function

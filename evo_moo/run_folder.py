@@ -7,7 +7,7 @@
         log.txt           what happened, with times
         workers.txt       what the evaluations printed
         front.csv         the Pareto front
-        writer.json       the process that writes here, or wrote last
+        writer.json       the process that writes here now, or was killed doing so
 
 One process writes at a time. A run without a folder keeps its ledger in memory.
 """
@@ -81,6 +81,7 @@ class RunFolder:
             LOGGER.removeHandler(self._handler)
             self._handler.close()
         if self._lock is not None:
+            (self.path / "writer.json").unlink(missing_ok=True)  # type: ignore[operator]
             self._lock.release()
 
     def __enter__(self) -> "RunFolder":
@@ -128,6 +129,8 @@ def read_job(path: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
         ) from error
+    except ValueError as error:
+        raise RunFolderError(f"`{path / 'job.toml'}` must be TOML, but is damaged: {error}") from error
 
 
 def new_run_dir(root: Path, problem: str) -> Path:
@@ -166,7 +169,7 @@ def holder_of(path: Path) -> dict[str, Any] | None:
             return holder
         process = psutil.Process(holder["pid"])
         return holder if abs(process.create_time() - holder["process_started"]) < 1 else None
-    except (OSError, ValueError, KeyError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
 
 

@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from evo_moo.conditions import Conditions, condition_faults, when_text
 from evo_moo.errors import SpaceError
 from evo_moo.variables import Array, Boolean, Choice, Integer, Mask, Real, Variable, round_significant
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
 
 __all__ = ["Boolean", "Choice", "Configuration", "Integer", "Mask", "Method", "Real", "SearchSpace", "Variable"]
 
@@ -76,6 +79,18 @@ class SearchSpace:
         half = np.where(self.grid, 0.5, 0.0)
         ends = np.stack([self.low, self.high, self.low - half, self.high + half])
         self.xl, self.xu, self.wide_xl, self.wide_xu = self.columns(ends)
+
+    @classmethod
+    def from_configspace(cls, cs: "ConfigurationSpace") -> "SearchSpace":
+        """Take a space over from ConfigSpace; ``evo_moo.configspace.variables_of`` says what becomes of it.
+
+        Raises:
+            ImportError: ConfigSpace is not installed.
+            SpaceError: The space says something that evo-moo has no words for.
+        """
+        from evo_moo.configspace import variables_of
+
+        return cls(*variables_of(cs))
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.variables})"

@@ -1,8 +1,9 @@
 """Tables for the terminal."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,10 @@ from evo_moo.errors import EvoMooError
 from evo_moo.goals import Goals, Limit, Metric, Objective
 from evo_moo.result import Result
 from evo_moo.run_folder import holder_of, reading, run_dirs
+
+if TYPE_CHECKING:
+    from evo_moo.checking import Check
+    from evo_moo.problem import SearchProblem
 
 MAX_ROWS = 40
 
@@ -88,7 +93,26 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    problem = load_problem(reference)
+    _print_definition(_console(), load_problem(reference), reference)
+
+
+def print_check(check: "Check", reference: str) -> None:
+    """Print what trying a problem showed; its faults are left to the caller."""
+    console = _console()
+    if check.problem is None:
+        return
+    _print_definition(console, check.problem, reference, check)
+    size = check.problem.space.size()
+    console.print(f"Configurations: {'infinitely many' if math.isinf(size) else f'{size:,}'}")
+    ended = sum(outcome.status == "ok" for outcome in check.outcomes)
+    console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well, {check.evaluation_s:.3g} s each (median)")
+    for note in check.notes:
+        console.print(escape(f"note: {note}"))
+    if not check.faults:
+        console.print("No faults found.")
+
+
+def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
     variables = Table(title=escape(reference), title_justify="left")
     rows = problem.space.describe()
     for heading in rows[0]:
@@ -96,14 +120,17 @@ def print_problem(reference: str) -> None:
     for row in rows:
         variables.add_row(*(escape(str(value)) for value in row.values()))
     metrics = Table()
-    for heading in ("metric", "unit", "role", "description"):
+    for heading in ("metric", "unit", "role", "description", *(["seen"] if check else [])):
         metrics.add_column(heading, overflow="fold")
     for name, metric in problem.known_metrics.items():
         roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
         roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
         roles += [flag for flag in ("held_out", "cheap", "timed", "noisy") if getattr(metric, flag)]
-        metrics.add_row(escape(name), escape(metric.unit), ", ".join(roles), escape(metric.description))
-    console = _console()
+        values = check.observed(name) if check else []
+        seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
+        metrics.add_row(
+            escape(name), escape(metric.unit), ", ".join(roles), escape(metric.description), *([seen] if check else [])
+        )
     console.print(variables)
     console.print(metrics)
 
@@ -130,7 +157,8 @@ def _print_endings(console: Console, result: Result) -> None:
     endings: dict[tuple[str, str], int] = {}
     for e in result.evaluations:
         if e.status not in ("ok", "asked"):
-            endings[e.status, e.reason] = endings.get((e.status, e.reason), 0) + 1
+            rule = e.reason.partition(", but is ")[0]
+            endings[e.status, rule] = endings.get((e.status, rule), 0) + 1
     for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
         console.print(escape(f"{count} {status}: {reason}"))
     if len(endings) > 10:

@@ -283,7 +283,7 @@ def is_integer(value: Any) -> bool:
 
 def json_key(value: Any) -> str:
     """Write a value as JSON, so that equal text means the same option."""
-    return json.dumps(value, sort_keys=True, allow_nan=False)
+    return json.dumps(value.item() if isinstance(value, np.generic) else value, sort_keys=True, allow_nan=False)
 
 
 def round_significant(values: Array) -> Array:

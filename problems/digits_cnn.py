@@ -47,13 +47,13 @@ class DigitsCNN(SearchProblem):
     }
     objectives = {"accuracy": "max", "latency_ms": "min"}
     metrics = {
-        "accuracy": Metric(description="share of the validation digits classified correctly"),
+        "accuracy": Metric(description="share of the validation digits classified correctly", noisy=True),
         "latency_ms": Metric("ms", "forward pass of a batch on one thread", log=True, timed=True, cheap=True),
-        "loss": Metric(description="cross-entropy on the validation digits", log=True),
+        "loss": Metric(description="cross-entropy on the validation digits", log=True, noisy=True),
         "n_params": Metric(description="trainable parameters", log=True, cheap=True),
         "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
         "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(description="share of the test digits classified correctly", held_out=True),
+        "test_accuracy": Metric(description="share of the test digits classified correctly", noisy=True, held_out=True),
     }
 
     def __init__(self, epochs: int | None = None, latency_batch: int = 64) -> None:

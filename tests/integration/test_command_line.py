@@ -51,7 +51,7 @@ def test_problems_are_listed_and_described(tmp_path: Path) -> None:
     listed = evo_moo("problems", cwd=tmp_path).stdout
     assert "digits_cnn" in listed and "max accuracy, min latency_ms" in listed
     described = evo_moo("problems", f"{USER_FILE}:Small", cwd=tmp_path).stdout
-    assert all(word in described for word in ("rate", "log", "bend", "kind", "at_most 7"))
+    assert all(word in described for word in ("rate", "log", "bend", "kind", "at most 7"))
 
 
 def test_version_and_module(tmp_path: Path) -> None:

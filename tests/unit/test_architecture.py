@@ -11,15 +11,15 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"errors", "seeding", "measurement", "vision", "pareto"},
     {"state", "variables", "goals", "training"},
-    {"conditions", "ledger", "latency", "metrics"},
+    {"conditions", "configspace", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators"},
     {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
     {"pools", "loky_pool"},
     {"engine"},
-    {"job", "progress", "result", "plots"},
-    {"api", "tables"},
+    {"job", "progress", "result", "plots", "checking", "starting_file"},
+    {"api", "tables", "testing"},
     {"cli"},
     {"__main__"},
 ]

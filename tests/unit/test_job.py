@@ -160,15 +160,13 @@ def test_an_empty_job_says_what_it_needs():
     assert sorted(map(key_of, faults_of({}))) == ["budget", "problem"]
 
 
-@pytest.mark.xfail(strict=True, reason="check_job takes a budget of None values for one; such a search never ends")
 def test_a_budget_without_any_limit_is_refused():
     assert [key_of(fault) for fault in faults_of(MINIMAL | {"budget": {"n_evals": None}})] == ["budget"]
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="to_toml keeps None among a problem's options")
-def test_an_option_of_none_can_be_written_as_toml():
-    job, _, _ = check_job(MINIMAL | {"problem": {"use": "an object", "options": {"data": None}}}, Mine())
-    tomli_w.dumps(job.to_toml())
+def test_an_option_that_toml_cannot_hold_is_refused():
+    with pytest.raises(JobError, match="must hold values that TOML knows"):
+        check_job(MINIMAL | {"problem": {"use": "an object", "options": {"data": None}}}, Mine())
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,6 @@ def test_other_values_are_no_duration(value):
         seconds(value)
 
 
-@pytest.mark.xfail(strict=True, reason="float() raises before the rule is stated")
 @pytest.mark.parametrize("value", [". s", pytest.param(10**400, id="1e400")])
 def test_what_float_refuses_is_no_duration(value):
     with pytest.raises(ValueError, match="must be a duration above 0"):

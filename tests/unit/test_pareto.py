@@ -6,7 +6,6 @@ from hypothesis.extra import numpy as npst
 
 from evo_moo.pareto import hypervolume, hypervolume_history, pareto_rows, reference_point
 
-
 TIED = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16))
 """Few different values, so that ties and duplicates are common."""
 

@@ -141,7 +141,6 @@ def test_a_fault_in_a_neighbour_names_the_neighbour(write):
         load_problem(f"{path}:Mine")
 
 
-@pytest.mark.xfail(strict=True, reason="_guarded takes the last frame outside evo_moo, which may be a library's")
 def test_a_fault_inside_a_library_names_the_line_that_called_it(write):
     path = write(SOUND.replace("self.shift = shift", "import json; json.loads('?')  # here"))
     with pytest.raises(PluginError, match=re.escape(f"({path}, line {line_of(path, '# here')})")):
@@ -206,7 +205,6 @@ def test_a_wrong_definition_is_refused_naming_the_reference(write, old, new, err
     assert str(raised.value).startswith(f"`{path}:Mine`: ") and message in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="_module_of_file drops the module only for a PluginError, not for other errors")
 def test_a_file_that_raises_an_error_of_ours_raises_it_again(write):
     path = write("from evo_moo import SearchSpace\nSPACE = SearchSpace({})\n" + SOUND)
     for _ in range(2):
@@ -214,14 +212,12 @@ def test_a_file_that_raises_an_error_of_ours_raises_it_again(write):
             load_problem(f"{path}:Mine")
 
 
-@pytest.mark.xfail(strict=True, raises=SystemExit, reason="_guarded lets SystemExit through")
 def test_a_script_that_exits_on_import_is_refused(write):
     path = write(SOUND + "raise SystemExit(0)\n")
     with pytest.raises(PluginError, match="SystemExit"):
         load_problem(f"{path}:Mine")
 
 
-@pytest.mark.xfail(strict=True, reason="a module without __file__ and a class without signature escape as raw errors")
 @pytest.mark.parametrize("reference", ["sys:Mine", "builtins:dict"])
 def test_built_in_modules_and_classes_are_refused(reference):
     with pytest.raises(EvoMooError, match=reference):

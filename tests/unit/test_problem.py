@@ -1,19 +1,18 @@
 import inspect
 import pickle
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.core.problem import ElementwiseProblem, Problem
+from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
-from pymoo.problems import get_problem
 
 from evo_moo.errors import EvoMooError, MetricError, ProblemError, SpaceError
 from evo_moo.goals import Metric
 from evo_moo.operators import space_operators
-from evo_moo.problem import PymooProblem, SearchProblem, as_search_problem
+from evo_moo.problem import FunctionProblem, SearchProblem
+from evo_moo.pymoo_problem import as_search_problem
 from evo_moo.space import Choice, Integer, Real
 
 CONFIG = {"n": 2, "lr": 0.1, "act": "gelu"}
@@ -187,11 +186,7 @@ def test_all_metrics_are_known_with_their_descriptions():
             ProblemError,
             ["may ask for fidelity, seed, workspace, but it asks for gpu, rank; give those a default"],
         ),
-        (
-            {"profile": lambda self, config, seeds: {}},
-            ProblemError,
-            ["may ask for fidelity, seed, workspace, but it asks for seeds"],
-        ),
+        ({"evaluate": lambda self: {}}, ProblemError, ["`evaluate` of `Mine` must take a configuration first"]),
     ],
 )
 def test_a_wrong_definition_is_refused_with_all_its_faults(attributes, error, messages):
@@ -201,7 +196,11 @@ def test_a_wrong_definition_is_refused_with_all_its_faults(attributes, error, me
         assert message in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a declaration that is no mapping escapes as AttributeError or TypeError")
+def test_a_profile_with_arguments_that_nobody_gives_is_refused():
+    with pytest.raises(ProblemError, match="asks for seeds"):
+        as_search_problem(problem_class(profile=lambda self, config, seeds: {})())
+
+
 @pytest.mark.parametrize("name", ["variables", "objectives", "constraints", "metrics"])
 def test_a_declaration_that_is_no_mapping_is_refused(name):
     with pytest.raises(EvoMooError, match=f"`{name}`"):
@@ -214,55 +213,13 @@ def test_only_problems_are_problems(thing):
         as_search_problem(thing)
 
 
-class WithBoth(ElementwiseProblem):
-    """Two variables, two objectives, a G and an H; NaN where the first variable is 1."""
+def test_a_bare_function_is_a_problem():
+    def mine(config, *, seed, factor=2):
+        return {"f": factor * config["x"] + seed}
 
-    def __init__(self):
-        super().__init__(n_var=2, n_obj=2, n_ieq_constr=1, n_eq_constr=1, xl=np.array([0, -1]), xu=np.array([1, 1]))
-
-    def _evaluate(self, x, out, *args, **kwargs):
-        out["F"] = [x[0] if x[0] < 1 else np.nan, x[0] + x[1]]
-        out["G"], out["H"] = [x[0] - 0.5], [x[1] - 0.25]
-
-
-def test_a_plain_pymoo_problem_is_adapted():
-    problem = as_search_problem(WithBoth())
-    assert isinstance(problem, PymooProblem) and problem.is_plain and problem.name() == "WithBoth"
-    assert problem.space.names == ("x1", "x2")
-    assert problem.objectives == {"f1": "min", "f2": "min"}
-    assert problem.constraints == {"g1": {"at_most": 0.0}, "h1": {"equals": 0.0}}
-    config = {"x1": 0.75, "x2": 0.5}
-    metrics = problem.call_evaluate(config, seed=0)
-    assert metrics == {"f1": 0.75, "f2": 1.25, "g1": 0.25, "h1": 0.25}
-    assert problem.goals.violation(metrics) == pytest.approx(0.5 - 1e-4)
-
-
-def test_a_batch_gives_each_row_its_metrics_or_its_error():
-    fine, broken = as_search_problem(WithBoth()).evaluate_batch(np.array([[0.5, 0.0], [1.0, 0.0]]))
-    assert fine == {"f1": 0.5, "f2": 0.5, "g1": 0.0, "h1": -0.25}
-    assert isinstance(broken, MetricError) and "`f1` must be finite, but is nan" in str(broken)
-    with pytest.raises(MetricError, match="`f1` must be finite"):
-        as_search_problem(WithBoth()).evaluate({"x1": 1.0, "x2": 0.0})
-
-
-@pytest.mark.parametrize("name", ["zdt1", "osy", "bnh", "dtlz2"])
-def test_an_adapted_problem_gives_pymoo_the_same_values(name):
-    plain = get_problem(name)
-    X = np.random.default_rng(0).uniform(plain.xl, plain.xu, (20, plain.n_var))
-    wanted = {"return_as_dictionary": True, "return_values_of": ["F", "G", "H"]}
-    expected, found = plain.evaluate(X, **wanted), PymooProblem(plain).evaluate(X, **wanted)
-    for key in ("F", "G", "H"):
-        np.testing.assert_array_equal(found[key], expected[key])
-
-
-@pytest.mark.parametrize(
-    ("plain", "message"),
-    [
-        (Problem(n_var=2, n_obj=1), "must have bounds xl and xu"),
-        (Problem(n_var=2, n_obj=1, xl=0, xu=9, vtype=int), "must have continuous variables only"),
-        (Problem(vars={"a": object()}, n_obj=1), "must have continuous variables only"),
-    ],
-)
-def test_a_plain_problem_that_does_not_fit_is_refused(plain, message):
-    with pytest.raises(ProblemError, match=re.escape(message)):
-        as_search_problem(plain)
+    problem = as_search_problem(FunctionProblem(mine, {"x": Real(0, 1)}, {"f": "min"}, {"f": {"at_most": 3}}))
+    assert problem.call_evaluate({"x": 0.5}, seed=7) == {"f": 8.0}
+    assert problem.evaluate(np.array([[0.5], [1.0]]), return_values_of=["F"]).shape == (2, 1)
+    assert problem.name() == "mine" and problem.n_ieq_constr == 1
+    with pytest.raises(ProblemError, match=r"`evaluate` of `<lambda>` may ask for .*, but it asks for gpu"):
+        as_search_problem(FunctionProblem(lambda config, gpu: {}, {"x": Real(0, 1)}, {"f": "min"}))
