@@ -5,6 +5,7 @@ together with the checkpoint. To resume is to load the checkpoint, to ask again,
 the ledger already has.
 """
 
+import contextlib
 import logging
 import signal
 import threading
@@ -98,15 +99,21 @@ class Engine:
         """
         self._restore()
         with _StopSignals() as signals:
-            while True:
-                self._fill_workers()
-                if not self.pool.running:
-                    break
-                self._record(self.pool.next_finished(POLL_S))
+            while self._advance():
                 if signals.received:
                     self._set_state("stopped")
                     raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
         self._set_state("finished")
+
+    def _advance(self) -> bool:
+        """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""
+        # What is evaluated in this very call needs no record of its own that it was asked.
+        with self.ledger.transaction() if self.pool.is_immediate else contextlib.nullcontext():
+            self._fill_workers()
+            if not self.pool.running:
+                return False
+            self._record(self.pool.next_finished(POLL_S))
+        return True
 
     def _fill_workers(self) -> None:
         """Ask for candidates while workers are free, record them as asked, and submit them."""

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -109,6 +109,15 @@ class Goals:
     def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
         """Give the row of F, ``(n_obj,)``, minimised."""
         return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
+
+    def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[list[list[float]], ...]:
+        """Give the rows of F, G and H for evaluations; F is infinite where the objectives are not known."""
+        names = [objective.metric for objective in self.objectives]
+        unknown = [math.inf] * len(names)
+        F = [self.objective_values(m) if all(name in m for name in names) else unknown for m in rows]
+        if not self.limits:
+            return F, [[]] * len(rows), [[]] * len(rows)
+        return F, [self.inequality_values(m) for m in rows], [self.equality_values(m) for m in rows]
 
     def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
         """Give the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
@@ -229,6 +238,8 @@ def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
 
 
 def _number(name: Any, value: Any) -> float:
+    if type(value) is float and type(name) is str and math.isfinite(value):
+        return value
     if not isinstance(name, str):
         raise MetricError(f"a metric's name must be a string, but is {_shown(name)}")
     with contextlib.suppress(AttributeError, ValueError, RuntimeError):

@@ -19,7 +19,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -76,6 +76,13 @@ class Evaluation(NamedTuple):
     attempts: int | None
     x: bytes
 
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> Self:
+        """Read a row as SQLite gives it."""
+        values = list(row)
+        values[5] = orjson.loads(values[5])
+        return cls(*values)
+
     @property
     def configuration(self) -> dict[str, Any]:
         """Names to values, active variables only."""
@@ -113,6 +120,7 @@ class Ledger:
             if writable and found == FORMAT:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("PRAGMA wal_autocheckpoint = 8000")
             if is_new:
                 self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
         except sqlite3.Error as error:
@@ -145,11 +153,14 @@ class Ledger:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything written inside the block at once, or nothing of it.
+        """Commit everything written inside the block at once, or nothing of it; an inner block joins the outer.
 
         Raises:
             RunFolderError: The file cannot be written, for instance because the disk is full.
         """
+        if self._db.in_transaction:
+            yield
+            return
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -236,10 +247,14 @@ class Ledger:
 
     def evaluations(self, where: str = "1", parameters: tuple[Any, ...] = ()) -> Iterator[Evaluation]:
         """Read evaluations in the order of asking, those for which the SQL condition holds."""
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters):
-            values = list(row)
-            values[5] = orjson.loads(values[5])
-            yield Evaluation(*values)
+        return map(Evaluation.of_row, self._select(where, parameters))
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Read all evaluations as they stand, for ``Evaluation.of_row``."""
+        return self._select("1", ()).fetchall()
+
+    def _select(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
+        return self._db.execute(f"SELECT {_COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
 
     def encoded_rows(self, up_to: int) -> list[bytes]:
         """Read the encoded rows of the first ``up_to`` evaluations."""

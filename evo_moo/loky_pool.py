@@ -45,6 +45,8 @@ class LokyPool:
         output: File that takes what the workers print.
     """
 
+    is_immediate = False
+
     def __init__(
         self,
         source: ProblemSource,

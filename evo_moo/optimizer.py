@@ -266,21 +266,12 @@ class Optimizer:
         told = [(c, i, self._told[c.id]) for c, i in zip(self._asked, self._infills, strict=True)]
         kept = [(candidate, individual, metrics) for candidate, individual, metrics in told if metrics is not None]
         if kept:
-            rows = [metrics for _, _, metrics in kept]
-            F = np.array([self._objective_row(metrics) for metrics in rows])
-            G = np.array([self.goals.inequality_values(metrics) for metrics in rows])
-            H = np.array([self.goals.equality_values(metrics) for metrics in rows])
+            F, G, H = (np.array(rows) for rows in self.goals.matrices([metrics for _, _, metrics in kept]))
             for k, (candidate, individual, _) in enumerate(kept):
                 individual.F, individual.G, individual.H = F[k], G[k], H[k]
                 individual.data["id"] = candidate.id
             self._algorithm.tell(Population([individual for _, individual, _ in kept]))
         self.generation += 1
-
-    def _objective_row(self, metrics: Mapping[str, float]) -> list[float]:
-        """Give the row of F; infinite for a candidate that broke a limit before it was evaluated."""
-        if all(objective.metric in metrics for objective in self.goals.objectives):
-            return self.goals.objective_values(metrics)
-        return [math.inf] * len(self.goals.objectives)
 
 
 def default_pop_size(problem: SearchProblem) -> int:
@@ -344,8 +335,8 @@ def _dump_population(pop: list[Any]) -> dict[str, Any] | None:
         return None
     table = {key: np.array([getattr(individual, key) for individual in pop]) for key in ("X", "F", "G", "H")}
     for key in ("id", *_RANKING):
-        values = [individual.data.get(key) for individual in pop]
-        table[key] = np.array([math.nan if value is None else value for value in values], dtype=float)
+        if any(key in individual.data for individual in pop):
+            table[key] = np.array([individual.data.get(key, math.nan) for individual in pop], dtype=float)
     return table
 
 
@@ -353,7 +344,7 @@ def _load_population(table: Mapping[str, Any] | None) -> Population | None:
     if table is None:
         return None
     pop = Population.new(**{key: table[key] for key in ("X", "F", "G", "H")})
-    for key in ("id", *_RANKING):
+    for key in table.keys() & {"id", *_RANKING}:
         for individual, value in zip(pop, table[key].tolist(), strict=True):
             if not math.isnan(value):
                 individual.set(key, int(value) if key in _INTEGER_KEYS else value)

@@ -16,7 +16,13 @@ from evo_moo.pymoo_problem import PymooProblem
 
 
 class Pool(Protocol):
-    """Takes tasks and gives their outcomes back in the order in which they end."""
+    """Takes tasks and gives their outcomes back in the order in which they end.
+
+    Attributes:
+        is_immediate: Whether ``next_finished`` evaluates all that was submitted, at once and quickly.
+    """
+
+    is_immediate: bool
 
     @property
     def free(self) -> int:
@@ -38,6 +44,8 @@ class Pool(Protocol):
 
 class SerialPool:
     """Evaluates one task at a time in this process."""
+
+    is_immediate = False
 
     def __init__(self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None) -> None:
         self._problem, self._goals, self._timeout_s = problem, goals, timeout_s
@@ -74,6 +82,7 @@ class BatchPool:
     """Evaluates a whole generation in one vectorised call of a plain pymoo problem, in this process."""
 
     free = 1 << 30
+    is_immediate = True
 
     def __init__(self, problem: PymooProblem, goals: Goals) -> None:
         self._problem, self._goals = problem, goals

@@ -1,7 +1,8 @@
 """What a search found, read from its ledger."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,14 @@ class Result:
         known_metrics: Every metric that the problem declares.
         front: The evaluations of the Pareto front. If nothing keeps the limits, those that exceed them least;
             ``feasible`` then is False.
-        evaluations: Every evaluation in the order of asking, whatever its status.
+        ledger_rows: Rows of the ledger, from which ``evaluations`` is read when it is first needed.
         run_dir: The run folder, if there is one.
     """
 
     goals: Goals
     known_metrics: dict[str, Metric]
     front: list[Evaluation]
-    evaluations: list[Evaluation]
+    ledger_rows: list[tuple[Any, ...]] = field(repr=False)
     run_dir: Path | None = None
 
     @classmethod
@@ -58,15 +59,20 @@ class Result:
         meta = ledger.meta()
         goals = Goals.from_json(meta["goals"])
         known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
-        evaluations = list(ledger.evaluations())
+        rows = ledger.rows()
         last = ledger.last_generation()
-        if meta["front"] == "population" and last is not None and last["n_asked"] == len(evaluations):
-            front = [evaluations[i - 1] for i in last["optimum"]]
+        if meta["front"] == "population" and last is not None and last["n_asked"] == len(rows):
+            front = [Evaluation.of_row(rows[i - 1]) for i in last["optimum"]]
         else:
-            candidates = [e for e in evaluations if e.status == "ok"]
+            candidates = list(ledger.evaluations("status = 'ok'"))
             violation = np.array([e.violation for e in candidates])
             front = [candidates[i] for i in pareto_rows(_objective_matrix(goals, candidates), violation)]
-        return cls(goals, known, front, evaluations, run_dir)
+        return cls(goals, known, front, rows, run_dir)
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """Every evaluation in the order of asking, whatever its status."""
+        return [Evaluation.of_row(row) for row in self.ledger_rows]
 
     @property
     def X(self) -> Array:

@@ -1,5 +1,6 @@
 """The price of the ledger: a plain pymoo problem searched by evo-moo and by ``pymoo.optimize.minimize``."""
 
+import gc
 import statistics
 import tempfile
 import time
@@ -35,6 +36,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {run.__name__: [] for run in contenders}
     for _ in range(REPEATS):
         for run in contenders:
+            gc.collect()
             start = time.perf_counter()
             F = run()
             seconds[run.__name__].append(time.perf_counter() - start)
