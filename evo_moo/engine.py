@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, Self
@@ -49,8 +49,8 @@ class Budget:
 class Observer(Protocol):
     """Is told what happens, to show progress."""
 
-    def evaluated(self, outcome: Outcome) -> None:
-        """An evaluation ended."""
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Evaluations ended."""
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Selection took place."""
@@ -126,11 +126,11 @@ class Engine:
             new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
             with self.ledger.transaction():
                 self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
-            ended = [e for e in recorded.values() if e.status != "asked"]
+            ended = {e.id: e for e in recorded.values() if e.status != "asked"}
             for task in tasks:
-                if task.id not in {e.id for e in ended}:
+                if task.id not in ended:
                     self.pool.submit(task)
-            self._tell([Outcome(e.id, e.status, e.metrics, e.reason, e.traceback) for e in ended])  # type: ignore[arg-type]
+            self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
@@ -139,8 +139,8 @@ class Engine:
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
             self._tell(outcomes)
+        self._observer.evaluated(outcomes)
         for outcome in outcomes:
-            self._observer.evaluated(outcome)
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
 

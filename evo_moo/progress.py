@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from evo_moo.engine import Budget
@@ -26,15 +26,15 @@ class Progress:
         self.n_done, self.n_failed = n_done, 0
         self.best: dict[str, float] = {}
 
-    def evaluated(self, outcome: Outcome) -> None:
-        """Count an outcome."""
-        self.n_done += 1
-        self.n_failed += outcome.status in ("failed", "timeout", "crashed")
-        if outcome.status == "ok" and self.goals.violation(outcome.metrics) == 0:
-            for objective in self.goals.objectives:
-                value = outcome.metrics[objective.metric]
-                better = min if objective.direction == "min" else max
-                self.best[objective.metric] = better(self.best.get(objective.metric, value), value)
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes."""
+        self.n_done += len(outcomes)
+        self.n_failed += sum(o.status in ("failed", "timeout", "crashed") for o in outcomes)
+        feasible = [o.metrics for o in outcomes if o.status == "ok" and not self.goals.violation(o.metrics)]
+        for objective in self.goals.objectives if feasible else ():
+            name, better = objective.metric, min if objective.direction == "min" else max
+            value = better(metrics[name] for metrics in feasible)
+            self.best[name] = better(self.best.get(name, value), value)
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
@@ -64,9 +64,9 @@ class _Bar(Progress):
         self.bar = progress.Progress(*columns, transient=True)
         self._task = self.bar.add_task("", total=budget.n_evals, completed=n_done)
 
-    def evaluated(self, outcome: Outcome) -> None:
-        """Count an outcome and redraw."""
-        super().evaluated(outcome)
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes and redraw."""
+        super().evaluated(outcomes)
         self.bar.update(self._task, completed=self.n_done, description=self.summary().removeprefix(", "))
 
 
