@@ -36,6 +36,7 @@ def search(
     objectives: Mapping[str, Any] | None = None,
     constraints: Limits | None = None,
     options: Mapping[str, Any] | None = None,
+    mode: str = "generational",
     sampling: str = "random",
     start: Sequence[Mapping[str, Any]] = (),
     timeout_s: float | None = None,
@@ -59,6 +60,8 @@ def search(
         objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
         constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
         options: Keyword arguments of the problem's class, where it is named by a reference.
+        mode: ``"generational"``, or ``"steady-state"``: no worker waits for the last evaluation of a generation,
+            but with several workers the result depends on which evaluation ends first.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with.
         timeout_s: Time limit of one evaluation, in seconds.
@@ -86,6 +89,7 @@ def search(
             "algorithm": algorithm,
             "pop_size": pop_size,
             "seed": seed,
+            "mode": mode,
             "sampling": sampling,
             "start": [dict(configuration) for configuration in start],
         },
@@ -145,7 +149,14 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         if meta["state"] != "finished":
             search = job.search
             optimizer = Optimizer(
-                problem, search.algorithm, search.pop_size, search.seed, goals, search.sampling, search.start
+                problem,
+                search.algorithm,
+                search.pop_size,
+                search.seed,
+                goals,
+                search.sampling,
+                search.start,
+                search.mode,
             )
             counts = folder.ledger.counts()
             n_done = sum(counts.values()) - counts.get("asked", 0)

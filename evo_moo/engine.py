@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, Self
@@ -86,6 +86,7 @@ class Engine:
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
         self._known: dict[int, Evaluation] = {}
+        self._again: list[Candidate] = []
         self._n_usable = 0
         self._clock = time.monotonic()
 
@@ -117,10 +118,7 @@ class Engine:
 
     def _fill_workers(self) -> None:
         """Ask for candidates while workers are free, record them as asked, and submit them."""
-        while (n := min(self.pool.free, self._left())) > 0:
-            candidates = self.optimizer.ask(n)
-            if not candidates:
-                return
+        while candidates := self._next_candidates():
             recorded = {c.id: self._known.pop(c.id) for c in candidates if c.id in self._known}
             tasks = [self._task(c, recorded.get(c.id)) for c in candidates]
             new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
@@ -131,6 +129,15 @@ class Engine:
                 if task.id not in ended:
                     self.pool.submit(task)
             self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+
+    def _next_candidates(self) -> list[Candidate]:
+        """Give as many candidates as there are free workers: first those that ran when the run was killed."""
+        free = self.pool.free
+        again, self._again = self._again[:free], self._again[free:]
+        if again:
+            return again
+        n = min(free, self._left())
+        return self.optimizer.ask(n) if n > 0 else []
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
@@ -144,7 +151,9 @@ class Engine:
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
 
-    def _tell(self, outcomes: Iterable[Outcome]) -> None:
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
         generation = self.optimizer.generation
         for outcome in outcomes:
             usable = outcome.status in ("ok", "infeasible")
@@ -152,7 +161,10 @@ class Engine:
             self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
         if self.optimizer.generation > generation:
             self._end_generation()
-        elif not self._n_usable:
+        if self.optimizer.is_settled:
+            self.ledger.record_checkpoint(to_json(self.optimizer.dump(with_seen=False)))
+            self.ledger.set_meta(elapsed_s=self._elapsed_s())
+        if not self._n_usable:
             self._stop_if_all_failed()
 
     def _end_generation(self) -> None:
@@ -162,15 +174,10 @@ class Engine:
             optimizer.n_asked,
             optimizer.population_ids(),
             optimizer.optimum_ids(),
-            to_json(optimizer.dump(with_seen=False)),
         )
-        self.ledger.set_meta(elapsed_s=self._elapsed_s())
         self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
-        self._stop_if_all_failed()
 
     def _stop_if_all_failed(self) -> None:
-        if self._n_usable:
-            return
         failed = list(self.ledger.evaluations("status NOT IN ('asked', 'ok', 'infeasible')"))
         if len(failed) >= min(self.optimizer.pop_size, 20):
             first = failed[0]
@@ -184,10 +191,12 @@ class Engine:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         saved = self.ledger.checkpoint()
         if saved is not None:
-            n_asked = (self.ledger.last_generation() or {})["n_asked"]
-            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(n_asked)), dtype="<f8")
-            self.optimizer.load(from_json(saved), seen=rows.reshape(n_asked, -1))
-        self._known = {e.id: e for e in self.ledger.evaluations("id > ?", (self.optimizer.n_asked,))}
+            state = from_json(saved)
+            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
+            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+        self._again = self.optimizer.pending
+        n_asked = self.optimizer.n_asked
+        self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)

@@ -8,7 +8,7 @@ options = { }                      # keyword arguments of the problem's class
 algorithm = "nsga2"                # or "nsga3"
 pop_size = 20
 seed = 1
-mode = "generational"
+mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
 start = [{ lr = 0.01 }]            # configurations that it begins with
 
@@ -82,7 +82,7 @@ class SearchSection(_Section):
     algorithm: Literal["nsga2", "nsga3"] = "nsga2"
     pop_size: Annotated[StrictInt, Field(ge=4)] | None = None
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 1
-    mode: Literal["generational"] = "generational"
+    mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
 

@@ -8,7 +8,7 @@ Tables (format 1; times are Unix seconds):
   the evaluation ends and then ``ok``, ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its
   ``reason``; ``violation`` is the sum by which limits are exceeded, 0 when feasible.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
-- ``checkpoint``: one row, the optimizer's state after the last finished generation.
+- ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``events``: decisions and incidents of the run.
 
 Only SQLite and JSON are read, so that a ledger from anywhere can be opened without running its code.
@@ -53,7 +53,7 @@ CREATE TABLE generations (
     optimum TEXT NOT NULL,
     finished_at REAL NOT NULL
 ) STRICT;
-CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER, state TEXT NOT NULL) STRICT;
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL) STRICT;
 CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 """
 
@@ -211,22 +211,23 @@ class Ledger:
             ),
         )
 
-    def record_generation(
-        self, generation: int, n_asked: int, population: list[int], optimum: list[int], state: str
-    ) -> None:
-        """Record a finished generation and replace the checkpoint by the state after it."""
+    def record_generation(self, generation: int, n_asked: int, population: list[int], optimum: list[int]) -> None:
+        """Record a finished generation."""
         self._db.execute(
             "INSERT INTO generations VALUES (?, ?, ?, ?, ?)",
             (generation, n_asked, _json(population), _json(optimum), time.time()),
         )
-        self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?, ?)", (generation, state))
+
+    def record_checkpoint(self, state: str) -> None:
+        """Replace the checkpoint by the optimizer's present state."""
+        self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (state,))
 
     def record_event(self, kind: str, **detail: Any) -> None:
         """Record a decision or an incident."""
         self._db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (time.time(), kind, _json(detail)))
 
     def checkpoint(self) -> str | None:
-        """Read the state after the last finished generation."""
+        """Read the optimizer's last state."""
         row = self._db.execute("SELECT state FROM checkpoint").fetchone()
         return row[0] if row else None
 

@@ -8,29 +8,30 @@ The main loop of every search, ours or a user's own:
             optimizer.tell(candidate.id, train(candidate.configuration))
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from pymoo.algorithms.base.genetic import GeneticAlgorithm
-from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
-from pymoo.operators.selection.tournament import TournamentSelection, compare
-from pymoo.util.ref_dirs import get_reference_directions
 
+from evo_moo.algorithms import (
+    AlgorithmName,
+    Array,
+    dump_algorithm,
+    load_algorithm,
+    make_algorithm,
+    members_of,
+    rows_of,
+)
 from evo_moo.errors import MetricError, StateError
-from evo_moo.goals import Goals, checked_metrics
+from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
 from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.space import Method
 
-Array = npt.NDArray[np.float64]
-Algorithm = Literal["nsga2", "nsga3"]
+Mode = Literal["generational", "steady-state"]
 STATE_FORMAT = 1
 FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
 
@@ -52,11 +53,13 @@ class Candidate(NamedTuple):
 
 
 class Optimizer:
-    """Generational NSGA-II or NSGA-III over a problem's space.
+    """NSGA-II or NSGA-III over a problem's space.
 
-    On a plain continuous pymoo problem it makes the very populations that ``pymoo.optimize.minimize`` makes
-    with the same seed. Elsewhere it uses operators of its own for mixed and conditional spaces, and never
-    asks for a configuration twice.
+    Generational, it asks for a population at a time and selects once all of it is told; on a plain continuous
+    pymoo problem it then makes the very populations that ``pymoo.optimize.minimize`` makes with the same seed.
+    Steady-state, it asks for a new candidate at any time, made of all that is told by then, and each outcome is
+    selected upon at once. Outside plain problems it uses operators of its own for mixed and conditional spaces,
+    and never asks for a configuration twice.
 
     Args:
         problem: The problem; it is never evaluated here.
@@ -66,6 +69,12 @@ class Optimizer:
         goals: Objectives and limits; by default the problem's own.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with.
+        mode: ``"generational"`` or ``"steady-state"``.
+
+    Attributes:
+        generation: Number of generations that ended; steady-state, one ends with every ``pop_size`` outcomes.
+        n_asked: Number of candidates given so far.
+        exhausted: Whether the space has no new configuration left.
 
     Raises:
         SpaceError: A configuration of ``start`` does not fit the space.
@@ -74,56 +83,64 @@ class Optimizer:
     def __init__(
         self,
         problem: SearchProblem,
-        algorithm: Algorithm = "nsga2",
+        algorithm: AlgorithmName = "nsga2",
         pop_size: int | None = None,
         seed: int = 1,
         goals: Goals | None = None,
         sampling: Method = "random",
         start: Sequence[Mapping[str, Any]] = (),
+        mode: Mode = "generational",
     ) -> None:
-        self.space = problem.space
-        self.goals = goals or problem.goals
+        self.space, self.goals = problem.space, goals or problem.goals
         self.pop_size = pop_size or default_pop_size(problem)
-        self.name = algorithm
+        self.name, self.mode = algorithm, mode
         operators = {} if problem.is_plain else space_operators(self.space)
         if not problem.is_plain or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
-        n_obj = len(self.goals.objectives)
-        self._algorithm = _algorithm(algorithm, n_obj, self.pop_size, operators)
-        shape = Problem(
+        self._algorithm = make_algorithm(algorithm, len(self.goals.objectives), self.pop_size, operators)
+        self._shape = Problem(
             n_var=self.space.n_var,
-            n_obj=n_obj,
+            n_obj=len(self.goals.objectives),
             n_ieq_constr=len(self.goals.inequalities),
             n_eq_constr=len(self.goals.equalities),
             xl=self.space.xl,
             xu=self.space.xu,
         )
-        self._algorithm.setup(shape, termination=NoTermination(), seed=seed)
-        self.generation = 0
+        self._algorithm.setup(self._shape, termination=NoTermination(), seed=seed)
+        self.generation = self.n_asked = self._n_told = 0
         self.exhausted = False
-        self._asked: list[Candidate] = []
-        self._infills: list[Any] = []
-        self._n_given = 0
-        self._told: dict[int, Mapping[str, float] | None] = {}
-        self._first_id = 1
+        # Made and not yet selected upon; those from `n_asked` on are not given yet.
+        self._open: dict[int, tuple[Candidate, Any]] = {}
+        self._told: dict[int, Metrics | None] = {}
 
     @property
-    def n_asked(self) -> int:
-        """Number of candidates given so far."""
-        return self._first_id + self._n_given - 1
+    def pending(self) -> list[Candidate]:
+        """Candidates that were given and are not told yet."""
+        return [c for key, (c, _) in self._open.items() if key <= self.n_asked and key not in self._told]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a generation, or in steady state an outcome, has just been selected upon: a moment to save."""
+        return not (self._told if self.mode == "steady-state" else self._open)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        """Give up to ``n`` candidates of the current generation, by default all that are left of it.
+        """Give up to ``n`` candidates, by default what is left of the generation, or one in steady state.
 
-        The list is empty while outcomes of this generation are awaited, and from then on for good when the
-        space has no new configuration left (``exhausted``).
+        Generational, the list is empty while outcomes of the generation are awaited. In both modes it stays empty
+        once the space has no new configuration left (``exhausted``).
         """
-        if self._told.keys() >= {c.id for c in self._asked} and not self.exhausted:
-            self._begin_generation()
-        end = len(self._asked) if n is None else min(len(self._asked), self._n_given + max(n, 0))
-        given = self._asked[self._n_given : end]
-        self._n_given = end
+        given: list[Candidate] = []
+        while not self.exhausted and (n is None or len(given) < n):
+            if self.n_asked + 1 not in self._open:
+                if (self.mode == "generational" and self._open) or (n is None and given):
+                    break
+                self._make_candidates()
+                continue
+            self.n_asked += 1
+            given.append(self._open[self.n_asked][0])
+            if n is None and self.mode == "steady-state":
+                break
         return given
 
     def tell(self, candidate_id: int, metrics: Mapping[str, float] | None) -> None:
@@ -138,8 +155,7 @@ class Optimizer:
             StateError: No such candidate is awaited.
             MetricError: A metric is no finite number, or an objective is missing.
         """
-        given = range(self._first_id, self._first_id + self._n_given)
-        if candidate_id not in given or candidate_id in self._told:
+        if candidate_id not in self._open or candidate_id > self.n_asked or candidate_id in self._told:
             raise StateError(f"a told candidate must be awaited, but {candidate_id} is not")
         if metrics is not None:
             metrics = checked_metrics(metrics)
@@ -149,16 +165,17 @@ class Optimizer:
                     f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure"
                 )
         self._told[candidate_id] = metrics
-        if len(self._told) == len(self._asked):
-            self._end_generation()
+        self._n_told += 1
+        if self.mode == "steady-state" or len(self._told) == len(self._open):
+            self._select()
 
     def population_ids(self) -> list[int]:
         """Give the evaluation ids of the current population."""
-        return [individual.data["id"] for individual in _members(self._algorithm.pop)]
+        return [individual.data["id"] for individual in members_of(self._algorithm.pop)]
 
     def optimum_ids(self) -> list[int]:
         """Give the evaluation ids of what pymoo reports as the optimum of the current population."""
-        return [individual.data["id"] for individual in _members(self._algorithm.opt)]
+        return [individual.data["id"] for individual in members_of(self._algorithm.opt)]
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Give the complete state as plain data and arrays.
@@ -169,28 +186,16 @@ class Optimizer:
             with_seen: Whether to include the rows already asked, ``(n_asked, n_var)``; a caller that keeps
                 them elsewhere passes them to ``load``.
         """
-        algorithm = self._algorithm
-        norm = getattr(algorithm.survival, "norm", None)
-        members, optimum = _members(algorithm.pop), self.optimum_ids()
-        kept = set(self.population_ids())
-        told = {str(key): metrics for key, metrics in self._told.items()}
-        between = len(told) == len(self._asked)
-        outside = [individual for individual in _members(algorithm.opt) if individual.get("id") not in kept]
+        candidates = [candidate for candidate, _ in self._open.values()]
         return {
-            "format": STATE_FORMAT,
-            "algorithm": self.name,
-            "shape": [self.pop_size, self.space.n_var, len(self.goals.objectives), len(self.goals.limits)],
-            "random_state": algorithm.random_state.bit_generator.state,
-            "is_initialized": algorithm.is_initialized,
-            "n_iter": algorithm.n_iter,
+            "kind": self._kind(),
+            "algorithm": dump_algorithm(self._algorithm),
             "generation": self.generation,
-            "first_id": self.n_asked + 1 if between else self._first_id,
-            "population": _dump_population(members),
-            "optimum": {"ids": optimum, "outside": _dump_population(outside)},
-            "normalisation": {k: getattr(norm, k) for k in _NORMALISATION} if norm else None,
-            "asked": None
-            if between
-            else {"X": _rows(self._infills, self.space.n_var), "n_given": self._n_given, "told": told},
+            "n_asked": self.n_asked,
+            "n_told": self._n_told,
+            "open": [[candidate.id, candidate.generation] for candidate in candidates],
+            "open_X": rows_of([individual for _, individual in self._open.values()], self.space.n_var),
+            "told": {str(key): metrics for key, metrics in self._told.items()},
             "exhausted": self.exhausted,
             "seen": self._seen.rows() if self._seen and with_seen else None,
         }
@@ -205,147 +210,97 @@ class Optimizer:
         Raises:
             StateError: The state is of another format, algorithm or shape.
         """
-        shape = [self.pop_size, self.space.n_var, len(self.goals.objectives), len(self.goals.limits)]
-        expected = (STATE_FORMAT, self.name, shape)
-        found = (state.get("format"), state.get("algorithm"), state.get("shape"))
-        if found != expected:
-            raise StateError(f"a state must be of (format, algorithm, shape) {expected}, but is of {found}")
-        algorithm = self._algorithm
-        algorithm.random_state.bit_generator.state = state["random_state"]
-        algorithm.is_initialized, algorithm.n_iter = state["is_initialized"], state["n_iter"]
-        algorithm.pop = _load_population(state["population"])
-        outside = _load_population(state["optimum"]["outside"])
-        by_id = {i.get("id"): i for i in (*_members(algorithm.pop), *_members(outside))}
-        algorithm.opt = Population([by_id[key] for key in state["optimum"]["ids"]])
-        if state["normalisation"]:
-            vars(algorithm.survival.norm).update(state["normalisation"])
-            algorithm.survival.opt = algorithm.opt
-        self.generation, self._first_id = state["generation"], state["first_id"]
+        if state.get("kind") != self._kind():
+            raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
+        load_algorithm(self._algorithm, state["algorithm"])
+        self.generation, self.n_asked, self._n_told = state["generation"], state["n_asked"], state["n_told"]
         self.exhausted = state["exhausted"]
-        asked = state["asked"] or {"X": [], "n_given": 0, "told": {}}
-        self._take_infills(Population.new(X=asked["X"]) if len(asked["X"]) else None)
-        self._n_given = asked["n_given"]
-        self._told = {int(key): metrics for key, metrics in asked["told"].items()}
+        self._open = {}
+        self._open_up(Population.new(X=state["open_X"]) if state["open"] else Population.empty(), state["open"])
+        self._told = {int(key): metrics for key, metrics in state["told"].items()}
         if self._seen is not None:
             self._seen.seen.clear()
             self._seen.remember(seen if seen is not None else state["seen"])
-            self._seen.remember(_rows(self._infills, self.space.n_var))
+            self._seen.remember(state["open_X"])
 
-    def _begin_generation(self) -> None:
-        infills = self._algorithm.ask()
-        self._algorithm.termination.force_termination = False
-        if infills is None:
-            infills = Population.empty()
+    def _kind(self) -> list[Any]:
+        goals = self.goals
+        return [
+            STATE_FORMAT,
+            self.name,
+            self.mode,
+            self.pop_size,
+            self.space.n_var,
+            len(goals.objectives),
+            len(goals.inequalities),
+            len(goals.equalities),
+        ]
+
+    def _make_candidates(self) -> None:
+        """Make the next generation, or in steady state, once there is a population, the next candidate."""
+        algorithm, wanted = self._algorithm, self.pop_size
+        if self.mode == "steady-state" and self.n_asked:
+            wanted = 1
+            made = Population.empty()
+            if len(members_of(algorithm.pop)) > 1:
+                made = algorithm.mating.do(
+                    self._shape, algorithm.pop, 1, algorithm=algorithm, random_state=algorithm.random_state
+                )
+        else:
+            made = algorithm.ask()
+            algorithm.termination.force_termination = False
+        made = self._filled_up(made if made is not None else Population.empty(), wanted)
         if self._seen is not None:
-            infills = self._filled_up(infills, self._seen)
-            self._seen.remember(_rows(infills, self.space.n_var))
-        self.exhausted = len(infills) == 0
-        self._first_id += len(self._asked)
-        self._told, self._n_given = {}, 0
-        self._take_infills(infills)
+            self._seen.remember(rows_of(made, self.space.n_var))
+        self.exhausted = len(made) == 0
+        generation = (self.n_asked // self.pop_size if self.mode == "steady-state" else self.generation) + 1
+        self._open_up(made, [(self.n_asked + i, generation) for i in range(1, len(made) + 1)])
 
-    def _filled_up(self, infills: Population, seen: RowDuplicateElimination) -> Population:
+    def _filled_up(self, made: Population, wanted: int) -> Population:
         """Add new random rows where mating found too few, as it does in a small space or around a dense front."""
+        if self._seen is None and len(made):
+            return made
         for _ in range(FILLING_ROUNDS):
-            missing = self.pop_size - len(infills)
+            missing = wanted - len(made)
             if missing <= 0:
                 break
             drawn = Population.new(X=self.space.sample(FILLING_DRAWS, self._algorithm.random_state))
-            infills = Population.merge(infills, seen.do(drawn, infills)[:missing])
-        return infills
+            new = drawn if self._seen is None else self._seen.do(drawn, made)
+            made = Population.merge(made, new[:missing])
+        return made
 
-    def _take_infills(self, infills: Population | None) -> None:
-        self._infills = _members(infills)
-        X = _rows(self._infills, self.space.n_var)
-        self._asked = [
-            Candidate(self._first_id + i, self.generation + 1, configuration, X[i])
-            for i, configuration in enumerate(self.space.decode(X) if len(X) else [])
-        ]
+    def _open_up(self, made: Population, numbers: Sequence[Sequence[int]]) -> None:
+        X = rows_of(made, self.space.n_var)
+        for i, configuration in enumerate(self.space.decode(X) if len(X) else []):
+            key, generation = numbers[i]
+            self._open[key] = Candidate(key, generation, configuration, X[i]), made[i]
 
-    def _end_generation(self) -> None:
-        told = [(c, i, self._told[c.id]) for c, i in zip(self._asked, self._infills, strict=True)]
-        kept = [(candidate, individual, metrics) for candidate, individual, metrics in told if metrics is not None]
+    def _select(self) -> None:
+        """Let the algorithm select upon what was told: a generation, or in steady state one candidate."""
+        told = [(self._open.pop(key)[1], key, self._told.pop(key)) for key in sorted(self._told)]
+        kept = [(individual, key, metrics) for individual, key, metrics in told if metrics is not None]
         if kept:
             F, G, H = (np.array(rows) for rows in self.goals.matrices([metrics for _, _, metrics in kept]))
-            for k, (candidate, individual, _) in enumerate(kept):
+            for k, (individual, key, _) in enumerate(kept):
                 individual.F, individual.G, individual.H = F[k], G[k], H[k]
-                individual.data["id"] = candidate.id
-            self._algorithm.tell(Population([individual for _, individual, _ in kept]))
-        self.generation += 1
+                individual.data["id"] = key
+            infills = Population([individual for individual, _, _ in kept])
+            if self.mode == "generational":
+                self._algorithm.tell(infills)
+            else:
+                self._survive(infills)
+        self.generation = self._n_told // self.pop_size if self.mode == "steady-state" else self.generation + 1
+
+    def _survive(self, infills: Population) -> None:
+        algorithm = self._algorithm
+        merged = Population.merge(algorithm.pop if algorithm.pop is not None else Population.empty(), infills)
+        algorithm.pop = algorithm.survival.do(
+            self._shape, merged, n_survive=self.pop_size, algorithm=algorithm, random_state=algorithm.random_state
+        )
+        algorithm.is_initialized = True
+        algorithm._set_optimum()
 
 
 def default_pop_size(problem: SearchProblem) -> int:
     """Give the population size for a problem: pymoo's own on its plain problems, else one for trainings."""
     return 100 if problem.is_plain else 20
-
-
-def reference_directions(n_obj: int, pop_size: int) -> Array:
-    """Give NSGA-III's reference directions, ``(n, n_obj)``: the densest Das-Dennis lattice that fits.
-
-    A lattice of ``p`` partitions has ``C(n_obj + p - 1, p)`` points (Das and Dennis 1998); the largest ``p``
-    with at most ``pop_size`` points is taken.
-    """
-    p = 1
-    while math.comb(n_obj + p, p + 1) <= pop_size and n_obj > 1:
-        p += 1
-    return np.asarray(get_reference_directions("das-dennis", n_obj, n_partitions=p), dtype=float)
-
-
-_NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
-_RANKING = ("rank", "crowding", "niche", "dist_to_niche")
-_INTEGER_KEYS = ("id", "rank", "niche")
-
-
-def _algorithm(name: Algorithm, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
-    if name == "nsga2":
-        return NSGA2(pop_size=pop_size, **operators)
-    selection = TournamentSelection(func_comp=_feasible_first)
-    return NSGA3(reference_directions(n_obj, pop_size), pop_size=pop_size, selection=selection, **operators)
-
-
-def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, **_: Any) -> Any:
-    """Pick tournament winners by constraint violation, then at random (Deb and Jain 2014, part II).
-
-    pymoo's own comparator draws the ties between infeasible individuals from an unseeded generator.
-
-    Args:
-        pop: The population.
-        P: ``(n, 2)`` array of indices of the opponents.
-        random_state: Decides ties.
-    """
-    winners = [
-        compare(a, pop[a].cv, b, pop[b].cv, "smaller_is_better", True, random_state=random_state)
-        if pop[a].cv > 0 or pop[b].cv > 0
-        else random_state.choice([a, b])
-        for a, b in P
-    ]
-    return np.array(winners, dtype=int)[:, None]
-
-
-def _members(pop: Population | None) -> list[Any]:
-    return [] if pop is None else list(pop)
-
-
-def _rows(members: Any, n_var: int) -> Array:
-    return np.array([individual.X for individual in members]).reshape(-1, n_var)
-
-
-def _dump_population(pop: list[Any]) -> dict[str, Any] | None:
-    if not pop:
-        return None
-    table = {key: np.array([getattr(individual, key) for individual in pop]) for key in ("X", "F", "G", "H")}
-    for key in ("id", *_RANKING):
-        if any(key in individual.data for individual in pop):
-            table[key] = np.array([individual.data.get(key, math.nan) for individual in pop], dtype=float)
-    return table
-
-
-def _load_population(table: Mapping[str, Any] | None) -> Population | None:
-    if table is None:
-        return None
-    pop = Population.new(**{key: table[key] for key in ("X", "F", "G", "H")})
-    for key in table.keys() & {"id", *_RANKING}:
-        for individual, value in zip(pop, table[key].tolist(), strict=True):
-            if not math.isnan(value):
-                individual.set(key, int(value) if key in _INTEGER_KEYS else value)
-    return pop

@@ -12,24 +12,29 @@ from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 N_EVALS = 60
 
 
-def job(folder: Path, name: str, algorithm: str, workers: int, **options: str) -> Path:
+def job(folder: Path, name: str, algorithm: str, workers: int, mode: str = "generational", **options: str) -> Path:
     path = folder / f"{name}.toml"
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
-        f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\n'
+        f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\nmode = "{mode}"\n'
         f"[budget]\nn_evals = {N_EVALS}\n[evaluation]\nworkers = {workers}\n"
     )
     return path
 
 
-@pytest.mark.parametrize(("algorithm", "workers"), [("nsga2", 2), ("nsga2", 1), ("nsga3", 2)])
-def test_killed_runs_end_like_one_left_in_peace(tmp_path: Path, algorithm: str, workers: int) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "workers", "mode"),
+    [("nsga2", 2, "generational"), ("nsga2", 1, "steady-state"), ("nsga3", 2, "generational")],
+)
+def test_killed_runs_end_like_one_left_in_peace(tmp_path: Path, algorithm: str, workers: int, mode: str) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")
     war.write_text("0.9 0.7 0.61 0.8")
-    evo_moo("run", job(tmp_path, "peace", algorithm, workers, turns=str(peace)), "--run-dir", "peace", cwd=tmp_path)
-    evo_moo("run", job(tmp_path, "war", algorithm, workers, turns=str(war)), "--run-dir", "war", cwd=tmp_path, code=-9)
+    in_peace = job(tmp_path, "peace", algorithm, workers, mode, turns=str(peace))
+    in_war = job(tmp_path, "war", algorithm, workers, mode, turns=str(war))
+    evo_moo("run", in_peace, "--run-dir", "peace", cwd=tmp_path)
+    evo_moo("run", in_war, "--run-dir", "war", cwd=tmp_path, code=-9)
     kills = 1
     while war.read_text():
         evo_moo("resume", "war", cwd=tmp_path, code=-9)
@@ -39,6 +44,23 @@ def test_killed_runs_end_like_one_left_in_peace(tmp_path: Path, algorithm: str, 
     assert len(front_of(tmp_path / "war")) > 1
     assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
     assert front_of(tmp_path / "war") == front_of(tmp_path / "peace")
+
+
+def test_in_steady_state_a_kill_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    turns = tmp_path / "turns.txt"
+    turns.write_text("0.9 0.7 0.8")
+    path = job(tmp_path, "job", "nsga2", 2, "steady-state", turns=str(turns))
+    ended: list[tuple] = []
+    code = -9
+    while code:
+        code = -9 if turns.read_text() else 0
+        evo_moo("run", path, "--run-dir", "r", cwd=tmp_path, code=code)
+        evaluations = [row for row in ledger_of(tmp_path / "r") if len(row) == 7 and row[4] != "asked"]
+        assert set(ended) <= set(map(str, evaluations))
+        ended = list(map(str, evaluations))
+    assert [row[0] for row in ledger_of(tmp_path / "r") if len(row) == 7] == list(range(1, N_EVALS + 1))
+    assert len(ended) == N_EVALS
+    assert len({row[2] for row in ledger_of(tmp_path / "r") if len(row) == 7}) == N_EVALS
 
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:

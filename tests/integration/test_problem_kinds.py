@@ -19,8 +19,8 @@ from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
 import evo_moo as package
+from evo_moo.algorithms import reference_directions
 from evo_moo.errors import ProblemError
-from evo_moo.optimizer import reference_directions
 from evo_moo.pareto import hypervolume
 from evo_moo.result import Result
 from evo_moo.testing import check_problem

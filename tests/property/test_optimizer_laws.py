@@ -11,7 +11,8 @@ from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
-from evo_moo.optimizer import Optimizer, reference_directions
+from evo_moo.algorithms import reference_directions
+from evo_moo.optimizer import Optimizer
 from evo_moo.problem import SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
 from evo_moo.space import Boolean, Choice, Integer, Real
@@ -66,12 +67,13 @@ PROBLEMS = {
 ALGORITHMS = st.sampled_from(["nsga2", "nsga3"])
 NAMES = st.sampled_from(sorted(PROBLEMS))
 SEEDS = st.integers(0, 2**32 - 1)
+MODES = st.sampled_from(["generational", "steady-state"])
 BOTH = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
 N = 50
 
 
-def new(name, algorithm, seed=1, pop_size=8):
-    return Optimizer(PROBLEMS[name], algorithm, pop_size=pop_size, seed=seed)
+def new(name, algorithm, seed=1, pop_size=8, mode="generational"):
+    return Optimizer(PROBLEMS[name], algorithm, pop_size=pop_size, seed=seed, mode=mode)
 
 
 def outcome(name, candidate, share_failed=0.0):
@@ -105,18 +107,19 @@ def of_file(state):
     return from_json(to_json(state))
 
 
-@given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]))
-@settings(max_examples=40, deadline=None)
-def test_a_search_goes_on_from_any_moment_as_if_it_had_never_stopped(name, algorithm, seed, stop, share):
-    optimizer, waiting = new(name, algorithm, seed), []
+@given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
+@settings(max_examples=50, deadline=None)
+def test_a_search_goes_on_from_any_moment_as_if_it_had_never_stopped(name, algorithm, seed, stop, share, mode):
+    optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):
         waiting += optimizer.ask(3)
         if waiting:
             candidate = waiting.pop()
             optimizer.tell(candidate.id, outcome(name, candidate, share))
     text = to_json(optimizer.dump())
-    loaded = new(name, algorithm, seed=0)
+    loaded = new(name, algorithm, seed=0, mode=mode)
     loaded.load(from_json(text))
+    assert described(loaded.pending) == described(waiting)
     assert to_json(loaded.dump()) == text
     assert goes_on(name, loaded, waiting, share) == goes_on(name, optimizer, waiting, share)
 
@@ -280,3 +283,29 @@ def test_a_plain_problem_gives_what_pymoos_minimize_gives(name, algorithm, seed)
     for ids, population in ((optimizer.population_ids(), expected.pop), (optimizer.optimum_ids(), expected.opt)):
         F = [problem.goals.objective_values(told[key]) for key in ids]
         np.testing.assert_array_equal(F, population.get("F"))
+
+
+@given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]))
+@settings(max_examples=15, deadline=None)
+def test_in_steady_state_there_is_always_something_to_ask(name, algorithm, seed, share):
+    optimizer, waiting = new(name, algorithm, seed, mode="steady-state"), []
+    for _ in range(40):
+        waiting += optimizer.ask(5 - len(waiting))
+        assert len(waiting) == 5 or optimizer.exhausted
+        if waiting:
+            candidate = waiting.pop(len(waiting) // 2)
+            optimizer.tell(candidate.id, outcome(name, candidate, share))
+            assert optimizer.is_settled and len(optimizer.population_ids()) <= 8
+    assert [c.id for c in optimizer.pending] == [c.id for c in waiting]
+
+
+@BOTH
+def test_steady_state_learns_from_each_outcome_at_once(algorithm):
+    spread = {}
+    for mode in ("generational", "steady-state"):
+        optimizer = new("zdt1", algorithm, pop_size=20, mode=mode)
+        evaluated = list(steps("zdt1", optimizer, 600, chunk=1))
+        spread[mode] = np.mean([sum(PROBLEMS["zdt1"].evaluate(c.configuration).values()) for c in evaluated[-50:]])
+    random_mean = np.mean([sum(PROBLEMS["zdt1"].evaluate(c.configuration).values()) for c in evaluated[:20]])
+    assert spread["steady-state"] < 0.6 * random_mean
+    assert spread["steady-state"] < 1.2 * spread["generational"]

@@ -13,7 +13,7 @@ LAYERS = [
     {"state", "variables", "goals", "training"},
     {"conditions", "configspace", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
-    {"problem", "operators"},
+    {"problem", "operators", "algorithms"},
     {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
     {"pools", "loky_pool"},

@@ -86,8 +86,9 @@ def test_facts_and_events_come_back(ledger):
 
 def test_the_last_generation_replaces_the_checkpoint(ledger):
     assert ledger.checkpoint() is None and ledger.last_generation() is None
-    ledger.record_generation(1, 4, [1, 2], [2], "first")
-    ledger.record_generation(2, 8, [2, 5], [5], "second")
+    for generation, state in ((1, "first"), (2, "second")):
+        ledger.record_generation(generation, 4 * generation, [2, 5], [5])
+        ledger.record_checkpoint(state)
     assert ledger.checkpoint() == "second"
     assert ledger.last_generation() == {"generation": 2, "n_asked": 8, "population": [2, 5], "optimum": [5]}
 
@@ -100,7 +101,8 @@ def test_a_transaction_is_written_whole_or_not_at_all(ledger, interruption):
     with pytest.raises(interruption), ledger.transaction():
         ask(ledger, 2)
         ledger.set_meta(state="running")
-        ledger.record_generation(1, 2, [1], [1], "state")
+        ledger.record_generation(1, 2, [1], [1])
+        ledger.record_checkpoint("state")
         raise interruption
     assert (ids_of(ledger), ledger.meta(), ledger.checkpoint()) == ([1], {"state": "new"}, None)
     with ledger.transaction():

@@ -1,0 +1,119 @@
+"""pymoo's algorithms as the optimizer uses them, and their state as plain arrays."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pymoo.algorithms.base.genetic import GeneticAlgorithm
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.algorithms.moo.nsga3 import NSGA3
+from pymoo.core.population import Population
+from pymoo.operators.selection.tournament import TournamentSelection, compare
+from pymoo.util.ref_dirs import get_reference_directions
+
+Array = npt.NDArray[np.float64]
+AlgorithmName = Literal["nsga2", "nsga3"]
+_NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
+_RANKING = ("rank", "crowding", "niche", "dist_to_niche")
+_INTEGER_KEYS = ("id", "rank", "niche")
+
+
+def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
+    """Build NSGA-II (Deb et al. 2002) or NSGA-III (Deb and Jain 2014) with pymoo's defaults and these operators."""
+    if name == "nsga2":
+        return NSGA2(pop_size=pop_size, **operators)
+    selection = TournamentSelection(func_comp=_feasible_first)
+    return NSGA3(reference_directions(n_obj, pop_size), pop_size=pop_size, selection=selection, **operators)
+
+
+def reference_directions(n_obj: int, pop_size: int) -> Array:
+    """Give NSGA-III's reference directions, ``(n, n_obj)``: the densest Das-Dennis lattice that fits.
+
+    A lattice of ``p`` partitions has ``C(n_obj + p - 1, p)`` points (Das and Dennis 1998); the largest ``p``
+    with at most ``pop_size`` points is taken.
+    """
+    p = 1
+    while math.comb(n_obj + p, p + 1) <= pop_size and n_obj > 1:
+        p += 1
+    return np.asarray(get_reference_directions("das-dennis", n_obj, n_partitions=p), dtype=float)
+
+
+def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, **_: Any) -> Any:
+    """Pick tournament winners by constraint violation, then at random (Deb and Jain 2014, part II).
+
+    pymoo's own comparator draws the ties between infeasible individuals from an unseeded generator.
+
+    Args:
+        pop: The population.
+        P: ``(n, 2)`` array of indices of the opponents.
+        random_state: Decides ties.
+    """
+    winners = [
+        compare(a, pop[a].cv, b, pop[b].cv, "smaller_is_better", True, random_state=random_state)
+        if pop[a].cv > 0 or pop[b].cv > 0
+        else random_state.choice([a, b])
+        for a, b in P
+    ]
+    return np.array(winners, dtype=int)[:, None]
+
+
+def dump_algorithm(algorithm: GeneticAlgorithm) -> dict[str, Any]:
+    """Give everything of an algorithm that decides what it does next."""
+    norm = getattr(algorithm.survival, "norm", None)
+    members, optimum = members_of(algorithm.pop), members_of(algorithm.opt)
+    kept = {individual.data["id"] for individual in members}
+    return {
+        "random_state": algorithm.random_state.bit_generator.state,
+        "is_initialized": algorithm.is_initialized,
+        "n_iter": algorithm.n_iter,
+        "population": _dump_population(members),
+        "optimum": [individual.data["id"] for individual in optimum],
+        "optimum_outside": _dump_population([i for i in optimum if i.data["id"] not in kept]),
+        "normalisation": {key: getattr(norm, key) for key in _NORMALISATION} if norm else None,
+    }
+
+
+def load_algorithm(algorithm: GeneticAlgorithm, state: Mapping[str, Any]) -> None:
+    """Put an algorithm into a dumped state."""
+    algorithm.random_state.bit_generator.state = state["random_state"]
+    algorithm.is_initialized, algorithm.n_iter = state["is_initialized"], state["n_iter"]
+    algorithm.pop = _load_population(state["population"])
+    outside = _load_population(state["optimum_outside"])
+    by_id = {i.data["id"]: i for i in (*members_of(algorithm.pop), *members_of(outside))}
+    algorithm.opt = Population([by_id[key] for key in state["optimum"]])
+    if state["normalisation"]:
+        vars(algorithm.survival.norm).update(state["normalisation"])
+        algorithm.survival.opt = algorithm.opt
+
+
+def members_of(pop: Population | None) -> list[Any]:
+    """Give the individuals of a population, none of which may be there."""
+    return [] if pop is None else list(pop)
+
+
+def rows_of(members: Any, n_var: int) -> Array:
+    """Give the encoded rows of individuals, ``(n, n_var)``."""
+    return np.array([individual.X for individual in members]).reshape(-1, n_var)
+
+
+def _dump_population(pop: list[Any]) -> dict[str, Any] | None:
+    if not pop:
+        return None
+    table = {key: np.array([getattr(individual, key) for individual in pop]) for key in ("X", "F", "G", "H")}
+    for key in ("id", *_RANKING):
+        if any(key in individual.data for individual in pop):
+            table[key] = np.array([individual.data.get(key, math.nan) for individual in pop], dtype=float)
+    return table
+
+
+def _load_population(table: Mapping[str, Any] | None) -> Population | None:
+    if table is None:
+        return None
+    pop = Population.new(**{key: table[key] for key in ("X", "F", "G", "H")})
+    for key in table.keys() & {"id", *_RANKING}:
+        for individual, value in zip(pop, table[key].tolist(), strict=True):
+            if not math.isnan(value):
+                individual.set(key, int(value) if key in _INTEGER_KEYS else value)
+    return pop
