@@ -28,6 +28,7 @@ from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
 
 LOGGER = logging.getLogger("evo_moo")
+LOGGER.addHandler(logging.NullHandler())
 POLL_S = 0.5
 
 
@@ -48,6 +49,9 @@ class Budget:
 
 class Observer(Protocol):
     """Is told what happens, to show progress."""
+
+    def submitted(self, n: int) -> None:
+        """Evaluations have begun."""
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Evaluations ended."""
@@ -128,6 +132,7 @@ class Engine:
             for task in tasks:
                 if task.id not in ended:
                     self.pool.submit(task)
+            self._observer.submitted(len(tasks) - len(ended))
             self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
 
     def _next_candidates(self) -> list[Candidate]:
@@ -143,10 +148,10 @@ class Engine:
         """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
         if not outcomes:
             return
+        self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
             self._tell(outcomes)
-        self._observer.evaluated(outcomes)
         for outcome in outcomes:
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
