@@ -19,7 +19,9 @@ from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, read_job
 from evo_moo.space import Variable
 
-OBJECT = "a Python object"
+FREE_SECTIONS = ("budget.", "evaluation.")
+"""What may change from one call to the next: no evaluation's result depends on it."""
+OBJECT = "the Python object "
 
 
 def search(
@@ -75,14 +77,16 @@ def search(
     """
     if surrogate is not None:
         raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
-    if not isinstance(termination, tuple) or len(termination) != 2:
+    if not isinstance(termination, tuple | list) or len(termination) != 2:
         raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+    named, is_function = isinstance(problem, str), variables is not None
     if variables is not None:
         problem = FunctionProblem(problem, variables, objectives or {}, constraints)
-    named = isinstance(problem, str)
+    if options and not named:
+        raise JobError([f"`options` must go with a problem named by a reference, but `problem` is {problem!r}"])
     data: dict[str, Any] = {
         "problem": {
-            "use": absolute_reference(problem, Path()) if named else OBJECT,
+            "use": absolute_reference(problem, Path()) if named else _described(problem),
             "options": dict(options or {}),
         },
         "search": {
@@ -91,12 +95,12 @@ def search(
             "seed": seed,
             "mode": mode,
             "sampling": sampling,
-            "start": [dict(configuration) for configuration in start],
+            "start": start,
         },
         "budget": {termination[0]: termination[1]},
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
-        "objectives": dict(objectives) if objectives is not None else None,
-        "constraints": {k: dict(v) for k, v in constraints.items()} if constraints is not None else None,
+        "objectives": None if is_function else objectives,
+        "constraints": None if is_function else constraints,
     }
     if workers is not None:
         data["evaluation"]["workers"] = workers
@@ -104,11 +108,12 @@ def search(
     return run_job(job, built, source, Path(run_dir) if run_dir else None, verbose=verbose)
 
 
-def resume(run_dir: str | Path, problem: Any = None, *, verbose: bool = False) -> Result:
-    """Go on with an unfinished run; a finished one gives its result again.
+def resume(run_dir: str | Path, problem: Any = None, *, n_evals: int | None = None, verbose: bool = False) -> Result:
+    """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
 
     Args:
         run_dir: The run folder.
+        n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
         problem: The problem, if the run searched a Python object: run folders hold no pickles.
         verbose: Whether to show progress.
 
@@ -119,11 +124,21 @@ def resume(run_dir: str | Path, problem: Any = None, *, verbose: bool = False) -
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
     data = read_job(Path(run_dir))
-    is_object = data.get("problem", {}).get("use") == OBJECT
+    if n_evals is not None:
+        data.setdefault("budget", {})["n_evals"] = n_evals
+    use = data.get("problem", {}).get("use", "")
+    is_object = use.startswith(OBJECT)
     if is_object and problem is None:
-        raise JobError([f"`{run_dir}` searched {OBJECT}: resume it from Python with evo_moo.resume(run_dir, problem)"])
+        raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
     job, built, source = check_job(data, problem if is_object else None)
     return run_job(job, built, source, Path(run_dir), verbose=verbose)
+
+
+def _described(problem: Any) -> str:
+    """Name an object, so that a run folder is not continued with quite another."""
+    named = getattr(problem, "function", problem)
+    named = named if isinstance(named, type) or hasattr(named, "__qualname__") else type(named)
+    return f"{OBJECT}{named.__module__}.{named.__qualname__}"
 
 
 def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None, *, verbose: bool) -> Result:
@@ -158,11 +173,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                 search.start,
                 search.mode,
             )
-            counts = folder.ledger.counts()
-            n_done = sum(counts.values()) - counts.get("asked", 0)
-            pool = _pool(job, problem, source, goals, folder)
+            before = list(folder.ledger.evaluations("status != 'asked'"))
+            pool = _pool(job, problem, source, goals)
             try:
-                with shown_progress(goals, budget, n_done, verbose) as observer:
+                with shown_progress(goals, budget, before, verbose) as observer:
                     Engine(
                         optimizer,
                         pool,
@@ -181,18 +195,27 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
 
 
 def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) -> None:
-    """Write what a new folder needs; refuse one that belongs to another job."""
+    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended."""
     data = job.to_toml()
     if "job" in (meta := folder.ledger.meta()):
-        before, now = _without_workers(meta["job"]), _without_workers(data)
-        changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
+        before, now = _flat(meta["job"]), _flat(data)
+        changed = [
+            f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
+            for key in sorted(before | now)
+            if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
+        ]
         if Goals.from_json(meta["goals"]) != goals:
             changed.append("the problem's goals")
         if changed:
             raise RunFolderError(
-                f"a run folder belongs to one job, but `{folder.path}` was made for another, which differs in "
-                f"{', '.join(changed)}; name a new folder, or use `evo-moo resume`"
+                f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
+                "name a new folder"
             )
+        if before != now:
+            folder.write_job(data, replace=True)
+            with folder.ledger.transaction():
+                state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
+                folder.ledger.set_meta(job=data, state=state)
         return
     folder.write_job(data)
     folder.write_environment(job.search.seed)
@@ -206,18 +229,22 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
         )
 
 
-def _without_workers(job: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what changes no result."""
-    return {key: value for key, value in job.items() if key != "evaluation"}
+def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a job's values by their dotted keys."""
+    return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
 
 
-def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals, folder: RunFolder) -> Pool:
+def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
     settings = job.evaluation
     if settings.pool == "auto" and isinstance(problem, PymooProblem) and not problem.plain.elementwise:
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout)
+    limits = (settings.timeout, settings.retries, settings.memory_mb)
+    if settings.pool == "dask":
+        from evo_moo.dask_pool import DaskPool
+
+        return DaskPool(source, goals, settings.workers, settings.address, *limits)
     from evo_moo.loky_pool import LokyPool
 
-    output = folder.path / "workers.txt" if folder.path else None
-    return LokyPool(source, goals, settings.workers, settings.timeout, settings.retries, output)
+    return LokyPool(source, goals, settings.workers, *limits)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -25,7 +26,7 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or it
 
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
-    from evo_moo.errors import EvoMooError, JobError, RunFolderError, RunStoppedError, SearchFailedError
+    from evo_moo.errors import EvoMooError, JobError, RunFolderError, RunStoppedError, SearchFailedError, StopNow
 
     try:
         app()
@@ -37,11 +38,10 @@ def main() -> None:
         _exit(WRONG_INPUT, *error.faults)
     except EvoMooError as error:
         _exit(WRONG_INPUT, str(error))
-    except KeyboardInterrupt:
+    except StopNow:
         _exit(RESUMABLE, "stopped at once; everything that ended is recorded")
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(FAILED)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit(code: int, *messages: str) -> NoReturn:
@@ -69,12 +69,13 @@ def run(
     options: Annotated[
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
     ] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Run folder to create or continue.")] = None,
+    run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
 ) -> None:
     """Search a problem, or run a job file."""
+    from evo_moo.errors import JobError
     from evo_moo.job import check_job, override, read_job_file
     from evo_moo.plugins import absolute_reference, job_file_of
 
@@ -88,20 +89,25 @@ def run(
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
     ):
-        if number is not None:
-            data.setdefault(section, {})[key] = number
-    if isinstance(data["problem"], dict) and isinstance(data["problem"].get("use"), str):
-        data["problem"]["use"] = absolute_reference(data["problem"]["use"], Path())
-    _run(*check_job(data), run_dir)
+        if number is not None and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = number
+    problem = data.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("use"), str):
+        problem["use"] = absolute_reference(problem["use"], Path())
+    if run_dir == "":
+        raise JobError(["`--run-dir` must name a folder, but is empty"])
+    _run(*check_job(data), Path(run_dir) if run_dir else None)
 
 
 @app.command()
-def resume(path: RunDir) -> None:
-    """Go on with a run that was stopped or killed."""
+def resume(
+    path: RunDir, n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None
+) -> None:
+    """Go on with a run that was stopped or killed, or that is to have a larger budget."""
     from evo_moo.api import resume
 
     path = _run_dir(path)
-    _report(resume(path, verbose=True))
+    _report(resume(path, n_evals=n_evals, verbose=True))
 
 
 @app.command()
@@ -118,8 +124,10 @@ def show(
     if as_json:
         typer.echo(json.dumps({"feasible": result.feasible, "front": rows}, indent=1))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, list(dict.fromkeys(name for row in rows for name in row)))
-        writer.writeheader()
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        if rows:
+            writer.writeheader()
         writer.writerows(rows)
     else:
         _print_front(result)
@@ -128,8 +136,11 @@ def show(
 @app.command("list")
 def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:
     """List the runs: state, progress, best values."""
+    from evo_moo.errors import RunFolderError
     from evo_moo.tables import print_runs
 
+    if root != RUNS and not root.is_dir():
+        raise RunFolderError(f"`{root}` must be a folder of run folders, but there is no such folder")
     print_runs(root)
 
 
@@ -153,21 +164,67 @@ def check(
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
     ] = None,
     n_evals: Annotated[int, typer.Option(min=1, help="Number of configurations to evaluate.")] = 4,
-    timeout: Annotated[float | None, typer.Option(help="Time limit of one evaluation, in seconds.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Time limit of one evaluation, as '90' or '10 min'.")] = None,
 ) -> None:
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
     from evo_moo.checking import try_problem
-    from evo_moo.job import override
+    from evo_moo.errors import JobError
+    from evo_moo.job import override, seconds
     from evo_moo.plugins import ProblemSource, absolute_reference
     from evo_moo.tables import print_check
 
     data: dict[str, Any] = {"problem": {}}
     override(data, [f"problem.options.{option}" for option in options or []])
     source = ProblemSource(absolute_reference(reference, Path()), data["problem"].get("options", {}))
-    done = try_problem(source, n_evals, timeout_s=timeout)
+    try:
+        timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
+    except ValueError as error:
+        raise JobError([f"`--timeout` {error}, but is {timeout!r}"]) from None
+    done = try_problem(source, n_evals, timeout_s=timeout_s)
     print_check(done, reference)
     if done.faults:
         _exit(WRONG_INPUT, *done.faults)
+
+
+@app.command()
+def latency(
+    reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem that has a `network` method.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="JSON", help="The configuration; else one is drawn.")] = None,
+    run_dir: Annotated[Path | None, typer.Option("--run", metavar="RUN", help="Take it from this run.")] = None,
+    config_id: Annotated[int | None, typer.Option(help="Its number in that run.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which configuration is drawn.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
+    runtime: Annotated[
+        str, typer.Option(help="torch, torch.compile, torchscript, torch.export, onnxruntime.")
+    ] = "torch",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per forward pass.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one forward pass.")] = 1,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory format.")] = False,
+    device: Annotated[str | None, typer.Option(help="Where it runs, such as cuda.")] = None,
+) -> None:
+    """Measure the latency of one configuration several times, and show how far to trust it."""
+    from evo_moo.job import override
+    from evo_moo.latency_report import report_latency
+
+    data: dict[str, Any] = {"problem": {}}
+    override(data, [f"problem.options.{option}" for option in options or []])
+    report_latency(
+        reference,
+        data["problem"].get("options", {}),
+        config,
+        _run_dir(run_dir) if run_dir else None,
+        config_id,
+        seed,
+        repeats,
+        runtime=runtime,
+        batch_size=batch_size,
+        threads=threads,
+        channels_last=channels_last,
+        device=device,
+    )
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
+from evo_moo.errors import RunStoppedError, SearchFailedError, StateError, StopNow
 from evo_moo.evaluation import Outcome, Task
 from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
@@ -30,6 +30,7 @@ from evo_moo.state import from_json, to_json
 LOGGER = logging.getLogger("evo_moo")
 LOGGER.addHandler(logging.NullHandler())
 POLL_S = 0.5
+MOST_FAILURES = 20
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Engine:
 
         Raises:
             RunStoppedError: A signal asked to stop; everything that ended is recorded.
-            SearchFailedError: Every evaluation of the first generation failed.
+            SearchFailedError: Every evaluation failed, of the first generation or of a smaller budget.
             StateError: The run folder belongs to another search.
         """
         self._restore()
@@ -108,6 +109,8 @@ class Engine:
                 if signals.received:
                     self._set_state("stopped")
                     raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
+                self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
+        self._fail_if_all_failed(1)
         self._set_state("finished")
 
     def _advance(self) -> bool:
@@ -169,8 +172,6 @@ class Engine:
         if self.optimizer.is_settled:
             self.ledger.record_checkpoint(to_json(self.optimizer.dump(with_seen=False)))
             self.ledger.set_meta(elapsed_s=self._elapsed_s())
-        if not self._n_usable:
-            self._stop_if_all_failed()
 
     def _end_generation(self) -> None:
         optimizer = self.optimizer
@@ -182,9 +183,12 @@ class Engine:
         )
         self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
 
-    def _stop_if_all_failed(self) -> None:
+    def _fail_if_all_failed(self, least: int) -> None:
+        if self._n_usable:
+            return
         failed = list(self.ledger.evaluations("status NOT IN ('asked', 'ok', 'infeasible')"))
-        if len(failed) >= min(self.optimizer.pop_size, 20):
+        if len(failed) >= least:
+            self._set_state("failed")
             first = failed[0]
             trace = f"\n{first.traceback.rstrip()}" if first.traceback else ""
             raise SearchFailedError(
@@ -233,7 +237,8 @@ class Engine:
         with self.ledger.transaction():
             self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
             self.ledger.record_event(state, n_asked=self.optimizer.n_asked)
-        LOGGER.info("%s after %d evaluations", state, self.optimizer.n_asked)
+        counts = self.ledger.counts()
+        LOGGER.info("%s after %d evaluations", state, sum(counts.values()) - counts.get("asked", 0))
 
 
 class _StopSignals:
@@ -254,5 +259,5 @@ class _StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise KeyboardInterrupt
+            raise StopNow
         self.received = signal.Signals(number).name

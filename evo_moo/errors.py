@@ -9,7 +9,8 @@ import traceback
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 
 
 class EvoMooError(Exception):
@@ -56,6 +57,10 @@ class SearchFailedError(EvoMooError, RuntimeError):
     """Every evaluation failed, so there is nothing to search with."""
 
 
+class StopNow(BaseException):
+    """A second signal: end at once, whatever runs. No ``Exception``, so that no problem catches it."""
+
+
 class RunStoppedError(EvoMooError, RuntimeError):
     """A run was asked to stop before its budget was spent; it can be resumed."""
 
@@ -63,9 +68,10 @@ class RunStoppedError(EvoMooError, RuntimeError):
 def place_of(error: BaseException) -> tuple[Path, int] | None:
     """Find the file and line of the user's own code that led to an error.
 
-    The last frame outside evo-moo and outside installed libraries; without one, the last outside evo-moo.
+    The last frame outside evo-moo and outside libraries; without one, the last in an installed library.
     """
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
     foreign = [frame for frame in frames if Path(frame.filename).parent != _PACKAGE]
-    own = [frame for frame in foreign if not frame.filename.startswith(_LIBRARIES)] or foreign
+    installed = [frame for frame in foreign if frame.filename.startswith(_INSTALLED)]
+    own = [f for f in foreign if not f.filename.startswith((*_INSTALLED, *_STANDARD))] or installed
     return (Path(own[-1].filename), own[-1].lineno or 0) if own else None

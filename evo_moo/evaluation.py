@@ -5,18 +5,20 @@ Whatever the problem does ends in an ``Outcome``; nothing of it escapes as an ex
 
 import contextlib
 import inspect
+import math
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Literal, NamedTuple
 
-from evo_moo.errors import MetricError, place_of
+from evo_moo import measurement
+from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.measurement import compute_slot
 from evo_moo.problem import Configuration, SearchProblem
@@ -56,6 +58,7 @@ class Outcome(NamedTuple):
         duration_s: Wall time in seconds.
         worker: Process id.
         attempts: How many times it was started.
+        output: The last of what it printed, where it ran in a worker process.
     """
 
     id: int
@@ -67,33 +70,45 @@ class Outcome(NamedTuple):
     duration_s: float = 0.0
     worker: int = 0
     attempts: int = 1
+    output: str = ""
 
 
 class _TimeLimitReached(BaseException):
     """Interrupts an evaluation; not an ``Exception``, so that a problem does not catch it by accident."""
 
 
-def evaluate_task(problem: SearchProblem, goals: Goals, task: Task, timeout_s: float | None = None) -> Outcome:
+def evaluate_task(
+    problem: SearchProblem,
+    goals: Goals,
+    task: Task,
+    timeout_s: float | None = None,
+    on_clock: Callable[[float], None] = lambda left_s: None,
+) -> Outcome:
     """Evaluate one configuration and say how it ended.
 
     Args:
         problem: The problem.
         goals: The objectives and limits of the run.
         task: What to evaluate.
-        timeout_s: The evaluation is interrupted after so many seconds.
+        timeout_s: The evaluation is interrupted after so many seconds, not counting those in which it waits for
+            a latency measurement of others.
+        on_clock: Is told the seconds that are left: infinity when such a wait begins, the rest when it ends.
     """
     started_at, clock = time.time(), time.perf_counter()
     status: Status = "ok"
     metrics: Metrics = {}
     reason = trace = ""
     try:
-        with _time_limit(timeout_s):
+        with _time_limit(timeout_s, on_clock):
             status, metrics, reason = _profile_then_evaluate(problem, goals, task)
     except _TimeLimitReached:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
+        trace = traceback.format_exc(limit=-20)
     except MetricError as error:
         status, reason = "failed", f"{error}{_definition_of(problem)}"
-    except (Exception, SystemExit) as error:
+    except StopNow:
+        raise
+    except BaseException as error:
         status, reason = "failed", _in_one_line(error)
         trace = traceback.format_exc(limit=-20)
     return Outcome(task.id, status, metrics, reason, trace, started_at, time.perf_counter() - clock, os.getpid())
@@ -119,27 +134,42 @@ def _in_one_line(error: BaseException) -> str:
     """Name the error and the line of the problem's code that led to it."""
     place = place_of(error)
     shown = f" ({place[0].name}, line {place[1]})" if place else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{shown}"
+    name = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__  # numpy has one of its own
+    return f"{name}: {' '.join(str(error).split())[:300]}{shown}"
 
 
 @contextlib.contextmanager
-def _time_limit(timeout_s: float | None) -> Iterator[None]:
-    """Interrupt the block by a signal; without one (Windows, other threads) the pool's own limit remains."""
+def _time_limit(timeout_s: float | None, on_clock: Callable[[float], None]) -> Iterator[None]:
+    """Interrupt the block by a signal; without one (Windows, other threads) the pool's own limit remains.
+
+    While the process waits for the measurements of others, the clock stands still.
+    """
     usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if timeout_s is None or not usable:
         yield
         return
+    left_s = timeout_s
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         raise _TimeLimitReached
 
+    def on_wait(waiting: bool) -> None:
+        nonlocal left_s
+        if waiting:
+            left_s = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        elif left_s:
+            signal.setitimer(signal.ITIMER_REAL, left_s)
+        on_clock(math.inf if waiting else left_s)
+
     previous = signal.signal(signal.SIGALRM, interrupt)
+    before, measurement.on_wait = measurement.on_wait, on_wait
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        measurement.on_wait = before
 
 
 @contextlib.contextmanager

@@ -25,12 +25,15 @@ latency_ms = { at_most = 20 }
 
 [evaluation]
 workers = 2
-pool = "auto"                      # "loky" worker processes, "serial", or "auto"
+pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
+address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" starts workers of its own
 timeout = "10 min"
+memory_mb = 4000                   # limit on one evaluation, with all processes that it starts
 retries = 1                        # how often an evaluation whose worker died is started again
 """
 
 import difflib
+import numbers
 import os
 import re
 import sys
@@ -40,7 +43,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictStr, ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
@@ -62,7 +65,12 @@ def seconds(value: Any) -> float:
     return float(number)
 
 
+def _plain_integer(value: Any) -> Any:
+    return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
+
+
 Seconds = Annotated[float, BeforeValidator(seconds)]
+Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
 
 
 class _Section(BaseModel):
@@ -80,8 +88,8 @@ class SearchSection(_Section):
     """Which algorithm."""
 
     algorithm: Literal["nsga2", "nsga3"] = "nsga2"
-    pop_size: Annotated[StrictInt, Field(ge=4)] | None = None
-    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 1
+    pop_size: Annotated[Whole, Field(ge=4)] | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
@@ -90,18 +98,20 @@ class SearchSection(_Section):
 class BudgetSection(_Section):
     """When to end."""
 
-    n_evals: Annotated[StrictInt, Field(ge=1)] | None = None
-    n_gen: Annotated[StrictInt, Field(ge=1)] | None = None
+    n_evals: Annotated[Whole, Field(ge=1)] | None = None
+    n_gen: Annotated[Whole, Field(ge=1)] | None = None
     time: Seconds | None = None
 
 
 class EvaluationSection(_Section):
     """Where and how evaluations run."""
 
-    workers: Annotated[StrictInt, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
-    pool: Literal["auto", "loky", "serial"] = "auto"
+    workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    pool: Literal["auto", "loky", "dask", "serial"] = "auto"
+    address: StrictStr | None = None
     timeout: Seconds | None = None
-    retries: Annotated[StrictInt, Field(ge=0)] = 1
+    memory_mb: Annotated[Whole, Field(ge=1)] | None = None
+    retries: Annotated[Whole, Field(ge=0)] = 1
 
 
 class Job(_Section):
@@ -159,9 +169,11 @@ def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
         table = data.setdefault(section, {})
         *parents, last = name.split(".")
         for parent in parents:
-            table = table.setdefault(parent, {}) if isinstance(table, dict) else {}
+            table = table.setdefault(parent, {}) if isinstance(table, dict) else None
         if isinstance(table, dict):
             table[last] = _toml_value(text.strip())
+        else:
+            faults.append(f"`--set {key.strip()}` must name a key of a table, but what is before it is no table")
     if faults:
         raise JobError(faults)
 
@@ -185,13 +197,14 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
     section = data.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     options = section.get("options", {}) if isinstance(section, dict) else {}
-    source = ProblemSource.of_object(problem) if problem is not None else ProblemSource(use, options)
-    built = None
+    source, built = ProblemSource(use, options), None
     if isinstance(use, str) and isinstance(options, dict):
         try:
+            source = source if problem is None else ProblemSource.of_object(problem)
             built = source.build()
         except EvoMooError as error:
-            faults.append(f"`problem.use`: {error}")
+            key = "problem.use" if problem is None else "problem"
+            faults += [f"`{key}`: {line}" for line in str(error).splitlines()]
     if built is not None:
         objectives, constraints = data.get("objectives"), data.get("constraints")
         if _is_table(objectives) and _is_table(constraints):
@@ -199,6 +212,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
+    faults += _pool_faults(job)
     faults += _unwritable(job)
     budget = data.get("budget", {})
     if isinstance(budget, dict) and all(value is None for value in budget.values()):
@@ -223,6 +237,15 @@ def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
             problem.space.encode([configuration])
         except EvoMooError as error:
             faults.append(f"`search.start[{i}]`: {error}")
+    return faults
+
+
+def _pool_faults(job: Job | None) -> list[str]:
+    faults = []
+    if job and job.evaluation.address is not None and job.evaluation.pool != "dask":
+        faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {job.evaluation.pool!r}")
+    if job and job.evaluation.memory_mb is not None and job.evaluation.pool == "serial":
+        faults.append("`evaluation.memory_mb` must go with worker processes, but pool is 'serial'; try 'loky'")
     return faults
 
 

@@ -1,166 +1,267 @@
-"""Latency of a call, measured alone on this host: warm-up until stable, then blocks of repeats.
+"""Latency of a call or a network, measured alone on this host and freed from the machine's drift.
 
-Other users of the host and its clock only ever add time. So a series of blocks that spreads widely is
-measured again, and of the series the one with the lowest median counts.
+A measurement holds the host's measurement slot: trainings that yield between their batches stand still, and other
+measurements wait, those of another search included. (A training that does not yield is waited for to its end.)
+The call is warmed up until its time is stable. Then blocks of it alternate with blocks of a fixed reference
+workload, until the confidence interval of the median is narrow enough. Each block's time is divided by that of
+the reference beside it: what slows both, such as a neighbour or a lower clock, cancels. The corrected latency is
+the median ratio times the reference's nominal time (``evo_moo.reference_workload`` says why), and comparable
+between measurements; the raw median is kept beside it.
 """
 
-import gc
+import functools
 import math
-import statistics
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from evo_moo.measurement import measurement_slot
+from evo_moo.reference_workload import Reference, numpy_reference, torch_reference
+from evo_moo.timing import Call, Clock, cuda_clock, quiet_process, wall_clock
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    import torch
 
 # Warm-up ends when this many blocks in a row were not faster than the fastest by this share.
 _STABLE_BLOCKS = 5
 _STABLE_SHARE = 0.02
-_MIN_BLOCKS = 5
-# A series is steady when its interquartile range is at most this share of its median.
-_STEADY_SHARE = 0.1
+_FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the median in 95 % of all cases
+_CHECK_EVERY = 10
+_CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
+_NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure.
+
+    Attributes:
+        precision: Enough is measured when the 95 % confidence interval of the corrected median is at most this
+            share of it wide.
+        min_blocks: The fewest blocks, at least 6.
+        max_blocks: The most blocks, whatever the interval.
+        limit_s: No further block starts after so many seconds, once 6 are measured.
+        block_ms: The shortest time of a block, in milliseconds: calls are repeated to fill it. With 0 every
+            block is one call, so that the spread is that of single calls.
+        warmup_s: The longest warm-up, in seconds; it ends earlier once the time is stable.
+
+    Raises:
+        ValueError: ``min_blocks`` is below 6 or above ``max_blocks``.
+    """
+
+    precision: float = 0.02
+    min_blocks: int = 30
+    max_blocks: int = 300
+    limit_s: float = 2.0
+    block_ms: float = 3.0
+    warmup_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.min_blocks < _FEWEST_BLOCKS:
+            raise ValueError(f"`min_blocks` must be at least {_FEWEST_BLOCKS}, but is {self.min_blocks}")
+        if self.max_blocks < self.min_blocks:
+            raise ValueError(f"`max_blocks` must be at least {self.min_blocks}, but is {self.max_blocks}")
 
 
 @dataclass(frozen=True)
 class Latency:
-    """The time of one call.
+    """What was measured: the blocks in their order, and what follows from them.
 
     Attributes:
-        median_ms: Median over the blocks of the mean time per call, in milliseconds.
-        iqr_ms: Interquartile range over the blocks, in milliseconds.
-        n_blocks: Number of blocks in the series that counts.
+        times_ms: Mean time per call of each block, in milliseconds.
+        reference_times_ms: Mean time per call of the reference's block beside each.
+        nominal_ms: The reference's time on this machine when it is quiet.
         n_repeats: Number of calls per block.
+        cold_start_ms: Time from nothing loaded to the end of the first call; of a callable, that of its first call.
+        batch_size: Number of samples that one call handles.
     """
 
-    median_ms: float
-    iqr_ms: float
-    n_blocks: int
+    times_ms: tuple[float, ...]
+    reference_times_ms: tuple[float, ...]
+    nominal_ms: float
     n_repeats: int
+    cold_start_ms: float
+    batch_size: int = 1
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the raw times."""
+        return float(np.median(self.times_ms))
+
+    @property
+    def iqr_ms(self) -> float:
+        """Interquartile range of the raw times."""
+        return float(np.subtract(*np.quantile(self.times_ms, [0.75, 0.25])))
+
+    @property
+    def p95_ms(self) -> float:
+        """95th percentile of the raw times (of blocks, so of single calls only with ``block_ms=0``)."""
+        return float(np.quantile(self.times_ms, 0.95))
+
+    @functools.cached_property
+    def corrected_times_ms(self) -> npt.NDArray[np.float64]:
+        """Time of each block, ``(n_blocks,)``, had the reference beside it taken its nominal time."""
+        return np.divide(self.times_ms, self.reference_times_ms) * self.nominal_ms
+
+    @property
+    def corrected_ms(self) -> float:
+        """Median of the corrected times: the latency to compare by."""
+        return float(np.median(self.corrected_times_ms))
+
+    @property
+    def ci_ms(self) -> tuple[float, float]:
+        """95 % confidence interval of the corrected median; supposes no distribution.
+
+        Conover, "Practical Nonparametric Statistics", 3rd edition 1999, section 3.2: the interval between two
+        order statistics, their ranks by the normal approximation.
+        """
+        n, half = len(self.times_ms), _NORMAL_95 * math.sqrt(len(self.times_ms)) / 2
+        ordered = np.sort(self.corrected_times_ms)
+        return float(ordered[max(math.ceil(n / 2 - half), 1) - 1]), float(ordered[min(math.ceil(n / 2 + half), n) - 1])
+
+    @property
+    def ci_share(self) -> float:
+        """Width of the confidence interval as a share of the corrected median."""
+        low, high = self.ci_ms
+        return (high - low) / self.corrected_ms
+
+    @property
+    def reference_ms(self) -> float:
+        """Median of the reference's raw times; above ``nominal_ms`` the machine was slow."""
+        return float(np.median(self.reference_times_ms))
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Samples per second at the corrected latency, one call after the other."""
+        return self.batch_size / self.corrected_ms * 1e3
 
 
 def measure_latency(
-    call: Callable[[], object],
+    call: Call,
     *,
-    warmup_s: float = 0.05,
-    blocks: int = 50,
-    block_ms: float = 1.5,
-    attempts: int = 3,
-    limit_s: float = 2.0,
+    effort: Effort | None = None,
+    reference: Reference | None = None,
+    clock: Clock = wall_clock,
+    batch_size: int = 1,
 ) -> Latency:
-    """Measure how long one call takes, in this host's measurement slot and without garbage collection.
+    """Measure how long one call takes, in this host's measurement slot.
 
     Args:
         call: A callable without arguments.
-        warmup_s: The longest warm-up, in seconds; it ends earlier once the time is stable.
-        blocks: Number of blocks, at least 5.
-        block_ms: The shortest time of a block, in milliseconds: calls are repeated to fill it.
-        attempts: The most series measured; the first steady one ends the measurement.
-        limit_s: No further block starts after so many seconds, once 5 are measured.
+        effort: How long to measure.
+        reference: A workload that drifts as the call does; by default small matrix products of numpy.
+        clock: How calls are timed.
+        batch_size: Number of samples that one call handles, for the throughput.
 
     Returns:
-        The median and spread of the time per call.
-
-    Raises:
-        ValueError: ``blocks`` is below 5 or ``attempts`` below 1.
+        The times of all blocks.
     """
-    for name, value, least in (("blocks", blocks, _MIN_BLOCKS), ("attempts", attempts, 1)):
-        if value < least:
-            raise ValueError(f"`{name}` must be at least {least}, but is {value}")
-    series: list[Latency] = []
-    with measurement_slot(), _no_garbage_collection():
-        n_repeats = _warm_up(call, warmup_s, block_ms)
-        stop_ns = perf_counter_ns() + round(limit_s * 1e9)
-        while len(series) < attempts:
-            series.append(_series(call, n_repeats, blocks, stop_ns))
-            if series[-1].iqr_ms <= _STEADY_SHARE * series[-1].median_ms or perf_counter_ns() > stop_ns:
-                break
-    return min(series, key=lambda latency: latency.median_ms)
+    return _measure(lambda: call, effort or Effort(), reference or numpy_reference(), clock, batch_size)
 
 
 def model_latency(
-    model: "nn.Module",
-    example: "Tensor",
+    model: "torch.nn.Module",
+    example: "torch.Tensor | tuple[torch.Tensor, ...]",
     *,
-    warmup_s: float = 0.05,
-    blocks: int = 50,
-    block_ms: float = 1.5,
-    attempts: int = 3,
-    limit_s: float = 2.0,
+    runtime: str = "torch",
+    batch_size: int | None = None,
+    threads: int = 1,
+    dtype: "torch.dtype | None" = None,
+    channels_last: bool = False,
+    device: "torch.device | str | None" = None,
+    effort: Effort | None = None,
 ) -> Latency:
-    """Measure one forward pass in evaluation and inference mode, on one thread.
+    """Measure one forward pass in evaluation and inference mode.
 
-    The training flags of the model and torch's number of threads are as before afterwards.
+    The model, its training flags and torch's number of threads are as before afterwards. On a GPU, calls are
+    timed by events on its stream.
 
     Args:
         model: The network.
-        example: The input of one forward pass, on the model's device; its first axis is the batch.
-        warmup_s: As for ``measure_latency``.
-        blocks: As for ``measure_latency``.
-        block_ms: As for ``measure_latency``.
-        attempts: As for ``measure_latency``.
-        limit_s: As for ``measure_latency``.
+        example: The input or inputs of one forward pass; the first axis is the batch.
+        runtime: What runs it: ``"torch"``, ``"torch.compile"``, ``"torchscript"``, ``"torch.export"`` or
+            ``"onnxruntime"``. All but the first take seconds to prepare, and share one latency per architecture.
+        batch_size: Measures a batch of so many copies of the example's first sample instead of the example.
+        threads: Number of threads of one forward pass.
+        dtype: Type of floating-point weights and inputs; by default the model's own.
+        channels_last: Whether inputs and weights of 4 axes lie in memory with the channels last.
+        device: Where it runs; by default where the example lies.
+        effort: How long to measure.
 
     Returns:
-        The median and spread of the time per forward pass.
+        The times of all blocks. ``cold_start_ms`` is from the model in memory (``torch``, ``torch.compile``) or
+        from the exported file's bytes (all others).
+
+    Raises:
+        ValueError: The runtime is unknown, or cannot do what is asked.
+        ImportError: The runtime is not installed.
     """
-    import torch
+    from evo_moo import runtimes
+    from evo_moo.training import inference
 
-    from evo_moo.training import inference, one_thread
-
-    def forward() -> None:
-        model(example)
-        if example.is_cuda:
-            torch.cuda.synchronize(example.device)
-
-    with one_thread(), inference(model):
-        return measure_latency(
-            forward, warmup_s=warmup_s, blocks=blocks, block_ms=block_ms, attempts=attempts, limit_s=limit_s
-        )
+    inputs = runtimes.batch_of(example if isinstance(example, tuple) else (example,), batch_size)
+    place = runtimes.device_of(device, inputs)
+    model, inputs = runtimes.converted(model, inputs, place, dtype, channels_last)
+    with runtimes.torch_threads(threads), inference(model):
+        load = runtimes.loader(runtime, model, inputs, threads)
+        clock = cuda_clock(place) if place.type == "cuda" else wall_clock
+        n_samples = inputs[0].shape[0] if inputs[0].ndim else 1
+        return _measure(load, effort or Effort(), torch_reference(place, threads), clock, n_samples)
 
 
-def _warm_up(call: Callable[[], object], warmup_s: float, block_ms: float) -> int:
-    """Call until the time is stable; gives the number of repeats that fill a block."""
+def _measure(load: Callable[[], Call], effort: Effort, reference: Reference, clock: Clock, batch_size: int) -> Latency:
+    with measurement_slot(), quiet_process():
+        start_ns = perf_counter_ns()
+        call = load()
+        cold_start_ms = (perf_counter_ns() - start_ns) / 1e6 + clock(call, 1)
+        call_ms = _warm_up(call, clock, effort)
+        reference_ms = _warm_up(reference.call, clock, effort)
+        nominal_ms = reference.nominal_ms(lambda: _fastest_ms(reference.call, clock))
+        n_repeats = _repeats(call_ms, effort.block_ms)
+        # Long enough to see what the machine did during a long call; a quarter keeps the price low.
+        n_reference = _repeats(reference_ms, max(effort.block_ms, call_ms / 4))
+        times: list[float] = []
+        reference_times: list[float] = []
+        start_ns = perf_counter_ns()
+        while True:
+            reference_times.append(clock(reference.call, n_reference))
+            times.append(clock(call, n_repeats))
+            n = len(times)
+            late = n >= _FEWEST_BLOCKS and perf_counter_ns() - start_ns >= effort.limit_s * 1e9
+            due = n == effort.max_blocks or (n >= effort.min_blocks and n % _CHECK_EVERY == 0)
+            if late or due:
+                latency = Latency(
+                    tuple(times), tuple(reference_times), nominal_ms, n_repeats, cold_start_ms, batch_size
+                )
+                if late or n == effort.max_blocks or latency.ci_share <= effort.precision:
+                    return latency
+
+
+def _warm_up(call: Call, clock: Clock, effort: Effort) -> float:
+    """Call until the time is stable; gives the fastest, in milliseconds."""
     start_ns = perf_counter_ns()
-    fastest_ms = _block_ms(call, 1)
+    fastest_ms = clock(call, 1)
     n_stable = 0
-    while n_stable < _STABLE_BLOCKS and perf_counter_ns() - start_ns < warmup_s * 1e9:
-        time_ms = _block_ms(call, _repeats(fastest_ms, block_ms))
+    while n_stable < _STABLE_BLOCKS and perf_counter_ns() - start_ns < effort.warmup_s * 1e9:
+        time_ms = clock(call, _repeats(fastest_ms, effort.block_ms))
         n_stable = n_stable + 1 if time_ms > fastest_ms * (1 - _STABLE_SHARE) else 0
         fastest_ms = min(fastest_ms, time_ms)
-    return _repeats(fastest_ms, block_ms)
+    return fastest_ms
 
 
-def _series(call: Callable[[], object], n_repeats: int, blocks: int, stop_ns: int) -> Latency:
-    times_ms: list[float] = []
-    while len(times_ms) < blocks and (len(times_ms) < _MIN_BLOCKS or perf_counter_ns() < stop_ns):
-        times_ms.append(_block_ms(call, n_repeats))
-    lower, median_ms, upper = statistics.quantiles(times_ms, n=4, method="inclusive")
-    return Latency(median_ms, upper - lower, len(times_ms), n_repeats)
+def _fastest_ms(call: Call, clock: Clock) -> float:
+    """Give the time of a call on the quiet machine: the fastest of many blocks, whose size no caller chooses."""
+    n = _repeats(clock(call, 1), _CALIBRATION_BLOCK_MS)
+    stop_ns = perf_counter_ns() + round(_CALIBRATION_S * 1e9)
+    fastest_ms = clock(call, n)
+    while perf_counter_ns() < stop_ns:
+        fastest_ms = min(fastest_ms, clock(call, n))
+    return fastest_ms
 
 
 def _repeats(time_ms: float, block_ms: float) -> int:
     return max(1, math.ceil(block_ms / max(time_ms, 1e-6)))
-
-
-def _block_ms(call: Callable[[], object], n_repeats: int) -> float:
-    """Mean time per call of one block, in milliseconds."""
-    start_ns = perf_counter_ns()
-    for _ in range(n_repeats):
-        call()
-    return (perf_counter_ns() - start_ns) / n_repeats / 1e6
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

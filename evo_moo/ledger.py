@@ -6,7 +6,8 @@ Tables (format 1; times are Unix seconds):
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
   ``metrics`` are JSON objects; ``x`` is the encoded row, little-endian float64; ``status`` is ``asked`` until
   the evaluation ends and then ``ok``, ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its
-  ``reason``; ``violation`` is the sum by which limits are exceeded, 0 when feasible.
+  ``reason``; ``output`` is the last of what it printed; ``violation`` is the sum by which limits are exceeded,
+  0 when feasible.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``events``: decisions and incidents of the run.
@@ -41,6 +42,7 @@ CREATE TABLE evaluations (
     violation REAL,
     reason TEXT NOT NULL DEFAULT '',
     traceback TEXT NOT NULL DEFAULT '',
+    output TEXT NOT NULL DEFAULT '',
     started_at REAL,
     duration_s REAL,
     worker INTEGER,
@@ -70,6 +72,7 @@ class Evaluation(NamedTuple):
     violation: float | None
     reason: str
     traceback: str
+    output: str
     started_at: float | None
     duration_s: float | None
     worker: int | None
@@ -95,7 +98,7 @@ class Evaluation(NamedTuple):
 
 
 _COLUMNS = (
-    "id, generation, configuration, seed, status, metrics, violation, reason, traceback, "
+    "id, generation, configuration, seed, status, metrics, violation, reason, traceback, output, "
     "started_at, duration_s, worker, attempts, x"
 )
 
@@ -125,6 +128,8 @@ class Ledger:
                 self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
         except sqlite3.Error as error:
             raise RunFolderError(f"`{path}` must be a ledger that can be opened, but: {error}") from error
+        if found == 0 and not self._tables():
+            raise RunFolderError(f"`{path}` must be a ledger, but holds none; `run` or `resume` begins it anew")
         if found != FORMAT:
             raise RunFolderError(
                 f"`{path}` must be a ledger of format {FORMAT}, but is of format {found}; "
@@ -203,7 +208,7 @@ class Ledger:
             outcomes: Pairs of an ``Outcome`` and its constraint violation (None if it has no metrics).
         """
         self._db.executemany(
-            "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, violation = ?, "
+            "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, output = ?, violation = ?, "
             "started_at = ?, duration_s = ?, worker = ?, attempts = ? WHERE id = ?",
             (
                 (*_ending(o), violation, o.started_at, o.duration_s, o.worker, o.attempts, o.id)
@@ -278,10 +283,10 @@ class Ledger:
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
 
 
-def _ending(outcome: Any) -> tuple[str, str, str, str]:
+def _ending(outcome: Any) -> tuple[str, ...]:
     # File names that are no text reach messages as lone surrogates, which SQLite refuses.
-    reason, trace = (text.encode("utf-8", "replace").decode() for text in (outcome.reason, outcome.traceback))
-    return outcome.status, _json(outcome.metrics), reason, trace
+    texts = (outcome.reason, outcome.traceback, outcome.output)
+    return outcome.status, _json(outcome.metrics), *(t and t.encode("utf-8", "replace").decode() for t in texts)
 
 
 def _json(value: Any) -> str:

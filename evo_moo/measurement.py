@@ -3,7 +3,8 @@
 Two lock files in a folder that all processes of one user share. Everybody passes the gate first. A training
 then holds the compute lock shared with other trainings. A measurer keeps the gate shut while it waits for the
 compute lock alone and until it is done, so trainings that come and go cannot starve it. ``flock`` locks end
-with their process, so a kill leaves nothing stuck.
+with their process, so a kill leaves nothing stuck. A training that does not yield keeps a measurement waiting to
+its end; the gate opens meanwhile every half minute, so that the others go on.
 
 The folder is ``evo-moo-<uid>`` in the folder for temporary files, or what the environment variable
 ``EVO_MOO_SLOT_DIR`` names: set it where the jobs of one host have different temporary folders, or where
@@ -13,6 +14,7 @@ several users are to share one slot. A process holds one slot: its threads share
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 
+PATIENCE_S, GAP_S, POLL_S = 30.0, 1.0, 0.001
+
+
 @dataclass
 class _Slot:
     gate: int  # file descriptors
@@ -32,6 +37,10 @@ class _Slot:
 
 
 _held: _Slot | None = None
+
+
+def on_wait(waiting: bool) -> None:
+    """Is called when this process begins and ceases to wait for others; time limits stop their clock meanwhile."""
 
 
 @contextmanager
@@ -91,18 +100,49 @@ def yield_to_measurements() -> None:
         fcntl.flock(_held.gate, fcntl.LOCK_UN)
 
 
+def _lock(descriptor: int, kind: int) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait(True)
+        try:
+            fcntl.flock(descriptor, kind)
+        finally:
+            on_wait(False)
+
+
 def _share(slot: _Slot) -> None:
     """Take the compute lock shared, through the gate; whoever holds the gate alone has the right of way."""
-    fcntl.flock(slot.gate, fcntl.LOCK_SH)
-    fcntl.flock(slot.compute, fcntl.LOCK_SH)
+    _lock(slot.gate, fcntl.LOCK_SH)
+    _lock(slot.compute, fcntl.LOCK_SH)
     fcntl.flock(slot.gate, fcntl.LOCK_UN)
+
+
+def _others_yielded(slot: _Slot) -> bool:
+    """Wait with the gate shut until every training has yielded; False if one does not for long."""
+    patience_ends = time.monotonic() + PATIENCE_S
+    on_wait(True)
+    try:
+        while time.monotonic() < patience_ends:
+            try:
+                fcntl.flock(slot.compute, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                time.sleep(POLL_S)
+        return False
+    finally:
+        on_wait(False)
 
 
 @contextmanager
 def _alone(slot: _Slot) -> Iterator[None]:
     try:
-        fcntl.flock(slot.gate, fcntl.LOCK_EX)
-        fcntl.flock(slot.compute, fcntl.LOCK_EX)
+        _lock(slot.gate, fcntl.LOCK_EX)
+        while not _others_yielded(slot):
+            # Some training does not yield: let everyone else go on for a while before the next try.
+            fcntl.flock(slot.gate, fcntl.LOCK_UN)
+            time.sleep(GAP_S)
+            _lock(slot.gate, fcntl.LOCK_EX)
         slot.measuring = True
         yield
     finally:

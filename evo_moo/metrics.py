@@ -1,6 +1,13 @@
 """Metrics of a network that need no training, as plain numbers."""
 
+import io
+import weakref
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from evo_moo.training import inference
@@ -33,3 +40,60 @@ def size_mb(model: nn.Module) -> float:
     """Give the memory of a network's parameters and buffers, in megabytes of 10^6 bytes."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+
+
+def size_on_disk_mb(model: nn.Module) -> float:
+    """Give the size of the file that ``torch.save`` makes of a network's weights, in megabytes of 10^6 bytes."""
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    return file.tell() / 1e6
+
+
+def peak_memory_mb(model: nn.Module, example: Tensor) -> float:
+    """Give the most memory that tensors take at once in a forward pass, in megabytes of 10^6 bytes.
+
+    Weights, input and every intermediate result while it is alive. It is counted, not measured: the same on every
+    machine and with any load. What a kernel needs for itself is left out.
+
+    Args:
+        model: The network.
+        example: The input; the count is for its whole batch.
+
+    Returns:
+        The peak.
+    """
+    live = _LiveBytes()
+    with inference(model), live:
+        for tensor in (*model.parameters(), *model.buffers(), example):
+            live.add(tensor)
+        model(example)
+    return live.peak / 1e6
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all storages that operations made and that are still alive."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now, self.peak = 0, 0
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor's storage, unless it is counted already: views share one."""
+        storage = tensor.untyped_storage()
+        address, n_bytes = storage.data_ptr(), storage.nbytes()
+        if n_bytes and address not in self._alive:
+            self._alive[address] = weakref.ref(storage, lambda _: self._forget(address, n_bytes))
+            self.now += n_bytes
+            self.peak = max(self.peak, self.now)
+
+    def _forget(self, address: int, n_bytes: int) -> None:
+        del self._alive[address]
+        self.now -= n_bytes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        return result

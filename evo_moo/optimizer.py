@@ -9,7 +9,8 @@ The main loop of every search, ours or a user's own:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from numbers import Integral
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from pymoo.core.population import Population
@@ -25,7 +26,7 @@ from evo_moo.algorithms import (
     members_of,
     rows_of,
 )
-from evo_moo.errors import MetricError, StateError
+from evo_moo.errors import JobError, MetricError, StateError
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
 from evo_moo.problem import Configuration, SearchProblem
@@ -77,6 +78,7 @@ class Optimizer:
         exhausted: Whether the space has no new configuration left.
 
     Raises:
+        JobError: Some argument is wrong; all faults are listed.
         SpaceError: A configuration of ``start`` does not fit the space.
     """
 
@@ -91,6 +93,9 @@ class Optimizer:
         start: Sequence[Mapping[str, Any]] = (),
         mode: Mode = "generational",
     ) -> None:
+        faults = _faults(problem, algorithm, pop_size, seed, mode)
+        if faults:
+            raise JobError(faults)
         self.space, self.goals = problem.space, goals or problem.goals
         self.pop_size = pop_size or default_pop_size(problem)
         self.name, self.mode = algorithm, mode
@@ -143,11 +148,11 @@ class Optimizer:
                 break
         return given
 
-    def tell(self, candidate_id: int, metrics: Mapping[str, float] | None) -> None:
+    def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of a candidate; with the last of a generation, selection takes place.
 
         Args:
-            candidate_id: ``Candidate.id``.
+            candidate: The candidate or its id.
             metrics: The metrics. None: the evaluation failed, and the candidate is left out of selection.
                 Without the objectives: the candidate breaks a limit and was not evaluated further.
 
@@ -155,6 +160,7 @@ class Optimizer:
             StateError: No such candidate is awaited.
             MetricError: A metric is no finite number, or an objective is missing.
         """
+        candidate_id = candidate.id if isinstance(candidate, Candidate) else candidate
         if candidate_id not in self._open or candidate_id > self.n_asked or candidate_id in self._told:
             raise StateError(f"a told candidate must be awaited, but {candidate_id} is not")
         if metrics is not None:
@@ -304,3 +310,17 @@ class Optimizer:
 def default_pop_size(problem: SearchProblem) -> int:
     """Give the population size for a problem: pymoo's own on its plain problems, else one for trainings."""
     return 100 if problem.is_plain else 20
+
+
+def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any) -> list[str]:
+    faults = []
+    if not isinstance(problem, SearchProblem):
+        faults.append(f"`problem` must be a SearchProblem, but is {problem!r}; evo_moo.plugins.load_problem builds one")
+    for name, value, known in (("algorithm", algorithm, AlgorithmName), ("mode", mode, Mode)):
+        if value not in get_args(known):
+            faults.append(f"`{name}` must be one of {', '.join(get_args(known))}, but is {value!r}")
+    if pop_size is not None and (not isinstance(pop_size, Integral) or pop_size < 4):
+        faults.append(f"`pop_size` must be a whole number of at least 4, but is {pop_size!r}")
+    if not isinstance(seed, Integral) or seed < 0:
+        faults.append(f"`seed` must be a whole number of at least 0, but is {seed!r}")
+    return faults

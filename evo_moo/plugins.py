@@ -52,10 +52,12 @@ class ProblemSource:
         """Give a source for a Python object.
 
         Raises:
-            ProblemError: The object cannot be sent to another process.
+            ProblemError: The definition is wrong, or the object cannot be sent to another process.
+            SpaceError: The variables are wrong.
         """
         import cloudpickle
 
+        as_search_problem(problem)
         try:
             return cls(pickled=cloudpickle.dumps(problem))
         except Exception as error:

@@ -121,6 +121,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
         for name in ("variables", "forbidden", "objectives", "constraints", "metrics"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ProblemError(f"`{name}` of `{self.name()}` must be a dict, but is {getattr(self, name)!r}")
+        for name, metric in self.metrics.items():
+            if not isinstance(metric, Metric):
+                raise ProblemError(f"`metrics.{name}` of `{self.name()}` must be a Metric(…), but is {metric!r}")
+        if not callable(self.evaluated_function):
+            raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
         _ = self.space, self.goals
         if type(self).evaluate is SearchProblem.evaluate:
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")

@@ -80,6 +80,8 @@ def as_search_problem(problem: Any) -> SearchProblem:
         ProblemError: It is neither, or its definition is wrong.
         SpaceError: Its variables are wrong.
     """
+    if isinstance(problem, type) and issubclass(problem, Problem):
+        raise ProblemError(f"a problem must be an object, but is a class; hand over {problem.__name__}()")
     if not isinstance(problem, Problem):
         raise ProblemError(
             f"a problem must be a SearchProblem or a pymoo Problem, but is a {type(problem).__name__}; "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from evo_moo.errors import MetricError
 from evo_moo.goals import Goals, Metric
 from evo_moo.ledger import Evaluation, Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The Pareto front of a search, and everything that was evaluated for it.
 
@@ -74,9 +75,13 @@ class Result:
         """Every evaluation in the order of asking, whatever its status."""
         return [Evaluation.of_row(row) for row in self.ledger_rows]
 
+    def __repr__(self) -> str:
+        objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
+        return f"<Result: front of {len(self.front)} among {len(self.ledger_rows)} evaluations; {objectives}>"
+
     @property
     def X(self) -> Array:
-        """Encoded configurations of the front, ``(n, n_var)`` array."""
+        """Encoded configurations of the front, ``(n, n_var)`` array; ``configurations`` has them in plain."""
         return np.array([np.frombuffer(e.x, dtype="<f8") for e in self.front])
 
     @property
@@ -87,7 +92,8 @@ class Result:
     @property
     def G(self) -> Array:
         """Inequality constraints of the front, feasible when at most 0, ``(n, n_ieq_constr)`` array."""
-        return np.array([self.goals.inequality_values(e.metrics) for e in self.front])
+        rows = [self.goals.inequality_values(e.metrics) for e in self.front]
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.goals.inequalities))
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
@@ -116,12 +122,21 @@ class Result:
             ref_point: Reference point: metric names to values in their own direction, or ``(n_obj,)`` values
                 minimised like ``F``. By default a tenth of the range beyond the worst feasible evaluation, which
                 differs from run to run.
+
+        Raises:
+            MetricError: The reference point lacks an objective, or has another number of values.
         """
+        names = [objective.metric for objective in self.goals.objectives]
+        if isinstance(ref_point, Mapping) and set(names) - set(ref_point):
+            raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(ref_point)}")
         if not self.feasible:
             return 0.0
         if isinstance(ref_point, Mapping):
             ref_point = self.goals.objective_values(ref_point)
-        return hypervolume(self.F, reference_point(self.all_F) if ref_point is None else ref_point)
+        ref = reference_point(self.all_F) if ref_point is None else np.atleast_1d(np.asarray(ref_point, dtype=float))
+        if ref.shape != (len(names),):
+            raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
+        return hypervolume(self.F, ref)
 
     def rows(self) -> list[dict[str, Any]]:
         """Give the front as flat rows: id, metrics with the objectives first, then the configuration."""

@@ -5,7 +5,6 @@
         environment.json  versions, machine, seed
         run.sqlite        the ledger and the checkpoint
         log.txt           what happened, with times
-        workers.txt       what the evaluations printed
         front.csv         the Pareto front
         writer.json       the process that writes here now, or was killed doing so
 
@@ -21,6 +20,7 @@ import os
 import platform
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -32,7 +32,7 @@ import filelock
 import psutil
 import tomli_w
 
-from evo_moo.errors import RunFolderError
+from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.ledger import Ledger
 
 LOGGER = logging.getLogger("evo_moo")
@@ -50,6 +50,7 @@ class RunFolder:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path.absolute() if path else None
+        LOGGER.setLevel(logging.INFO)
         self._handler: logging.Handler | None = None
         self._lock: filelock.BaseFileLock | None = None
         if self.path is None:
@@ -71,7 +72,6 @@ class RunFolder:
             ) from error
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(self._handler)
-        LOGGER.setLevel(logging.INFO)
 
     def close(self) -> None:
         """Close the ledger and give the lock back."""
@@ -87,16 +87,19 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with contextlib.suppress(sqlite3.Error) if error else contextlib.nullcontext():
+            self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise RunFolderError(f"`{self.path}` must hold a sound ledger, but it is damaged: {error}") from error
 
     def workspace(self, evaluation_id: int) -> str | None:
         """Name the folder that belongs to one evaluation; None in memory."""
         return f"{self.path}{os.sep}work{os.sep}{evaluation_id}" if self.path else None
 
-    def write_job(self, job: dict[str, Any]) -> None:
-        """Write ``job.toml``, unless it is there already."""
-        if self.path is not None and not (self.path / "job.toml").exists():
+    def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
+        """Write ``job.toml``, unless it is there already and is not to be replaced."""
+        if self.path is not None and (replace or not (self.path / "job.toml").exists()):
             _write_whole(self.path / "job.toml", tomli_w.dumps(job))
 
     def write_environment(self, seed: int) -> None:
@@ -111,18 +114,21 @@ class RunFolder:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         temporary = self.path / "front.csv.new"
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         temporary.replace(self.path / "front.csv")
 
 
 def read_job(path: Path) -> dict[str, Any]:
-    """Read a run folder's resolved job.
+    """Read a run folder's resolved job; the ledger has it too, should the file be gone.
 
     Raises:
         RunFolderError: There is none.
     """
+    if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
+        with reading(path) as ledger:
+            return dict(ledger.meta()["job"])
     try:
         return tomllib.loads((path / "job.toml").read_text())
     except OSError as error:
@@ -245,5 +251,9 @@ def reading(path: Path) -> Iterator[Ledger]:
     ledger = Ledger(path / "run.sqlite", writable=False)
     try:
         yield ledger
+    except (sqlite3.Error, ValueError, KeyError, IndexError, TypeError) as error:
+        if isinstance(error, EvoMooError):
+            raise
+        raise RunFolderError(f"`{path}` must hold a sound ledger, but it is damaged: {error!r}") from error
     finally:
         ledger.close()

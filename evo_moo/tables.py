@@ -25,21 +25,20 @@ def print_front(result: Result) -> None:
     """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
     console = _console()
     if not result.front:
-        console.print("No evaluation has ended well yet.")
+        console.print("No evaluation has ended well.")
     else:
         names = [objective.metric for objective in result.goals.objectives]
         others = [n for n in dict.fromkeys(k for m in result.metrics for k in m) if n not in names]
-        variables = list(dict.fromkeys(name for c in result.configurations for name in c))
-        table = Table(title=_title(result), title_justify="left")
+        console.print(_title(result))
+        table = Table()
+        table.add_column("id", justify="right")
         for name in (*names, *others):
             table.add_column(escape(_heading(name, result.known_metrics)), justify="right", overflow="fold")
-        if len(variables) <= 12:
-            table.add_column("configuration", overflow="fold")
+        table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
             cells = [_cell(e.metrics.get(name)) for name in (*names, *others)]
-            if len(variables) <= 12:
-                cells.append(escape(", ".join(f"{key}={_cell(value)}" for key, value in e.configuration.items())))
-            table.add_row(*cells)
+            words = ", ".join(f"{key}={_cell(value)}" for key, value in e.configuration.items())
+            table.add_row(str(e.id), *cells, escape(words))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
@@ -105,7 +104,9 @@ def print_check(check: "Check", reference: str) -> None:
     size = check.problem.space.size()
     console.print(f"Configurations: {'infinitely many' if math.isinf(size) else f'{size:,}'}")
     ended = sum(outcome.status == "ok" for outcome in check.outcomes)
-    console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well, {check.evaluation_s:.3g} s each (median)")
+    if check.outcomes:
+        each = f", {check.evaluation_s:.3g} s each (median)" if ended else ""
+        console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well{each}")
     for note in check.notes:
         console.print(escape(f"note: {note}"))
     if not check.faults:

@@ -202,7 +202,8 @@ class Choice(Variable):
     def __post_init__(self) -> None:
         # A set is refused below: its order, and so every code, would differ from process to process.
         if isinstance(self.options, Iterable) and not isinstance(self.options, str | bytes | Mapping | Set):
-            object.__setattr__(self, "options", tuple(self.options))
+            plain = (o.item() if isinstance(o, np.generic) else o for o in self.options)
+            object.__setattr__(self, "options", tuple(plain))
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:

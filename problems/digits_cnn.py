@@ -48,7 +48,8 @@ class DigitsCNN(SearchProblem):
     objectives = {"accuracy": "max", "latency_ms": "min"}
     metrics = {
         "accuracy": Metric(description="share of the validation digits classified correctly", noisy=True),
-        "latency_ms": Metric("ms", "forward pass of a batch on one thread", log=True, timed=True, cheap=True),
+        "latency_ms": Metric("ms", "forward pass of a batch, freed from drift", log=True, timed=True, cheap=True),
+        "latency_raw_ms": Metric("ms", "the same as the clock showed it", log=True, timed=True, cheap=True),
         "loss": Metric(description="cross-entropy on the validation digits", log=True, noisy=True),
         "n_params": Metric(description="trainable parameters", log=True, cheap=True),
         "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
@@ -66,17 +67,23 @@ class DigitsCNN(SearchProblem):
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure what needs no training."""
-        import torch
-
-        from evo_moo.latency import model_latency
+        from evo_moo.latency import Effort, model_latency
         from evo_moo.metrics import count_flops, count_parameters
 
-        network = build_network(config)
+        network, batch = self.network(config)
+        latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
         return {
-            "latency_ms": model_latency(network, torch.ones(self.latency_batch, 1, 8, 8)).median_ms,
+            "latency_ms": latency.corrected_ms,
+            "latency_raw_ms": latency.median_ms,
             "n_params": count_parameters(network),
-            "flops": count_flops(network, torch.ones(1, 1, 8, 8)),
+            "flops": count_flops(network, batch[:1]),
         }
+
+    def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
+        """Build the network, and a batch ``(latency_batch, 1, 8, 8)`` whose latency is measured."""
+        import torch
+
+        return build_network(config), torch.ones(self.latency_batch, 1, 8, 8)
 
     def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""

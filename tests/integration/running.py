@@ -3,14 +3,21 @@
 import csv
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from evo_moo.evaluation import Outcome, Task
+from evo_moo.plugins import ProblemSource
+from evo_moo.pools import Pool
 
 USER_FILE = Path(__file__).parent / "user" / "problem.py"
-MEASURED = ("latency_ms", "train_s")
+MEASURED = ("latency_ms", "latency_raw_ms", "train_s")
 
 
 def evo_moo(*arguments: Any, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -38,3 +45,43 @@ def front_of(run_dir: Path) -> list[dict[str, Any]]:
 
 def reproducible(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in MEASURED}
+
+
+def fates(folder: Path) -> ProblemSource:
+    """The problem of every fate; its evaluations keep their files in the folder."""
+    return ProblemSource(f"{USER_FILE.with_name('fates.py')}:Fates", {"folder": str(folder)})
+
+
+def evaluated(pool: Pool, names: Sequence[str]) -> list[Outcome]:
+    """Evaluate one configuration for each fate, as the engine does."""
+    tasks = [Task(i, {"fate": name, "i": i}, i) for i, name in enumerate(names)]
+    outcomes: list[Outcome] = []
+    while tasks or pool.running:
+        while tasks and pool.free:
+            pool.submit(tasks.pop(0))
+        outcomes += pool.next_finished(1.0)
+    return outcomes
+
+
+class Killer:
+    """Kills the processes whose ids come through a named pipe."""
+
+    def __init__(self, pipe: Path) -> None:
+        os.mkfifo(pipe)
+        self._pipe, self.killed = pipe, list[int]()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._kill)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._pipe.open("w") as file:
+            file.write("end\n")
+        self._thread.join()
+
+    def _kill(self) -> None:
+        with os.fdopen(os.open(self._pipe, os.O_RDWR), "rb", buffering=0) as file:
+            while (line := file.readline()) != b"end\n":
+                self.killed.append(int(line))
+                os.kill(int(line), signal.SIGKILL)

@@ -2,13 +2,15 @@
 
 import csv
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.running import USER_FILE, evo_moo
+from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
 HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib")
 
@@ -127,6 +129,14 @@ WRONG = [
     (["resume", "nothing"], 1, "must be a run folder"),
     (["show", "garbage"], 1, "must be a ledger"),
     (["fly"], 2, "No such command"),
+    (["run", "empty.toml", "--seed", "3"], 2, "`problem` must be given"),
+    (["run", "odd.toml", "--n-evals", "9"], 2, "`budget` must be a table, but is '8h'"),
+    (["run", "odd.toml", "--set", "budget.n_evals=4"], 2, "what is before it is no table"),
+    (["run", "pymoo:zdt1", "--n-evals", "9", "--run-dir", ""], 2, "must name a folder, but is empty"),
+    (["check", "pymoo:zdt1", "--timeout", "soon"], 2, "`--timeout` must be a duration above 0"),
+    (["new", "my-problem.txt"], 2, "must be named like my_problem.py"),
+    (["list", "nowhere"], 1, "there is no such folder"),
+    (["resume", "empty-run"], 1, "must be a run folder"),
 ]
 
 
@@ -136,6 +146,9 @@ def test_wrong_input_is_one_clear_message(tmp_path: Path, arguments: list[str], 
     (tmp_path / "syntax.py").write_text("class Problem:\n    def def\n")
     (tmp_path / "imports.py").write_text("import nothing_of_the_kind\n")
     (tmp_path / "a-file").write_text("")
+    (tmp_path / "empty.toml").write_text("")
+    (tmp_path / "odd.toml").write_text('budget = "8h"\n[problem]\nuse = "pymoo:zdt1"\n')
+    (tmp_path / "empty-run").mkdir()
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "run.sqlite").write_bytes(b"this is no database" * 300)
     done = evo_moo(*arguments, cwd=tmp_path, code=code)
@@ -150,3 +163,36 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
     text = (tmp_path / "r" / "job.toml").read_text()
     assert all(line in text for line in ("pop_size = 20", "n_var = 5", "seed = 9", "n_evals = 60"))
     assert json.loads(evo_moo("show", "r", "--json", cwd=tmp_path).stdout)["front"][0].keys() >= {"x5", "f2"}
+
+
+def test_a_budget_is_extended_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
+    use = f"{USER_FILE}:Small"
+    evo_moo("run", use, "--n-evals", 50, "--run-dir", "whole", cwd=tmp_path)
+    evo_moo("run", use, "--n-evals", 27, "--run-dir", "parts", cwd=tmp_path)
+    evo_moo("resume", "parts", "--n-evals", 35, cwd=tmp_path)
+    evo_moo("run", use, "--n-evals", 50, "--run-dir", "parts", cwd=tmp_path)
+    assert ledger_of(tmp_path / "parts") == ledger_of(tmp_path / "whole")
+    assert front_of(tmp_path / "parts") == front_of(tmp_path / "whole")
+    done = evo_moo("run", use, "--n-evals", 50, "--seed", 9, "--run-dir", "parts", cwd=tmp_path, code=1)
+    assert "search.seed: 1 there, 9 here" in done.stderr
+
+
+def test_a_damaged_run_does_not_hide_the_others(finished: Path, tmp_path: Path) -> None:
+    for name in ("sound", "torn", "gutted"):
+        shutil.copytree(finished, tmp_path / name)
+    with (tmp_path / "torn" / "run.sqlite").open("r+b") as file:
+        file.seek(9000)
+        file.write(b"x" * 9000)
+    with sqlite3.connect(tmp_path / "gutted" / "run.sqlite") as db:
+        db.execute("DELETE FROM meta WHERE key = 'goals'")
+    listed = evo_moo("list", ".", cwd=tmp_path).stdout
+    assert "40/40" in listed and listed.count("damaged") == 4
+    assert "is damaged" in evo_moo("show", "gutted", cwd=tmp_path, code=1).stderr
+    resumed = evo_moo("resume", "torn", cwd=tmp_path, code=1)
+    assert "Traceback" not in resumed.stderr and "damaged" in resumed.stderr
+
+
+def test_a_lost_job_file_is_read_from_the_ledger(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "r")
+    (tmp_path / "r" / "job.toml").unlink()
+    assert "of 40 evaluations" in evo_moo("resume", "r", cwd=tmp_path).stdout

@@ -1,14 +1,20 @@
 """Whatever an evaluation does costs only itself, and is recorded with its reason."""
 
+import math
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import evo_moo as package
+from evo_moo.api import run_job
 from evo_moo.errors import SearchFailedError
+from evo_moo.evaluation import Task, evaluate_task
+from evo_moo.job import check_job
 from evo_moo.result import Result
-from tests.integration.running import USER_FILE, evo_moo
+from tests.integration.running import USER_FILE, Killer, evo_moo, fates
 
 EXPECTED = {
     "good": ("ok", ""),
@@ -40,9 +46,55 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
         assert (e.status, e.reason[: len(reason)]) == (status, reason)
         assert e.attempts == (2 if status == "crashed" else 1)
     assert "failed: RuntimeError: as asked" in done.stdout
-    assert "chatter" in (tmp_path / "r" / "workers.txt").read_text()
+    printed = {e.output for e in result.evaluations if e.configuration["way"] == "prints"}
+    assert printed and all(0 < len(output) <= 4096 and "chatter" in output for output in printed)
     assert "chatter" not in done.stdout + done.stderr
     assert {e.configuration["way"] for e in result.front} <= {"good", "prints"}
+
+
+SHARES = {"raises": 0.10, "hangs": 0.05, "killed": 0.05, "hogs": 0.02}
+ENDINGS = {"good": "ok", "raises": "failed", "hangs": "timeout", "killed": "crashed", "hogs": "failed"}
+
+
+@pytest.mark.parametrize("pool", ["loky", "dask"])
+def test_a_storm_of_faults_costs_no_other_evaluation(tmp_path: Path, pool: str) -> None:
+    n_evals = 60
+    planned = [fate for fate, share in SHARES.items() for _ in range(round(share * n_evals))]
+    planned = (planned + ["good"] * n_evals)[:n_evals]
+    order = [planned[i * 7 % n_evals] for i in range(n_evals)]
+    source = fates(tmp_path)
+    job = {
+        "problem": {"use": source.reference, "options": source.options},
+        "search": {"pop_size": n_evals, "start": [{"fate": fate, "i": i} for i, fate in enumerate(order)]},
+        "budget": {"n_evals": n_evals},
+        "evaluation": {"pool": pool, "workers": 2, "timeout": 1, "memory_mb": 700},
+    }
+    with Killer(tmp_path / "to kill") as killer:
+        result = run_job(*check_job(job), tmp_path / "r", verbose=False)
+    assert [e.id for e in result.evaluations] == list(range(1, n_evals + 1))
+    assert [e.configuration["fate"] for e in result.evaluations] == order
+    assert [e.status for e in result.evaluations] == [ENDINGS[fate] for fate in order]
+    assert len(killer.killed) == 2 * order.count("killed")
+    assert {e.attempts for e in result.evaluations if e.configuration["fate"] in ("good", "raises", "hangs")} == {1}
+
+
+def test_waiting_for_a_measurement_of_others_is_not_charged() -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder = Path(os.environ["EVO_MOO_SLOT_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    clock: list[float] = []
+    problem = package.FunctionProblem(lambda config: {"a": config["x"]}, {"x": package.Real(0, 1)}, {"a": "min"})
+    with (folder / "gate.lock").open("w") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+
+        def on_clock(left_s: float) -> None:
+            clock.append(left_s)
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 0 or left_s == math.inf
+            fcntl.flock(gate, fcntl.LOCK_UN)
+
+        outcome = evaluate_task(problem, problem.goals, Task(1, {"x": 0.5}, 0), 60.0, on_clock)
+    assert outcome.status == "ok"
+    assert clock[0] == math.inf and 0 < clock[1] <= 60.0 and len(clock) == 2
 
 
 def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

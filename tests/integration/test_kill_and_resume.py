@@ -92,8 +92,8 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     evo_moo("run", "pymoo:bnh", "--n-evals", 200, "--run-dir", "r", cwd=tmp_path)
     evo_moo("resume", "r", cwd=tmp_path)
     assert ledger_of(tmp_path / "r") == before
-    done = evo_moo("run", "pymoo:bnh", "--n-evals", 300, "--run-dir", "r", cwd=tmp_path, code=1)
-    assert "belongs to one job" in done.stderr and "budget" in done.stderr
+    done = evo_moo("run", "pymoo:srn", "--n-evals", 200, "--run-dir", "r", cwd=tmp_path, code=1)
+    assert "belongs to one job" in done.stderr and "'pymoo:bnh' there, 'pymoo:srn' here" in done.stderr
 
 
 def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:

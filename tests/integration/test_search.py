@@ -1,5 +1,6 @@
 """Searches through the Python interface: determinism, pymoo's results, real trainings."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
 import evo_moo
-from evo_moo.errors import JobError
+from evo_moo.errors import JobError, MetricError, SearchFailedError
 from tests.integration.running import MEASURED, USER_FILE, front_of, ledger_of, reproducible
 
 
@@ -75,7 +76,7 @@ def test_a_python_object_reaches_the_workers_and_resumes_with_the_object(tmp_pat
 
     result = evo_moo.search(Local(), termination=("n_evals", 40), workers=2, run_dir=tmp_path / "r")
     assert len(result.front) > 1
-    with pytest.raises(JobError, match="Python object"):
+    with pytest.raises(JobError, match=r"Python object.*Local: call evo_moo\.search again"):
         evo_moo.resume(tmp_path / "r")
     assert np.array_equal(evo_moo.resume(tmp_path / "r", Local()).F, result.F)
 
@@ -103,3 +104,50 @@ def test_wrong_arguments_are_listed_together() -> None:
         evo_moo.search("pymoo:zdt1", algorithm="nsga9", pop_size=1, termination=("n_evals", 0), seed=-1)
     assert len(caught.value.faults) == 4
     assert caught.value.faults[1] == "`search.pop_size` must be at least 4, but is 1"
+
+
+def test_when_all_of_a_small_budget_fails_that_is_an_error(tmp_path: Path) -> None:
+    def broken(config):
+        raise asyncio.CancelledError
+
+    with pytest.raises(SearchFailedError, match="CancelledError"):
+        evo_moo.search(
+            broken,
+            variables={"x": evo_moo.Real(0, 1)},
+            objectives={"a": "min"},
+            termination=("n_evals", 3),
+            workers=1,
+            run_dir=tmp_path,
+        )
+    result = evo_moo.Result.read(tmp_path)
+    assert [e.status for e in result.evaluations] == ["failed"] * 3
+    assert result.front == [] and result.X.shape[0] == result.F.shape[0] == 0 and result.hypervolume() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objectives": "a"}, "must be a dict"),
+        ({"variables": {"x": 1}}, "`problem`: `x`: must be a Real"),
+        ({"constraints": {"a": 3}}, "must be a limit such as"),
+        ({"options": {"a": 1}}, "`options` must go with a problem named by a reference"),
+        ({"start": {"x": 0.5}}, "`search.start`"),
+        ({"start": [{"y": 0.5}]}, "`search.start[0]`"),
+        ({"termination": ("n_evals", None)}, "`budget` must set"),
+        ({"mode": "fast"}, "`search.mode` must be"),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: dict, message: str) -> None:
+    sound = {"variables": {"x": evo_moo.Real(0, 1)}, "objectives": {"a": "min"}, "termination": ("n_evals", 4)}
+    with pytest.raises(JobError) as caught:
+        evo_moo.search(lambda config: {"a": config["x"]}, **sound | arguments)
+    assert message in "; ".join(caught.value.faults)
+
+
+def test_reference_points_are_checked() -> None:
+    result = evo_moo.search("pymoo:bnh", termination=("n_evals", 100), pop_size=20)
+    assert result.hypervolume({"f1": 140, "f2": 50}) == result.hypervolume([140, 50]) > 0
+    for wrong in ({"f1": 4}, [4], 4, [4, 4, 4]):
+        with pytest.raises(MetricError, match="`ref_point` must hold"):
+            result.hypervolume(wrong)
+    assert repr(result).startswith("<Result: front of ") and len(repr(result)) < 100

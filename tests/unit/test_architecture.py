@@ -9,24 +9,26 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "vision", "pareto"},
-    {"state", "variables", "goals", "training"},
+    {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
+    {"state", "variables", "goals", "training", "runtimes", "device_latency"},
     {"conditions", "configspace", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms"},
     {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
-    {"pools", "loky_pool"},
+    {"pools", "worker"},
+    {"loky_pool"},
+    {"dask_pool"},
     {"engine"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"api", "tables", "testing"},
+    {"api", "tables", "testing", "latency_report"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
-FOR_PROBLEMS = {"problem", "space", "training", "latency", "metrics"}
+FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
 
 
 def imported(path: Path) -> set[str]:

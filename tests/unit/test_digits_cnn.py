@@ -51,7 +51,12 @@ def test_the_profile_is_that_of_a_hand_count(problem):
     profile = problem.profile(TINY)
     assert profile["n_params"] == 4 * 9 + 2 * 4 + (4 * 4 * 4 * 10 + 10)
     assert profile["flops"] == 2 * (8 * 8 * 9 * 4 + 4 * 4 * 4 * 10)
-    assert profile["latency_ms"] > 0
+    assert profile["latency_ms"] > 0 and profile["latency_raw_ms"] > 0
+
+
+def test_a_network_comes_with_the_batch_that_is_measured():
+    network, batch = load_problem(REFERENCE, {"latency_batch": 3}).network(TINY)
+    assert batch.shape == (3, 1, 8, 8) and network(batch).shape == (3, 10)
 
 
 def test_every_declared_metric_is_returned_once(problem):

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo.metrics import count_flops, count_parameters, size_mb  # noqa: E402
+from evo_moo.metrics import count_flops, count_parameters, peak_memory_mb, size_mb, size_on_disk_mb  # noqa: E402
 
 NETWORK = nn.Sequential(
     nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 10)
@@ -36,3 +36,33 @@ def test_size_is_that_of_parameters_and_buffers():
     counter_bytes = 8
     assert size_mb(NETWORK) == pytest.approx((4 * (N_PARAMETERS + N_STATISTICS) + counter_bytes) / 1e6)
     assert size_mb(nn.Linear(10, 10, bias=False).half()) == pytest.approx(200 / 1e6)
+
+
+def test_peak_memory_is_that_of_a_hand_count():
+    network = nn.Sequential(nn.Linear(1000, 2000, bias=False), nn.ReLU(), nn.Linear(2000, 10, bias=False))
+    weights, inputs, hidden = 1000 * 2000 + 2000 * 10, 5 * 1000, 5 * 2000
+    example = torch.zeros(5, 1000)
+    for _ in range(2):
+        assert peak_memory_mb(network, example) == pytest.approx(4 * (weights + inputs + 2 * hidden) / 1e6)
+    assert network.training
+
+
+def test_views_and_results_in_place_take_no_memory():
+    network = nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Unflatten(1, (10, 10)))
+    assert peak_memory_mb(network, torch.zeros(5, 100)) == pytest.approx(4 * 500 / 1e6)
+
+
+def test_the_peak_is_where_most_is_alive():
+    class Branches(nn.Module):
+        def forward(self, x):
+            first = x + 1
+            second = torch.cat([x, x])
+            return first.sum() + second.sum()
+
+    assert peak_memory_mb(Branches(), torch.zeros(1000)) == pytest.approx(4 * (1000 + 1000 + 2000 + 2) / 1e6, rel=1e-3)
+
+
+def test_the_size_on_disk_is_that_of_the_saved_weights(tmp_path):
+    torch.save(NETWORK.state_dict(), tmp_path / "weights.pt")
+    assert size_on_disk_mb(NETWORK) == pytest.approx((tmp_path / "weights.pt").stat().st_size / 1e6, rel=0.05)
+    assert size_on_disk_mb(NETWORK) > size_mb(NETWORK)

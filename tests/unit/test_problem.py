@@ -209,7 +209,7 @@ def test_a_declaration_that_is_no_mapping_is_refused(name):
 
 @pytest.mark.parametrize("thing", [None, 3, "zdt1", Mixed])
 def test_only_problems_are_problems(thing):
-    with pytest.raises(ProblemError, match="must be a SearchProblem or a pymoo Problem, but is a"):
+    with pytest.raises(ProblemError, match=r"must be a SearchProblem or a pymoo Problem, but is a|hand over Mixed\(\)"):
         as_search_problem(thing)
 
 

@@ -151,7 +151,9 @@ def test_the_job_is_written_once_and_read_again(path):
     with RunFolder(path) as folder:
         folder.write_job(job)
         folder.write_job({"another": 1})
-    assert read_job(path) == job
+        assert read_job(path) == job
+        folder.write_job({"another": 1}, replace=True)
+    assert read_job(path) == {"another": 1}
 
 
 @pytest.mark.parametrize("read", [read_job, lambda path: reading(path).__enter__()])

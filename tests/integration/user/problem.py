@@ -86,3 +86,18 @@ class Faulty(SearchProblem):
             case "prints":
                 print("chatter " * 10_000, flush=True)
         return {"a": x, "b": 1 - x}
+
+
+class KillsItsScheduler(Small):
+    """Kills the process named by a file, once, in the middle of the run."""
+
+    def __init__(self, pid_file: str) -> None:
+        super().__init__()
+        self.pid_file = Path(pid_file)
+
+    def evaluate(self, config, *, seed):
+        if config["x"] > 0.9 and self.pid_file.exists():
+            pid = int(self.pid_file.read_text())
+            self.pid_file.unlink()
+            os.kill(pid, signal.SIGKILL)
+        return super().evaluate(config, seed=seed)

@@ -1,0 +1,287 @@
+"""Every pool gives every evaluation's outcome, the right one, once; and the same search on all of them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import evo_moo as package
+from evo_moo.api import run_job
+from evo_moo.errors import JobError, RunStoppedError
+from evo_moo.evaluation import Outcome, Task
+from evo_moo.job import check_job
+from evo_moo.plugins import ProblemSource
+from evo_moo.pools import Pool, SerialPool
+from tests.integration.running import USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
+
+distributed = pytest.importorskip("distributed")
+MEMORY_MB, TIMEOUT_S = 700, 2.0
+SOFT = {
+    "good": ("ok", ""),
+    "raises": ("failed", "RuntimeError: as asked"),
+    "nan": ("failed", "metric `a` must be finite, but is nan"),
+    "text": ("failed", "metric `a` must be a number, but is str 'small'"),
+    "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
+    "exits": ("failed", "SystemExit: 3"),
+    "too large": ("failed", "MemoryError: Unable to allocate"),
+    "hangs": ("timeout", "ran longer than 2 s"),
+}
+HARD = {
+    "dies": ("crashed", "its worker process died, 2 times (EXIT(9))"),
+    "stuck": ("timeout", "ran longer than 2 s and had to be killed"),
+    "killed": ("crashed", "its worker process died, 2 times (SIGKILL(-9))"),
+    "killed once": ("ok", ""),
+    "hogs": ("failed", "used "),
+    "family hogs": ("failed", "used "),
+    "floods": ("ok", ""),
+    "shouts and dies": ("crashed", "its worker process died, 2 times (SIGSEGV(-11))"),
+    "leaves children": ("ok", ""),
+    "helpers": ("ok", ""),
+}
+
+
+def serial(source: ProblemSource, **_: Any) -> Pool:
+    problem = source.build()
+    return SerialPool(problem, problem.goals, TIMEOUT_S)
+
+
+def loky(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
+    from evo_moo.loky_pool import LokyPool
+
+    return LokyPool(source, source.build().goals, workers, **limits)
+
+
+def dask(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
+    from evo_moo.dask_pool import DaskPool
+
+    return DaskPool(source, source.build().goals, workers, **limits)
+
+
+@pytest.fixture(params=[loky, dask])
+def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pool]:
+    """A pool of two worker processes with every limit."""
+    pool = request.param(fates(tmp_path), timeout_s=TIMEOUT_S, memory_mb=MEMORY_MB)
+    yield pool
+    pool.close()
+
+
+def check(outcomes: list[Outcome], names: list[str], expected: dict[str, tuple[str, str]]) -> dict[str, Outcome]:
+    assert sorted(outcome.id for outcome in outcomes) == list(range(len(names)))
+    by_fate = {names[outcome.id]: outcome for outcome in outcomes}
+    for fate, (status, reason) in expected.items():
+        outcome = by_fate[fate]
+        assert (outcome.status, outcome.reason[: len(reason)]) == (status, reason), outcome
+        assert bool(outcome.metrics) == (status == "ok")
+    return by_fate
+
+
+def test_outcomes_in_this_process(tmp_path: Path) -> None:
+    names = list(SOFT)
+    check(evaluated(serial(fates(tmp_path)), names), names, SOFT)
+
+
+def test_outcomes_of_every_kind(pool: Pool, tmp_path: Path) -> None:
+    expected = SOFT | HARD
+    names = [name for fate in expected for name in (fate, "good")]
+    with Killer(tmp_path / "to kill") as killer:
+        outcomes = evaluated(pool, names)
+    by_fate = check(outcomes, names, expected)
+    assert {o.status for o in outcomes if names[o.id] == "good"} == {"ok"}
+    assert {o.attempts for o in outcomes if names[o.id] == "good"} == {1}
+    assert len(killer.killed) == 3
+    assert by_fate["killed once"].attempts == by_fate["dies"].attempts == 2
+    assert "MB, more than the limit of 700 MB" in by_fate["family hogs"].reason
+    assert by_fate["raises"].output == "about to raise\n" and "fates.py" in by_fate["raises"].traceback
+    assert by_fate["shouts and dies"].output.startswith("last words\n")
+    assert "time.sleep(3600)" in by_fate["hangs"].traceback
+    flood = by_fate["floods"].output
+    assert len(flood) <= 4096 and flood.endswith("flood last from a child\n")
+    children = [int(pid) for file in tmp_path.glob("children *") for pid in file.read_text().split()]
+    assert len(children) == 2 and not any(psutil.pid_exists(pid) for pid in children)
+
+
+def test_a_pool_that_is_closed_leaves_no_process(pool: Pool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "waiting")
+    os.mkfifo(tmp_path / "gate")
+    for i in range(2):
+        assert pool.free
+        pool.submit(Task(i, {"fate": "waits", "i": i}, 0))
+    with (tmp_path / "waiting").open() as file:
+        lines = [file.readline()]
+    with (tmp_path / "waiting").open() as file:
+        lines += file.readlines()
+    processes = [psutil.Process(int(pid)) for line in lines for pid in line.split() if psutil.pid_exists(int(pid))]
+    assert pool.running == 2 and len(processes) >= 3
+    pool.close()
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
+
+
+def test_a_worker_that_leaks_is_replaced_between_evaluations(tmp_path: Path) -> None:
+    pool = loky(fates(tmp_path), workers=1)
+    outcomes = evaluated(pool, ["leaks"] * 4)
+    pool.close()
+    assert {(o.status, o.attempts) for o in outcomes} == {("ok", 1)}
+    assert len({o.worker for o in outcomes}) == len({o.output for o in outcomes}) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_signal_to_workers_at_rest_costs_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    pool = loky(fates(tmp_path), retries=0)
+    workers = {outcome.worker for outcome in evaluated(pool, ["good"] * 8)}
+    for pid in workers:
+        os.kill(pid, number)
+    outcomes = evaluated(pool, ["good"] * 8)
+    pool.close()
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    after = {outcome.worker for outcome in outcomes}
+    assert not workers & after if number == signal.SIGKILL else after <= workers
+
+
+def test_a_problem_that_kills_every_worker_when_it_is_built(tmp_path: Path) -> None:
+    file = tmp_path / "problem.py"
+    file.write_text(
+        "import os\nfrom evo_moo import Real, SearchProblem\n\n\nclass Deadly(SearchProblem):\n"
+        '    variables = {"x": Real(0, 1)}\n    objectives = {"a": "min", "b": "min"}\n\n'
+        f"    def __init__(self):\n        if os.getpid() != {os.getpid()}:\n            os._exit(5)\n\n"
+        "    def evaluate(self, config):\n        return {}\n"
+    )
+    pool = loky(ProblemSource(f"{file}:Deadly"), workers=1)
+    (outcome,) = evaluated(pool, ["good"])
+    pool.close()
+    assert outcome.status == "crashed"
+    assert outcome.reason == "its worker process died or hung before it could begin, 3 times (EXIT(5))"
+
+
+@pytest.fixture(scope="module")
+def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    return searched(tmp_path_factory.mktemp("serial"), {"pool": "serial"})
+
+
+def searched(folder: Path, evaluation: dict[str, Any]) -> list[tuple[Any, ...]]:
+    run(folder, evaluation)
+    return ledger_of(folder)
+
+
+def run(folder: Path, evaluation: dict[str, Any], use: str = f"{USER_FILE}:Small", **options: Any) -> None:
+    job = {
+        "problem": {"use": use, "options": options},
+        "search": {"pop_size": 12, "seed": 3},
+        "budget": {"n_evals": 60},
+        "evaluation": evaluation,
+    }
+    run_job(*check_job(job), folder, verbose=False)
+
+
+@pytest.mark.parametrize(("pool_name", "workers"), [("loky", 1), ("loky", 2), ("loky", 4), ("dask", 1), ("dask", 3)])
+def test_the_same_search_on_every_pool(
+    tmp_path: Path, in_this_process: list[tuple[Any, ...]], pool_name: str, workers: int
+) -> None:
+    assert searched(tmp_path, {"pool": pool_name, "workers": workers}) == in_this_process
+
+
+def test_a_dask_cluster_may_lose_and_gain_workers(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "waiting")
+    os.mkfifo(tmp_path / "gate")
+    names = ["waits", "waits", *["good"] * 10]
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit=None, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        pool = dask(fates(tmp_path), address=cluster.scheduler_address)
+        tasks = [Task(i, {"fate": fate, "i": i}, 0) for i, fate in enumerate(names)]
+        pool.submit(tasks.pop(0))
+        pool.submit(tasks.pop(0))
+        assert pool.free == 0
+        waiting = [(tmp_path / "waiting").read_text().splitlines()]
+        if len(waiting[0]) == 1:
+            waiting.append((tmp_path / "waiting").read_text().splitlines())
+        pids = [int(pid) for lines in waiting for line in lines for pid in line.split()]
+        (tmp_path / "open").touch()
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        cluster.scale(3)
+        client.wait_for_workers(3)
+        with (tmp_path / "gate").open("w"):
+            outcomes = pool.next_finished(0)
+        while tasks or pool.running:
+            while tasks and pool.free:
+                pool.submit(tasks.pop(0))
+            outcomes += pool.next_finished(1.0)
+        assert pool.free == 3
+        pool.close()
+    assert sorted((o.id, o.status, o.attempts) for o in outcomes) == [(i, "ok", 1) for i in range(12)]
+    assert psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], timeout=60)[1] == []
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Callable[[], tuple[str, int]]]:
+    """Starts a scheduler with one worker by Dask's own commands; gives its address and process id."""
+    started = []
+
+    def start() -> tuple[str, int]:
+        command = [sys.executable, "-m", "dask", "scheduler", "--port", "0", "--no-dashboard"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        started.append(process)
+        address = next(line.split()[-1] for line in process.stderr if "Scheduler at:" in line)
+        worker = [sys.executable, "-m", "dask", "worker", address, "--nthreads", "1", "--no-dashboard"]
+        started.append(subprocess.Popen(worker, stderr=subprocess.DEVNULL, cwd=tmp_path))
+        return address, process.pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_without_its_scheduler_a_run_stops_and_can_be_resumed(
+    tmp_path: Path, scheduler: Callable[[], tuple[str, int]], in_this_process: list[tuple[Any, ...]]
+) -> None:
+    address, pid = scheduler()
+    (tmp_path / "pid").write_text(str(pid))
+    use, folder = f"{USER_FILE}:KillsItsScheduler", tmp_path / "r"
+    with pytest.raises(RunStoppedError, match=r"Dask scheduler, but the one tcp.* is gone; everything that"):
+        run(folder, {"pool": "dask", "address": address}, use, pid_file=str(tmp_path / "pid"))
+    assert 0 < len(package.Result.read(folder).evaluations) < 60
+    (address, _) = scheduler()
+    run(folder, {"pool": "dask", "address": address}, use, pid_file=str(tmp_path / "pid"))
+    assert ledger_of(folder) == in_this_process
+
+
+def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evo_moo.dask_pool.CONNECT_S", 1)
+    with pytest.raises(JobError, match=r"must be that of a Dask scheduler, .* 'tcp://127.0.0.1:9' cannot be reached"):
+        dask(fates(tmp_path), address="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("pool_name", ["loky", "dask", "dask at an address"])
+def test_a_killed_run_leaves_nothing(tmp_path: Path, scheduler: Callable[[], tuple[str, int]], pool_name: str) -> None:
+    address = f'address = "{scheduler()[0]}"\n' if "address" in pool_name else ""
+    os.mkfifo(tmp_path / "waiting")
+    os.mkfifo(tmp_path / "gate")
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f'[problem]\nuse = "{USER_FILE.with_name("fates.py")}:Fates"\noptions = {{ folder = "{tmp_path}" }}\n'
+        '[search]\npop_size = 4\nstart = [{ fate = "waits", i = 1 }]\n[budget]\nn_evals = 8\n'
+        f'[evaluation]\nworkers = 1\npool = "{pool_name.split()[0]}"\n{address}'
+    )
+    main = subprocess.Popen([sys.executable, "-m", "evo_moo", "run", str(job), "--run-dir", "r"], cwd=tmp_path)
+    pids = [int(pid) for pid in (tmp_path / "waiting").read_text().split()]
+    processes = [psutil.Process(pid) for pid in pids]
+    main.kill()
+    main.wait()
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    assert len(processes) == 3
+
+
+def test_the_job_file_says_what_goes_together(tmp_path: Path) -> None:
+    wrong = ["--set", "evaluation.pool=serial", "--set", "evaluation.memory_mb=100", "--set", "evaluation.address=a"]
+    done = evo_moo("run", "pymoo:bnh", "--n-evals", 8, *wrong, cwd=tmp_path, code=2)
+    assert "`evaluation.address` must go with pool = 'dask', but pool is 'serial'" in done.stderr
+    assert "`evaluation.memory_mb` must go with worker processes" in done.stderr

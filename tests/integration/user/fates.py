@@ -1,0 +1,158 @@
+"""A problem whose evaluations end in every way there is; tests follow and kill them through pipes with names."""
+
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from evo_moo import Choice, Integer, SearchProblem
+
+HELD_MB = 900
+FATES = [
+    "good",
+    "raises",
+    "nan",
+    "text",
+    "missing",
+    "exits",
+    "too large",
+    "hangs",
+    "dies",
+    "stuck",
+    "killed",
+    "killed once",
+    "hogs",
+    "family hogs",
+    "floods",
+    "shouts and dies",
+    "leaves children",
+    "helpers",
+    "waits",
+    "leaks",
+]
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(3600)"]
+
+
+class Fates(SearchProblem):
+    variables = {"fate": Choice(FATES), "i": Integer(0, 9999)}
+    objectives = {"a": "min", "b": "min"}
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.kept: list[bytes] = []
+
+    def evaluate(self, config, *, seed):
+        getattr(self, config["fate"].replace(" ", "_"), lambda i: None)(config["i"])
+        values = {"a": config["i"] + seed % 7 / 10, "b": -config["i"]}
+        match config["fate"]:
+            case "nan":
+                return values | {"a": math.nan}
+            case "text":
+                return values | {"a": "small"}
+            case "missing":
+                return {"a": values["a"]}
+        return values
+
+    def tell(self, pipe: str, text: object) -> None:
+        with (self.folder / pipe).open("w") as file:
+            file.write(f"{text}\n")
+
+    def raises(self, i):
+        print("about to raise")
+        raise RuntimeError(f"as asked {i}")
+
+    def exits(self, i):
+        raise SystemExit(3)
+
+    def too_large(self, i):
+        np.ones(1 << 50)
+
+    def hangs(self, i):
+        time.sleep(3600)
+
+    def dies(self, i):
+        os._exit(9)
+
+    def stuck(self, i):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+        time.sleep(3600)
+
+    def killed(self, i):
+        self.tell("to kill", os.getpid())
+        time.sleep(3600)
+
+    def killed_once(self, i):
+        marker = self.folder / f"killed {i}"
+        if not marker.exists():
+            marker.touch()
+            self.killed(i)
+
+    def hogs(self, i):
+        held = b"x" * (HELD_MB * 10**6)
+        time.sleep(3600)
+        del held
+
+    def family_hogs(self, i):
+        code = f"import time; held = b'x' * {HELD_MB // 2 * 10**6}; time.sleep(3600)"
+        for _ in range(2):
+            subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        time.sleep(3600)
+
+    def floods(self, i):
+        os.write(2, b"first ")
+        block = b"flood " * 10_000
+        for _ in range(100_000_000 // len(block)):
+            os.write(1, block)
+        os.system("echo last from a child")
+
+    def shouts_and_dies(self, i):
+        print("last words")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def leaves_children(self, i):
+        plain = subprocess.Popen(SLEEPER)
+        detached = subprocess.Popen(
+            ["sh", "-c", "sleep 3600 & echo $!"], start_new_session=True, stdout=subprocess.PIPE
+        )
+        orphan = int(detached.stdout.readline())
+        (self.folder / f"children {i}").write_text(f"{plain.pid} {orphan}")
+
+    def helpers(self, i):
+        """All the usual helpers, one after the other, each of which must work in a worker."""
+        from joblib import Parallel, delayed
+
+        results: list[int] = []
+        thread = threading.Thread(target=lambda: results.append(abs(-1)))
+        thread.start()
+        thread.join()
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            results += pool.map(abs, [-2, -3])
+        results += Parallel(n_jobs=2)(delayed(abs)(-x) for x in (4, 5))
+        results.append(int(subprocess.run(["echo", "6"], capture_output=True, check=True).stdout))
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+        child.start()
+        child.terminate()
+        child.join()
+        if results != [1, 2, 3, 4, 5, 6]:
+            raise RuntimeError(f"{results}")
+
+    def waits(self, i):
+        """Hold on, with two children, until the test says or kills; go through once it has said."""
+        if not (self.folder / "open").exists():
+            children = [subprocess.Popen(SLEEPER), subprocess.Popen(SLEEPER, start_new_session=True)]
+            self.tell("waiting", " ".join(str(pid) for pid in (os.getpid(), *(child.pid for child in children))))
+            (self.folder / "gate").read_text()
+
+    def leaks(self, i):
+        from joblib.externals.loky import process_executor
+
+        process_executor._MEMORY_LEAK_CHECK_DELAY = 0.0
+        self.kept.append(b"x" * 400_000_000)
+        print("process", os.getpid())
