@@ -33,6 +33,7 @@ _FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the
 _CHECK_EVERY = 10
 _CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
 _NORMAL_95 = 1.96
+_SHORTEST_MS = 1e-5  # less, no call of Python takes
 
 
 @dataclass(frozen=True)
@@ -264,4 +265,4 @@ def _fastest_ms(call: Call, clock: Clock) -> float:
 
 
 def _repeats(time_ms: float, block_ms: float) -> int:
-    return max(1, math.ceil(block_ms / max(time_ms, 1e-6)))
+    return max(1, math.ceil(block_ms / max(time_ms, _SHORTEST_MS)))

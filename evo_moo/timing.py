@@ -22,25 +22,11 @@ _HIGHEST_MMAP_THRESHOLD, _HIGHEST_TRIM_THRESHOLD = 2**25, 2**26
 
 
 def wall_clock(call: Call, n: int) -> float:
-    """Time calls by the wall clock; gives the mean of ``n`` calls in milliseconds.
-
-    Time during which this thread could have computed but the system gave its core to others is left out, where
-    the system tells (Linux).
-    """
-    waited_ns = _waited_ns()
+    """Time calls by the wall clock; gives the mean of ``n`` calls in milliseconds."""
     start_ns = perf_counter_ns()
     for _ in range(n):
         call()
-    return (perf_counter_ns() - start_ns - (_waited_ns() - waited_ns)) / n / 1e6
-
-
-def _waited_ns() -> int:
-    """Give the time that this thread has spent ready to run without a core: schedstat's second number."""
-    try:
-        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:  # noqa: PTH123 - the quickest way
-            return int(file.read().split()[1])
-    except (OSError, IndexError):
-        return 0
+    return (perf_counter_ns() - start_ns) / n / 1e6
 
 
 def cuda_clock(device: "device") -> Clock:
