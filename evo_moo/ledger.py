@@ -270,13 +270,6 @@ class Ledger:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
 
-    def reasons(self) -> list[tuple[str, str, int]]:
-        """Count what is not ``ok`` by status and reason, the most frequent first."""
-        return self._db.execute(
-            "SELECT status, reason, count(*) FROM evaluations WHERE status NOT IN ('ok', 'asked') "
-            "GROUP BY status, reason ORDER BY count(*) DESC"
-        ).fetchall()
-
     def events(self) -> list[tuple[float, str, dict[str, Any]]]:
         """Read the events: time, kind, detail."""
         rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")

@@ -29,7 +29,7 @@ from evo_moo.algorithms import (
 from evo_moo.errors import JobError, MetricError, StateError
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
-from evo_moo.problem import Configuration, SearchProblem
+from evo_moo.problem import Configuration, SearchProblem, pymoo_shape
 from evo_moo.space import Method
 
 Mode = Literal["generational", "steady-state"]
@@ -104,14 +104,7 @@ class Optimizer:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
         self._algorithm = make_algorithm(algorithm, len(self.goals.objectives), self.pop_size, operators)
-        self._shape = Problem(
-            n_var=self.space.n_var,
-            n_obj=len(self.goals.objectives),
-            n_ieq_constr=len(self.goals.inequalities),
-            n_eq_constr=len(self.goals.equalities),
-            xl=self.space.xl,
-            xu=self.space.xu,
-        )
+        self._shape = Problem(**pymoo_shape(self.space, self.goals))
         self._algorithm.setup(self._shape, termination=NoTermination(), seed=seed)
         self.generation = self.n_asked = self._n_told = 0
         self.exhausted = False

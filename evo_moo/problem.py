@@ -201,15 +201,19 @@ class SearchProblem(Problem):  # type: ignore[misc]
         out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
 
     def _declare_to_pymoo(self) -> None:
-        Problem.__init__(
-            self,
-            n_var=self.space.n_var,
-            n_obj=len(self.goals.objectives),
-            n_ieq_constr=len(self.goals.inequalities),
-            n_eq_constr=len(self.goals.equalities),
-            xl=self.space.xl,
-            xu=self.space.xu,
-        )
+        Problem.__init__(self, **pymoo_shape(self.space, self.goals))
+
+
+def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:
+    """Give the size and bounds of an encoded problem as the keyword arguments of pymoo's ``Problem``."""
+    return {
+        "n_var": space.n_var,
+        "n_obj": len(goals.objectives),
+        "n_ieq_constr": len(goals.inequalities),
+        "n_eq_constr": len(goals.equalities),
+        "xl": space.xl,
+        "xu": space.xu,
+    }
 
 
 class FunctionProblem(SearchProblem):

@@ -68,13 +68,6 @@ def test_evaluations_are_filtered_and_in_the_order_of_asking(ledger):
     assert ledger.encoded_rows(2) == [X.tobytes()] * 2
 
 
-def test_reasons_are_counted_the_most_frequent_first(ledger):
-    ask(ledger, *range(1, 6))
-    endings = [("failed", "a"), ("crashed", "b"), ("crashed", "b"), ("ok", "")]
-    ledger.record_outcomes((Outcome(i, status, {}, reason), None) for i, (status, reason) in enumerate(endings, 1))
-    assert ledger.reasons() == [("crashed", "b", 2), ("failed", "a", 1)]
-
-
 def test_facts_and_events_come_back(ledger):
     ledger.set_meta(state="new", job={"problem": {"use": "é"}, "n": [1, 2.5, None]})
     ledger.set_meta(state="running")
