@@ -1,11 +1,13 @@
 """Problems as a user would write them, in a file outside the package with a helper beside it."""
 
+import json
 import math
 import os
 import signal
 import time
 from pathlib import Path
 
+from filelock import FileLock
 from landscape import valley
 
 from evo_moo import Choice, Integer, Real, SearchProblem
@@ -39,18 +41,23 @@ class Small(SearchProblem):
 
 
 class KillsItsRun(Small):
-    """Kills the main process when an evaluation begins whose turn has come; the turns are lines of a file."""
+    """Kills the main process when an evaluation begins whose turn has come; the turns are lines of a file.
+
+    Each turn is taken once: a worker that has outlived its run, or that comes while another one kills, takes none.
+    """
 
     def __init__(self, turns: str = "", signal_name: str = "SIGKILL") -> None:
         super().__init__()
         self.turns, self.signal_name = Path(turns), signal_name
 
-    def evaluate(self, config, *, seed):
-        turns = [float(line) for line in self.turns.read_text().split()]
-        if turns and config["x"] > turns[0]:
-            self.turns.write_text("\n".join(map(str, turns[1:])))
-            os.kill(os.getppid(), getattr(signal, self.signal_name))
-            time.sleep(60)
+    def evaluate(self, config, *, seed, workspace):
+        run = json.loads((workspace.parents[1] / "writer.json").read_text())["pid"]
+        with FileLock(self.turns.with_suffix(".lock")):
+            turns = [float(line) for line in self.turns.read_text().split()]
+            if turns and config["x"] > turns[0] and os.getppid() == run:
+                self.turns.write_text("\n".join(map(str, turns[1:])))
+                os.kill(run, getattr(signal, self.signal_name))
+                time.sleep(60)
         return super().evaluate(config, seed=seed)
 
 
