@@ -22,6 +22,8 @@ LAYERS = [
     {"engine"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"api", "tables", "testing", "latency_report"},
+    {"cli_runs"},
+    {"cli_problems"},
     {"cli"},
     {"__main__"},
 ]
