@@ -16,7 +16,7 @@ LAYERS = [
     {"problem", "operators", "algorithms"},
     {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
-    {"pools", "worker"},
+    {"pools", "worker", "problem_version"},
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
