@@ -63,8 +63,8 @@ class Columns:
     @classmethod
     def numeric(cls, n: int) -> Self:
         """Give ``n`` columns of numbers."""
-        kinds: tuple[ColumnKind, ...] = ("numeric",) * n
-        return cls(tuple(f"x{i}" for i in range(n)), kinds, (0,) * n)
+        kinds: list[ColumnKind] = ["numeric"] * n
+        return cls(tuple(f"x{i}" for i in range(n)), tuple(kinds), (0,) * n)
 
     def __len__(self) -> int:
         return len(self.kinds)

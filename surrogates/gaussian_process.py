@@ -32,10 +32,10 @@ LENGTH_SCALE_LOC, LENGTH_SCALE_STD = math.sqrt(2.0), math.sqrt(3.0)
 
 Hvarfner, Hellsten & Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024, eq. 5.
 """
-NOISE_LOC, NOISE_STD = -4.0, 1.0
-"""Log-normal prior of the noise's variance, as a share of the signal's."""
-SIGNAL_COUNT = 5.0
-"""The prior of the signal's variance counts like so many observations of variance 1."""
+NOISE_LOC, NOISE_STD = -4.0, 2.0
+"""Log-normal prior of the noise's variance, as a share of the signal's; most of it lies far below 1."""
+SIGNAL_COUNT = 1.0
+"""The prior of the signal's variance counts like so many observations of mean square 1."""
 LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60
