@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency", "surrogate", "targets"},
-    {"conditions", "configspace", "ledger", "latency", "metrics", "model_selection"},
+    {"state", "variables", "goals", "training", "runtimes", "device_latency", "surrogate"},
+    {"conditions", "configspace", "ledger", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms", "features"},
     {"pymoo_problem"},

@@ -1,0 +1,137 @@
+"""Which model to trust: scores of predictions on points that a model did not learn, and the choice by them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from evo_moo.surrogate import Array, Prediction, Surrogate
+
+RANK_MARGIN = 0.05
+"""Rank correlations closer than this do not decide between models."""
+LIKELIHOOD_MARGIN = 0.1
+"""A model in use is left only for one that is better by this log-likelihood per point."""
+ONE_SIDED_95 = 1.645
+"""Standard deviations of a normal distribution that 95 % lie below."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well a model predicts points that it did not learn.
+
+    Attributes:
+        rank_correlation: Kendall's tau-b between predictions and targets; 0 where either is constant.
+        log_likelihood: Mean log density of the standardised targets.
+        n: Number of points.
+    """
+
+    rank_correlation: float
+    log_likelihood: float
+    n: int
+
+    @property
+    def better_than_chance(self) -> bool:
+        """Whether a model that knows nothing would rank so well in fewer than 5 % of the cases."""
+        return self.rank_correlation > chance_bound(self.n)
+
+
+def chance_bound(n: int) -> float:
+    """Give the 95 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation.
+
+    Kendall, "A new measure of rank correlation", 1938: the variance is ``2 (2n + 5) / (9 n (n - 1))``.
+    """
+    return ONE_SIDED_95 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) if n > 1 else math.inf
+
+
+def validate(model: Surrogate, y: Array) -> Scores:
+    """Score a model's leave-one-out predictions.
+
+    Args:
+        model: A fitted model.
+        y: ``(n,)`` standardised targets that it was fitted to.
+    """
+    from scipy.stats import kendalltau
+
+    mean, std = model.leave_one_out()
+    correlation = float(kendalltau(mean, y).statistic) if len(y) > 1 else math.nan
+    log_density = -0.5 * ((y - mean) / std) ** 2 - np.log(std) - 0.5 * math.log(2 * math.pi)
+    return Scores(0.0 if math.isnan(correlation) else correlation, float(log_density.mean()), len(y))
+
+
+def choose(scores: Mapping[str, Scores], incumbent: str | None = None) -> str | None:
+    """Choose the model to use, by name.
+
+    Models that rank no better than chance are out. Of those whose rank correlation is the highest, or less
+    than ``RANK_MARGIN`` below it, the best log-likelihood wins; the incumbent, if among them, stays unless it
+    is worse than that by more than ``LIKELIHOOD_MARGIN``.
+
+    Args:
+        scores: Scores of all models, by name; the first wins a tie.
+        incumbent: The model in use.
+
+    Returns:
+        The name; None when no model ranks better than chance.
+    """
+    able = {name: score for name, score in scores.items() if score.better_than_chance}
+    if not able:
+        return None
+    highest = max(score.rank_correlation for score in able.values())
+    likelihoods = {n: s.log_likelihood for n, s in able.items() if s.rank_correlation > highest - RANK_MARGIN}
+    best = max(likelihoods, key=likelihoods.__getitem__)
+    if incumbent in likelihoods and likelihoods[best] - likelihoods[incumbent] <= LIKELIHOOD_MARGIN:
+        return incumbent
+    return best
+
+
+class AveragedSurrogate(Surrogate):
+    """The mixture of several models, each with the same weight."""
+
+    def __init__(self, members: Sequence[Surrogate]) -> None:
+        super().__init__(members[0].columns, members[0].seed)
+        self.members = list(members)
+
+    def fit(self, X: Array, y: Array) -> Self:
+        """Fit all members."""
+        for member in self.members:
+            member.fit(X, y)
+        return self
+
+    def predict(self, X: Array) -> Prediction:
+        """Give the mixture's mean and standard deviation."""
+        return _mixture([member.predict(X) for member in self.members])
+
+    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``(n, len(X))`` joint samples, from each member in turn."""
+        drawn = np.empty((n, len(X)))
+        for i, member in enumerate(self.members):
+            drawn[i :: len(self.members)] = member.sample(X, len(drawn[i :: len(self.members)]), rng)
+        return drawn
+
+    def condition(self, X: Array, y: Array) -> "AveragedSurrogate":
+        """Give the mixture of the conditioned members."""
+        return AveragedSurrogate([member.condition(X, y) for member in self.members])
+
+    def leave_one_out(self) -> Prediction:
+        """Give the mixture of the members' leave-one-out predictions."""
+        return _mixture([member.leave_one_out() for member in self.members])
+
+    def dump(self) -> dict[str, Any]:
+        """Give the states of the members."""
+        return {"members": [member.dump() for member in self.members]}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Load each member."""
+        for member, its_state in zip(self.members, state["members"], strict=True):
+            member.load(its_state)
+
+    def importances(self) -> Array:
+        """Give the mean of the members' shares."""
+        return np.asarray(np.mean([member.importances() for member in self.members], axis=0))
+
+
+def _mixture(predictions: Sequence[Prediction]) -> Prediction:
+    means = np.array([prediction.mean for prediction in predictions])
+    variances = np.array([prediction.std**2 for prediction in predictions])
+    return Prediction(means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0)))
