@@ -7,7 +7,6 @@ Equations numbered GPML are those of Rasmussen & Williams, "Gaussian Processes f
 """
 
 import copy
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any, Self
@@ -55,11 +54,11 @@ class GaussianProcess(Surrogate):
         """Find the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
-        rows = order[thinned(X[order], y[order], MAX_POINTS)]
+        rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
         objective = _Objective(X[rows], y[rows], self._category)
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
         self._theta = objective.best_from(starts)
-        self._all, self._all_y, self._rows = X, y, rows
+        self._all, self._rows = X, rows
         self._X, self._y = X[rows], y[rows]
         self._signal = objective.signal(self._theta)
         self._L = _cholesky(objective.covariance(self._theta))
@@ -91,8 +90,6 @@ class GaussianProcess(Surrogate):
         other._L = np.zeros((n + more, n + more))
         other._L[:n, :n], other._L[n:, :n], other._L[n:, n:] = self._L, V.T, _cholesky(corner)
         other._X, other._y = np.concatenate([self._X, X]), np.concatenate([self._y, y])
-        other._rows = np.concatenate([self._rows, len(self._all) + np.arange(more)])
-        other._all, other._all_y = np.concatenate([self._all, X]), np.concatenate([self._all_y, y])
         other._solve()
         return other
 
@@ -103,8 +100,9 @@ class GaussianProcess(Surrogate):
         self._require_fit()
         precision = np.diag(cho_solve((self._L, True), np.eye(len(self._y))))
         mean, std = np.empty(len(self._all)), np.empty(len(self._all))
-        mean[self._rows] = self._y - self._alpha / precision
-        std[self._rows] = np.sqrt(self._signal / precision)
+        learnt = slice(len(self._rows))  # what `condition` adds comes after
+        mean[self._rows] = (self._y - self._alpha / precision)[learnt]
+        std[self._rows] = np.sqrt(self._signal / precision)[learnt]
         others = np.setdiff1d(np.arange(len(self._all)), self._rows)
         if others.size:
             mean[others], latent = self.predict(self._all[others])
@@ -117,11 +115,9 @@ class GaussianProcess(Surrogate):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over the hyperparameters, from which the next fit starts."""
-        theta = state["theta"]
-        if theta is not None and np.shape(theta) != (len(self.columns) + 1,):
-            raise SurrogateError(
-                f"`theta` must hold {len(self.columns) + 1} numbers, but its shape is {np.shape(theta)}"
-            )
+        theta = state.get("theta")
+        if theta is not None and not (np.shape(theta) == (len(self.columns) + 1,) and np.isfinite(theta).all()):
+            raise SurrogateError(f"`theta` must hold {len(self.columns) + 1} finite numbers, but is {theta}")
         self._theta, self._fitted = None if theta is None else np.array(theta, dtype=float), False
 
     def importances(self) -> Array:
@@ -286,24 +282,29 @@ def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
     raise SurrogateError("a covariance must be positive definite, but is not even with jitter; use another model")
 
 
-def thinned(X: Array, y: Array, n: int) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Choose at most ``n`` points: half of them the smallest targets, the rest each the farthest from all chosen.
+def thinned(
+    X: Array, y: Array, n: int, category: np.ndarray[Any, np.dtype[np.bool_]]
+) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Choose at most ``n`` points: half of them the smallest targets, then each the farthest from all chosen.
 
     Args:
         X: ``(n_points, n_features)`` points in canonical order.
         y: ``(n_points,)`` targets.
         n: Number of points to keep.
+        category: As in ``correlation``, whose value at unit length scales is the nearness.
 
     Returns:
         Ascending indices.
     """
     if len(y) <= n:
         return np.arange(len(y))
-    from scipy.spatial.distance import cdist
-
+    unit = np.ones(X.shape[1])
     chosen = list(np.argsort(y, kind="stable")[: n // 2])
-    nearest = functools.reduce(np.minimum, (cdist(X, X[[i]]).ravel() for i in chosen))
+    nearness = correlation(X, X[chosen], unit, category).max(axis=1)
+    nearness[chosen] = np.inf
     while len(chosen) < n:
-        chosen.append(np.argmax(nearest))
-        nearest = np.minimum(nearest, cdist(X, X[chosen[-1:]]).ravel())
+        latest = np.argmin(nearness)
+        chosen.append(latest)
+        nearness = np.maximum(nearness, correlation(X, X[[latest]], unit, category)[:, 0])
+        nearness[latest] = np.inf
     return np.sort(np.array(chosen))
