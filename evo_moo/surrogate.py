@@ -90,6 +90,10 @@ class Surrogate(ABC):
         self.columns = columns
         self.seed = seed
 
+    def fresh(self) -> "Surrogate":
+        """Give a model of the same columns and seed that has learnt nothing."""
+        return type(self)(self.columns, self.seed)
+
     @abstractmethod
     def fit(self, X: Array, y: Array) -> Self:
         """Learn from ``(n, n_features)`` points and their ``(n,)`` standardised targets, and give itself.
@@ -107,6 +111,10 @@ class Surrogate(ABC):
         Raises:
             SurrogateError: There was no fit yet, or the points are no finite numbers of this shape.
         """
+
+    def noise(self) -> float:
+        """Give the standard deviation of an observation about the metric; 0 where ``std`` includes it."""
+        return 0.0
 
     @abstractmethod
     def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:

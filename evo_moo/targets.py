@@ -56,7 +56,7 @@ class Target:
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise SurrogateError("targets must be a row of finite numbers, but are not; leave out failed evaluations")
         best = cls._standardising(values, log=False)
-        if len(values) < FEWEST_FOR_SHAPE or values.min() == values.max():
+        if len(values) < FEWEST_FOR_SHAPE or np.ptp(best.transform(values)) < 1e-9:
             return best
         candidates = [cls._standardising(values, log=True)] if values.min() > 0 else []
         for candidate in [*candidates, cls._bending(values)]:
@@ -130,5 +130,7 @@ def _inverse_power(x: Array, power: float) -> Array:
 def _misfit(z: Array) -> float:
     from scipy.special import ndtri
 
+    if np.ptp(z) < 1e-9:
+        return 1.0  # all the same, which no map mends
     quantiles = ndtri((np.arange(len(z)) + 0.5) / len(z))
     return float(1.0 - np.corrcoef(np.sort(z), quantiles)[0, 1] ** 2)

@@ -71,6 +71,10 @@ class GaussianProcess(Surrogate):
         variance = self._signal * np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 1e-12)
         return Prediction(cross.T @ self._alpha, np.sqrt(variance))
 
+    def noise(self) -> float:
+        """Give the standard deviation of the noise that was learnt."""
+        return math.sqrt(self._signal * self._noise)
+
     def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw ``(n, len(X))`` joint samples; the cost grows with the cube of ``len(X)``."""
         cross, V = self._cross(X)
@@ -106,7 +110,7 @@ class GaussianProcess(Surrogate):
         others = np.setdiff1d(np.arange(len(self._all)), self._rows)
         if others.size:
             mean[others], latent = self.predict(self._all[others])
-            std[others] = np.sqrt(latent**2 + self._signal * self._noise)
+            std[others] = np.hypot(latent, self.noise())
         return Prediction(mean, std)
 
     def dump(self) -> dict[str, Any]:
