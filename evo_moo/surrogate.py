@@ -3,8 +3,10 @@
 Who writes a model imports from here alone, and inherits ``evo_moo.testing.SurrogateSuite`` in its tests.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
@@ -23,6 +25,7 @@ __all__ = [
     "canonical_order",
     "checked_data",
     "checked_rows",
+    "one_thread",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -171,6 +174,23 @@ def checked_data(X: npt.ArrayLike, y: npt.ArrayLike, columns: Columns) -> tuple[
     if not np.isfinite(targets).all():
         raise SurrogateError("targets must be finite, but some are not; leave out failed evaluations")
     return rows, targets
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Let linear algebra use one thread inside a ``with`` block.
+
+    Matrices of some hundred rows are too small to share, threads fight with the workers for the cores, and
+    their number would change the last bits of a result.
+    """
+    return _linear_algebra().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _linear_algebra() -> Any:
+    import scipy.linalg  # noqa: F401 - it brings a library of its own, which must be loaded to be found
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
 
 
 def canonical_order(X: Array, y: Array) -> npt.NDArray[np.intp]:

@@ -22,6 +22,7 @@ from evo_moo.surrogate import (
     canonical_order,
     checked_data,
     checked_rows,
+    one_thread,
 )
 
 MAX_POINTS = 500
@@ -57,11 +58,12 @@ class GaussianProcess(Surrogate):
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
         objective = _Objective(X[rows], y[rows], self._category)
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
-        self._theta = objective.best_from(starts)
+        with one_thread():
+            self._theta = objective.best_from(starts)
+            self._signal = objective.signal(self._theta)
+            self._L = _cholesky(objective.covariance(self._theta))
         self._all, self._rows = X, rows
         self._X, self._y = X[rows], y[rows]
-        self._signal = objective.signal(self._theta)
-        self._L = _cholesky(objective.covariance(self._theta))
         self._solve()
         return self
 
