@@ -239,8 +239,8 @@ def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals)
     if settings.pool == "auto" and isinstance(problem, PymooProblem) and not problem.plain.elementwise:
         return BatchPool(problem, goals)
     if settings.pool == "serial":
-        return SerialPool(problem, goals, settings.timeout)
-    limits = (settings.timeout, settings.retries, settings.memory_mb)
+        return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
+    limits = (settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
     if settings.pool == "dask":
         from evo_moo.dask_pool import DaskPool
 

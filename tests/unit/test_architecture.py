@@ -9,14 +9,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
+    {"state", "variables", "goals", "training", "runtimes", "device_latency", "reference_workload"},
     {"conditions", "configspace", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms"},
-    {"pymoo_problem"},
+    {"pymoo_problem", "profile_cache"},
     {"plugins", "evaluation", "optimizer"},
-    {"pools", "worker", "problem_version"},
+    {"problem_version"},
+    {"pools", "worker"},
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
