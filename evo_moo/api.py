@@ -176,7 +176,8 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
             before = list(folder.ledger.evaluations("status != 'asked'"))
             pool = _pool(job, problem, source, goals)
             try:
-                with shown_progress(goals, budget, before, verbose) as observer:
+                elapsed_s = meta.get("elapsed_s", 0.0)
+                with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
                     Engine(
                         optimizer,
                         pool,

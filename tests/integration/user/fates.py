@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evo_moo import Choice, Integer, SearchProblem
+from evo_moo import Choice, Integer, Real, SearchProblem
 
 HELD_MB = 900
 FATES = [
@@ -36,6 +36,8 @@ FATES = [
     "helpers",
     "waits",
     "leaks",
+    "loses its host",
+    "loses its host once",
 ]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(3600)"]
 
@@ -156,3 +158,27 @@ class Fates(SearchProblem):
         process_executor._MEMORY_LEAK_CHECK_DELAY = 0.0
         self.kept.append(b"x" * 400_000_000)
         print("process", os.getpid())
+
+    def loses_its_host_once(self, i):
+        """Where the pool is Dask's, let the Dask worker be killed."""
+        marker = self.folder / f"lost {i}"
+        if not marker.exists():
+            marker.touch()
+            self.tell("to kill", os.getppid())
+            time.sleep(3600)
+
+    def loses_its_host(self, i):
+        self.tell("to kill", os.getppid())
+        time.sleep(3600)
+
+
+class Storm(Fates):
+    """Ends each evaluation as the line of its number says in the file ``plan``."""
+
+    variables = {"x": Real(0, 1), "i": Integer(0, 9999)}
+
+    def evaluate(self, config, *, seed, workspace):
+        number = int(workspace.name)
+        fate = (self.folder / "plan").read_text().splitlines()[number - 1]
+        values = super().evaluate({"fate": fate, "i": number}, seed=seed)
+        return values | {"a": config["x"] * config["i"], "b": -config["i"] * (1 - config["x"])}
