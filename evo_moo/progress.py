@@ -160,13 +160,13 @@ class _Bar(ShownProgress):
         from rich.table import Column
 
         self._pool = pool
-        columns = (
+        columns = (  # in a narrow terminal the words give way
             progress.SpinnerColumn(),
             progress.BarColumn(bar_width=12),
             progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),
-            progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        self.bar = progress.Progress(*columns, transient=True)
+        self.bar = progress.Progress(*columns, transient=True, expand=True)
         self._task = self.bar.add_task("", total=None, left=_Left(self))
 
     def submitted(self, n: int) -> None:
@@ -181,7 +181,7 @@ class _Bar(ShownProgress):
     def _draw(self) -> None:
         passed_s = self._elapsed_s + time.monotonic() - self._began_at
         total_s = passed_s + self.left_s
-        busy = [] if self._pool.is_immediate else [f"{self._pool.running} of {self._n_workers()} busy"]
+        busy = [] if self._pool.is_immediate else [f"{self._pool.running} of {self._n_workers()} workers busy"]
         words = ", ".join([*busy, self.summary()])
         self.bar.update(self._task, completed=passed_s, description=words)
         if total_s < math.inf:
