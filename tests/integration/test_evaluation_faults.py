@@ -121,3 +121,14 @@ def test_when_everything_fails_the_first_traceback_is_shown(tmp_path: Path) -> N
     assert len(Result.read(tmp_path / "r").evaluations) < 30
     with pytest.raises(SearchFailedError):
         package.search(f"{file}:Broken", termination=("n_evals", 40), workers=1)
+
+
+def test_helpers_of_an_evaluation_leave_no_word(tmp_path: Path) -> None:
+    start = ", ".join(f'{{ fate = "helpers", i = {i} }}' for i in range(4))
+    (tmp_path / "job.toml").write_text(
+        f'[problem]\nuse = "{USER_FILE.with_name("fates.py")}:Fates"\noptions = {{ folder = "{tmp_path}" }}\n'
+        f"[search]\npop_size = 4\nstart = [{start}]\n[budget]\nn_evals = 4\n[evaluation]\nworkers = 2\n"
+    )
+    done = evo_moo("run", "job.toml", "--run-dir", "r", cwd=tmp_path)
+    assert {(e.status, e.output) for e in Result.read(tmp_path / "r").evaluations} == {("ok", "")}
+    assert "leaked" not in done.stderr and "Warning" not in done.stderr
