@@ -124,7 +124,7 @@ def test_when_everything_fails_the_first_traceback_is_shown(tmp_path: Path) -> N
 
 
 def test_helpers_of_an_evaluation_leave_no_word(tmp_path: Path) -> None:
-    start = ", ".join(f'{{ fate = "helpers", i = {i} }}' for i in range(4))
+    start = ", ".join(f'{{ fate = "{fate}", i = {i} }}' for i in (1, 2) for fate in ("helpers", "shares"))
     (tmp_path / "job.toml").write_text(
         f'[problem]\nuse = "{USER_FILE.with_name("fates.py")}:Fates"\noptions = {{ folder = "{tmp_path}" }}\n'
         f"[search]\npop_size = 4\nstart = [{start}]\n[budget]\nn_evals = 4\n[evaluation]\nworkers = 2\n"

@@ -21,7 +21,7 @@ from evo_moo.pools import Pool, SerialPool
 from tests.integration.running import USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
 distributed = pytest.importorskip("distributed")
-MEMORY_MB, TIMEOUT_S = 700, 2.0
+MEMORY_MB, TIMEOUT_S = 700, 4.0
 SOFT = {
     "good": ("ok", ""),
     "raises": ("failed", "RuntimeError: as asked"),
@@ -30,11 +30,11 @@ SOFT = {
     "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
     "exits": ("failed", "SystemExit: 3"),
     "too large": ("failed", "MemoryError: Unable to allocate"),
-    "hangs": ("timeout", "ran longer than 2 s"),
+    "hangs": ("timeout", "ran longer than 4 s"),
 }
 HARD = {
     "dies": ("crashed", "its worker process died, 2 times (EXIT(9))"),
-    "stuck": ("timeout", "ran longer than 2 s and had to be killed"),
+    "stuck": ("timeout", "ran longer than 4 s and had to be killed"),
     "killed": ("crashed", "its worker process died, 2 times (SIGKILL(-9))"),
     "killed once": ("ok", ""),
     "hogs": ("failed", "used "),

@@ -34,6 +34,7 @@ FATES = [
     "shouts and dies",
     "leaves children",
     "helpers",
+    "shares",
     "waits",
     "leaks",
     "loses its host",
@@ -141,8 +142,7 @@ class Fates(SearchProblem):
         thread.join()
         with multiprocessing.get_context("fork").Pool(2) as pool:
             results += pool.map(abs, [-2, -3])
-        table = np.ones(300_000)  # large enough for joblib to hand it over as a file
-        results += Parallel(n_jobs=2)(delayed(scaled_mean)(table, x) for x in (4, 5))
+        results += Parallel(n_jobs=2)(delayed(abs)(-x) for x in (4, 5))
         results.append(int(subprocess.run(["echo", "6"], capture_output=True, check=True).stdout))
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
         child.start()
@@ -150,6 +150,14 @@ class Fates(SearchProblem):
         child.join()
         if results != [1, 2, 3, 4, 5, 6]:
             raise RuntimeError(f"{results}")
+
+    def shares(self, i):
+        """Hand a function of this file and a large table to the workers of joblib."""
+        from joblib import Parallel, delayed
+
+        table = np.ones(300_000)  # handed over as a file
+        if Parallel(n_jobs=2)(delayed(scaled_mean)(table, x) for x in (4, 5)) != [4, 5]:
+            raise RuntimeError("wrong")
 
     def waits(self, i):
         """Hold on, with two children, until the test says or kills; go through once it has said."""
