@@ -221,10 +221,10 @@ class LokyPool:
                 with slot.lock:
                     slot.read()
             if self._memory_mb < _INFINITE and time.monotonic() > next_look:
-                begin = time.monotonic()
+                begin, used_s = time.monotonic(), time.thread_time()
                 self._check_memory()
-                # On a host with many processes a look takes long: spend a twentieth of the time on it at most.
-                next_look = begin + max(_TICK_S, 20 * (time.monotonic() - begin))
+                # On a host with many processes a look takes long: spend a twentieth of a core on it at most.
+                next_look = begin + max(_TICK_S, 20 * (time.thread_time() - used_s))
 
     def _check_memory(self) -> None:
         parent_of = parents()

@@ -44,7 +44,7 @@ class Pool(Protocol):
 
 
 class SerialPool:
-    """Evaluates one task at a time in this process.
+    """Evaluates one task at a time in this process; what it prints goes where this process prints.
 
     Args:
         problem: The problem.
