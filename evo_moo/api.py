@@ -176,7 +176,8 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
             before = list(folder.ledger.evaluations("status != 'asked'"))
             pool = _pool(job, problem, source, goals)
             try:
-                with shown_progress(goals, budget, before, verbose) as observer:
+                elapsed_s = meta.get("elapsed_s", 0.0)
+                with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
                     Engine(
                         optimizer,
                         pool,
@@ -239,8 +240,8 @@ def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals)
     if settings.pool == "auto" and isinstance(problem, PymooProblem) and not problem.plain.elementwise:
         return BatchPool(problem, goals)
     if settings.pool == "serial":
-        return SerialPool(problem, goals, settings.timeout)
-    limits = (settings.timeout, settings.retries, settings.memory_mb)
+        return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
+    limits = (settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
     if settings.pool == "dask":
         from evo_moo.dask_pool import DaskPool
 

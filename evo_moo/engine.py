@@ -155,6 +155,11 @@ class Engine:
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
             self._tell(outcomes)
+            for outcome in outcomes:
+                if outcome.profile_measured_at:
+                    self.ledger.record_event(
+                        "profile reused", evaluation=outcome.id, measured_at=outcome.profile_measured_at
+                    )
         for outcome in outcomes:
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)

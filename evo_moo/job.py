@@ -30,6 +30,7 @@ address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" st
 timeout = "10 min"
 memory_mb = 4000                   # limit on one evaluation, with all processes that it starts
 retries = 1                        # how often an evaluation whose worker died is started again
+profile_cache = true               # whether profiles of the same architecture are reused, also from other runs
 """
 
 import difflib
@@ -43,7 +44,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictBool, StrictStr, ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
@@ -112,6 +113,7 @@ class EvaluationSection(_Section):
     timeout: Seconds | None = None
     memory_mb: Annotated[Whole, Field(ge=1)] | None = None
     retries: Annotated[Whole, Field(ge=0)] = 1
+    profile_cache: StrictBool = True
 
 
 class Job(_Section):
@@ -300,6 +302,8 @@ def _fault(error: Any) -> str:
             return f"`{key}` must be {context['expected']}, but is {value!r}"
         case "int_type" | "int_from_float" | "int_parsing":
             return f"`{key}` must be a whole number, but is {value!r}"
+        case "bool_type":
+            return f"`{key}` must be true or false, but is {value!r}"
         case "string_type":
             return f"`{key}` must be text, but is {value!r}"
         case "dict_type" | "model_type" | "model_attributes_type":

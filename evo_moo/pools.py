@@ -12,6 +12,7 @@ from evo_moo.errors import MetricError
 from evo_moo.evaluation import Outcome, Task, evaluate_task, one_thread
 from evo_moo.goals import Goals
 from evo_moo.problem import SearchProblem
+from evo_moo.profile_cache import ProfileCache
 from evo_moo.pymoo_problem import PymooProblem
 
 
@@ -43,12 +44,23 @@ class Pool(Protocol):
 
 
 class SerialPool:
-    """Evaluates one task at a time in this process."""
+    """Evaluates one task at a time in this process; what it prints goes where this process prints.
+
+    Args:
+        problem: The problem.
+        goals: Objectives and limits of the run.
+        timeout_s: Time limit of one evaluation.
+        profile_cache: Whether the profiles of this run are reused. Those of other runs are not: the problem's file
+            may have changed since this process read it.
+    """
 
     is_immediate = False
 
-    def __init__(self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None, profile_cache: bool = False
+    ) -> None:
         self._problem, self._goals, self._timeout_s = problem, goals, timeout_s
+        self._profiles = ProfileCache(problem, None) if profile_cache else None
         self._task: Task | None = None
 
     @property
@@ -71,7 +83,7 @@ class SerialPool:
             return []
         task, self._task = self._task, None
         with one_thread():
-            return [evaluate_task(self._problem, self._goals, task, self._timeout_s)]
+            return [evaluate_task(self._problem, self._goals, task, self._timeout_s, profiles=self._profiles)]
 
     def close(self) -> None:
         """Forget the waiting task."""

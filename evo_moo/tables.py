@@ -92,7 +92,10 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    _print_definition(_console(), load_problem(reference), reference)
+    console, problem = _console(), load_problem(reference)
+    _print_definition(console, problem, reference)
+    if problem.has_network:
+        console.print(f"Shows its network: evo-moo latency {escape(reference)}", highlight=False)
 
 
 def print_check(check: "Check", reference: str) -> None:

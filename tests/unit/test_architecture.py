@@ -9,14 +9,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency", "surrogate"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
+    {"state", "variables", "goals", "training", "runtimes", "device_latency", "reference_workload", "surrogate"},
     {"conditions", "configspace", "ledger", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms", "features"},
-    {"pymoo_problem"},
+    {"pymoo_problem", "profile_cache"},
     {"plugins", "evaluation", "optimizer"},
-    {"pools", "worker", "problem_version"},
+    {"problem_version"},
+    {"pools", "worker"},
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},

@@ -102,7 +102,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
             "budget": {"n_evals": 1.5, "n_gen": 0, "time": "soon"},
             "objectives": {"f3": "min", "f1": "up"},
             "constraints": {"f1": {"below": 3}},
-            "evaluation": {"workers": "4", "retries": -1, "timeout": 0},
+            "evaluation": {"workers": "4", "retries": -1, "timeout": 0, "profile_cache": 1},
             "serch": {},
         }
     )
@@ -111,6 +111,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         "budget.n_gen",
         "budget.time",
         "constraints.f1.below",
+        "evaluation.profile_cache",
         "evaluation.retries",
         "evaluation.timeout",
         "evaluation.workers",
@@ -136,6 +137,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         ({"search": {"popsize": 9}}, "`search.popsize` is no key of a job; did you mean `pop_size`? known here: "),
         ({"search": 3}, "`search` must be a table, but is 3"),
         ({"serch": {}}, "`serch` is no key of a job; did you mean `search`? known here: problem, search"),
+        ({"evaluation": {"profile_cache": "no"}}, "`evaluation.profile_cache` must be true or false, but is 'no'"),
         ({"evaluation": {"workers": 2000}}, "`evaluation.workers` must be at most 1024, but is 2000"),
         ({"evaluation": {"timeout": "soon"}}, "`evaluation.timeout` must be a duration above 0, in seconds or as in"),
         ({"budget": {}}, "`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100"),
