@@ -224,6 +224,7 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
             job=data,
             goals=goals.to_json(),
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
+            space=problem.space.to_json(),
             front="population" if problem.is_plain else "archive",
             state="new",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_problems import check, latency, new, problems
-from evo_moo.cli_runs import RUNS, RunDir, folder_of, list_runs, show
+from evo_moo.cli_runs import RUNS, RunDir, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
@@ -129,6 +129,7 @@ def _report(result: "Result") -> None:
 
 app.command()(show)
 app.command("list")(list_runs)
+app.command()(export)
 app.command()(problems)
 app.command()(check)
 app.command()(latency)
