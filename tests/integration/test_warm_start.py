@@ -130,6 +130,16 @@ def test_new_goals_rank_the_old_evaluations(lens: str, tmp_path: Path) -> None:
     assert sorted((e.metrics["g"] for e in taken(after)), reverse=True) == best
 
 
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+def test_a_plain_pymoo_problem_starts_from_a_run_too(tmp_path: Path, algorithm: str) -> None:
+    before = search("pymoo:bnh", tmp_path / "a", 10 * POP_SIZE)
+    options = {"algorithm": algorithm, "workers": None, "from_runs": [tmp_path / "a"]}
+    after = search("pymoo:bnh", tmp_path / "b", 3 * POP_SIZE, seed=4, **options)
+    assert len(taken(after)) == POP_SIZE // 2 and {e.generation for e in taken(after)} == {1}
+    known = {e.configuration_json: e.metrics for e in before.evaluations}
+    assert all(known[e.configuration_json] == e.metrics for e in taken(after))
+
+
 def test_failed_evaluations_are_not_started_from(tmp_path: Path) -> None:
     before = search(f"{USER_FILE}:Small", tmp_path / "a", 60)
     after = search(f"{USER_FILE}:Small", tmp_path / "b", seed=2, from_runs=[tmp_path / "a"])
