@@ -136,7 +136,11 @@ class Engine:
             with self.ledger.transaction():
                 self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
                 # With what was asked, so that no resume finds one asked, and evaluates it after all.
-                taken = [self._taken(c) for c, _ in new if json_key(c.configuration) in self._earlier]
+                taken = [
+                    Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
+                    for c, _ in new
+                    if (earlier := self._earlier_outcome(c))
+                ]
                 self._record(taken)
             known = ended.keys() | {outcome.id for outcome in taken}
             for task in tasks:
@@ -144,10 +148,9 @@ class Engine:
                     self.pool.submit(task)
             self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
 
-    def _taken(self, candidate: Candidate) -> Outcome:
-        """Give the outcome that an earlier run had for a candidate."""
-        earlier = self._earlier[json_key(candidate.configuration)]
-        return Outcome(candidate.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
+    def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
+        """Give what an earlier run found for a candidate, if the search was started from one that knows."""
+        return self._earlier.get(json_key(candidate.configuration), {}) if self._earlier else {}
 
     def _next_candidates(self) -> list[Candidate]:
         """Give as many candidates as there are free workers: first those that ran when the run was killed."""
@@ -231,7 +234,7 @@ class Engine:
                 "since: start a new run"
             )
         seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
-        seed = self._earlier.get(json_key(candidate.configuration), {}).get("seed", seed)
+        seed = self._earlier_outcome(candidate).get("seed", seed)
         return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
 
     def _left(self) -> int:

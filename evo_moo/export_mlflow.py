@@ -56,12 +56,14 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
     try:
         with _quiet():
             client = mlflow.MlflowClient(uri)
-            experiment = _experiment(client, record, uri, force)
+            experiment, logged = _experiment(client, record, uri, force)
             parent = _log_search(client, experiment, record)
             for e in chosen:
                 _log_evaluation(client, experiment, parent, record, e)
             if not record.is_going_on:
                 client.set_terminated(parent, _state(record))
+            for run_id in logged:
+                client.delete_run(run_id)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         if isinstance(error, RunFolderError):
             raise
@@ -69,11 +71,11 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
     return uri
 
 
-def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool) -> str:
-    """Find or make the experiment; refuse or delete what an earlier export of this run left in it."""
+def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool) -> tuple[str, list[str]]:
+    """Find or make the experiment, and the runs in it that an earlier export of this run logged."""
     found = client.get_experiment_by_name(record.problem)
     if found is None:
-        return str(client.create_experiment(record.problem))
+        return str(client.create_experiment(record.problem)), []
     logged = list(_logged(client, found.experiment_id, record))
     if logged and not force:
         raise JobError(
@@ -82,9 +84,7 @@ def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool
                 "or replace it by --force"
             ]
         )
-    for run_id in logged:
-        client.delete_run(run_id)
-    return str(found.experiment_id)
+    return str(found.experiment_id), logged
 
 
 def _logged(client: "MlflowClient", experiment: str, record: RunRecord) -> Iterator[str]:

@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,16 @@ def test_an_output_is_replaced_only_by_force_and_never_in_part(run_dir: Path, tm
         export_run(run_dir, "xlsx")
 
 
+@pytest.mark.parametrize(("to", "package"), [("parquet", "pyarrow"), ("optuna", "optuna"), ("mlflow", "mlflow")])
+def test_a_missing_package_is_named_by_its_extra(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(JobError, match=rf"pip install 'evo-moo\[{to}\]'"):
+        export_run(run_dir, to, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
@@ -246,7 +257,10 @@ def test_an_export_does_not_need_the_problem(tmp_path: Path) -> None:
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 5
 
 
-def test_mlflow_has_one_run_for_the_search_and_one_for_each_evaluation(run_dir: Path, tmp_path: Path) -> None:
+def test_mlflow_has_one_run_for_the_search_and_one_for_each_evaluation(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow keeps artifacts in the present folder
     mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert export_run(run_dir, "mlflow", uri) == uri
