@@ -11,6 +11,8 @@
 """
 
 import json
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,8 +54,9 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], path: Path) -> Non
         name: _Parameter(record.space.get(name, {}), [c[name] for c in configurations if name in c])
         for name in record.variable_names()
     }
-    with _quiet():
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    # Made under a plain name, since a URL would take a ? in the path for the path's end.
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
         sqlalchemy.event.listen(storage.engine, "connect", _without_syncing)
         storage.engine.dispose()  # so that the next connection is the first that is told so
         study = optuna.create_study(
@@ -66,6 +69,7 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], path: Path) -> Non
         study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in record.goals.limits])
         study.add_trials(_trial(record, e, parameters) for e in chosen)
         storage.engine.dispose()
+        shutil.copyfile(f"{folder}/study.db", path)
 
 
 def _without_syncing(connection: Any, record: object) -> None:

@@ -155,7 +155,9 @@ def read_job_file(path: Path) -> dict[str, Any]:
         problem["use"] = absolute_reference(problem["use"], path.parent)
     search = data.get("search")
     if isinstance(search, dict) and isinstance(search.get("from"), list):
-        search["from"] = [str(path.parent / run) if isinstance(run, str) else run for run in search["from"]]
+        search["from"] = [
+            str(path.parent / Path(run).expanduser()) if isinstance(run, str) else run for run in search["from"]
+        ]
     return data
 
 

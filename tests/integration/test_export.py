@@ -189,13 +189,15 @@ def test_unfinished_failed_and_empty_runs_are_exported(tmp_path: Path) -> None:
 
 def test_an_output_is_replaced_only_by_force_and_never_in_part(run_dir: Path, tmp_path: Path) -> None:
     for to in ("csv", "json", "parquet", "optuna"):
-        (path := tmp_path / f"out.{to}").write_text("mine")
+        (path := tmp_path / f"what? 100%.{to}").write_text("mine")
         with pytest.raises(JobError, match=r"must not exist yet.*--force"):
             export_run(run_dir, to, path)
         assert path.read_text() == "mine"
         export_run(run_dir, to, path, force=True)
         assert path.read_bytes() != b"mine"
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"out.{to}" for to in ("csv", "json", "optuna", "parquet")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"what? 100%.{to}" for to in ("csv", "json", "optuna", "parquet")
+    ]
     with pytest.raises(RunFolderError, match="must be writable"):
         export_run(run_dir, "csv", tmp_path / "absent" / "out.csv")
     with pytest.raises(JobError, match="--output -"):
