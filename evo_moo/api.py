@@ -1,22 +1,25 @@
 """Search and resume, from Python and from the command line alike."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evo_moo.engine import Budget, Engine
+from evo_moo.earlier_runs import WarmStart, read_earlier_runs, warm_start
+from evo_moo.engine import LOGGER, Budget, Engine
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
-from evo_moo.optimizer import Optimizer
+from evo_moo.optimizer import Optimizer, default_pop_size
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
 from evo_moo.problem import FunctionProblem, SearchProblem
+from evo_moo.problem_version import problem_version
 from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
-from evo_moo.run_folder import RunFolder, read_job
+from evo_moo.run_folder import RunFolder, read_job, reading
 from evo_moo.space import Variable
 
 FREE_SECTIONS = ("budget.", "evaluation.")
@@ -41,6 +44,7 @@ def search(
     mode: str = "generational",
     sampling: str = "random",
     start: Sequence[Mapping[str, Any]] = (),
+    from_runs: Sequence[str | Path] = (),
     timeout_s: float | None = None,
     verbose: bool = False,
 ) -> Result:
@@ -66,6 +70,8 @@ def search(
             but with several workers the result depends on which evaluation ends first.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with.
+        from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
+            ``evo_moo.earlier_runs`` says what is taken and which outcomes are reused.
         timeout_s: Time limit of one evaluation, in seconds.
         verbose: Whether to show progress.
 
@@ -96,6 +102,7 @@ def search(
             "mode": mode,
             "sampling": sampling,
             "start": start,
+            "from": [str(path) for path in from_runs] or None,
         },
         "budget": {termination[0]: termination[1]},
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
@@ -157,9 +164,15 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         RunStoppedError: A signal stopped the search.
     """
     goals = job.goals(problem)
+    version = problem_version(problem, source)
+    warm = None
+    if job.search.from_runs and not _has_begun(run_dir):
+        runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
+        pop_size = job.search.pop_size or default_pop_size(problem)
+        warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = Budget(job.budget.n_evals, job.budget.n_gen, job.budget.time)
     with RunFolder(run_dir) as folder:
-        _begin(folder, job, problem, goals)
+        start = _begin(folder, job, problem, goals, version, warm)
         meta = folder.ledger.meta()
         if meta["state"] != "finished":
             search = job.search
@@ -170,7 +183,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                 search.seed,
                 goals,
                 search.sampling,
-                search.start,
+                start,
                 search.mode,
             )
             before = list(folder.ledger.evaluations("status != 'asked'"))
@@ -195,10 +208,26 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         return result
 
 
-def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) -> None:
-    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended."""
+def _has_begun(run_dir: Path | None) -> bool:
+    """Tell whether a folder holds a run that has recorded its job."""
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
+            return "job" in ledger.meta()
+    return False
+
+
+def _begin(
+    folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals, version: str | None, warm: WarmStart | None
+) -> list[dict[str, Any]]:
+    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended.
+
+    Returns:
+        The configurations that the search begins with: those that it began with, if it has.
+    """
     data = job.to_toml()
     if "job" in (meta := folder.ledger.meta()):
+        if meta.get("given_start") == data["search"]["start"]:
+            data["search"]["start"] = meta["job"]["search"]["start"]
         before, now = _flat(meta["job"]), _flat(data)
         changed = [
             f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
@@ -212,12 +241,18 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
             )
+        state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
         if before != now:
             folder.write_job(data, replace=True)
             with folder.ledger.transaction():
-                state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
                 folder.ledger.set_meta(job=data, state=state)
-        return
+        if state != "finished" and meta.get("problem_version") != version:
+            # What follows is measured by another version than what is there: as a whole the run is of none.
+            with folder.ledger.transaction():
+                folder.ledger.set_meta(problem_version=None)
+        return list(data["search"]["start"])
+    if warm is not None:
+        data["search"]["start"] = warm.start
     folder.write_job(data)
     folder.write_environment(job.search.seed)
     with folder.ledger.transaction():
@@ -225,9 +260,16 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
             job=data,
             goals=goals.to_json(),
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
+            space=problem.space.to_json(),
+            problem_version=version,
             front="population" if problem.is_plain else "archive",
             state="new",
         )
+        if warm is not None:
+            folder.ledger.set_meta(given_start=job.search.start, known_outcomes=warm.known)
+            folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
+            LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
+    return list(data["search"]["start"])
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:

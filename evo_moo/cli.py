@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_problems import check, latency, new, problems
-from evo_moo.cli_runs import RUNS, RunDir, folder_of, list_runs, show
+from evo_moo.cli_runs import RUNS, RunDir, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
@@ -69,6 +69,9 @@ def run(
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
     ] = None,
     run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
+    from_runs: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
@@ -83,13 +86,14 @@ def run(
         read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
     )
     override(data, [*(f"problem.options.{option}" for option in options or []), *(settings or [])])
-    for section, key, number in (
+    for section, key, value in (
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
+        ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
     ):
-        if number is not None and isinstance(data.setdefault(section, {}), dict):
-            data[section][key] = number
+        if value is not None and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = value
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], Path())
@@ -129,6 +133,7 @@ def _report(result: "Result") -> None:
 
 app.command()(show)
 app.command("list")(list_runs)
+app.command()(export)
 app.command()(problems)
 app.command()(check)
 app.command()(latency)

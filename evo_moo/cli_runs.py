@@ -35,6 +35,23 @@ def show(
         print_front(result)
 
 
+def export(
+    path: RunDir,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="csv, json, parquet, optuna or mlflow.")],
+    output: Annotated[
+        str | None, typer.Option(help="File to write, - for standard output, or MLflow's tracking URI.")
+    ] = None,
+    front: Annotated[bool, typer.Option("--front", help="Only the Pareto front.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
+) -> None:
+    """Write a run for another program; its problem is not needed."""
+    from evo_moo.export import export_run
+
+    written = export_run(folder_of(path), to, output, front_only=front, force=force)  # type: ignore[arg-type]
+    if written != "-":
+        typer.echo(f"{written} is written")
+
+
 def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:
     """List the runs: state, progress, best values."""
     from evo_moo.errors import RunFolderError

@@ -26,6 +26,7 @@ from evo_moo.pools import Pool
 from evo_moo.run_folder import RunFolder
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
+from evo_moo.variables import json_key
 
 LOGGER = logging.getLogger("evo_moo")
 LOGGER.addHandler(logging.NullHandler())
@@ -91,6 +92,7 @@ class Engine:
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
         self._known: dict[int, Evaluation] = {}
+        self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
         self._n_usable = 0
         self._clock = time.monotonic()
@@ -129,14 +131,26 @@ class Engine:
             recorded = {c.id: self._known.pop(c.id) for c in candidates if c.id in self._known}
             tasks = [self._task(c, recorded.get(c.id)) for c in candidates]
             new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
+            ended = {e.id: e for e in recorded.values() if e.status != "asked"}
+            self._observer.submitted(len(tasks) - len(ended))
             with self.ledger.transaction():
                 self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
-            ended = {e.id: e for e in recorded.values() if e.status != "asked"}
+                # With what was asked, so that no resume finds one asked, and evaluates it after all.
+                taken = [
+                    Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
+                    for c, _ in new
+                    if (earlier := self._earlier_outcome(c))
+                ]
+                self._record(taken)
+            known = ended.keys() | {outcome.id for outcome in taken}
             for task in tasks:
-                if task.id not in ended:
+                if task.id not in known:
                     self.pool.submit(task)
-            self._observer.submitted(len(tasks) - len(ended))
             self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+
+    def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
+        """Give what an earlier run found for a candidate, if the search was started from one that knows."""
+        return self._earlier.get(json_key(candidate.configuration), {}) if self._earlier else {}
 
     def _next_candidates(self) -> list[Candidate]:
         """Give as many candidates as there are free workers: first those that ran when the run was killed."""
@@ -211,6 +225,7 @@ class Engine:
         self._again = self.optimizer.pending
         n_asked = self.optimizer.n_asked
         self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
+        self._earlier = {json_key(e["configuration"]): e for e in self.ledger.meta().get("known_outcomes", [])}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
@@ -224,6 +239,7 @@ class Engine:
                 "since: start a new run"
             )
         seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
+        seed = self._earlier_outcome(candidate).get("seed", seed)
         return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
 
     def _left(self) -> int:

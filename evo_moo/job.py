@@ -11,6 +11,7 @@ seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
 start = [{ lr = 0.01 }]            # configurations that it begins with
+from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
 
 [budget]                           # at least one of
 n_evals = 100
@@ -44,7 +45,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictBool, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+)
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
@@ -71,6 +82,7 @@ def _plain_integer(value: Any) -> Any:
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
 Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
 
 
@@ -94,6 +106,7 @@ class SearchSection(_Section):
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
+    from_runs: list[RunPath] | None = Field(default=None, alias="from")
 
 
 class BudgetSection(_Section):
@@ -134,11 +147,11 @@ class Job(_Section):
 
     def to_toml(self) -> dict[str, Any]:
         """Give plain data for a TOML file; what is None is left out."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, by_alias=True)
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
-    """Read a job file without checking it; a problem's path becomes absolute, relative to the file.
+    """Read a job file without checking it; paths of the problem and of earlier runs are relative to the file.
 
     Raises:
         JobError: The file is missing or is not TOML.
@@ -152,6 +165,11 @@ def read_job_file(path: Path) -> dict[str, Any]:
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], path.parent)
+    search = data.get("search")
+    if isinstance(search, dict) and isinstance(search.get("from"), list):
+        search["from"] = [
+            str(path.parent / Path(run).expanduser()) if isinstance(run, str) else run for run in search["from"]
+        ]
     return data
 
 
@@ -274,7 +292,7 @@ def _toml_value(text: str) -> Any:
 _KNOWN_KEYS = {
     "": list(Job.model_fields),
     "problem": list(ProblemSection.model_fields),
-    "search": list(SearchSection.model_fields),
+    "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
     "budget": list(BudgetSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
@@ -304,6 +322,8 @@ def _fault(error: Any) -> str:
             return f"`{key}` must be a whole number, but is {value!r}"
         case "bool_type":
             return f"`{key}` must be true or false, but is {value!r}"
+        case "list_type":
+            return f"`{key}` must be a list, but is {value!r}"
         case "string_type":
             return f"`{key}` must be text, but is {value!r}"
         case "dict_type" | "model_type" | "model_attributes_type":

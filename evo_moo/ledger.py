@@ -266,6 +266,10 @@ class Ledger:
         """Read the encoded rows of the first ``up_to`` evaluations."""
         return [x for (x,) in self._db.execute("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", (up_to,))]
 
+    def asked_times(self) -> dict[int, float]:
+        """Read when each evaluation was asked for: its id to Unix seconds."""
+        return dict(self._db.execute("SELECT id, asked_at FROM evaluations").fetchall())
+
     def counts(self) -> dict[str, int]:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())

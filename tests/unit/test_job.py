@@ -158,6 +158,12 @@ def test_a_fault_says_key_rule_and_value(changed, fault):
     assert found.startswith(fault)
 
 
+def test_earlier_runs_must_be_a_list_of_folders():
+    assert faults_of(MINIMAL | {"search": {"from": "a"}}) == ["`search.from` must be a list, but is 'a'"]
+    assert faults_of(MINIMAL | {"search": {"from": [3]}}) == ["`search.from.0` must be text, but is 3"]
+    assert "did you mean `from`?" in faults_of(MINIMAL | {"search": {"form": []}})[0]
+
+
 def test_an_empty_job_says_what_it_needs():
     assert sorted(map(key_of, faults_of({}))) == ["budget", "problem"]
 
@@ -261,6 +267,15 @@ def test_a_problems_path_is_relative_to_the_job_file(tmp_path):
     assert data["problem"]["use"] == f"{tmp_path.resolve() / 'mine.py'}:Mine"
     _, problem, source = check_job(data)
     assert problem.space.names == source.build().space.names == ("x",)
+
+
+def test_the_paths_of_earlier_runs_are_relative_to_the_job_file_and_else_to_the_present_folder(tmp_path, monkeypatch):
+    (tmp_path / "job.toml").write_text('search.from = ["a", "/b"]\n')
+    assert read_job_file(tmp_path / "job.toml") == {"search": {"from": [str(tmp_path / "a"), "/b"]}}
+    monkeypatch.chdir(tmp_path)
+    job, _, _ = check_job(MINIMAL | {"search": {"from": ["a", "/b"]}})
+    assert job.to_toml()["search"]["from"] == [str(tmp_path / "a"), "/b"]
+    assert "from" not in check_job(MINIMAL)[0].to_toml()["search"]
 
 
 @pytest.mark.parametrize(
