@@ -130,7 +130,7 @@ class Engine:
             tasks = [self._task(c, recorded.get(c.id)) for c in candidates]
             new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
             with self.ledger.transaction():
-                self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
+                self.ledger.record_asked(new)
             ended = {e.id: e for e in recorded.values() if e.status != "asked"}
             for task in tasks:
                 if task.id not in ended:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency"},
+    {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"},
     {"conditions", "configspace", "ledger", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms"},
