@@ -216,6 +216,8 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
             with folder.ledger.transaction():
                 state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
                 folder.ledger.set_meta(job=data, state=state)
+                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
+                folder.ledger.record_event("job changed", **changes)
         return
     folder.write_job(data)
     folder.write_environment(job.search.seed)

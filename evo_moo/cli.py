@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_problems import check, latency, new, problems
-from evo_moo.cli_runs import RUNS, RunDir, folder_of, list_runs, show
+from evo_moo.cli_runs import RUNS, RunDir, doctor, folder_of, list_runs, show
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
@@ -44,8 +44,10 @@ def main() -> None:
 
 
 def _exit(code: int, *messages: str) -> NoReturn:
+    from evo_moo.errors import printable
+
     for message in messages:
-        typer.echo(f"evo-moo: {message}", err=True)
+        typer.echo(f"evo-moo: {printable(message)}", err=True)
     sys.exit(code)
 
 
@@ -129,6 +131,7 @@ def _report(result: "Result") -> None:
 
 app.command()(show)
 app.command("list")(list_runs)
+app.command()(doctor)
 app.command()(problems)
 app.command()(check)
 app.command()(latency)

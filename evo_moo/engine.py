@@ -107,7 +107,7 @@ class Engine:
         with _StopSignals() as signals:
             while self._advance():
                 if signals.received:
-                    self._set_state("stopped")
+                    self._set_state("stopped", signal=signals.received)
                     raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
         self._fail_if_all_failed(1)
@@ -136,7 +136,8 @@ class Engine:
                 if task.id not in ended:
                     self.pool.submit(task)
             self._observer.submitted(len(tasks) - len(ended))
-            self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+            with self.ledger.transaction():
+                self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
 
     def _next_candidates(self) -> list[Candidate]:
         """Give as many candidates as there are free workers: first those that ran when the run was killed."""
@@ -154,6 +155,9 @@ class Engine:
         self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
+            for outcome in outcomes:
+                if outcome.attempts > 1:
+                    self.ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
             self._tell(outcomes)
         for outcome in outcomes:
             if outcome.status in ("failed", "timeout", "crashed"):
@@ -200,16 +204,25 @@ class Engine:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         saved = self.ledger.checkpoint()
         if saved is not None:
-            state = from_json(saved)
-            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
-            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+            self._load(saved)
         self._again = self.optimizer.pending
         n_asked = self.optimizer.n_asked
         self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
-        self._set_state("running")
+        ended = sum(e.status != "asked" for e in self._known.values())
+        resumed = {"from_checkpoint": saved is not None, "reused": ended, "again": len(self._known) - ended}
+        self._set_state("running", **(resumed if counts else {}))
+
+    def _load(self, saved: str) -> None:
+        try:
+            state = from_json(saved)
+            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
+            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
+            raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
 
     def _task(self, candidate: Candidate, recorded: Evaluation | None) -> Task:
         if recorded is not None and recorded.configuration != candidate.configuration:
@@ -233,10 +246,10 @@ class Engine:
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._clock
 
-    def _set_state(self, state: str) -> None:
+    def _set_state(self, state: str, **detail: Any) -> None:
         with self.ledger.transaction():
             self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
-            self.ledger.record_event(state, n_asked=self.optimizer.n_asked)
+            self.ledger.record_event(state, n_asked=self.optimizer.n_asked, **detail)
         counts = self.ledger.counts()
         LOGGER.info("%s after %d evaluations", state, sum(counts.values()) - counts.get("asked", 0))
 

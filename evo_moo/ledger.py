@@ -20,7 +20,7 @@ Only SQLite and JSON are read, so that a ledger from anywhere can be opened with
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -180,6 +180,11 @@ class Ledger:
                 "make room or mend the disk, then `evo-moo resume` goes on"
             ) from error
 
+    def mended(self, mend: Callable[[sqlite3.Connection], list[str]]) -> list[str]:
+        """Let a repair change the tables, in one transaction; give what it says it did."""
+        with self.transaction():
+            return mend(self._db)
+
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""
         rows = [(key, _json(value)) for key, value in facts.items()]
@@ -273,6 +278,22 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
+
+    def children(self, evaluation_id: int) -> list[int]:
+        """Give the ids of the evaluations that were bred from one."""
+        rows = self._db.execute(
+            "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
+            (evaluation_id,),
+        )
+        return [key for (key,) in rows]
+
+    def memberships(self, evaluation_id: int) -> list[int]:
+        """Give the generations in whose population an evaluation was."""
+        rows = self._db.execute(
+            "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
+            (evaluation_id,),
+        )
+        return [generation for (generation,) in rows]
 
     def events(self) -> list[tuple[float, str, dict[str, Any]]]:
         """Read the events: time, kind, detail."""

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
     {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"},
-    {"conditions", "configspace", "ledger", "latency", "metrics"},
+    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms"},
     {"pymoo_problem"},
@@ -21,7 +21,8 @@ LAYERS = [
     {"dask_pool"},
     {"engine"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"api", "tables", "testing", "latency_report"},
+    {"api", "audit", "doctor", "testing", "latency_report"},
+    {"salvage", "tables"},
     {"cli_runs"},
     {"cli_problems"},
     {"cli"},
