@@ -29,8 +29,7 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         n = sum(ledger.counts().values())
         raise JobError([f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
     (e,) = found
-    children = ledger.children(e.id)
-    result = Result.of_ledger(ledger)
+    result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
     names = [objective.metric for objective in result.goals.objectives]
     return {
         "id": e.id,
@@ -38,7 +37,7 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         "configuration": e.configuration,
         "origin": e.origin,
         "why": _WHY.get(e.origin, e.origin or "not recorded by the version that asked for it"),
-        "parents": [_relative(p, names) for p in _those(ledger, e.parents)],
+        "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
         "prediction": _compared(e),
         "seed": e.seed,
         "worker": e.worker,
@@ -53,16 +52,11 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         "feasible": e.feasible,
         "on_front": e.id in {member.id for member in result.front},
         "survived": ledger.memberships(e.id),
-        "children": [_relative(c, names) for c in _those(ledger, children)],
+        "children": [_relative(c, names) for c in ledger.of_ids(ledger.children(e.id))],
         "events": [[at, kind, detail] for at, kind, detail in ledger.events() if detail.get("evaluation") == e.id],
         "traceback": e.traceback,
         "output": e.output,
     }
-
-
-def _those(ledger: Ledger, ids: list[int]) -> list[Evaluation]:
-    found = {e.id: e for e in ledger.evaluations(f"id IN ({', '.join('?' * len(ids))})", tuple(ids))}
-    return [found[key] for key in ids if key in found]
 
 
 def _relative(e: Evaluation, names: list[str]) -> dict[str, Any]:

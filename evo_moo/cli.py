@@ -105,9 +105,12 @@ def resume(
     path: RunDir, n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None
 ) -> None:
     """Go on with a run that was stopped or killed, or that is to have a larger budget."""
-    from evo_moo.api import resume
+    from evo_moo.api import problem_of, resume
+    from evo_moo.errors import printable
+    from evo_moo.run_folder import read_job
 
     path = folder_of(path)
+    typer.echo(f"evo-moo: loads the problem {printable(problem_of(read_job(path)))}", err=True)
     _report(resume(path, n_evals=n_evals, verbose=True))
 
 
@@ -122,9 +125,11 @@ def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
 
 def _report(result: "Result") -> None:
     """Show what a run found, and draw it."""
+    from evo_moo.run_folder import guarded_reads
     from evo_moo.tables import print_front
 
-    print_front(result)
+    with guarded_reads(result.run_dir):
+        print_front(result)
     if result.run_dir is not None and result.front:
         result.plot(result.run_dir / "front.png")
 

@@ -1,8 +1,6 @@
 """The commands that read run folders."""
 
-import csv
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,23 +18,22 @@ def show(
 ) -> None:
     """Show a run's Pareto front, or the story of one evaluation."""
     from evo_moo.result import Result
+    from evo_moo.run_folder import csv_text, guarded_reads
     from evo_moo.tables import print_front
 
     if evaluation_id is not None:
         _show_one(folder_of(path), evaluation_id, as_json)
         return
-    result = Result.read(folder_of(path))
-    rows = result.rows()
-    if as_json:
-        typer.echo(json.dumps({"feasible": result.feasible, "front": rows}, indent=1))
-    elif as_csv:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        if rows:
-            writer.writeheader()
-        writer.writerows(rows)
-    else:
-        print_front(result)
+    path = folder_of(path)
+    with guarded_reads(path):
+        result = Result.read(path, whole=False)
+        if as_json:
+            typer.echo(json.dumps({"feasible": result.feasible, "front": result.rows()}, indent=1))
+        elif as_csv:
+            rows = result.rows()
+            typer.echo(csv_text(rows) if rows else "", nl=False)
+        else:
+            print_front(result)
 
 
 def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:

@@ -23,7 +23,7 @@ from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
 from evo_moo.optimizer import Candidate, Optimizer
 from evo_moo.pools import Pool
-from evo_moo.run_folder import RunFolder
+from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
 
@@ -207,7 +207,8 @@ class Engine:
             self._load(saved)
         self._again = self.optimizer.pending
         n_asked = self.optimizer.n_asked
-        self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
+        with guarded_reads(self.folder.path):
+            self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)

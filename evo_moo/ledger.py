@@ -295,6 +295,24 @@ class Ledger:
         )
         return [generation for (generation,) in rows]
 
+    def of_ids(self, ids: list[int]) -> list[Evaluation]:
+        """Read evaluations in the order of ``ids``; those that are not there are left out."""
+        found = {e.id: e for key in ids for e in self.evaluations("id = ?", (key,))}
+        return [found[key] for key in ids if key in found]
+
+    def least_violating(self) -> list[tuple[int, dict[str, float]]]:
+        """Read ids and metrics of the evaluations that ended well and violate the limits least, in order."""
+        rows = self._db.execute(
+            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND violation = "
+            "(SELECT min(violation) FROM evaluations WHERE status = 'ok') ORDER BY id"
+        )
+        return [(key, orjson.loads(metrics)) for key, metrics in rows]
+
+    def endings(self) -> dict[tuple[str, str], int]:
+        """Count the evaluations by status and reason."""
+        rows = self._db.execute("SELECT status, reason, count(*) FROM evaluations GROUP BY 1, 2 ORDER BY min(id)")
+        return {(status, reason): n for status, reason, n in rows}
+
     def events(self) -> list[tuple[float, str, dict[str, Any]]]:
         """Read the events: time, kind, detail."""
         rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")

@@ -266,15 +266,23 @@ def reading(path: Path) -> Iterator[Ledger]:
     """
     if not (path / "run.sqlite").is_file():
         raise RunFolderError(f"`{path}` must be a run folder, but has no run.sqlite; `evo-moo list` shows the runs")
-    ledger = Ledger(path / "run.sqlite", writable=False)
-    try:
+    with contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger, guarded_reads(path):
         yield ledger
-    except (sqlite3.Error, ValueError, KeyError, IndexError, TypeError) as error:
-        if isinstance(error, EvoMooError):
-            raise
+
+
+@contextlib.contextmanager
+def guarded_reads(path: Path | None) -> Iterator[None]:
+    """Let what a damaged ledger makes readers raise be one clear error.
+
+    Raises:
+        RunFolderError: The ledger is damaged.
+    """
+    try:
+        yield
+    except EvoMooError:
+        raise
+    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RunFolderError(
             f"`{path}` must hold a sound ledger, but it is damaged: {error!r}; "
             f"`evo-moo doctor {path}` says what can be saved"
         ) from error
-    finally:
-        ledger.close()

@@ -188,7 +188,7 @@ def _console() -> Console:
 
 
 def _title(result: Result) -> str:
-    ended = sum(e.status != "asked" for e in result.evaluations)
+    ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
     if not result.feasible:
         return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
     title = f"Pareto front: {len(result.front)} of {ended} evaluations"
@@ -202,10 +202,10 @@ def _title(result: Result) -> str:
 def _print_endings(console: Console, result: Result) -> None:
     """Say how many evaluations ended otherwise than well, by reason."""
     endings: dict[tuple[str, str], int] = {}
-    for e in result.evaluations:
-        if e.status not in ("ok", "asked"):
-            rule = e.reason.partition(", but is ")[0]
-            endings[e.status, rule] = endings.get((e.status, rule), 0) + 1
+    for (status, reason), n in result.endings.items():
+        if status not in ("ok", "asked"):
+            rule = reason.partition(", but is ")[0]
+            endings[status, rule] = endings.get((status, rule), 0) + n
     for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
         console.print(safe(f"{count} {status}: {reason}"))
     if len(endings) > 10:
