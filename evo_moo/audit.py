@@ -24,11 +24,10 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
     Raises:
         JobError: There is no such evaluation.
     """
-    found = list(ledger.evaluations("id = ?", (evaluation_id,)))
-    if not found:
-        n = sum(ledger.counts().values())
+    n = sum(ledger.counts().values())
+    if not 1 <= evaluation_id <= n:
         raise JobError([f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
-    (e,) = found
+    (e,) = ledger.of_ids([evaluation_id])
     result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
     names = [objective.metric for objective in result.goals.objectives]
     return {
