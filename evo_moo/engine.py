@@ -226,12 +226,14 @@ class Engine:
             raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
 
     def _task(self, candidate: Candidate, recorded: Evaluation | None) -> Task:
-        if recorded is not None and recorded.configuration != candidate.configuration:
-            raise StateError(
-                f"evaluation {candidate.id} must be the configuration in the ledger, {recorded.configuration}, "
-                f"but the search now asks for {candidate.configuration}; the problem or a library has changed "
-                "since: start a new run"
-            )
+        if recorded is not None:
+            with guarded_reads(self.folder.path):
+                before = recorded.configuration
+            if before != candidate.configuration:
+                raise StateError(
+                    f"evaluation {candidate.id} must be the configuration in the ledger, {before}, but the search now "
+                    f"asks for {candidate.configuration}; the problem or a library has changed since: start a new run"
+                )
         seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
         return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 import evo_moo
+from evo_moo.migrations import FORMAT
 from evo_moo.run_folder import reading
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +104,9 @@ def test_what_happened_to_a_run_is_recorded(tmp_path: Path) -> None:
     assert changed == {"budget.n_evals": [8, 12]}
     assert [detail for kind, detail in events if kind == "running"][1]["from_checkpoint"] is True
     assert retried and {detail["evaluation"] for kind, detail in events if kind == "retried"} == retried
+
+
+def test_a_stop_is_recorded_with_its_signal() -> None:
+    with reading(ROOT / "tests" / "golden" / f"format_{FORMAT}" / "stopped") as ledger:
+        events = [(kind, detail.get("signal")) for _, kind, detail in ledger.events()]
+    assert events == [("running", None), ("stopped", "SIGTERM")]
