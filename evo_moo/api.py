@@ -11,6 +11,7 @@ from evo_moo.engine import LOGGER, Budget, Engine
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
+from evo_moo.ledger import Evaluation, Ledger
 from evo_moo.optimizer import Optimizer, default_pop_size
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
@@ -19,7 +20,7 @@ from evo_moo.problem_version import problem_version
 from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
-from evo_moo.run_folder import RunFolder, read_job, reading
+from evo_moo.run_folder import RunFolder, guarded_reads, read_job, reading
 from evo_moo.space import Variable
 
 FREE_SECTIONS = ("budget.", "evaluation.")
@@ -131,14 +132,21 @@ def resume(run_dir: str | Path, problem: Any = None, *, n_evals: int | None = No
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
     data = read_job(Path(run_dir))
-    if n_evals is not None:
-        data.setdefault("budget", {})["n_evals"] = n_evals
-    use = data.get("problem", {}).get("use", "")
+    if n_evals is not None and isinstance(data.setdefault("budget", {}), dict):
+        data["budget"]["n_evals"] = n_evals
+    use = problem_of(data)
     is_object = use.startswith(OBJECT)
     if is_object and problem is None:
         raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
     job, built, source = check_job(data, problem if is_object else None)
     return run_job(job, built, source, Path(run_dir), verbose=verbose)
+
+
+def problem_of(job: Mapping[str, Any]) -> str:
+    """Give the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
+    section = job.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    return use if isinstance(use, str) else ""
 
 
 def _described(problem: Any) -> str:
@@ -172,8 +180,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = Budget(job.budget.n_evals, job.budget.n_gen, job.budget.time)
     with RunFolder(run_dir) as folder:
-        start = _begin(folder, job, problem, goals, version, warm)
-        meta = folder.ledger.meta()
+        with guarded_reads(folder.path):
+            start = _begin(folder, job, problem, goals, version, warm)
+            meta = folder.ledger.meta()
+            before = _ended(folder.ledger, goals) if meta["state"] != "finished" else []
         if meta["state"] != "finished":
             search = job.search
             optimizer = Optimizer(
@@ -186,7 +196,6 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                 start,
                 search.mode,
             )
-            before = list(folder.ledger.evaluations("status != 'asked'"))
             pool = _pool(job, problem, source, goals)
             try:
                 elapsed_s = meta.get("elapsed_s", 0.0)
@@ -203,8 +212,9 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                     ).run()
             finally:
                 pool.close()
-        result = Result.of_ledger(folder.ledger, folder.path)
-        folder.write_front(result.rows())
+        with guarded_reads(folder.path):
+            result = Result.of_ledger(folder.ledger, folder.path)
+            folder.write_front(result.rows())
         return result
 
 
@@ -246,6 +256,8 @@ def _begin(
             folder.write_job(data, replace=True)
             with folder.ledger.transaction():
                 folder.ledger.set_meta(job=data, state=state)
+                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
+                folder.ledger.record_event("job changed", **changes)
         if state != "finished" and meta.get("problem_version") != version:
             # What follows is measured by another version than what is there: as a whole the run is of none.
             with folder.ledger.transaction():
@@ -270,6 +282,21 @@ def _begin(
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
     return list(data["search"]["start"])
+
+
+def _ended(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+    """Read the evaluations that ended before.
+
+    Raises:
+        TypeError: A metric is no number.
+        KeyError: An objective is missing.
+    """
+    ended = list(ledger.evaluations("status != 'asked'"))
+    for e in ended:
+        numbers = goals.objective_values(e.metrics) if e.status == "ok" else []
+        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
+            raise TypeError(f"evaluation {e.id} has a metric that is no number")
+    return ended
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:

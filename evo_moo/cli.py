@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_problems import check, latency, new, problems
-from evo_moo.cli_runs import RUNS, RunDir, export, folder_of, list_runs, show
+from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
@@ -44,8 +44,10 @@ def main() -> None:
 
 
 def _exit(code: int, *messages: str) -> NoReturn:
+    from evo_moo.errors import printable
+
     for message in messages:
-        typer.echo(f"evo-moo: {message}", err=True)
+        typer.echo(f"evo-moo: {printable(message)}", err=True)
     sys.exit(code)
 
 
@@ -107,9 +109,12 @@ def resume(
     path: RunDir, n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None
 ) -> None:
     """Go on with a run that was stopped or killed, or that is to have a larger budget."""
-    from evo_moo.api import resume
+    from evo_moo.api import problem_of, resume
+    from evo_moo.errors import printable
+    from evo_moo.run_folder import read_job
 
     path = folder_of(path)
+    typer.echo(f"evo-moo: loads the problem {printable(problem_of(read_job(path)))}", err=True)
     _report(resume(path, n_evals=n_evals, verbose=True))
 
 
@@ -124,9 +129,11 @@ def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
 
 def _report(result: "Result") -> None:
     """Show what a run found, and draw it."""
+    from evo_moo.run_folder import guarded_reads
     from evo_moo.tables import print_front
 
-    print_front(result)
+    with guarded_reads(result.run_dir):
+        print_front(result)
     if result.run_dir is not None and result.front:
         result.plot(result.run_dir / "front.png")
 
@@ -134,6 +141,7 @@ def _report(result: "Result") -> None:
 app.command()(show)
 app.command("list")(list_runs)
 app.command()(export)
+app.command()(doctor)
 app.command()(problems)
 app.command()(check)
 app.command()(latency)

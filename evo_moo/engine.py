@@ -23,7 +23,7 @@ from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
 from evo_moo.optimizer import Candidate, Optimizer
 from evo_moo.pools import Pool
-from evo_moo.run_folder import RunFolder
+from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
 from evo_moo.variables import json_key
@@ -109,7 +109,7 @@ class Engine:
         with _StopSignals() as signals:
             while self._advance():
                 if signals.received:
-                    self._set_state("stopped")
+                    self._set_state("stopped", signal=signals.received)
                     raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
         self._fail_if_all_failed(1)
@@ -134,7 +134,7 @@ class Engine:
             ended = {e.id: e for e in recorded.values() if e.status != "asked"}
             self._observer.submitted(len(tasks) - len(ended))
             with self.ledger.transaction():
-                self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
+                self.ledger.record_asked(new)
                 # With what was asked, so that no resume finds one asked, and evaluates it after all.
                 taken = [
                     Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
@@ -146,7 +146,8 @@ class Engine:
             for task in tasks:
                 if task.id not in known:
                     self.pool.submit(task)
-            self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+            with self.ledger.transaction():
+                self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
 
     def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
         """Give what an earlier run found for a candidate, if the search was started from one that knows."""
@@ -168,6 +169,9 @@ class Engine:
         self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
+            for outcome in outcomes:
+                if outcome.attempts > 1:
+                    self.ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
             self._tell(outcomes)
             for outcome in outcomes:
                 if outcome.profile_measured_at:
@@ -219,25 +223,37 @@ class Engine:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         saved = self.ledger.checkpoint()
         if saved is not None:
-            state = from_json(saved)
-            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
-            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+            self._load(saved)
         self._again = self.optimizer.pending
         n_asked = self.optimizer.n_asked
-        self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
-        self._earlier = {json_key(e["configuration"]): e for e in self.ledger.meta().get("known_outcomes", [])}
+        with guarded_reads(self.folder.path):
+            self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
+            self._earlier = {json_key(e["configuration"]): e for e in self.ledger.meta().get("known_outcomes", [])}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
-        self._set_state("running")
+        ended = sum(e.status != "asked" for e in self._known.values())
+        resumed = {"from_checkpoint": saved is not None, "reused": ended, "again": len(self._known) - ended}
+        self._set_state("running", **(resumed if counts else {}))
+
+    def _load(self, saved: str) -> None:
+        try:
+            state = from_json(saved)
+            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
+            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
+            raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
 
     def _task(self, candidate: Candidate, recorded: Evaluation | None) -> Task:
-        if recorded is not None and recorded.configuration != candidate.configuration:
-            raise StateError(
-                f"evaluation {candidate.id} must be the configuration in the ledger, {recorded.configuration}, "
-                f"but the search now asks for {candidate.configuration}; the problem or a library has changed "
-                "since: start a new run"
-            )
+        if recorded is not None:
+            with guarded_reads(self.folder.path):
+                before = recorded.configuration
+            if before != candidate.configuration:
+                raise StateError(
+                    f"evaluation {candidate.id} must be the configuration in the ledger, {before}, but the search now "
+                    f"asks for {candidate.configuration}; the problem or a library has changed since: start a new run"
+                )
         seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
         seed = self._earlier_outcome(candidate).get("seed", seed)
         return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
@@ -254,10 +270,10 @@ class Engine:
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._clock
 
-    def _set_state(self, state: str) -> None:
+    def _set_state(self, state: str, **detail: Any) -> None:
         with self.ledger.transaction():
             self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
-            self.ledger.record_event(state, n_asked=self.optimizer.n_asked)
+            self.ledger.record_event(state, n_asked=self.optimizer.n_asked, **detail)
         counts = self.ledger.counts()
         LOGGER.info("%s after %d evaluations", state, sum(counts.values()) - counts.get("asked", 0))
 

@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency", "reference_workload", "surrogate"},
-    {"conditions", "configspace", "ledger", "latency", "metrics", "model_selection", "targets"},
+    {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"}
+    | {"reference_workload", "surrogate"},
+    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms", "features"},
     {"pymoo_problem", "profile_cache"},
@@ -24,7 +25,8 @@ LAYERS = [
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"run_record"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
-    {"api", "tables", "testing", "latency_report", "export"},
+    {"api", "audit", "doctor", "testing", "latency_report", "export"},
+    {"salvage", "tables"},
     {"cli_runs"},
     {"cli_problems"},
     {"cli"},
