@@ -30,11 +30,12 @@ def appends(path: Path) -> list[float]:
     ledger, costs, rng = Ledger(path), [], np.random.default_rng(1)
     for n in range(1, SIZES[-1] + 1):
         x = rng.random(10)
+        metrics = {"f1": float(x[0]), "f2": float(1 - x[0] * x[1])}
         start = time.perf_counter()
         with ledger.transaction():
             ledger.record_asked([(Candidate(n, n // 20 + 1, dict(enumerate_names(x)), x, "mating", (n // 2 + 1,)), n)])
         with ledger.transaction():
-            ledger.record_outcomes([(Outcome(n, "ok", {"f1": x[0], "f2": 1 - x[0] * x[1]}, worker=1), 0.0)])
+            ledger.record_outcomes([(Outcome(n, "ok", metrics, worker=1), 0.0)])
         costs.append(time.perf_counter() - start)
     ledger.close()
     return [statistics.median(costs[size - 1000 : size]) for size in SIZES]
