@@ -15,7 +15,9 @@ start = [{ lr = 0.01 }]            # configurations that it begins with
 [budget]                           # at least one of
 n_evals = 100
 n_gen = 10
-time = "2 h"                       # or seconds
+time = "2 h"                       # of searching, summed over resumes; or seconds
+stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }
+deadline = 2026-12-01T08:00:00     # stops then as if by a signal, to be resumed; local time without an offset
 
 [objectives]                       # instead of the problem's own
 accuracy = "max"                   # or { direction = "max", goal = 0.99 }
@@ -32,6 +34,7 @@ memory_mb = 4000                   # limit on one evaluation, with all processes
 retries = 1                        # how often an evaluation whose worker died is started again
 """
 
+import datetime
 import difflib
 import numbers
 import os
@@ -45,10 +48,12 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictStr, ValidationError
 
+from evo_moo.engine import Budget
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.problem import SearchProblem
+from evo_moo.stop_rules import MOST_OBJECTIVES, RuleName, StopWhen
 
 _UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
@@ -65,11 +70,23 @@ def seconds(value: Any) -> float:
     return float(number)
 
 
+def moment(value: Any) -> str:
+    """Read a date with a time, TOML's own or ISO 8601 text, and give it as text with its offset from UTC."""
+    try:
+        read = datetime.datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 10 else value
+        if isinstance(read, datetime.datetime):
+            return read.astimezone().isoformat()
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise ValueError("must be a date with a time, as in 2026-12-01T08:00:00 or 2026-12-01T08:00:00+01:00")
+
+
 def _plain_integer(value: Any) -> Any:
     return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+Moment = Annotated[str, BeforeValidator(moment)]
 Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
 
 
@@ -95,12 +112,33 @@ class SearchSection(_Section):
     start: list[dict[str, Any]] = []
 
 
+class StopWhenSection(_Section):
+    """Which rule ends a search that no longer gets better."""
+
+    rule: RuleName
+    tol: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    period: Annotated[Whole, Field(ge=1)] | None = None
+    n_skip: Annotated[Whole, Field(ge=0)] | None = None
+
+
+def _rule_by_name(value: Any) -> Any:
+    return {"rule": value} if isinstance(value, str) else value
+
+
 class BudgetSection(_Section):
     """When to end."""
 
     n_evals: Annotated[Whole, Field(ge=1)] | None = None
     n_gen: Annotated[Whole, Field(ge=1)] | None = None
     time: Seconds | None = None
+    stop_when: Annotated[StopWhenSection | None, BeforeValidator(_rule_by_name)] = None
+    deadline: Moment | None = None
+
+    def limits(self) -> Budget:
+        """Give the budget as the engine takes it."""
+        stop_when = StopWhen(**self.stop_when.model_dump()) if self.stop_when else None
+        deadline = datetime.datetime.fromisoformat(self.deadline).timestamp() if self.deadline else None
+        return Budget(self.n_evals, self.n_gen, self.time, stop_when, deadline)
 
 
 class EvaluationSection(_Section):
@@ -214,9 +252,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
         faults += _start_faults(job, built)
     faults += _pool_faults(job)
     faults += _unwritable(job)
-    budget = data.get("budget", {})
-    if isinstance(budget, dict) and all(value is None for value in budget.values()):
-        faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
+    faults += _budget_faults(data.get("budget", {}), job, built)
     if faults or job is None or built is None:
         raise JobError(faults)
     return job, built, source
@@ -228,6 +264,26 @@ def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
     return [
         f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
     ]
+
+
+def _budget_faults(budget: Any, job: Job | None, problem: SearchProblem | None) -> list[str]:
+    faults = []
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
+    stop_when = job.budget.stop_when if job else None
+    if stop_when is None:
+        return faults
+    of_hypervolume = stop_when.rule == "hypervolume stalls"
+    for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default")):
+        if getattr(stop_when, key) is not None and stop_when.rule == rule:
+            faults.append(f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}")
+    objectives = (job.objectives if job else None) or (problem.objectives if problem else {})
+    if of_hypervolume and len(objectives) > MOST_OBJECTIVES:
+        faults.append(
+            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
+            f"it is quick to compute, but there are {len(objectives)}; try 'ftol'"
+        )
+    return faults
 
 
 def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
@@ -274,6 +330,7 @@ _KNOWN_KEYS = {
     "problem": list(ProblemSection.model_fields),
     "search": list(SearchSection.model_fields),
     "budget": list(BudgetSection.model_fields),
+    "budget.stop_when": list(StopWhenSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
 

@@ -111,7 +111,7 @@ class LokyPool:
         memory_mb: Limit on the memory of a worker with all that it starts, in MB.
     """
 
-    is_immediate = False
+    is_immediate = in_process = False
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.path)
+            self._lock = locked(self.path)
             self._handler = logging.FileHandler(self.path / "log.txt")
             self.ledger = Ledger(self.path / "run.sqlite")
         except RunFolderError:
@@ -129,14 +130,25 @@ def read_job(path: Path) -> dict[str, Any]:
     if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
         with reading(path) as ledger:
             return dict(ledger.meta()["job"])
-    try:
-        return tomllib.loads((path / "job.toml").read_text())
-    except OSError as error:
+    if not (path / "job.toml").exists():
         raise RunFolderError(
             f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
-        ) from error
+        )
+    return read_toml(path / "job.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file that a run or a batch wrote.
+
+    Raises:
+        RunFolderError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"`{path}` must be readable, but is not: {error.strerror}") from error
     except ValueError as error:
-        raise RunFolderError(f"`{path / 'job.toml'}` must be TOML, but is damaged: {error}") from error
+        raise RunFolderError(f"`{path}` must be TOML, but is damaged: {error}") from error
 
 
 def new_run_dir(root: Path, problem: str) -> Path:
@@ -216,12 +228,17 @@ def _git_commit() -> str | None:
     return None
 
 
-def _locked(path: Path) -> filelock.BaseFileLock:
+def locked(path: Path) -> filelock.BaseFileLock:
+    """Take the lock of a folder, and say in its ``writer.json`` who has it.
+
+    Raises:
+        RunFolderError: Another process holds it.
+    """
     lock = filelock.FileLock(path / ".lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        holder = holder_of(path) or {}
+        holder = _awaited_holder(path)
         raise RunFolderError(
             f"a run folder has one writer, but `{path}` is held by process {holder.get('pid', '?')} on "
             f"{holder.get('host', 'an unknown host')}; wait for it or stop it"
@@ -230,6 +247,15 @@ def _locked(path: Path) -> filelock.BaseFileLock:
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "process_started": process.create_time()}
     _write_whole(path / "writer.json", json.dumps(holder))
     return lock
+
+
+def _awaited_holder(path: Path) -> dict[str, Any]:
+    """Tell who holds a folder that is locked; right after it has taken the lock it may not have said so yet."""
+    for _ in range(20):
+        if holder := holder_of(path):
+            return holder
+        time.sleep(0.05)
+    return {}
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -138,7 +138,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         ({"serch": {}}, "`serch` is no key of a job; did you mean `search`? known here: problem, search"),
         ({"evaluation": {"workers": 2000}}, "`evaluation.workers` must be at most 1024, but is 2000"),
         ({"evaluation": {"timeout": "soon"}}, "`evaluation.timeout` must be a duration above 0, in seconds or as in"),
-        ({"budget": {}}, "`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100"),
+        ({"budget": {}}, "`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100"),
         ({"budget": 5}, "`budget` must be a table, but is 5"),
         ({"objectives": {}}, "`objectives`: name at least one metric"),
         ({"objectives": {"f11": "min"}}, "`objectives.f11`: the problem has no metric `f11`; did you mean `f1`?"),
