@@ -6,7 +6,7 @@ A job file may have two more tables:
 "search.seed" = [1, 2, 3]
 "search.algorithm" = ["nsga2", "nsga3"]
 
-[[runs]]                                # each is run, over the whole grid
+[[runs]]                                # each is run, over the grid of what it does not set itself
 "problem.options.epochs" = 2
 
 The batch's folder holds for each run its job, ``NAME.toml``, what its process printed, ``NAME.log``, and its run
@@ -188,8 +188,9 @@ def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], di
         raise JobError(faults)
     expanded = []
     for run in lists:
-        for values in itertools.product(*axes.values()):
-            overrides = {**dict(zip(axes, values, strict=True)), **run}
+        free = {key: values for key, values in axes.items() if key not in run}
+        for values in itertools.product(*free.values()):
+            overrides = {**dict(zip(free, values, strict=True)), **run}
             expanded.append((overrides, _overridden(data, overrides, file)))
     return expanded
 

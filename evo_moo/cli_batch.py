@@ -33,7 +33,9 @@ def batch(
 
     stop_at_once_on_signals()
     if show is not None:
-        _print_table(show if show.exists() or not (RUNS / show).exists() else RUNS / show, as_json)
+        # A folder of job files is often named like the batch that was made of it.
+        is_batch = any(show.glob("*.log")) or not (RUNS / show).is_dir()
+        _print_table(show if is_batch else RUNS / show, as_json)
         return
     from evo_moo.batch import read_batch, run_batch
     from evo_moo.errors import RunStoppedError

@@ -1,3 +1,4 @@
+import datetime
 import math
 import os
 import re
@@ -275,3 +276,26 @@ def test_a_file_that_is_no_job_is_refused_by_name(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(JobError, match=rf"`{re.escape(str(path))}` {message}"):
         read_job_file(path)
+
+
+def test_a_deadline_is_a_moment_whatever_its_form():
+    utc = datetime.datetime(2999, 12, 1, 7, tzinfo=datetime.UTC).timestamp()
+    for text in ("2999-12-01T08:00:00+01:00", '"2999-12-01T08:00:00+01:00"', '"2999-12-01 07:00Z"'):
+        data = tomllib.loads(f"deadline = {text}\nn_evals = 3")
+        job, _, _ = check_job({"problem": {"use": "pymoo:bnh"}, "budget": data})
+        assert job.budget.limits().deadline == utc
+        assert check_job(job.to_toml())[0] == job
+    local = datetime.datetime(2999, 12, 1, 7)
+    job, _, _ = check_job({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": local, "n_evals": 3}})
+    assert job.budget.limits().deadline == local.timestamp()
+
+
+@pytest.mark.parametrize("value", ["tomorrow", "08:00", "2999-12-01", 5, True, datetime.date(2999, 12, 1)])
+def test_a_deadline_must_be_a_date_with_a_time(value):
+    (fault,) = faults_of({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": value, "n_evals": 3}})
+    assert fault.startswith("`budget.deadline` must be a date with a time, as in 2026-12-01T08:00:00")
+
+
+def test_a_deadline_alone_ends_no_search():
+    (fault,) = faults_of({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": "2999-12-01T08:00:00"}})
+    assert fault.startswith("`budget` must set n_evals, n_gen, time or stop_when")
