@@ -34,74 +34,32 @@ memory_mb = 4000                   # limit on one evaluation, with all processes
 retries = 1                        # how often an evaluation whose worker died is started again
 """
 
-import datetime
 import difflib
-import numbers
 import os
-import re
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictStr, ValidationError
+from pydantic import Field, StrictStr, ValidationError
 
-from evo_moo.engine import Budget
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
+from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.problem import SearchProblem
-from evo_moo.stop_rules import MOST_OBJECTIVES, RuleName, StopWhen
-
-_UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+from evo_moo.stop_rules import MOST_OBJECTIVES
 
 
-def seconds(value: Any) -> float:
-    """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|m|h|d)\s*", value, re.ASCII)
-        number = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
-    else:
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-    if not 0 < number <= sys.float_info.max:
-        raise ValueError("must be a duration above 0, in seconds or as in '90 s', '10 min' or '2 h'")
-    return float(number)
-
-
-def moment(value: Any) -> str:
-    """Read a date with a time, TOML's own or ISO 8601 text, and give it as text with its offset from UTC."""
-    try:
-        read = datetime.datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 10 else value
-        if isinstance(read, datetime.datetime):
-            return read.astimezone().isoformat()
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise ValueError("must be a date with a time, as in 2026-12-01T08:00:00 or 2026-12-01T08:00:00+01:00")
-
-
-def _plain_integer(value: Any) -> Any:
-    return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Moment = Annotated[str, BeforeValidator(moment)]
-Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProblemSection(_Section):
+class ProblemSection(Section):
     """Which problem, and its options."""
 
     use: StrictStr
     options: dict[str, Any] = {}
 
 
-class SearchSection(_Section):
+class SearchSection(Section):
     """Which algorithm."""
 
     algorithm: Literal["nsga2", "nsga3"] = "nsga2"
@@ -112,36 +70,7 @@ class SearchSection(_Section):
     start: list[dict[str, Any]] = []
 
 
-class StopWhenSection(_Section):
-    """Which rule ends a search that no longer gets better."""
-
-    rule: RuleName
-    tol: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    period: Annotated[Whole, Field(ge=1)] | None = None
-    n_skip: Annotated[Whole, Field(ge=0)] | None = None
-
-
-def _rule_by_name(value: Any) -> Any:
-    return {"rule": value} if isinstance(value, str) else value
-
-
-class BudgetSection(_Section):
-    """When to end."""
-
-    n_evals: Annotated[Whole, Field(ge=1)] | None = None
-    n_gen: Annotated[Whole, Field(ge=1)] | None = None
-    time: Seconds | None = None
-    stop_when: Annotated[StopWhenSection | None, BeforeValidator(_rule_by_name)] = None
-    deadline: Moment | None = None
-
-    def limits(self) -> Budget:
-        """Give the budget as the engine takes it."""
-        stop_when = StopWhen(**self.stop_when.model_dump()) if self.stop_when else None
-        deadline = datetime.datetime.fromisoformat(self.deadline).timestamp() if self.deadline else None
-        return Budget(self.n_evals, self.n_gen, self.time, stop_when, deadline)
-
-
-class EvaluationSection(_Section):
+class EvaluationSection(Section):
     """Where and how evaluations run."""
 
     workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
@@ -152,7 +81,7 @@ class EvaluationSection(_Section):
     retries: Annotated[Whole, Field(ge=0)] = 1
 
 
-class Job(_Section):
+class Job(Section):
     """A whole job; see the module for the file."""
 
     problem: ProblemSection
@@ -344,6 +273,8 @@ def _fault(error: Any) -> str:
             known = _KNOWN_KEYS.get(".".join(path), [])
             near = difflib.get_close_matches(last, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
+            if key in ("grid", "runs"):
+                hint = "`evo-moo batch` takes it; "
             return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
         case "missing":
             return f"`{key}` must be given, but is missing"

@@ -30,6 +30,7 @@ LAYERS = [
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
+    {"job_budget"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"batch_table"},
     {"api", "tables", "testing", "latency_report"},

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo_moo.errors import JobError
-from evo_moo.job import check_job, override, read_job_file, seconds
+from evo_moo.job import check_job, override, read_job_file
+from evo_moo.job_budget import seconds
 from evo_moo.problem import SearchProblem
 from evo_moo.space import Real
 
@@ -136,6 +137,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         ({"search": {"algorithm": "nsga4"}}, "`search.algorithm` must be 'nsga2' or 'nsga3', but is 'nsga4'"),
         ({"search": {"popsize": 9}}, "`search.popsize` is no key of a job; did you mean `pop_size`? known here: "),
         ({"search": 3}, "`search` must be a table, but is 3"),
+        ({"grid": {}}, "`grid` is no key of a job; `evo-moo batch` takes it; known here: problem, search"),
         ({"serch": {}}, "`serch` is no key of a job; did you mean `search`? known here: problem, search"),
         ({"evaluation": {"workers": 2000}}, "`evaluation.workers` must be at most 1024, but is 2000"),
         ({"evaluation": {"timeout": "soon"}}, "`evaluation.timeout` must be a duration above 0, in seconds or as in"),
