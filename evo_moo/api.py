@@ -260,8 +260,8 @@ def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
             return
     raise JobError(
         [
-            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one by --deadline, "
-            "or none by --deadline none"
+            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+            "(--deadline none)"
         ]
     )
 

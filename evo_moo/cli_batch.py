@@ -11,7 +11,7 @@ from evo_moo.cli_runs import RUNS
 
 def batch(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="JOB...", help="Job files; see [grid], [[runs]].")
+        list[Path] | None, typer.Argument(metavar="JOB...", help="Job files; each may hold a grid, or a list of runs.")
     ] = None,
     batch_dir: Annotated[
         Path | None, typer.Option(help="The batch's folder; else runs/NAME, by the file, or the folder of many.")
