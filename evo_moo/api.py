@@ -1,13 +1,14 @@
 """Search and resume, from Python and from the command line alike."""
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evo_moo.earlier_runs import WarmStart, read_earlier_runs, warm_start
-from evo_moo.engine import LOGGER, Budget, Engine
+from evo_moo.engine import LOGGER, Engine
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
@@ -32,7 +33,7 @@ def search(
     problem: Any,
     algorithm: str = "nsga2",
     pop_size: int | None = None,
-    termination: tuple[str, Any] = ("n_evals", 100),
+    termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
     seed: int = 1,
     workers: int | None = None,
     surrogate: None = None,
@@ -57,7 +58,8 @@ def search(
             configuration and gives metrics.
         algorithm: ``"nsga2"`` or ``"nsga3"``.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
-        termination: ``("n_evals", n)``, ``("n_gen", n)`` or ``("time", seconds)``.
+        termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
+            several of them as a dict, of which whichever comes first.
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
         surrogate: None; surrogates are not available yet.
@@ -84,8 +86,10 @@ def search(
     """
     if surrogate is not None:
         raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
-    if not isinstance(termination, tuple | list) or len(termination) != 2:
-        raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+    if not isinstance(termination, Mapping):
+        if not isinstance(termination, tuple | list) or len(termination) != 2:
+            raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+        termination = dict([termination])
     named, is_function = isinstance(problem, str), variables is not None
     if variables is not None:
         problem = FunctionProblem(problem, variables, objectives or {}, constraints)
@@ -105,7 +109,7 @@ def search(
             "start": start,
             "from": [str(path) for path in from_runs] or None,
         },
-        "budget": {termination[0]: termination[1]},
+        "budget": dict(termination),
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -116,24 +120,34 @@ def search(
     return run_job(job, built, source, Path(run_dir) if run_dir else None, verbose=verbose)
 
 
-def resume(run_dir: str | Path, problem: Any = None, *, n_evals: int | None = None, verbose: bool = False) -> Result:
+def resume(
+    run_dir: str | Path,
+    problem: Any = None,
+    *,
+    n_evals: int | None = None,
+    budget: Mapping[str, Any] | None = None,
+    verbose: bool = False,
+) -> Result:
     """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
 
     Args:
         run_dir: The run folder.
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
+        budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
         problem: The problem, if the run searched a Python object: run folders hold no pickles.
         verbose: Whether to show progress.
 
     Raises:
         RunFolderError: It is no run folder, or another process holds it.
-        JobError: The problem is missing or cannot be built any more.
+        JobError: The problem is missing or cannot be built any more, or the deadline has passed.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
     data = read_job(Path(run_dir))
-    if n_evals is not None and isinstance(data.setdefault("budget", {}), dict):
-        data["budget"]["n_evals"] = n_evals
+    if isinstance(data.setdefault("budget", {}), dict):
+        data["budget"].update(budget or {})
+        if n_evals is not None:
+            data["budget"]["n_evals"] = n_evals
     use = problem_of(data)
     is_object = use.startswith(OBJECT)
     if is_object and problem is None:
@@ -167,9 +181,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         verbose: Whether to show progress.
 
     Raises:
+        JobError: The deadline has passed.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
-        RunStoppedError: A signal stopped the search.
+        RunStoppedError: A signal or the deadline stopped the search.
     """
     goals = job.goals(problem)
     version = problem_version(problem, source)
@@ -178,7 +193,8 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
         pop_size = job.search.pop_size or default_pop_size(problem)
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
-    budget = Budget(job.budget.n_evals, job.budget.n_gen, job.budget.time)
+    budget = job.budget.limits()
+    refuse_past_deadline(job, run_dir)
     with RunFolder(run_dir) as folder:
         with guarded_reads(folder.path):
             start = _begin(folder, job, problem, goals, version, warm)
@@ -251,7 +267,7 @@ def _begin(
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
             )
-        state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
+        state = meta["state"] if _ends_alike(meta["job"], data) else "stopped"
         if before != now:
             folder.write_job(data, replace=True)
             with folder.ledger.transaction():
@@ -299,14 +315,48 @@ def _ended(ledger: Ledger, goals: Goals) -> list[Evaluation]:
     return ended
 
 
+def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
+    """Refuse a job that would have to have ended by now, unless its run is finished.
+
+    Raises:
+        JobError: The deadline has passed.
+    """
+    deadline = job.budget.limits().deadline
+    if deadline is None or deadline > time.time():
+        return
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with reading(run_dir) as ledger:
+            meta = ledger.meta()
+        if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
+            return
+    raise JobError(
+        [
+            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+            "(--deadline none)"
+        ]
+    )
+
+
+def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two jobs have the same budget; the deadline only interrupts a run."""
+    budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
+    return budgets[0] == budgets[1]
+
+
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
     """Give a job's values by their dotted keys."""
     return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
 
 
+def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
+    """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
+    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise
+    return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
+
+
 def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
     settings = job.evaluation
-    if settings.pool == "auto" and isinstance(problem, PymooProblem) and not problem.plain.elementwise:
+    if settings.pool == "auto" and isinstance(problem, PymooProblem) and evaluates_in_process(job, problem):
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout, settings.profile_cache)

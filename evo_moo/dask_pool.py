@@ -52,7 +52,7 @@ class DaskPool:
         JobError: ``distributed`` is not installed, or the scheduler cannot be reached.
     """
 
-    is_immediate = False
+    is_immediate = in_process = False
 
     def __init__(
         self,

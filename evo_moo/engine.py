@@ -7,17 +7,14 @@ the ledger already has.
 
 import contextlib
 import logging
-import signal
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
-from evo_moo.errors import RunStoppedError, SearchFailedError, StateError, StopNow
+from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
 from evo_moo.evaluation import Outcome, Task
 from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
@@ -26,6 +23,8 @@ from evo_moo.pools import Pool
 from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
+from evo_moo.stop_rules import StopWatch, StopWhen
+from evo_moo.stop_signals import StopRequests
 from evo_moo.variables import json_key
 
 LOGGER = logging.getLogger("evo_moo")
@@ -42,11 +41,15 @@ class Budget:
         n_evals: Number of evaluations, kept exactly.
         n_gen: Number of generations.
         time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
+        stop_when: A rule that ends a search which no longer gets better.
+        deadline: Unix time in seconds at which the run stops as if by a signal, to be resumed later.
     """
 
     n_evals: int | None = None
     n_gen: int | None = None
     time_s: float | None = None
+    stop_when: StopWhen | None = None
+    deadline: float | None = None
 
 
 class Observer(Protocol):
@@ -95,25 +98,28 @@ class Engine:
         self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
         self._n_usable = 0
+        self._watch = StopWatch(budget.stop_when, goals, optimizer.space)
+        self._requests = StopRequests(budget.deadline)
         self._clock = time.monotonic()
 
     def run(self) -> None:
         """Search until the budget is spent or the space has no new configuration left.
 
         Raises:
-            RunStoppedError: A signal asked to stop; everything that ended is recorded.
+            RunStoppedError: A signal or the deadline asked to stop; everything that ended is recorded, and what
+                still ran is given up, to be evaluated again when the run is resumed.
             SearchFailedError: Every evaluation failed, of the first generation or of a smaller budget.
             StateError: The run folder belongs to another search.
         """
         self._restore()
-        with _StopSignals() as signals:
+        with self._requests:
             while self._advance():
-                if signals.received:
-                    self._set_state("stopped", signal=signals.received)
-                    raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
+                if (reason := self._requests.reason) and (self.optimizer.pending or self._left() > 0):
+                    self._set_state("stopped", reason)
+                    raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
         self._fail_if_all_failed(1)
-        self._set_state("finished")
+        self._set_state("finished", self._spent() or "the space has no new configuration left")
 
     def _advance(self) -> bool:
         """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""
@@ -122,8 +128,18 @@ class Engine:
             self._fill_workers()
             if not self.pool.running:
                 return False
-            self._record(self.pool.next_finished(POLL_S))
+            self._record(self._finished())
         return True
+
+    def _finished(self) -> list[Outcome]:
+        """Wait a while for outcomes."""
+        if self.pool.in_process:
+            return self._requests.interruptible(lambda: self.pool.next_finished(POLL_S), [])
+        outcomes = self.pool.next_finished(POLL_S)
+        if not self._requests.reason:
+            return outcomes
+        # Schedulers send their signal to every process: what fails now may fail for that, and is to run again.
+        return [outcome for outcome in outcomes if outcome.status in ("ok", "infeasible")]
 
     def _fill_workers(self) -> None:
         """Ask for candidates while workers are free, record them as asked, and submit them."""
@@ -204,6 +220,7 @@ class Engine:
             optimizer.population_ids(),
             optimizer.optimum_ids(),
         )
+        self._watch.follow(self.ledger)
         self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
 
     def _fail_if_all_failed(self, least: int) -> None:
@@ -232,9 +249,10 @@ class Engine:
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
+        self._watch.follow(self.ledger)
         ended = sum(e.status != "asked" for e in self._known.values())
         resumed = {"from_checkpoint": saved is not None, "reused": ended, "again": len(self._known) - ended}
-        self._set_state("running", **(resumed if counts else {}))
+        self._set_state("running", "", **(resumed if counts else {}))
 
     def _load(self, saved: str) -> None:
         try:
@@ -260,41 +278,30 @@ class Engine:
 
     def _left(self) -> int:
         """Give the number of evaluations that may still be asked for."""
+        if self._spent():
+            return 0
+        n_evals = self.budget.n_evals
+        return self.pool.free if n_evals is None else n_evals - self.optimizer.n_asked
+
+    def _spent(self) -> str:
+        """Say which part of the budget is spent; empty if none is."""
         budget = self.budget
+        if budget.n_evals is not None and self.optimizer.n_asked >= budget.n_evals:
+            return f"n_evals = {budget.n_evals} is reached"
         if budget.n_gen is not None and self.optimizer.generation >= budget.n_gen:
-            return 0
+            return f"n_gen = {budget.n_gen} is reached"
         if budget.time_s is not None and self._elapsed_s() >= budget.time_s:
-            return 0
-        return budget.n_evals - self.optimizer.n_asked if budget.n_evals is not None else self.pool.free
+            return f"time = {budget.time_s:g} s is spent"
+        return self._watch.reason
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._clock
 
-    def _set_state(self, state: str, **detail: Any) -> None:
+    def _set_state(self, state: str, reason: str = "", /, **detail: Any) -> None:
+        detail |= {"reason": reason} if reason else {}
         with self.ledger.transaction():
             self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
             self.ledger.record_event(state, n_asked=self.optimizer.n_asked, **detail)
         counts = self.ledger.counts()
-        LOGGER.info("%s after %d evaluations", state, sum(counts.values()) - counts.get("asked", 0))
-
-
-class _StopSignals:
-    """Turns the first SIGINT or SIGTERM into a request to stop; the second one acts at once."""
-
-    received: str = ""
-
-    def __enter__(self) -> Self:
-        self._previous: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
-            raise StopNow
-        self.received = signal.Signals(number).name
+        n_ended = sum(counts.values()) - counts.get("asked", 0)
+        LOGGER.info("%s after %d evaluations%s", state, n_ended, f": {reason}" if reason else "")

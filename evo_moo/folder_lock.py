@@ -8,6 +8,7 @@ knows to be dead is replaced, one on another host is believed to be alive until 
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class FolderLock:
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise _held(path, holder_of(path) or {}, "wait for it or stop it") from None
+            raise _held(path, _awaited_holder(path), "wait for it or stop it") from None
         try:
             holder = holder_of(path)
             if holder is not None and on_network(path):
@@ -76,6 +77,15 @@ def holder_of(path: Path) -> dict[str, Any] | None:
         return holder if abs(process.create_time() - holder["process_started"]) < 1 else None
     except (ValueError, KeyError, TypeError, OverflowError, psutil.Error):
         return None
+
+
+def _awaited_holder(path: Path) -> dict[str, Any]:
+    """Tell who holds a folder that is locked; right after it has taken the lock it may not have said so yet."""
+    for _ in range(20):
+        if holder := holder_of(path):
+            return holder
+        time.sleep(0.05)
+    return {}
 
 
 def unlock(path: Path) -> dict[str, Any] | None:

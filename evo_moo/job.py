@@ -16,7 +16,9 @@ from = ["runs/monday"]             # earlier runs whose best it begins with, rel
 [budget]                           # at least one of
 n_evals = 100
 n_gen = 10
-time = "2 h"                       # or seconds
+time = "2 h"                       # of searching, summed over resumes; or seconds
+stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }
+deadline = 2026-12-01T08:00:00     # stops then as if by a signal, to be resumed; local time without an offset
 
 [objectives]                       # instead of the problem's own
 accuracy = "max"                   # or { direction = "max", goal = 0.99 }
@@ -35,69 +37,33 @@ profile_cache = true               # whether profiles of the same architecture a
 """
 
 import difflib
-import numbers
 import os
-import re
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    StrictBool,
-    StrictStr,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
+from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.problem import SearchProblem
+from evo_moo.stop_rules import MOST_OBJECTIVES
 
-_UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(value: Any) -> float:
-    """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|m|h|d)\s*", value, re.ASCII)
-        number = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
-    else:
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-    if not 0 < number <= sys.float_info.max:
-        raise ValueError("must be a duration above 0, in seconds or as in '90 s', '10 min' or '2 h'")
-    return float(number)
-
-
-def _plain_integer(value: Any) -> Any:
-    return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
 RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
-Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProblemSection(_Section):
+class ProblemSection(Section):
     """Which problem, and its options."""
 
     use: StrictStr
     options: dict[str, Any] = {}
 
 
-class SearchSection(_Section):
+class SearchSection(Section):
     """Which algorithm."""
 
     algorithm: Literal["nsga2", "nsga3"] = "nsga2"
@@ -109,15 +75,7 @@ class SearchSection(_Section):
     from_runs: list[RunPath] | None = Field(default=None, alias="from")
 
 
-class BudgetSection(_Section):
-    """When to end."""
-
-    n_evals: Annotated[Whole, Field(ge=1)] | None = None
-    n_gen: Annotated[Whole, Field(ge=1)] | None = None
-    time: Seconds | None = None
-
-
-class EvaluationSection(_Section):
+class EvaluationSection(Section):
     """Where and how evaluations run."""
 
     workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
@@ -129,7 +87,7 @@ class EvaluationSection(_Section):
     profile_cache: StrictBool = True
 
 
-class Job(_Section):
+class Job(Section):
     """A whole job; see the module for the file."""
 
     problem: ProblemSection
@@ -234,9 +192,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
         faults += _start_faults(job, built)
     faults += _pool_faults(job)
     faults += _unwritable(job)
-    budget = data.get("budget", {})
-    if isinstance(budget, dict) and all(value is None for value in budget.values()):
-        faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
+    faults += _budget_faults(data.get("budget", {}), job, built)
     if faults or job is None or built is None:
         raise JobError(faults)
     return job, built, source
@@ -248,6 +204,26 @@ def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
     return [
         f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
     ]
+
+
+def _budget_faults(budget: Any, job: Job | None, problem: SearchProblem | None) -> list[str]:
+    faults = []
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
+    stop_when = job.budget.stop_when if job else None
+    if stop_when is None:
+        return faults
+    of_hypervolume = stop_when.rule == "hypervolume stalls"
+    for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default")):
+        if getattr(stop_when, key) is not None and stop_when.rule == rule:
+            faults.append(f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}")
+    objectives = (job.objectives if job else None) or (problem.objectives if problem else {})
+    if of_hypervolume and len(objectives) > MOST_OBJECTIVES:
+        faults.append(
+            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
+            f"it is quick to compute, but there are {len(objectives)}; try 'ftol'"
+        )
+    return faults
 
 
 def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
@@ -294,6 +270,7 @@ _KNOWN_KEYS = {
     "problem": list(ProblemSection.model_fields),
     "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
     "budget": list(BudgetSection.model_fields),
+    "budget.stop_when": list(StopWhenSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
 
@@ -307,6 +284,8 @@ def _fault(error: Any) -> str:
             known = _KNOWN_KEYS.get(".".join(path), [])
             near = difflib.get_close_matches(last, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
+            if key in ("grid", "runs"):
+                hint = "`evo-moo batch` takes it; "
             return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
         case "missing":
             return f"`{key}` must be given, but is missing"

@@ -260,6 +260,12 @@ class Ledger:
             "optimum": orjson.loads(optimum),
         }
 
+    def generations(self, after: int = 0) -> Iterator[tuple[int, int, list[int], list[int]]]:
+        """Read the finished generations after one: number, ``n_asked``, and the ids of population and optimum."""
+        rows = self._db.execute("SELECT * FROM generations WHERE generation > ? ORDER BY generation", (after,))
+        for number, n_asked, population, optimum, _ in rows.fetchall():
+            yield number, n_asked, orjson.loads(population), orjson.loads(optimum)
+
     def evaluations(self, where: str = "1", parameters: tuple[Any, ...] = ()) -> Iterator[Evaluation]:
         """Read evaluations in the order of asking, those for which the SQL condition holds."""
         return map(Evaluation.of_row, self._select(where, parameters))

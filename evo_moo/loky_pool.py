@@ -112,7 +112,7 @@ class LokyPool:
         profile_cache: Whether known profiles are reused; see ``evo_moo.profile_cache``.
     """
 
-    is_immediate = False
+    is_immediate = in_process = False
 
     def __init__(
         self,

@@ -21,9 +21,11 @@ class Pool(Protocol):
 
     Attributes:
         is_immediate: Whether ``next_finished`` evaluates all that was submitted, at once and quickly.
+        in_process: Whether evaluations run in this process, within ``next_finished``.
     """
 
     is_immediate: bool
+    in_process: bool
 
     @property
     def free(self) -> int:
@@ -54,7 +56,7 @@ class SerialPool:
             may have changed since this process read it.
     """
 
-    is_immediate = False
+    is_immediate, in_process = False, True
 
     def __init__(
         self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None, profile_cache: bool = False
@@ -94,7 +96,7 @@ class BatchPool:
     """Evaluates a whole generation in one vectorised call of a plain pymoo problem, in this process."""
 
     free = 1 << 30
-    is_immediate = True
+    is_immediate = in_process = True
 
     def __init__(self, problem: PymooProblem, goals: Goals) -> None:
         self._problem, self._goals = problem, goals

@@ -179,16 +179,26 @@ def read_job(path: Path) -> dict[str, Any]:
             if "job" not in (meta := ledger.meta()):
                 raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
             return dict(meta["job"])
-    try:
-        return tomllib.loads((path / "job.toml").read_text())
-    except OSError as error:
+    if not (path / "job.toml").exists():
         raise RunFolderError(
             f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
-        ) from error
+        )
+    return read_toml(path / "job.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file that a run or a batch wrote.
+
+    Raises:
+        RunFolderError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"`{path}` must be readable, but is not: {error.strerror}") from error
     except ValueError as error:
         raise RunFolderError(
-            f"`{path / 'job.toml'}` must be TOML, but is damaged: {error}; "
-            f"`evo-moo doctor {path} --repair` writes it anew"
+            f"`{path}` must be TOML, but is damaged: {error}; `evo-moo doctor {path.parent} --repair` writes it anew"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from evo_moo.result import Result
 from evo_moo.run_folder import reading, run_dirs
 
 if TYPE_CHECKING:
+    from evo_moo.batch_table import GroupRow, RunRow
     from evo_moo.checking import Check
     from evo_moo.doctor import Finding
     from evo_moo.problem import SearchProblem
@@ -107,6 +108,25 @@ def print_audit(story: dict[str, Any]) -> None:
         if value != "":
             table.add_row(what, safe(str(value)))
     console.print(table)
+
+
+def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
+    """Print a batch's groups with their means, and then why runs are not finished."""
+    console = _console()
+    table = Table()
+    for heading in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
+        table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
+    for group in groups:
+        spread = "" if group.hypervolume_sd is None else f" ± {group.hypervolume_sd:.4f}"
+        volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"
+        count = str(group.runs) if group.finished == group.runs else f"{group.finished} of {group.runs}"
+        means = [_cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
+        table.add_row(escape(group.group), count, _cell(group.n_evals), volume, *means)
+    console.print(table)
+    console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
+    for row in rows:
+        if row.state != "finished":
+            console.print(escape(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
 def print_problems() -> None:

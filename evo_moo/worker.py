@@ -86,9 +86,12 @@ def run(task: Task) -> Outcome:
 def _leave_sigterm_to_parent() -> None:
     """Let SIGTERM pass: a scheduler that stops a job sends it to every process, but only the main one may judge.
 
-    Forked children heed it again. It is held back while they change over, so that none is lost.
+    Forked children heed it again. It is held back while they change over, so that none is lost. SIGUSR1, by which
+    SLURM may announce its time limit, passes too.
     """
     signal.signal(signal.SIGTERM, lambda *_: None)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: None)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),

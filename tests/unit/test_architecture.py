@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"} | {"stop_signals"},
     {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"}
     | {"reference_workload", "surrogate"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"},
@@ -18,17 +18,18 @@ LAYERS = [
     {"pymoo_problem", "profile_cache"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version"},
-    {"pools", "worker"},
+    {"pools", "worker", "stop_rules"},
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
+    {"job_budget"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record"},
+    {"run_record", "batch_table"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
-    {"salvage", "tables"},
+    {"salvage", "tables", "batch"},
     {"cli_runs"},
-    {"cli_problems"},
+    {"cli_problems", "cli_batch"},
     {"cli"},
     {"__main__"},
 ]
