@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"} | {"stop_signals"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
     {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"}
-    | {"reference_workload", "surrogate"},
+    | {"reference_workload", "surrogate", "stop_signals"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms", "features"},
