@@ -112,10 +112,10 @@ def test_a_pool_that_is_closed_leaves_no_process(pool: Pool, tmp_path: Path) -> 
     for i in range(2):
         assert pool.free
         pool.submit(Task(i, {"fate": "waits", "i": i}, 0))
-    with (tmp_path / "waiting").open() as file:
-        lines = [file.readline()]
-    with (tmp_path / "waiting").open() as file:
-        lines += file.readlines()
+    lines: list[str] = []
+    while len(lines) < 2:  # both may have said it by the first look
+        with (tmp_path / "waiting").open() as file:
+            lines += file.readlines()
     processes = [psutil.Process(int(pid)) for line in lines for pid in line.split() if psutil.pid_exists(int(pid))]
     assert pool.running == 2 and len(processes) >= 3
     pool.close()
