@@ -53,6 +53,10 @@ class StateError(EvoMooError, ValueError):
     """A saved state does not fit what it is loaded into."""
 
 
+class SurrogateError(EvoMooError, ValueError):
+    """A surrogate model cannot learn from its data, or is asked for what it cannot tell."""
+
+
 class SearchFailedError(EvoMooError, RuntimeError):
     """Every evaluation failed, so there is nothing to search with."""
 

@@ -1,8 +1,8 @@
-"""The one door through which problems come in, built-in ones and a user's alike.
+"""The one door through which problems and surrogate models come in, built-in ones and a user's alike.
 
 A reference is one of
 
-- a name registered as an entry point of the group ``evo_moo.problems``: ``digits_cnn``;
+- a name registered as an entry point of the group ``evo_moo.problems`` or ``evo_moo.surrogates``: ``digits_cnn``;
 - ``pymoo:NAME``, any problem that pymoo's ``get_problem`` knows;
 - ``package.module:Class``;
 - ``path/to/file.py:Class``.
@@ -28,8 +28,10 @@ from typing import Any
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.problem import SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
+from evo_moo.surrogate import Surrogate
 
-GROUP = "evo_moo.problems"
+PROBLEMS = "evo_moo.problems"
+SURROGATES = "evo_moo.surrogates"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,12 @@ class ProblemSource:
 
 def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
     """Give the registered problems by name, sorted."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    return {point.name: point for point in sorted(points, key=lambda point: point.name)}
+    return _names(PROBLEMS)
+
+
+def surrogate_names() -> dict[str, importlib.metadata.EntryPoint]:
+    """Give the registered surrogate models by name, sorted."""
+    return _names(SURROGATES)
 
 
 def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> SearchProblem:
@@ -100,7 +106,7 @@ def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> Se
     options = dict(options or {})
     if reference.startswith("pymoo:"):
         return _pymoo_problem(reference.removeprefix("pymoo:"), options)
-    target = _resolve(reference)
+    target = _resolve(reference, PROBLEMS)
     if isinstance(target, type):
         _check_options(reference, target, options)
         target = _guarded(reference, lambda: target(**options))
@@ -110,6 +116,21 @@ def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> Se
         return as_search_problem(target)
     except EvoMooError as error:
         raise type(error)(f"`{reference}`: {error}") from error
+
+
+def load_surrogate(reference: str) -> type[Surrogate]:
+    """Resolve a reference to the class of a surrogate model; it takes ``Columns`` and a seed.
+
+    Raises:
+        PluginError: The reference cannot be resolved, or leads to something else.
+    """
+    target = _resolve(reference, SURROGATES)
+    if not (isinstance(target, type) and issubclass(target, Surrogate)):
+        shown = target.__name__ if isinstance(target, type) else f"a {type(target).__name__}"
+        raise PluginError(f"`{reference}` must be a class that inherits evo_moo.surrogate.Surrogate, but is {shown}")
+    if missing := sorted(getattr(target, "__abstractmethods__", ())):
+        raise PluginError(f"`{reference}` must define all of a surrogate's methods, but lacks {', '.join(missing)}")
+    return target
 
 
 def absolute_reference(reference: str, base: Path) -> str:
@@ -130,10 +151,15 @@ def job_file_of(reference: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _resolve(reference: str) -> Any:
+def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    points = importlib.metadata.entry_points(group=group)
+    return {point.name: point for point in sorted(points, key=lambda point: point.name)}
+
+
+def _resolve(reference: str, group: str) -> Any:
     path, colon, name = reference.rpartition(":")
     if not colon:
-        return _registered(reference)
+        return _registered(reference, group)
     module = _module_of_file(Path(path)) if path.endswith(".py") else _module_of_name(reference, path)
     try:
         return getattr(module, name)
@@ -144,17 +170,17 @@ def _resolve(reference: str) -> Any:
         raise PluginError(f"`{reference}`: there is no `{name}` in {file}; {there}") from None
 
 
-def _registered(reference: str) -> Any:
-    names = problem_names()
+def _registered(reference: str, group: str) -> Any:
+    names, kind = _names(group), "problem" if group == PROBLEMS else "surrogate"
     if reference in names:
         return _guarded(reference, names[reference].load)
     near = difflib.get_close_matches(reference, names, n=1)
     hint = f"did you mean `{near[0]}`? " if near else ""
     if reference.endswith(".py"):
-        hint = f"name the class too, as in `{reference}:MyProblem`; "
+        hint = f"name the class too, as in `{reference}:My{kind.capitalize()}`; "
     raise PluginError(
-        f"`{reference}` names no problem; {hint}use one of {', '.join(names)}, `pymoo:NAME`, "
-        "`package.module:Class` or `path/to/file.py:Class`"
+        f"`{reference}` names no {kind}; {hint}use one of {', '.join(names)}, "
+        f"{'`pymoo:NAME`, ' if group == PROBLEMS else ''}`package.module:Class` or `path/to/file.py:Class`"
     )
 
 

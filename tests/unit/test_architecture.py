@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "reference_workload", "vision", "pareto", "processes"},
-    {"state", "variables", "goals", "training", "runtimes", "device_latency"},
-    {"conditions", "configspace", "ledger", "latency", "metrics"},
+    {"state", "variables", "goals", "training", "runtimes", "device_latency", "surrogate"},
+    {"conditions", "configspace", "ledger", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
-    {"problem", "operators", "algorithms"},
+    {"problem", "operators", "algorithms", "features"},
     {"pymoo_problem"},
     {"plugins", "evaluation", "optimizer"},
     {"pools", "worker", "problem_version"},
@@ -30,6 +30,7 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
+FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
 
 
@@ -61,12 +62,18 @@ def test_problems_import_only_what_users_do(path: Path) -> None:
     assert imported(path) <= FOR_PROBLEMS
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "surrogates").glob("*.py")), ids=lambda path: path.stem)
+def test_surrogates_import_only_the_protocol(path: Path) -> None:
+    assert imported(path) <= FOR_SURROGATES
+
+
 def test_problems_and_surrogates_are_flat() -> None:
     for folder in ("problems", "surrogates"):
         assert [p.name for p in (ROOT / folder).iterdir() if p.is_dir() and p.name != "__pycache__"] == []
 
 
-def test_every_problem_file_is_registered() -> None:
-    registered = {point.value for point in importlib.metadata.entry_points(group="evo_moo.problems")}
+@pytest.mark.parametrize("folder", ["problems", "surrogates"])
+def test_every_plugin_file_is_registered(folder: str) -> None:
+    registered = {point.value for point in importlib.metadata.entry_points(group=f"evo_moo.{folder}")}
     modules = {value.partition(":")[0].rpartition(".")[2] for value in registered}
-    assert modules == {path.stem for path in (ROOT / "problems").glob("*.py")} - {"__init__"}
+    assert modules == {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}

@@ -2,13 +2,23 @@ import pickle
 import re
 import threading
 
+import numpy as np
 import pytest
 from pymoo.problems import get_problem
 
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, SpaceError
-from evo_moo.plugins import ProblemSource, absolute_reference, job_file_of, load_problem, problem_names
+from evo_moo.plugins import (
+    ProblemSource,
+    absolute_reference,
+    job_file_of,
+    load_problem,
+    load_surrogate,
+    problem_names,
+    surrogate_names,
+)
 from evo_moo.problem import SearchProblem
 from evo_moo.space import Real
+from evo_moo.surrogate import Columns
 
 SOUND = """
 from evo_moo import Real, SearchProblem
@@ -274,3 +284,50 @@ def test_an_object_that_cannot_travel_is_refused_with_a_way_out():
 def test_a_source_of_nothing_is_refused():
     with pytest.raises(PluginError, match="must be named by a reference"):
         ProblemSource().build()
+
+
+MODEL = """
+from evo_moo.surrogates.gaussian_process import GaussianProcess
+from evo_moo.surrogate import Surrogate
+
+class Mine(GaussianProcess):
+    pass
+
+class Half(Surrogate):
+    def predict(self, X): ...
+
+class Other: ...
+
+mine = 5
+"""
+
+
+def test_surrogates_by_name_and_from_a_file(write):
+    assert list(surrogate_names()) == ["gp", "rf"]
+    assert [load_surrogate(name).__name__ for name in surrogate_names()] == ["GaussianProcess", "RandomForest"]
+    model = load_surrogate(f"{write(MODEL)}:Mine")(Columns.numeric(2), seed=3)
+    assert model.fit(np.eye(2), np.array([0.0, 1.0])).predict(np.eye(2)).mean.shape == (2,)
+    assert load_surrogate("evo_moo.surrogates.random_forest:RandomForest") is load_surrogate("rf")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Other", "must be a class that inherits evo_moo.surrogate.Surrogate, but is Other"),
+        ("mine", "must be a class that inherits evo_moo.surrogate.Surrogate, but is a int"),
+        ("Half", "must define all of a surrogate's methods, but lacks condition, dump, fit"),
+        ("None_", "there is no `None_` in"),
+    ],
+)
+def test_what_is_no_surrogate_is_refused(write, name, message):
+    with pytest.raises(PluginError, match=re.escape(message)):
+        load_surrogate(f"{write(MODEL)}:{name}")
+
+
+def test_an_unknown_surrogate_is_refused_with_those_there_are():
+    with pytest.raises(
+        PluginError, match=r"^`gpp` names no surrogate; did you mean `gp`\? use one of gp, rf, `package"
+    ):
+        load_surrogate("gpp")
+    with pytest.raises(PluginError, match=r"as in `mine\.py:MySurrogate`"):
+        load_surrogate("mine.py")

@@ -1,0 +1,201 @@
+"""The protocol of surrogate models: cheap stand-ins for one metric, learnt from the evaluations so far.
+
+Who writes a model imports from here alone, and inherits ``evo_moo.testing.SurrogateSuite`` in its tests.
+"""
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.errors import SurrogateError
+
+__all__ = [
+    "Array",
+    "ColumnKind",
+    "Columns",
+    "Prediction",
+    "Surrogate",
+    "SurrogateError",
+    "canonical_order",
+    "checked_data",
+    "checked_rows",
+    "one_thread",
+]
+
+Array = npt.NDArray[np.float64]
+ColumnKind = Literal["numeric", "ordinal", "category", "active"]
+
+
+class Prediction(NamedTuple):
+    """What a model expects at ``n`` points.
+
+    Attributes:
+        mean: ``(n,)`` expected values.
+        std: ``(n,)`` standard deviations.
+    """
+
+    mean: Array
+    std: Array
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What each column of a feature matrix is.
+
+    - ``numeric``: a number scaled to ``[0, 1]``;
+    - ``ordinal``: one of a few ordered options, evenly spaced over ``[0, 1]``;
+    - ``category``: a code ``0 .. n_options - 1`` without order;
+    - ``active``: 1 where a conditional variable exists in the configuration, else 0.
+
+    Attributes:
+        names: Name of each column.
+        kinds: Kind of each column.
+        n_options: Number of options of each ordinal or category; 0 for the other kinds.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[ColumnKind, ...]
+    n_options: tuple[int, ...]
+
+    @classmethod
+    def numeric(cls, n: int) -> Self:
+        """Give ``n`` columns of numbers."""
+        kinds: list[ColumnKind] = ["numeric"] * n
+        return cls(tuple(f"x{i}" for i in range(n)), tuple(kinds), (0,) * n)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def category(self) -> npt.NDArray[np.bool_]:
+        """``(n_features,)`` mask of the columns whose codes have no order."""
+        return np.array([kind == "category" for kind in self.kinds], dtype=bool)
+
+
+class Surrogate(ABC):
+    """A model of one metric over the features of configurations.
+
+    Targets are standardised: about zero mean and unit variance. Where a model must prefer some points to
+    others, smaller targets are the better ones. The order of the rows in ``fit`` changes no prediction.
+
+    Attributes:
+        columns: What each feature is.
+        seed: Decides everything random in ``fit``.
+    """
+
+    def __init__(self, columns: Columns, seed: int = 0) -> None:
+        self.columns = columns
+        self.seed = seed
+
+    def fresh(self) -> "Surrogate":
+        """Give a model of the same columns and seed that has learnt nothing."""
+        return type(self)(self.columns, self.seed)
+
+    @abstractmethod
+    def fit(self, X: Array, y: Array) -> Self:
+        """Learn from ``(n, n_features)`` points and their ``(n,)`` standardised targets, and give itself.
+
+        All earlier points are forgotten; hyperparameters may start from those of the last fit.
+
+        Raises:
+            SurrogateError: The data are not finite numbers of these shapes, or the model cannot learn them.
+        """
+
+    @abstractmethod
+    def predict(self, X: Array) -> Prediction:
+        """Predict the metric itself, without the noise of an observation, at ``(n, n_features)`` points.
+
+        Raises:
+            SurrogateError: There was no fit yet, or the points are no finite numbers of this shape.
+        """
+
+    def noise(self) -> float:
+        """Give the standard deviation of an observation about the metric; 0 where ``std`` includes it."""
+        return 0.0
+
+    @abstractmethod
+    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``(n, len(X))`` joint samples: each row is one function that fits the data, at all points."""
+
+    @abstractmethod
+    def condition(self, X: Array, y: Array) -> "Surrogate":
+        """Give a cheap copy that also knows these points; hyperparameters stay, and so does this model."""
+
+    @abstractmethod
+    def leave_one_out(self) -> Prediction:
+        """Predict each point of the last fit, in its order, from the others; ``std`` includes the noise."""
+
+    @abstractmethod
+    def dump(self) -> dict[str, Any]:
+        """Give what ``load`` needs to make the next ``fit`` identical: plain data and NumPy arrays."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``dump`` gave, also after a trip through JSON; ``fit`` must follow.
+
+        Raises:
+            SurrogateError: The state does not fit these columns.
+        """
+
+    @abstractmethod
+    def importances(self) -> Array:
+        """Give the ``(n_features,)`` shares of the features in what was learnt; they sum to 1."""
+
+
+def checked_rows(X: npt.ArrayLike, columns: Columns) -> Array:
+    """Give points as an ``(n, n_features)`` array.
+
+    Raises:
+        SurrogateError: They have another shape, or are not finite.
+    """
+    rows = np.asarray(X, dtype=float)
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise SurrogateError(f"points must have the shape (n, {len(columns)}), but have {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise SurrogateError("points must be finite, but some are not; leave out failed evaluations")
+    return rows
+
+
+def checked_data(X: npt.ArrayLike, y: npt.ArrayLike, columns: Columns) -> tuple[Array, Array]:
+    """Give points and targets as ``(n, n_features)`` and ``(n,)`` arrays.
+
+    Raises:
+        SurrogateError: They have other shapes, are not finite, or there are none.
+    """
+    rows, targets = checked_rows(X, columns), np.asarray(y, dtype=float)
+    if targets.shape != (len(rows),) or not len(rows):
+        raise SurrogateError(f"there must be one target for each of n >= 1 points, but {targets.shape} for {len(rows)}")
+    if not np.isfinite(targets).all():
+        raise SurrogateError("targets must be finite, but some are not; leave out failed evaluations")
+    return rows, targets
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Let linear algebra use one thread inside a ``with`` block.
+
+    Matrices of some hundred rows are too small to share, threads fight with the workers for the cores, and
+    their number would change the last bits of a result.
+    """
+    return _linear_algebra().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _linear_algebra() -> Any:
+    import scipy.linalg  # noqa: F401 - it brings a library of its own, which must be loaded to be found
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
+
+
+def canonical_order(X: Array, y: Array) -> npt.NDArray[np.intp]:
+    """Give the order that sorts ``(n, n_features)`` points, and targets of equal points.
+
+    A model that learns in this order gives the same result to the last bit however its data are ordered.
+    """
+    return np.lexsort((y, *X.T[::-1]))

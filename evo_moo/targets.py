@@ -1,0 +1,136 @@
+"""What surrogate models learn: a metric's values, brought to about the standard normal distribution and back."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.surrogate import Array, SurrogateError
+
+TAIL = 4.0
+"""Standard deviations beyond which values grow by their logarithm only, so that no outlier rules a model."""
+OUTLIER = 5.0
+"""Robust standard deviations from the median beyond which values do not count for mean and deviation."""
+FEWEST_FOR_SHAPE = 10
+"""Fewer values do not tell the shape of a distribution."""
+CLEARLY = 0.5
+"""A more complicated transform must leave at most this share of what is not normal."""
+_LARGEST_LOG = 700.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A strictly increasing map from a metric's values to standardised targets.
+
+    In this order: a logarithm, shift and width, a power (Yeo & Johnson 2000; 1 changes nothing), shift and
+    width again, and tails drawn in. All of it can be undone.
+
+    Attributes:
+        log: Whether values are replaced by their natural logarithm first.
+        shift: Taken off, then
+        width: divided by.
+        power: Yeo and Johnson's lambda in ``[0, 2]``, where every real number has an inverse.
+        location: Taken off what the power gives, then
+        scale: divided by.
+    """
+
+    log: bool = False
+    shift: float = 0.0
+    width: float = 1.0
+    power: float = 1.0
+    location: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def fit(cls, y: npt.ArrayLike) -> Self:
+        """Choose the map for ``(n,)`` values.
+
+        The values as they are, their logarithm if all are positive, and a power are tried in this order; each
+        must halve the best misfit before it. The misfit is ``1 - r**2`` of the normal probability plot.
+
+        Raises:
+            SurrogateError: There are no values, or some are not finite.
+        """
+        values = np.asarray(y, dtype=float)
+        if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+            raise SurrogateError("targets must be a row of finite numbers, but are not; leave out failed evaluations")
+        best = cls._standardising(values, log=False)
+        if len(values) < FEWEST_FOR_SHAPE or np.ptp(best.transform(values)) < 1e-9:
+            return best
+        candidates = [cls._standardising(values, log=True)] if values.min() > 0 else []
+        for candidate in [*candidates, cls._bending(values)]:
+            if _misfit(candidate.transform(values)) < CLEARLY * _misfit(best.transform(values)):
+                best = candidate
+        return best
+
+    def transform(self, y: npt.ArrayLike) -> Array:
+        """Give the targets of values.
+
+        Raises:
+            SurrogateError: A value is not positive, but the map takes logarithms.
+        """
+        values = np.asarray(y, dtype=float)
+        if self.log and (values <= 0).any():
+            raise SurrogateError(f"values must be positive here, but one is {values.min()}; fit the map to it, too")
+        values = np.log(values) if self.log else values
+        bent = (_power((values - self.shift) / self.width, self.power) - self.location) / self.scale
+        size = np.abs(bent)
+        return np.where(size > TAIL, np.sign(bent) * (TAIL + np.log1p(np.maximum(size - TAIL, 0.0))), bent)
+
+    def inverse(self, z: npt.ArrayLike) -> Array:
+        """Give the values of targets; of a predicted mean, the median of the value."""
+        targets = np.asarray(z, dtype=float)
+        size = np.minimum(np.abs(targets), _LARGEST_LOG)
+        bent = np.where(size > TAIL, np.sign(targets) * (TAIL + np.expm1(np.maximum(size - TAIL, 0.0))), targets)
+        values = _inverse_power(bent * self.scale + self.location, self.power) * self.width + self.shift
+        return np.exp(np.clip(values, -_LARGEST_LOG, _LARGEST_LOG)) if self.log else np.asarray(values)
+
+    @classmethod
+    def _standardising(cls, values: Array, log: bool) -> Self:
+        return cls(log, *_location_and_scale(np.log(values) if log else values))
+
+    @classmethod
+    def _bending(cls, values: Array) -> Self:
+        from scipy.optimize import minimize_scalar
+        from scipy.stats import yeojohnson_llf
+
+        shift, width = _location_and_scale(values)
+        scaled = (values - shift) / width
+        inner = np.clip(scaled, -OUTLIER, OUTLIER)
+        found = minimize_scalar(lambda power: -yeojohnson_llf(power, inner), bounds=(0.0, 2.0), method="bounded")
+        power = float(found.x)
+        return cls(False, shift, width, power, *_location_and_scale(_power(scaled, power)))
+
+
+def _location_and_scale(values: Array) -> tuple[float, float]:
+    """Give mean and standard deviation of the values, with outliers drawn in; the scale of a constant is 1."""
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    # 1.349 is the distance of a normal distribution's quartiles, in standard deviations.
+    reach = OUTLIER * (high - low) / 1.349 or np.inf
+    inner = np.clip(values, median - reach, median + reach)
+    scale = float(inner.std())
+    return float(inner.mean()), scale if scale > 1e-12 * float(np.abs(inner).max()) else 1.0
+
+
+def _power(x: Array, power: float) -> Array:
+    from scipy.special import boxcox1p
+
+    bent = np.where(x >= 0, boxcox1p(np.maximum(x, 0.0), power), -boxcox1p(np.maximum(-x, 0.0), 2.0 - power))
+    return np.asarray(bent)
+
+
+def _inverse_power(x: Array, power: float) -> Array:
+    from scipy.special import inv_boxcox1p
+
+    up, down = inv_boxcox1p(np.maximum(x, 0.0), power), inv_boxcox1p(np.maximum(-x, 0.0), 2.0 - power)
+    return np.asarray(np.where(x >= 0, up, -down))
+
+
+def _misfit(z: Array) -> float:
+    from scipy.special import ndtri
+
+    if np.ptp(z) < 1e-9:
+        return 1.0  # all the same, which no map mends
+    quantiles = ndtri((np.arange(len(z)) + 0.5) / len(z))
+    return float(1.0 - np.corrcoef(np.sort(z), quantiles)[0, 1] ** 2)

@@ -1,0 +1,316 @@
+"""Gaussian process with one length scale per feature, exact up to some hundred points.
+
+scikit-learn's regressor serves the same model, but builds an ``(n, n, n_features)`` array for each gradient
+of its likelihood and knows no priors; the direct gradient here needs two matrix products instead.
+
+Equations numbered GPML are those of Rasmussen & Williams, "Gaussian Processes for Machine Learning", 2006.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from evo_moo.surrogate import (
+    Array,
+    Columns,
+    Prediction,
+    Surrogate,
+    SurrogateError,
+    canonical_order,
+    checked_data,
+    checked_rows,
+    one_thread,
+)
+
+MAX_POINTS = 500
+"""More points are thinned out to these: cost grows with their cube."""
+LENGTH_SCALE_LOC, LENGTH_SCALE_STD = math.sqrt(2.0), math.sqrt(3.0)
+"""Log-normal prior of a length scale; half the logarithm of the number of features adds to its location.
+
+Hvarfner, Hellsten & Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024, eq. 5.
+"""
+NOISE_LOC, NOISE_STD = -4.0, 2.0
+"""Log-normal prior of the noise's variance, as a share of the signal's; most of it lies far below 1."""
+SIGNAL_COUNT = 1.0
+"""The prior of the signal's variance counts like so many observations of mean square 1."""
+LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
+LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
+MAX_ITERATIONS = 60
+JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
+
+
+class GaussianProcess(Surrogate):
+    """Matérn-5/2 kernel over numbers times an overlap kernel over categories, fitted by maximum a posteriori."""
+
+    def __init__(self, columns: Columns, seed: int = 0) -> None:
+        super().__init__(columns, seed)
+        self._category = columns.category
+        self._theta: Array | None = None
+        self._fitted = False
+
+    def fit(self, X: Array, y: Array) -> Self:
+        """Find the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
+        X, y = checked_data(X, y, self.columns)
+        order = canonical_order(X, y)
+        rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
+        objective = _Objective(X[rows], y[rows], self._category)
+        starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
+        with one_thread():
+            self._theta = objective.best_from(starts)
+            self._signal = objective.signal(self._theta)
+            self._L = _cholesky(objective.covariance(self._theta))
+        self._all, self._rows = X, rows
+        self._X, self._y = X[rows], y[rows]
+        self._solve()
+        return self
+
+    def predict(self, X: Array) -> Prediction:
+        """Give the posterior's mean and standard deviation, GPML eq. 2.25 and 2.26."""
+        cross, V = self._cross(X)
+        variance = self._signal * np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 1e-12)
+        return Prediction(cross.T @ self._alpha, np.sqrt(variance))
+
+    def noise(self) -> float:
+        """Give the standard deviation of the noise that was learnt."""
+        return math.sqrt(self._signal * self._noise)
+
+    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``(n, len(X))`` joint samples; the cost grows with the cube of ``len(X)``."""
+        cross, V = self._cross(X)
+        X = checked_rows(X, self.columns)
+        covariance = correlation(X, X, self._length_scales, self._category) - V.T @ V
+        L = _cholesky(covariance, JITTERS[1:])
+        drawn: Array = cross.T @ self._alpha + math.sqrt(self._signal) * (rng.standard_normal((n, len(X))) @ L.T)
+        return drawn
+
+    def condition(self, X: Array, y: Array) -> "GaussianProcess":
+        """Extend the Cholesky factor by the new points: quadratic in the number of points, not cubic."""
+        X, y = checked_data(X, y, self.columns)
+        _, V = self._cross(X)
+        corner = correlation(X, X, self._length_scales, self._category) + self._noise * np.eye(len(X)) - V.T @ V
+        n, more = len(self._y), len(y)
+        other = copy.copy(self)
+        other._L = np.zeros((n + more, n + more))
+        other._L[:n, :n], other._L[n:, :n], other._L[n:, n:] = self._L, V.T, _cholesky(corner)
+        other._X, other._y = np.concatenate([self._X, X]), np.concatenate([self._y, y])
+        other._solve()
+        return other
+
+    def leave_one_out(self) -> Prediction:
+        """Give GPML eq. 5.12 for the points that the model learnt; those thinned out are just predicted."""
+        from scipy.linalg import cho_solve
+
+        self._require_fit()
+        precision = np.diag(cho_solve((self._L, True), np.eye(len(self._y))))
+        mean, std = np.empty(len(self._all)), np.empty(len(self._all))
+        learnt = slice(len(self._rows))  # what `condition` adds comes after
+        mean[self._rows] = (self._y - self._alpha / precision)[learnt]
+        std[self._rows] = np.sqrt(self._signal / precision)[learnt]
+        others = np.setdiff1d(np.arange(len(self._all)), self._rows)
+        if others.size:
+            mean[others], latent = self.predict(self._all[others])
+            std[others] = np.hypot(latent, self.noise())
+        return Prediction(mean, std)
+
+    def dump(self) -> dict[str, Any]:
+        """Give the logarithms of the length scales, then of the noise's share."""
+        return {"theta": None if self._theta is None else self._theta.copy()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over the hyperparameters, from which the next fit starts."""
+        theta = state.get("theta")
+        if theta is not None and not (np.shape(theta) == (len(self.columns) + 1,) and np.isfinite(theta).all()):
+            raise SurrogateError(f"`theta` must hold {len(self.columns) + 1} finite numbers, but is {theta}")
+        self._theta, self._fitted = None if theta is None else np.array(theta, dtype=float), False
+
+    def importances(self) -> Array:
+        """Give each feature's root mean squared distance over the data, in its length scale."""
+        self._require_fit()
+        spread = math.sqrt(2.0) * self._X.std(axis=0)
+        for i in np.flatnonzero(self._category):
+            shares = np.unique(self._X[:, i], return_counts=True)[1] / len(self._X)
+            spread[i] = math.sqrt(1.0 - (shares**2).sum())
+        weights = spread / self._length_scales
+        total = weights.sum()
+        return np.asarray(weights / total if total > 0 else np.full(len(weights), 1.0 / max(len(weights), 1)))
+
+    @property
+    def _length_scales(self) -> Array:
+        self._require_fit()
+        return np.exp(self._theta[:-1])  # type: ignore[index]
+
+    @property
+    def _noise(self) -> float:
+        return math.exp(self._theta[-1])  # type: ignore[index]
+
+    def _solve(self) -> None:
+        from scipy.linalg import cho_solve
+
+        self._alpha: Array = cho_solve((self._L, True), self._y)
+        self._fitted = True
+
+    def _cross(self, X: Array) -> tuple[Array, Array]:
+        """Give the correlation of the data with ``m`` points, and what the data tell of it, both ``(n, m)``."""
+        from scipy.linalg import solve_triangular
+
+        self._require_fit()
+        cross = correlation(self._X, checked_rows(X, self.columns), self._length_scales, self._category)
+        return cross, solve_triangular(self._L, cross, lower=True, check_finite=False)
+
+    def _require_fit(self) -> None:
+        if not self._fitted:
+            raise SurrogateError("a model must be fitted before it is asked, but there was no `fit`; call it first")
+
+
+class _Objective:
+    """Negative log posterior of the hyperparameters, and its gradient.
+
+    The covariance is ``signal * (R + noise * I)``. The signal's variance is profiled out: its prior, the
+    inverse gamma of ``SIGNAL_COUNT`` observations of variance 1, leaves its best value in closed form.
+    """
+
+    def __init__(self, X: Array, y: Array, category: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        self.X, self.y, self.category = X, y, category
+        self.numbers = X[:, ~category]
+        self.mismatch = np.array([np.not_equal.outer(column, column) for column in X[:, category].T], dtype=float)
+        self.location = LENGTH_SCALE_LOC + math.log(max(X.shape[1], 1)) / 2.0
+        # The prior's mode: exp(location - std^2).
+        self.default_start = np.append(np.full(X.shape[1], self.location - LENGTH_SCALE_STD**2), NOISE_LOC)
+
+    def best_from(self, starts: list[Array]) -> Array:
+        """Give the best of the optima found from the starts."""
+        from scipy.optimize import minimize
+
+        bounds = [LOG_BOUNDS] * self.X.shape[1] + [LOG_NOISE_BOUNDS]
+        options = {"maxiter": MAX_ITERATIONS, "ftol": 1e-7}
+        results = [
+            minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts
+        ]
+        best = min(results, key=lambda result: result.fun)
+        if not (np.isfinite(best.fun) and np.isfinite(best.x).all()):
+            raise SurrogateError(f"a fit must end at finite hyperparameters, but ended with {best.message}")
+        return np.asarray(best.x)
+
+    def covariance(self, theta: Array) -> Array:
+        """Give ``(n, n)`` covariances of the observations, in units of the signal's variance."""
+        R = correlation(self.X, self.X, np.exp(theta[:-1]), self.category)
+        R[np.diag_indices_from(R)] += math.exp(theta[-1])
+        return R
+
+    def signal(self, theta: Array) -> float:
+        """Give the best variance of the signal."""
+        from scipy.linalg import solve_triangular
+
+        half = solve_triangular(_cholesky(self.covariance(theta)), self.y, lower=True)
+        return float((half @ half + SIGNAL_COUNT) / (len(self.y) + SIGNAL_COUNT))
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        """Give the value and the ``(n_features + 1,)`` gradient by the logarithms of all hyperparameters.
+
+        The likelihood is GPML eq. 5.8, its gradient eq. 5.9.
+        """
+        from scipy.linalg import cho_solve
+
+        scales, noise = np.exp(theta[:-1]), math.exp(theta[-1])
+        Z = self.numbers / scales[~self.category]
+        weights = 1.0 / scales[self.category] ** 2
+        overlap = _overlap(self.mismatch, weights) if weights.size else 1.0
+        matern, slope = _matern(Z, Z)
+        R = matern * overlap
+        A = R.copy()
+        A[np.diag_indices_from(A)] += noise
+        L = _cholesky(A)
+        n = len(self.y)
+        inverse = cho_solve((L, True), np.eye(n), check_finite=False)
+        alpha = inverse @ self.y
+        signal = (self.y @ alpha + SIGNAL_COUNT) / (n + SIGNAL_COUNT)
+        value = 0.5 * (n + SIGNAL_COUNT) * math.log(signal) + np.log(np.diag(L)).sum()
+        W = 0.5 * (inverse - np.outer(alpha, alpha) / signal)
+        gradient = np.empty_like(theta)
+        H = W * slope * overlap
+        # Sum of H_ij (z_i - z_j)^2 for each column, without an array of all differences.
+        squares = 2.0 * (H.sum(axis=0) @ Z**2 - (Z * (H @ Z)).sum(axis=0))
+        gradient[:-1][~self.category] = -2.0 * squares
+        gradient[:-1][self.category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
+        gradient[-1] = noise * np.trace(W)
+        prior, prior_gradient = self._prior(theta)
+        return value + prior, gradient + prior_gradient
+
+    def _prior(self, theta: Array) -> tuple[float, Array]:
+        """Negative log density of the log-normal priors; as densities of the values, not of their logarithms."""
+        location = np.append(np.full(len(theta) - 1, self.location), NOISE_LOC)
+        std = np.append(np.full(len(theta) - 1, LENGTH_SCALE_STD), NOISE_STD)
+        scaled = (theta - location) / std
+        return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / std
+
+
+def correlation(A: Array, B: Array, length_scales: Array, category: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
+    """Give the ``(n, m)`` prior correlations between ``(n, n_features)`` and ``(m, n_features)`` points.
+
+    Args:
+        A: Points.
+        B: Points.
+        length_scales: ``(n_features,)`` length scales.
+        category: ``(n_features,)`` mask of the features that are equal or different, and nothing between.
+    """
+    R, _ = _matern(A[:, ~category] / length_scales[~category], B[:, ~category] / length_scales[~category])
+    if category.any():
+        mismatch = np.array([np.not_equal.outer(a, b) for a, b in zip(A[:, category].T, B[:, category].T, strict=True)])
+        R *= _overlap(mismatch, length_scales[category] ** -2)
+    return R
+
+
+def _overlap(mismatch: Array, weights: Array) -> Array:
+    return np.asarray(np.exp(-0.5 * np.tensordot(weights, mismatch, 1)))
+
+
+def _matern(A: Array, B: Array) -> tuple[Array, Array]:
+    """Give Matérn's correlations with nu = 5/2, GPML eq. 4.17, and their derivative by the squared distance."""
+    from scipy.spatial.distance import cdist
+
+    scaled = math.sqrt(5.0) * cdist(A, B)
+    decay = np.exp(-scaled)
+    return (1.0 + scaled + scaled**2 / 3.0) * decay, -5.0 / 6.0 * (1.0 + scaled) * decay
+
+
+def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
+    """Give the lower factor, with as little added to the diagonal as is needed."""
+    from scipy.linalg import LinAlgError, cholesky
+
+    for jitter in jitters:
+        try:
+            return np.asarray(cholesky(A + jitter * np.eye(len(A)), lower=True, check_finite=False))
+        except LinAlgError:
+            continue
+    raise SurrogateError("a covariance must be positive definite, but is not even with jitter; use another model")
+
+
+def thinned(
+    X: Array, y: Array, n: int, category: np.ndarray[Any, np.dtype[np.bool_]]
+) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Choose at most ``n`` points: half of them the smallest targets, then each the farthest from all chosen.
+
+    Args:
+        X: ``(n_points, n_features)`` points in canonical order.
+        y: ``(n_points,)`` targets.
+        n: Number of points to keep.
+        category: As in ``correlation``, whose value at unit length scales is the nearness.
+
+    Returns:
+        Ascending indices.
+    """
+    if len(y) <= n:
+        return np.arange(len(y))
+    unit = np.ones(X.shape[1])
+    chosen = list(np.argsort(y, kind="stable")[: n // 2])
+    nearness = correlation(X, X[chosen], unit, category).max(axis=1)
+    nearness[chosen] = np.inf
+    while len(chosen) < n:
+        latest = np.argmin(nearness)
+        chosen.append(latest)
+        nearness = np.maximum(nearness, correlation(X, X[[latest]], unit, category)[:, 0])
+        nearness[latest] = np.inf
+    return np.sort(np.array(chosen))

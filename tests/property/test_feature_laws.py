@@ -1,0 +1,72 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evo_moo.features import Features
+from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+
+SPACE = SearchSpace(
+    {
+        "n": Integer(1, 3),
+        "lr": Real(1e-4, 1, log=True),
+        "act": Choice(["relu", "gelu", "tanh"]),
+        "size": Choice([8, 16, 64], ordered=True),
+        "width": Integer(4, 64, log=True, when={"n": [2, 3]}),
+        "kernel": Choice([3, 5], when={"n": [2, 3]}),
+        "skip": Boolean(when={"act": "gelu"}),
+        "only": Choice(["one"]),
+        "fixed": Choice(["one"], ordered=True),
+    }
+)
+FEATURES = Features(SPACE)
+
+
+def test_each_column_says_what_it_is():
+    described = zip(FEATURES.columns.names, FEATURES.columns.kinds, FEATURES.columns.n_options, strict=True)
+    assert list(described) == [
+        ("n", "numeric", 0),
+        ("lr", "numeric", 0),
+        ("act", "category", 3),
+        ("size", "ordinal", 3),
+        ("width", "numeric", 0),
+        ("kernel", "category", 3),
+        ("skip", "category", 3),
+        ("only", "category", 1),
+        ("fixed", "ordinal", 1),
+        ("width?", "active", 0),
+        ("skip?", "active", 0),
+    ]
+
+
+def test_known_rows():
+    rows = SPACE.encode(
+        [
+            {"n": 1, "lr": 1e-2, "act": "gelu", "size": 16, "skip": True, "only": "one", "fixed": "one"},
+            {"n": 3, "lr": 1, "act": "tanh", "size": 64, "width": 16, "kernel": 5, "only": "one", "fixed": "one"},
+        ]
+    )
+    expected = [[0, 0.5, 1, 0.5, 0.5, 2, 1, 0, 0, 0, 1], [1, 1, 2, 1, 0.5, 1, 2, 0, 0, 1, 0]]
+    np.testing.assert_allclose(FEATURES.matrix(rows), expected)
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 30))
+@settings(max_examples=100, deadline=None)
+def test_features_are_in_range_and_as_different_as_their_configurations(seed, n):
+    X = SPACE.sample(n, np.random.default_rng(seed))
+    M = FEATURES.matrix(X)
+    assert M.shape == (n, len(FEATURES.columns))
+    for column, kind, n_options in zip(M.T, FEATURES.columns.kinds, FEATURES.columns.n_options, strict=True):
+        assert (column >= 0).all() and (column <= (n_options - 1 if kind == "category" else 1)).all()
+        if kind == "category":
+            np.testing.assert_array_equal(column, np.rint(column))
+    assert len(np.unique(M, axis=0)) == len(np.unique(X, axis=0))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_what_does_not_exist_makes_no_difference(seed):
+    """Raw rows that differ in inactive columns only have the same features."""
+    rng = np.random.default_rng(seed)
+    raw, other = SPACE.draw(8, rng), SPACE.draw(8, rng)
+    mixed = np.where(SPACE.active(raw), raw, other)
+    np.testing.assert_array_equal(FEATURES.matrix(raw), FEATURES.matrix(mixed))

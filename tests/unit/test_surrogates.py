@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from evo_moo.surrogates import gaussian_process
+from evo_moo.surrogates.gaussian_process import GaussianProcess, _Objective, thinned
+from evo_moo.surrogates.random_forest import RandomForest
+from pymoo.problems import get_problem
+from scipy.optimize import approx_fprime
+from scipy.stats import norm
+
+from evo_moo.model_selection import AveragedSurrogate
+from evo_moo.surrogate import Columns, SurrogateError
+from evo_moo.testing import SurrogateSuite
+
+
+class TestGaussianProcess(SurrogateSuite):
+    surrogate = GaussianProcess
+
+
+class TestThinnedGaussianProcess(SurrogateSuite):
+    """Beyond the limit, all promises hold that a model of fewer points can keep."""
+
+    surrogate = GaussianProcess
+
+    @pytest.fixture(autouse=True)
+    def low_limit(self, monkeypatch):
+        monkeypatch.setattr(gaussian_process, "MAX_POINTS", 30)
+
+
+class TestRandomForest(SurrogateSuite):
+    surrogate = RandomForest
+
+
+class TestAveragedSurrogate(SurrogateSuite):
+    def make(self, columns=None, seed=1):
+        columns = columns or self.columns
+        return AveragedSurrogate([GaussianProcess(columns, seed), RandomForest(columns, seed)])
+
+
+MIXED = SurrogateSuite.columns
+
+
+def mixed(n, seed=0):
+    return SurrogateSuite().data(n, seed)
+
+
+@pytest.mark.parametrize(
+    "columns", [MIXED, Columns.numeric(3), Columns(("u", "v"), ("category",) * 2, (3, 4))], ids=["mixed", "all", "none"]
+)
+def test_the_gradient_of_the_posterior_is_that_of_its_value(columns):
+    rng = np.random.default_rng(1)
+    X = np.where(columns.category, rng.integers(0, 3, (30, len(columns))), rng.random((30, len(columns))))
+    objective = _Objective(X, rng.normal(size=30), columns.category)
+    for _ in range(3):
+        theta = objective.default_start + rng.normal(size=len(columns) + 1)
+        numeric = approx_fprime(theta, lambda t: objective(t)[0], 1e-6)
+        np.testing.assert_allclose(objective(theta)[1], numeric, atol=1e-4)
+
+
+@pytest.mark.parametrize("limit", [500, 12])
+def test_leave_one_out_is_what_models_without_the_point_predict(limit, monkeypatch):
+    """Brute force, with the hyperparameters of the whole; a point that was thinned out is in no model anyway."""
+    monkeypatch.setattr(gaussian_process, "MAX_POINTS", limit)
+    X, y = mixed(18)
+    y = y + np.random.default_rng(2).normal(0, 0.2, 18)
+    model = GaussianProcess(MIXED).fit(X, y)
+    mean, std = model.leave_one_out()
+    for i in range(18):
+        others = model._rows[model._rows != i]
+        prior = model._signal * gaussian_process.correlation(X, X, model._length_scales, MIXED.category)
+        K = prior[np.ix_(others, others)] + model._signal * model._noise * np.eye(len(others))
+        gain = np.linalg.solve(K, prior[others, i])
+        variance = prior[i, i] - gain @ prior[others, i] + model._signal * model._noise
+        np.testing.assert_allclose([mean[i], std[i]], [gain @ y[others], np.sqrt(variance)], rtol=1e-5, atol=1e-7)
+
+
+def test_conditioning_is_exact():
+    """Point by point or all at once, it is the model of all points with the same hyperparameters."""
+    X, y = mixed(30)
+    model = GaussianProcess(MIXED).fit(X[:20], y[:20])
+    at_once = model.condition(X[20:], y[20:]).predict(X)
+    one_by_one = model
+    for i in range(20, 30):
+        one_by_one = one_by_one.condition(X[i : i + 1], y[i : i + 1])
+    prior = gaussian_process.correlation(X, X, model._length_scales, MIXED.category)
+    mean = prior @ np.linalg.solve(prior + model._noise * np.eye(30), y)
+    for one, two in zip(at_once, one_by_one.predict(X), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+    np.testing.assert_allclose(at_once.mean, mean, atol=1e-5)
+    np.testing.assert_allclose(model.condition(X[20:], y[20:]).leave_one_out().mean.shape, (20,))
+
+
+def test_two_categories_are_equally_far_whatever_their_codes():
+    X, y = mixed(40)
+    swapped = X.copy()
+    swapped[:, 3] = np.array([2, 0, 1])[X[:, 3].astype(int)]
+    one, two = (GaussianProcess(MIXED).fit(rows, y).predict(rows).mean for rows in (X, swapped))
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+def test_noise_is_found():
+    rng = np.random.default_rng(0)
+    x = rng.random((150, 1))
+    y = np.sin(6 * x[:, 0]) + rng.normal(0, 0.3, 150)
+    model = GaussianProcess(Columns.numeric(1)).fit(x, y)
+    assert np.sqrt(model._signal * model._noise) == pytest.approx(0.3, rel=0.25)
+    assert model.predict(x).std.max() < 0.2
+
+
+def test_the_prior_keeps_a_rugged_function_from_being_overfitted():
+    """Log-likelihood of 200 new points of ZDT4 with 10 variables, learnt from 25, mean of three draws."""
+    problem = get_problem("zdt4", n_var=10)
+
+    def score(seed):
+        unit = np.random.default_rng(seed).random((225, 10))
+        f = problem.evaluate(problem.xl + unit * (problem.xu - problem.xl))[:, 1]
+        y = (f - f[:25].mean()) / f[:25].std()
+        model = GaussianProcess(Columns.numeric(10)).fit(unit[:25], y[:25])
+        mean, std = model.predict(unit[25:])
+        return norm.logpdf(y[25:], mean, np.sqrt(std**2 + model._signal * model._noise)).mean()
+
+    with_prior = np.mean([score(seed) for seed in range(3)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Objective, "_prior", lambda self, theta: (0.0, np.zeros_like(theta)))
+        without = np.mean([score(seed) for seed in range(3)])
+    assert with_prior > without + 0.5
+
+
+def test_zdt1_is_learnt_from_fifty_points():
+    problem = get_problem("zdt1", n_var=10)
+    X = np.random.default_rng(0).random((250, 10))
+    f = problem.evaluate(X)[:, 1]
+    y = (f - f[:50].mean()) / f[:50].std()
+    model = GaussianProcess(Columns.numeric(10)).fit(X[:50], y[:50])
+    assert np.corrcoef(model.predict(X[50:]).mean, y[50:])[0, 1] > 0.98
+
+
+def test_a_warm_start_is_never_worse_than_the_default_one():
+    X, y = mixed(40)
+    model = GaussianProcess(MIXED)
+    for theta in (None, np.full(6, 3.0), np.full(6, -3.0)):
+        model.load({"theta": theta})
+        model.fit(X, y)
+        order = model._rows
+        objective = _Objective(X[order], y[order], MIXED.category)
+        assert objective(model._theta)[0] <= objective(objective.best_from([objective.default_start]))[0] + 1e-9
+
+
+def test_thinning_keeps_the_best_and_spreads_over_the_rest():
+    rng = np.random.default_rng(0)
+    X, y = np.concatenate([rng.random((200, 2)) * 0.1, [[1.0, 1.0]]]), np.arange(201.0)
+    numbers = np.zeros(2, dtype=bool)
+    kept = thinned(X, y, 20, numbers)
+    assert len(set(kept)) == 20 and set(range(10)) <= set(kept) and 200 in kept
+    np.testing.assert_array_equal(thinned(X, y, 300, numbers), np.arange(201))
+    assert len(set(thinned(np.zeros((40, 2)), y[:40], 20, numbers))) == 20
+
+
+@pytest.mark.parametrize("state", [{"theta": np.zeros(3)}, {"theta": np.full(6, np.nan)}])
+def test_a_state_of_other_columns_is_refused(state):
+    with pytest.raises(SurrogateError):
+        GaussianProcess(MIXED).load(state)
+
+
+def test_a_leaf_learns_what_falls_into_it():
+    """A fantasised point is one more of the leaf: mean, variance and count are those of all its points."""
+    x, y = np.zeros((4, 1)), np.array([1.0, 2.0, 3.0, 6.0])
+    forest = RandomForest(Columns.numeric(1)).fit(x, y)
+    other = forest.condition(x[:1], np.array([8.0]))
+    drawn = [np.append(y[rows], 8.0) for rows in forest._forest.estimators_samples_]
+    np.testing.assert_allclose(other._means, [values.mean() for values in drawn])
+    np.testing.assert_allclose(other._variances, [values.var() for values in drawn], rtol=1e-3)
+
+
+def test_out_of_bag_predictions_do_not_know_the_point():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((40, 2)), rng.normal(size=40)
+    forest = RandomForest(Columns.numeric(2)).fit(x, y)
+    in_bag = np.abs(forest.predict(x).mean - y).mean()
+    assert np.abs(forest.leave_one_out().mean - y).mean() > 1.5 * in_bag
