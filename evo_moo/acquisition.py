@@ -30,7 +30,7 @@ class Boxes:
 
     def __init__(self, F: Array, ref_point: Array) -> None:
         n_obj = len(ref_point)
-        inside = F[(F < ref_point).all(axis=1)]
+        inside = F[(ref_point > F).all(axis=1)]
         bounds, _ = _local_upper_bounds(inside, ref_point)
         # Seen from the other side, the undominated region is what the local upper bounds dominate.
         U, Z = _local_upper_bounds(-bounds, np.full(n_obj, np.inf))
