@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evo_moo.api import resume, search
     from evo_moo.errors import EvoMooError
+    from evo_moo.export import export_run
     from evo_moo.goals import Metric
     from evo_moo.optimizer import Optimizer
     from evo_moo.problem import FunctionProblem, SearchProblem
@@ -27,6 +28,7 @@ __all__ = [
     "Result",
     "SearchProblem",
     "SearchSpace",
+    "export_run",
     "resume",
     "search",
 ]
@@ -34,6 +36,7 @@ __all__ = [
 _HOME = {
     "api": ("resume", "search"),
     "errors": ("EvoMooError",),
+    "export": ("export_run",),
     "goals": ("Metric",),
     "optimizer": ("Optimizer",),
     "problem": ("FunctionProblem", "SearchProblem"),

@@ -23,9 +23,38 @@ _INTEGER_KEYS = ("id", "rank", "niche")
 def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
     """Build NSGA-II (Deb et al. 2002) or NSGA-III (Deb and Jain 2014) with pymoo's defaults and these operators."""
     if name == "nsga2":
-        return NSGA2(pop_size=pop_size, **operators)
-    selection = TournamentSelection(func_comp=_feasible_first)
-    return NSGA3(reference_directions(n_obj, pop_size), pop_size=pop_size, selection=selection, **operators)
+        algorithm = NSGA2(pop_size=pop_size, **operators)
+    else:
+        selection = TournamentSelection(func_comp=_feasible_first)
+        directions = reference_directions(n_obj, pop_size)
+        algorithm = NSGA3(directions, pop_size=pop_size, selection=selection, **operators)
+    algorithm.mating.crossover = Parentage(algorithm.mating.crossover)
+    return algorithm
+
+
+class Parentage:
+    """A crossover that notes on each child the ids of its parents, as ``data["parents"]``.
+
+    It draws nothing, so that the search stays the same. Mutation and repair keep what is noted.
+    """
+
+    def __init__(self, crossover: Any) -> None:
+        """Wrap a crossover of pymoo's."""
+        self.crossover = crossover
+        self.n_parents, self.n_offsprings = crossover.n_parents, crossover.n_offsprings
+
+    def __call__(self, problem: Any, matings: Any, *args: Any, **kwargs: Any) -> Population:
+        """Cross the parents, ``(n_matings, n_parents)`` individuals; child ``k`` comes of mating ``k % n_matings``."""
+        children = self.crossover(problem, matings, *args, **kwargs)
+        X = np.array([[parent.X for parent in mating] for mating in matings])
+        rows = children.get("X").reshape(-1, len(X), 1, X.shape[-1])
+        copied = (rows == X).all(axis=-1).reshape(-1, self.n_parents)
+        for k, child in enumerate(children):
+            mating = matings[k % len(X)]
+            # A child that equals one parent has nothing of the other one.
+            real = mating[[copied[k].argmax()]] if copied[k].any() else mating
+            child.data["parents"] = tuple(dict.fromkeys(parent.data["id"] for parent in real))
+        return children
 
 
 def reference_directions(n_obj: int, pop_size: int) -> Array:

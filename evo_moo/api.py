@@ -1,22 +1,27 @@
 """Search and resume, from Python and from the command line alike."""
 
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evo_moo.engine import Budget, Engine
+from evo_moo.earlier_runs import WarmStart, read_earlier_runs, warm_start
+from evo_moo.engine import LOGGER, Engine
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
-from evo_moo.optimizer import Optimizer
+from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.optimizer import Optimizer, default_pop_size
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
 from evo_moo.problem import FunctionProblem, SearchProblem
+from evo_moo.problem_version import problem_version
 from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
-from evo_moo.run_folder import RunFolder, read_job
+from evo_moo.run_folder import RunFolder, guarded_reads, read_job, reading
 from evo_moo.space import Variable
 
 FREE_SECTIONS = ("budget.", "evaluation.")
@@ -28,7 +33,7 @@ def search(
     problem: Any,
     algorithm: str = "nsga2",
     pop_size: int | None = None,
-    termination: tuple[str, Any] = ("n_evals", 100),
+    termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
     seed: int = 1,
     workers: int | None = None,
     surrogate: None = None,
@@ -41,6 +46,7 @@ def search(
     mode: str = "generational",
     sampling: str = "random",
     start: Sequence[Mapping[str, Any]] = (),
+    from_runs: Sequence[str | Path] = (),
     timeout_s: float | None = None,
     verbose: bool = False,
 ) -> Result:
@@ -52,7 +58,8 @@ def search(
             configuration and gives metrics.
         algorithm: ``"nsga2"`` or ``"nsga3"``.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
-        termination: ``("n_evals", n)``, ``("n_gen", n)`` or ``("time", seconds)``.
+        termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
+            several of them as a dict, of which whichever comes first.
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
         surrogate: None; surrogates are not available yet.
@@ -66,6 +73,8 @@ def search(
             but with several workers the result depends on which evaluation ends first.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with.
+        from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
+            ``evo_moo.earlier_runs`` says what is taken and which outcomes are reused.
         timeout_s: Time limit of one evaluation, in seconds.
         verbose: Whether to show progress.
 
@@ -77,8 +86,10 @@ def search(
     """
     if surrogate is not None:
         raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
-    if not isinstance(termination, tuple | list) or len(termination) != 2:
-        raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+    if not isinstance(termination, Mapping):
+        if not isinstance(termination, tuple | list) or len(termination) != 2:
+            raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+        termination = dict([termination])
     named, is_function = isinstance(problem, str), variables is not None
     if variables is not None:
         problem = FunctionProblem(problem, variables, objectives or {}, constraints)
@@ -96,8 +107,9 @@ def search(
             "mode": mode,
             "sampling": sampling,
             "start": start,
+            "from": [str(path) for path in from_runs] or None,
         },
-        "budget": {termination[0]: termination[1]},
+        "budget": dict(termination),
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -108,30 +120,47 @@ def search(
     return run_job(job, built, source, Path(run_dir) if run_dir else None, verbose=verbose)
 
 
-def resume(run_dir: str | Path, problem: Any = None, *, n_evals: int | None = None, verbose: bool = False) -> Result:
+def resume(
+    run_dir: str | Path,
+    problem: Any = None,
+    *,
+    n_evals: int | None = None,
+    budget: Mapping[str, Any] | None = None,
+    verbose: bool = False,
+) -> Result:
     """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
 
     Args:
         run_dir: The run folder.
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
+        budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
         problem: The problem, if the run searched a Python object: run folders hold no pickles.
         verbose: Whether to show progress.
 
     Raises:
         RunFolderError: It is no run folder, or another process holds it.
-        JobError: The problem is missing or cannot be built any more.
+        JobError: The problem is missing or cannot be built any more, or the deadline has passed.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
     data = read_job(Path(run_dir))
-    if n_evals is not None:
-        data.setdefault("budget", {})["n_evals"] = n_evals
-    use = data.get("problem", {}).get("use", "")
+    if isinstance(data.setdefault("budget", {}), dict):
+        data["budget"].update(budget or {})
+        if n_evals is not None:
+            data["budget"]["n_evals"] = n_evals
+    use = problem_of(data)
     is_object = use.startswith(OBJECT)
     if is_object and problem is None:
         raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
     job, built, source = check_job(data, problem if is_object else None)
     return run_job(job, built, source, Path(run_dir), verbose=verbose)
+
+
+def problem_of(job: Mapping[str, Any]) -> str:
+    """Give the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
+    section = job.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    return use if isinstance(use, str) else ""
 
 
 def _described(problem: Any) -> str:
@@ -152,15 +181,25 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         verbose: Whether to show progress.
 
     Raises:
+        JobError: The deadline has passed.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
-        RunStoppedError: A signal stopped the search.
+        RunStoppedError: A signal or the deadline stopped the search.
     """
     goals = job.goals(problem)
-    budget = Budget(job.budget.n_evals, job.budget.n_gen, job.budget.time)
+    version = problem_version(problem, source)
+    warm = None
+    if job.search.from_runs and not _has_begun(run_dir):
+        runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
+        pop_size = job.search.pop_size or default_pop_size(problem)
+        warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
+    budget = job.budget.limits()
+    refuse_past_deadline(job, run_dir)
     with RunFolder(run_dir) as folder:
-        _begin(folder, job, problem, goals)
-        meta = folder.ledger.meta()
+        with guarded_reads(folder.path):
+            start = _begin(folder, job, problem, goals, version, warm)
+            meta = folder.ledger.meta()
+            before = _ended(folder.ledger, goals) if meta["state"] != "finished" else []
         if meta["state"] != "finished":
             search = job.search
             optimizer = Optimizer(
@@ -170,13 +209,13 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                 search.seed,
                 goals,
                 search.sampling,
-                search.start,
+                start,
                 search.mode,
             )
-            before = list(folder.ledger.evaluations("status != 'asked'"))
             pool = _pool(job, problem, source, goals)
             try:
-                with shown_progress(goals, budget, before, verbose) as observer:
+                elapsed_s = meta.get("elapsed_s", 0.0)
+                with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
                     Engine(
                         optimizer,
                         pool,
@@ -189,15 +228,32 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                     ).run()
             finally:
                 pool.close()
-        result = Result.of_ledger(folder.ledger, folder.path)
-        folder.write_front(result.rows())
+        with guarded_reads(folder.path):
+            result = Result.of_ledger(folder.ledger, folder.path)
+            folder.write_front(result.rows())
         return result
 
 
-def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) -> None:
-    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended."""
+def _has_begun(run_dir: Path | None) -> bool:
+    """Tell whether a folder holds a run that has recorded its job."""
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
+            return "job" in ledger.meta()
+    return False
+
+
+def _begin(
+    folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals, version: str | None, warm: WarmStart | None
+) -> list[dict[str, Any]]:
+    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended.
+
+    Returns:
+        The configurations that the search begins with: those that it began with, if it has.
+    """
     data = job.to_toml()
     if "job" in (meta := folder.ledger.meta()):
+        if meta.get("given_start") == data["search"]["start"]:
+            data["search"]["start"] = meta["job"]["search"]["start"]
         before, now = _flat(meta["job"]), _flat(data)
         changed = [
             f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
@@ -211,12 +267,20 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
             )
+        state = meta["state"] if _ends_alike(meta["job"], data) else "stopped"
         if before != now:
             folder.write_job(data, replace=True)
             with folder.ledger.transaction():
-                state = meta["state"] if meta["job"]["budget"] == data["budget"] else "stopped"
                 folder.ledger.set_meta(job=data, state=state)
-        return
+                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
+                folder.ledger.record_event("job changed", **changes)
+        if state != "finished" and meta.get("problem_version") != version:
+            # What follows is measured by another version than what is there: as a whole the run is of none.
+            with folder.ledger.transaction():
+                folder.ledger.set_meta(problem_version=None)
+        return list(data["search"]["start"])
+    if warm is not None:
+        data["search"]["start"] = warm.start
     folder.write_job(data)
     folder.write_environment(job.search.seed)
     with folder.ledger.transaction():
@@ -224,9 +288,59 @@ def _begin(folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals) ->
             job=data,
             goals=goals.to_json(),
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
+            space=problem.space.to_json(),
+            problem_version=version,
             front="population" if problem.is_plain else "archive",
             state="new",
         )
+        if warm is not None:
+            folder.ledger.set_meta(given_start=job.search.start, known_outcomes=warm.known)
+            folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
+            LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
+    return list(data["search"]["start"])
+
+
+def _ended(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+    """Read the evaluations that ended before.
+
+    Raises:
+        TypeError: A metric is no number.
+        KeyError: An objective is missing.
+    """
+    ended = list(ledger.evaluations("status != 'asked'"))
+    for e in ended:
+        numbers = goals.objective_values(e.metrics) if e.status == "ok" else []
+        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
+            raise TypeError(f"evaluation {e.id} has a metric that is no number")
+    return ended
+
+
+def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
+    """Refuse a job that would have to have ended by now, unless its run is finished.
+
+    Raises:
+        JobError: The deadline has passed.
+    """
+    deadline = job.budget.limits().deadline
+    if deadline is None or deadline > time.time():
+        return
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with reading(run_dir) as ledger:
+            meta = ledger.meta()
+        if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
+            return
+    raise JobError(
+        [
+            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+            "(--deadline none)"
+        ]
+    )
+
+
+def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two jobs have the same budget; the deadline only interrupts a run."""
+    budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
+    return budgets[0] == budgets[1]
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,13 +348,19 @@ def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
 
 
+def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
+    """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
+    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise
+    return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
+
+
 def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
     settings = job.evaluation
-    if settings.pool == "auto" and isinstance(problem, PymooProblem) and not problem.plain.elementwise:
+    if settings.pool == "auto" and isinstance(problem, PymooProblem) and evaluates_in_process(job, problem):
         return BatchPool(problem, goals)
     if settings.pool == "serial":
-        return SerialPool(problem, goals, settings.timeout)
-    limits = (settings.timeout, settings.retries, settings.memory_mb)
+        return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
+    limits = (settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
     if settings.pool == "dask":
         from evo_moo.dask_pool import DaskPool
 

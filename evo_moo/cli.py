@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from evo_moo.cli_batch import batch
 from evo_moo.cli_problems import check, latency, new, problems
-from evo_moo.cli_runs import RUNS, RunDir, folder_of, list_runs, show
+from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
 
 FAILED, WRONG_INPUT, RESUMABLE = 1, 2, 75
+StopWhen = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="End when it gets no better: 'hypervolume stalls', ftol, xtol, default; none."),
+]
+Deadline = Annotated[
+    str | None, typer.Option(metavar="TIME", help="When to stop, to be resumed, as 2026-12-01T08:00:00; none.")
+]
 
 app = typer.Typer(
     help="Search neural architectures and training hyperparameters for the trade-offs between several goals.",
@@ -44,8 +52,10 @@ def main() -> None:
 
 
 def _exit(code: int, *messages: str) -> NoReturn:
+    from evo_moo.errors import printable
+
     for message in messages:
-        typer.echo(f"evo-moo: {message}", err=True)
+        typer.echo(f"evo-moo: {printable(message)}", err=True)
     sys.exit(code)
 
 
@@ -69,11 +79,23 @@ def run(
         list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
     ] = None,
     run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
+    from_runs: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
+    stop_when: StopWhen = None,
+    deadline: Deadline = None,
+    end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
 ) -> None:
     """Search a problem, or run a job file."""
+    from evo_moo.stop_signals import end_with_stdin as follow_stdin
+    from evo_moo.stop_signals import stop_at_once_on_signals
+
+    stop_at_once_on_signals()
+    if end_with_stdin:
+        follow_stdin(RESUMABLE)
     from evo_moo.errors import JobError
     from evo_moo.job import check_job, override, read_job_file
     from evo_moo.plugins import absolute_reference, job_file_of
@@ -83,13 +105,16 @@ def run(
         read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
     )
     override(data, [*(f"problem.options.{option}" for option in options or []), *(settings or [])])
-    for section, key, number in (
+    for section, key, value in (
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
+        ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
     ):
-        if number is not None and isinstance(data.setdefault(section, {}), dict):
-            data[section][key] = number
+        if value is not None and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = value
+    if isinstance(data.setdefault("budget", {}), dict):
+        data["budget"].update(_budget_changes(stop_when, deadline))
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], Path())
@@ -100,19 +125,35 @@ def run(
 
 @app.command()
 def resume(
-    path: RunDir, n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None
+    path: RunDir,
+    n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None,
+    stop_when: StopWhen = None,
+    deadline: Deadline = None,
 ) -> None:
     """Go on with a run that was stopped or killed, or that is to have a larger budget."""
-    from evo_moo.api import resume
+    from evo_moo.stop_signals import stop_at_once_on_signals
+
+    stop_at_once_on_signals()
+    from evo_moo.api import problem_of, resume
+    from evo_moo.errors import printable
+    from evo_moo.run_folder import read_job
 
     path = folder_of(path)
-    _report(resume(path, n_evals=n_evals, verbose=True))
+    typer.echo(f"evo-moo: loads the problem {printable(problem_of(read_job(path)))}", err=True)
+    _report(resume(path, n_evals=n_evals, budget=_budget_changes(stop_when, deadline), verbose=True))
+
+
+def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, Any]:
+    """Give the keys of the budget that options set; 'none' takes one away."""
+    given = {"stop_when": stop_when, "deadline": deadline}
+    return {key: None if text == "none" else text for key, text in given.items() if text is not None}
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
-    from evo_moo.api import run_job
+    from evo_moo.api import refuse_past_deadline, run_job
     from evo_moo.run_folder import new_run_dir
 
+    refuse_past_deadline(job, run_dir)
     path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])
     typer.echo(f"run folder {path}", err=True)
     _report(run_job(job, problem, source, path, verbose=True))
@@ -120,15 +161,20 @@ def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
 
 def _report(result: "Result") -> None:
     """Show what a run found, and draw it."""
+    from evo_moo.run_folder import guarded_reads
     from evo_moo.tables import print_front
 
-    print_front(result)
+    with guarded_reads(result.run_dir):
+        print_front(result)
     if result.run_dir is not None and result.front:
         result.plot(result.run_dir / "front.png")
 
 
+app.command()(batch)
 app.command()(show)
 app.command("list")(list_runs)
+app.command()(export)
+app.command()(doctor)
 app.command()(problems)
 app.command()(check)
 app.command()(latency)

@@ -31,7 +31,8 @@ def check(
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
     from evo_moo.checking import try_problem
     from evo_moo.errors import JobError
-    from evo_moo.job import override, seconds
+    from evo_moo.job import override
+    from evo_moo.job_budget import seconds
     from evo_moo.plugins import ProblemSource, absolute_reference
     from evo_moo.tables import print_check
 

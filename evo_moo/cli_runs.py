@@ -1,8 +1,6 @@
 """The commands that read run folders."""
 
-import csv
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,23 +14,43 @@ def show(
     path: RunDir,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
+    evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
 ) -> None:
-    """Show a run's Pareto front."""
+    """Show a run's Pareto front, or the story of one evaluation."""
     from evo_moo.result import Result
+    from evo_moo.run_folder import csv_text, guarded_reads
     from evo_moo.tables import print_front
 
-    result = Result.read(folder_of(path))
-    rows = result.rows()
-    if as_json:
-        typer.echo(json.dumps({"feasible": result.feasible, "front": rows}, indent=1))
-    elif as_csv:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        if rows:
-            writer.writeheader()
-        writer.writerows(rows)
-    else:
-        print_front(result)
+    if evaluation_id is not None:
+        _show_one(folder_of(path), evaluation_id, as_json)
+        return
+    path = folder_of(path)
+    with guarded_reads(path):
+        result = Result.read(path, whole=False)
+        if as_json:
+            typer.echo(json.dumps({"feasible": result.feasible, "front": result.rows()}, indent=1))
+        elif as_csv:
+            rows = result.rows()
+            typer.echo(csv_text(rows) if rows else "", nl=False)
+        else:
+            print_front(result)
+
+
+def export(
+    path: RunDir,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="csv, json, parquet, optuna or mlflow.")],
+    output: Annotated[
+        str | None, typer.Option(help="File to write, - for standard output, or MLflow's tracking URI.")
+    ] = None,
+    front: Annotated[bool, typer.Option("--front", help="Only the Pareto front.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
+) -> None:
+    """Write a run for another program; its problem is not needed."""
+    from evo_moo.export import export_run
+
+    written = export_run(folder_of(path), to, output, front_only=front, force=force)  # type: ignore[arg-type]
+    if written != "-":
+        typer.echo(f"{written} is written")
 
 
 def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:
@@ -43,6 +61,43 @@ def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folde
     if root != RUNS and not root.is_dir():
         raise RunFolderError(f"`{root}` must be a folder of run folders, but there is no such folder")
     print_runs(root)
+
+
+def doctor(
+    path: RunDir,
+    repair: Annotated[bool, typer.Option("--repair", help="Save what can be saved.")] = False,
+    unlock: Annotated[bool, typer.Option("--unlock", help="Forget a holder that died on another host.")] = False,
+) -> None:
+    """Check a run folder part by part: exit 0 when it is sound, 1 when it is damaged."""
+    from evo_moo import salvage
+    from evo_moo.doctor import examine
+    from evo_moo.folder_lock import unlock as forget_holder
+    from evo_moo.tables import print_findings
+
+    path = folder_of(path)
+    if unlock:
+        forgotten = forget_holder(path)
+        typer.echo(f"forgot the holder {json.dumps(forgotten)}" if forgotten else "there was no holder to forget")
+    if repair:
+        for line in salvage.repair(path):
+            typer.echo(line)
+    findings = examine(path)
+    print_findings(findings)
+    if not all(finding.sound for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
+    from evo_moo.audit import audit
+    from evo_moo.run_folder import reading
+    from evo_moo.tables import print_audit
+
+    with reading(path) as ledger:
+        story = audit(ledger, evaluation_id)
+        if as_json:
+            typer.echo(json.dumps(story, indent=1))
+        else:
+            print_audit(story)
 
 
 def folder_of(path: Path) -> Path:

@@ -46,12 +46,13 @@ class DaskPool:
         timeout_s: Time limit of one evaluation; a process that does not heed it is killed.
         retries: How often an evaluation whose process died is started again.
         memory_mb: Limit on the memory of one evaluation, in MB.
+        profile_cache: Whether known profiles are reused; see ``evo_moo.profile_cache``.
 
     Raises:
         JobError: ``distributed`` is not installed, or the scheduler cannot be reached.
     """
 
-    is_immediate = False
+    is_immediate = in_process = False
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class DaskPool:
         timeout_s: float | None = None,
         retries: int = 1,
         memory_mb: float | None = None,
+        profile_cache: bool = False,
     ) -> None:
         try:
             from distributed import Client, LocalCluster
@@ -70,7 +72,7 @@ class DaskPool:
                 [f"`evaluation.pool` = 'dask' needs the package distributed ({error}); pip install 'evo-moo[dask]'"]
             ) from error
         self._run = secrets.token_hex(8)
-        self._settings = (source, goals, 1, timeout_s, retries, memory_mb)
+        self._settings = (source, goals, 1, timeout_s, retries, memory_mb, profile_cache)
         self._retries = retries
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()

@@ -7,25 +7,25 @@ the ledger already has.
 
 import contextlib
 import logging
-import signal
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
-from evo_moo.errors import RunStoppedError, SearchFailedError, StateError, StopNow
+from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
 from evo_moo.evaluation import Outcome, Task
 from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
 from evo_moo.optimizer import Candidate, Optimizer
 from evo_moo.pools import Pool
-from evo_moo.run_folder import RunFolder
+from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
+from evo_moo.stop_rules import StopWatch, StopWhen
+from evo_moo.stop_signals import StopRequests
+from evo_moo.variables import json_key
 
 LOGGER = logging.getLogger("evo_moo")
 LOGGER.addHandler(logging.NullHandler())
@@ -41,11 +41,15 @@ class Budget:
         n_evals: Number of evaluations, kept exactly.
         n_gen: Number of generations.
         time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
+        stop_when: A rule that ends a search which no longer gets better.
+        deadline: Unix time in seconds at which the run stops as if by a signal, to be resumed later.
     """
 
     n_evals: int | None = None
     n_gen: int | None = None
     time_s: float | None = None
+    stop_when: StopWhen | None = None
+    deadline: float | None = None
 
 
 class Observer(Protocol):
@@ -91,27 +95,31 @@ class Engine:
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
         self._known: dict[int, Evaluation] = {}
+        self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
         self._n_usable = 0
+        self._watch = StopWatch(budget.stop_when, goals, optimizer.space)
+        self._requests = StopRequests(budget.deadline)
         self._clock = time.monotonic()
 
     def run(self) -> None:
         """Search until the budget is spent or the space has no new configuration left.
 
         Raises:
-            RunStoppedError: A signal asked to stop; everything that ended is recorded.
+            RunStoppedError: A signal or the deadline asked to stop; everything that ended is recorded, and what
+                still ran is given up, to be evaluated again when the run is resumed.
             SearchFailedError: Every evaluation failed, of the first generation or of a smaller budget.
             StateError: The run folder belongs to another search.
         """
         self._restore()
-        with _StopSignals() as signals:
+        with self._requests:
             while self._advance():
-                if signals.received:
-                    self._set_state("stopped")
-                    raise RunStoppedError(f"stopped by {signals.received}; everything that ended is recorded")
+                if (reason := self._requests.reason) and (self.optimizer.pending or self._left() > 0):
+                    self._set_state("stopped", reason)
+                    raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
         self._fail_if_all_failed(1)
-        self._set_state("finished")
+        self._set_state("finished", self._spent() or "the space has no new configuration left")
 
     def _advance(self) -> bool:
         """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""
@@ -120,8 +128,18 @@ class Engine:
             self._fill_workers()
             if not self.pool.running:
                 return False
-            self._record(self.pool.next_finished(POLL_S))
+            self._record(self._finished())
         return True
+
+    def _finished(self) -> list[Outcome]:
+        """Wait a while for outcomes."""
+        if self.pool.in_process:
+            return self._requests.interruptible(lambda: self.pool.next_finished(POLL_S), [])
+        outcomes = self.pool.next_finished(POLL_S)
+        if not self._requests.reason:
+            return outcomes
+        # Schedulers send their signal to every process: what fails now may fail for that, and is to run again.
+        return [outcome for outcome in outcomes if outcome.status in ("ok", "infeasible")]
 
     def _fill_workers(self) -> None:
         """Ask for candidates while workers are free, record them as asked, and submit them."""
@@ -129,14 +147,27 @@ class Engine:
             recorded = {c.id: self._known.pop(c.id) for c in candidates if c.id in self._known}
             tasks = [self._task(c, recorded.get(c.id)) for c in candidates]
             new = [(c, task.seed) for c, task in zip(candidates, tasks, strict=True) if c.id not in recorded]
-            with self.ledger.transaction():
-                self.ledger.record_asked((c.id, c.generation, c.configuration, c.x.tobytes(), s) for c, s in new)
             ended = {e.id: e for e in recorded.values() if e.status != "asked"}
-            for task in tasks:
-                if task.id not in ended:
-                    self.pool.submit(task)
             self._observer.submitted(len(tasks) - len(ended))
-            self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+            with self.ledger.transaction():
+                self.ledger.record_asked(new)
+                # With what was asked, so that no resume finds one asked, and evaluates it after all.
+                taken = [
+                    Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
+                    for c, _ in new
+                    if (earlier := self._earlier_outcome(c))
+                ]
+                self._record(taken)
+            known = ended.keys() | {outcome.id for outcome in taken}
+            for task in tasks:
+                if task.id not in known:
+                    self.pool.submit(task)
+            with self.ledger.transaction():
+                self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+
+    def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
+        """Give what an earlier run found for a candidate, if the search was started from one that knows."""
+        return self._earlier.get(json_key(candidate.configuration), {}) if self._earlier else {}
 
     def _next_candidates(self) -> list[Candidate]:
         """Give as many candidates as there are free workers: first those that ran when the run was killed."""
@@ -154,7 +185,15 @@ class Engine:
         self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
+            for outcome in outcomes:
+                if outcome.attempts > 1:
+                    self.ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
             self._tell(outcomes)
+            for outcome in outcomes:
+                if outcome.profile_measured_at:
+                    self.ledger.record_event(
+                        "profile reused", evaluation=outcome.id, measured_at=outcome.profile_measured_at
+                    )
         for outcome in outcomes:
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
@@ -181,6 +220,7 @@ class Engine:
             optimizer.population_ids(),
             optimizer.optimum_ids(),
         )
+        self._watch.follow(self.ledger)
         self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
 
     def _fail_if_all_failed(self, least: int) -> None:
@@ -200,64 +240,68 @@ class Engine:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         saved = self.ledger.checkpoint()
         if saved is not None:
-            state = from_json(saved)
-            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
-            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+            self._load(saved)
         self._again = self.optimizer.pending
         n_asked = self.optimizer.n_asked
-        self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
+        with guarded_reads(self.folder.path):
+            self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
+            self._earlier = {json_key(e["configuration"]): e for e in self.ledger.meta().get("known_outcomes", [])}
         counts = self.ledger.counts()
         self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
-        self._set_state("running")
+        self._watch.follow(self.ledger)
+        ended = sum(e.status != "asked" for e in self._known.values())
+        resumed = {"from_checkpoint": saved is not None, "reused": ended, "again": len(self._known) - ended}
+        self._set_state("running", "", **(resumed if counts else {}))
+
+    def _load(self, saved: str) -> None:
+        try:
+            state = from_json(saved)
+            rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
+            self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
+            raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
 
     def _task(self, candidate: Candidate, recorded: Evaluation | None) -> Task:
-        if recorded is not None and recorded.configuration != candidate.configuration:
-            raise StateError(
-                f"evaluation {candidate.id} must be the configuration in the ledger, {recorded.configuration}, "
-                f"but the search now asks for {candidate.configuration}; the problem or a library has changed "
-                "since: start a new run"
-            )
+        if recorded is not None:
+            with guarded_reads(self.folder.path):
+                before = recorded.configuration
+            if before != candidate.configuration:
+                raise StateError(
+                    f"evaluation {candidate.id} must be the configuration in the ledger, {before}, but the search now "
+                    f"asks for {candidate.configuration}; the problem or a library has changed since: start a new run"
+                )
         seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
+        seed = self._earlier_outcome(candidate).get("seed", seed)
         return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
 
     def _left(self) -> int:
         """Give the number of evaluations that may still be asked for."""
+        if self._spent():
+            return 0
+        n_evals = self.budget.n_evals
+        return self.pool.free if n_evals is None else n_evals - self.optimizer.n_asked
+
+    def _spent(self) -> str:
+        """Say which part of the budget is spent; empty if none is."""
         budget = self.budget
+        if budget.n_evals is not None and self.optimizer.n_asked >= budget.n_evals:
+            return f"n_evals = {budget.n_evals} is reached"
         if budget.n_gen is not None and self.optimizer.generation >= budget.n_gen:
-            return 0
+            return f"n_gen = {budget.n_gen} is reached"
         if budget.time_s is not None and self._elapsed_s() >= budget.time_s:
-            return 0
-        return budget.n_evals - self.optimizer.n_asked if budget.n_evals is not None else self.pool.free
+            return f"time = {budget.time_s:g} s is spent"
+        return self._watch.reason
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._clock
 
-    def _set_state(self, state: str) -> None:
+    def _set_state(self, state: str, reason: str = "", /, **detail: Any) -> None:
+        detail |= {"reason": reason} if reason else {}
         with self.ledger.transaction():
             self.ledger.set_meta(state=state, elapsed_s=self._elapsed_s())
-            self.ledger.record_event(state, n_asked=self.optimizer.n_asked)
+            self.ledger.record_event(state, n_asked=self.optimizer.n_asked, **detail)
         counts = self.ledger.counts()
-        LOGGER.info("%s after %d evaluations", state, sum(counts.values()) - counts.get("asked", 0))
-
-
-class _StopSignals:
-    """Turns the first SIGINT or SIGTERM into a request to stop; the second one acts at once."""
-
-    received: str = ""
-
-    def __enter__(self) -> Self:
-        self._previous: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
-            raise StopNow
-        self.received = signal.Signals(number).name
+        n_ended = sum(counts.values()) - counts.get("asked", 0)
+        LOGGER.info("%s after %d evaluations%s", state, n_ended, f": {reason}" if reason else "")

@@ -69,6 +69,11 @@ class RunStoppedError(EvoMooError, RuntimeError):
     """A run was asked to stop before its budget was spent; it can be resumed."""
 
 
+def printable(text: str) -> str:
+    """Make text safe for a terminal: what would control it is shown as an escape; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def place_of(error: BaseException) -> tuple[Path, int] | None:
     """Find the file and line of the user's own code that led to an error.
 

@@ -22,6 +22,7 @@ from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.measurement import compute_slot
 from evo_moo.problem import Configuration, SearchProblem
+from evo_moo.profile_cache import Profile, ProfileCache
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -59,6 +60,7 @@ class Outcome(NamedTuple):
         worker: Process id.
         attempts: How many times it was started.
         output: The last of what it printed, where it ran in a worker process.
+        profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
     """
 
     id: int
@@ -71,6 +73,7 @@ class Outcome(NamedTuple):
     worker: int = 0
     attempts: int = 1
     output: str = ""
+    profile_measured_at: float = 0.0
 
 
 class _TimeLimitReached(BaseException):
@@ -83,6 +86,7 @@ def evaluate_task(
     task: Task,
     timeout_s: float | None = None,
     on_clock: Callable[[float], None] = lambda left_s: None,
+    profiles: ProfileCache | None = None,
 ) -> Outcome:
     """Evaluate one configuration and say how it ended.
 
@@ -93,14 +97,18 @@ def evaluate_task(
         timeout_s: The evaluation is interrupted after so many seconds, not counting those in which it waits for
             a latency measurement of others.
         on_clock: Is told the seconds that are left: infinity when such a wait begins, the rest when it ends.
+        profiles: Gives profiles that are known; None profiles every configuration anew.
     """
     started_at, clock = time.time(), time.perf_counter()
     status: Status = "ok"
+    profile = Profile({})
     metrics: Metrics = {}
     reason = trace = ""
     try:
         with _time_limit(timeout_s, on_clock):
-            status, metrics, reason = _profile_then_evaluate(problem, goals, task)
+            known = profiles.profile if profiles else lambda config: Profile(problem.call_profile(config))
+            profile = known(task.configuration)
+            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile.metrics)
     except _TimeLimitReached:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
         trace = traceback.format_exc(limit=-20)
@@ -111,17 +119,20 @@ def evaluate_task(
     except BaseException as error:
         status, reason = "failed", _in_one_line(error)
         trace = traceback.format_exc(limit=-20)
-    return Outcome(task.id, status, metrics, reason, trace, started_at, time.perf_counter() - clock, os.getpid())
+    duration_s = time.perf_counter() - clock
+    outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
+    return outcome._replace(profile_measured_at=profile.measured_at)
 
 
-def _profile_then_evaluate(problem: SearchProblem, goals: Goals, task: Task) -> tuple[Status, Metrics, str]:
-    metrics = problem.call_profile(task.configuration)
-    broken = goals.broken_limits(metrics)
+def _evaluate_within_limits(
+    problem: SearchProblem, goals: Goals, task: Task, profile: Metrics
+) -> tuple[Status, Metrics, str]:
+    broken = goals.broken_limits(profile)
     if broken:
-        return "infeasible", metrics, "; ".join(broken)
+        return "infeasible", profile, "; ".join(broken)
     with compute_slot():
         evaluated = problem.call_evaluate(task.configuration, seed=task.seed, workspace=task.workspace)
-    return "ok", checked_metrics(metrics | evaluated, goals.metric_names), ""
+    return "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
 
 
 def _definition_of(problem: SearchProblem) -> str:

@@ -11,11 +11,14 @@ seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
 start = [{ lr = 0.01 }]            # configurations that it begins with
+from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
 
 [budget]                           # at least one of
 n_evals = 100
 n_gen = 10
-time = "2 h"                       # or seconds
+time = "2 h"                       # of searching, summed over resumes; or seconds
+stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }
+deadline = 2026-12-01T08:00:00     # stops then as if by a signal, to be resumed; local time without an offset
 
 [objectives]                       # instead of the problem's own
 accuracy = "max"                   # or { direction = "max", goal = 0.99 }
@@ -30,61 +33,37 @@ address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" st
 timeout = "10 min"
 memory_mb = 4000                   # limit on one evaluation, with all processes that it starts
 retries = 1                        # how often an evaluation whose worker died is started again
+profile_cache = true               # whether profiles of the same architecture are reused, also from other runs
 """
 
 import difflib
-import numbers
 import os
-import re
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StrictStr, ValidationError
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
+from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.problem import SearchProblem
+from evo_moo.stop_rules import MOST_OBJECTIVES
 
-_UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(value: Any) -> float:
-    """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|m|h|d)\s*", value, re.ASCII)
-        number = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
-    else:
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-    if not 0 < number <= sys.float_info.max:
-        raise ValueError("must be a duration above 0, in seconds or as in '90 s', '10 min' or '2 h'")
-    return float(number)
+RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
 
 
-def _plain_integer(value: Any) -> Any:
-    return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Whole = Annotated[int, BeforeValidator(_plain_integer), Strict()]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProblemSection(_Section):
+class ProblemSection(Section):
     """Which problem, and its options."""
 
     use: StrictStr
     options: dict[str, Any] = {}
 
 
-class SearchSection(_Section):
+class SearchSection(Section):
     """Which algorithm."""
 
     algorithm: Literal["nsga2", "nsga3"] = "nsga2"
@@ -93,17 +72,10 @@ class SearchSection(_Section):
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
+    from_runs: list[RunPath] | None = Field(default=None, alias="from")
 
 
-class BudgetSection(_Section):
-    """When to end."""
-
-    n_evals: Annotated[Whole, Field(ge=1)] | None = None
-    n_gen: Annotated[Whole, Field(ge=1)] | None = None
-    time: Seconds | None = None
-
-
-class EvaluationSection(_Section):
+class EvaluationSection(Section):
     """Where and how evaluations run."""
 
     workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
@@ -112,9 +84,10 @@ class EvaluationSection(_Section):
     timeout: Seconds | None = None
     memory_mb: Annotated[Whole, Field(ge=1)] | None = None
     retries: Annotated[Whole, Field(ge=0)] = 1
+    profile_cache: StrictBool = True
 
 
-class Job(_Section):
+class Job(Section):
     """A whole job; see the module for the file."""
 
     problem: ProblemSection
@@ -132,11 +105,11 @@ class Job(_Section):
 
     def to_toml(self) -> dict[str, Any]:
         """Give plain data for a TOML file; what is None is left out."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, by_alias=True)
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
-    """Read a job file without checking it; a problem's path becomes absolute, relative to the file.
+    """Read a job file without checking it; paths of the problem and of earlier runs are relative to the file.
 
     Raises:
         JobError: The file is missing or is not TOML.
@@ -150,6 +123,11 @@ def read_job_file(path: Path) -> dict[str, Any]:
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], path.parent)
+    search = data.get("search")
+    if isinstance(search, dict) and isinstance(search.get("from"), list):
+        search["from"] = [
+            str(path.parent / Path(run).expanduser()) if isinstance(run, str) else run for run in search["from"]
+        ]
     return data
 
 
@@ -214,9 +192,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
         faults += _start_faults(job, built)
     faults += _pool_faults(job)
     faults += _unwritable(job)
-    budget = data.get("budget", {})
-    if isinstance(budget, dict) and all(value is None for value in budget.values()):
-        faults.append("`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100")
+    faults += _budget_faults(data.get("budget", {}), job, built)
     if faults or job is None or built is None:
         raise JobError(faults)
     return job, built, source
@@ -228,6 +204,26 @@ def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
     return [
         f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
     ]
+
+
+def _budget_faults(budget: Any, job: Job | None, problem: SearchProblem | None) -> list[str]:
+    faults = []
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
+    stop_when = job.budget.stop_when if job else None
+    if stop_when is None:
+        return faults
+    of_hypervolume = stop_when.rule == "hypervolume stalls"
+    for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default")):
+        if getattr(stop_when, key) is not None and stop_when.rule == rule:
+            faults.append(f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}")
+    objectives = (job.objectives if job else None) or (problem.objectives if problem else {})
+    if of_hypervolume and len(objectives) > MOST_OBJECTIVES:
+        faults.append(
+            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
+            f"it is quick to compute, but there are {len(objectives)}; try 'ftol'"
+        )
+    return faults
 
 
 def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
@@ -272,8 +268,9 @@ def _toml_value(text: str) -> Any:
 _KNOWN_KEYS = {
     "": list(Job.model_fields),
     "problem": list(ProblemSection.model_fields),
-    "search": list(SearchSection.model_fields),
+    "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
     "budget": list(BudgetSection.model_fields),
+    "budget.stop_when": list(StopWhenSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
 
@@ -287,6 +284,8 @@ def _fault(error: Any) -> str:
             known = _KNOWN_KEYS.get(".".join(path), [])
             near = difflib.get_close_matches(last, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
+            if key in ("grid", "runs"):
+                hint = "`evo-moo batch` takes it; "
             return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
         case "missing":
             return f"`{key}` must be given, but is missing"
@@ -300,6 +299,10 @@ def _fault(error: Any) -> str:
             return f"`{key}` must be {context['expected']}, but is {value!r}"
         case "int_type" | "int_from_float" | "int_parsing":
             return f"`{key}` must be a whole number, but is {value!r}"
+        case "bool_type":
+            return f"`{key}` must be true or false, but is {value!r}"
+        case "list_type":
+            return f"`{key}` must be a list, but is {value!r}"
         case "string_type":
             return f"`{key}` must be text, but is {value!r}"
         case "dict_type" | "model_type" | "model_attributes_type":

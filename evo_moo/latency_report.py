@@ -1,7 +1,6 @@
 """One configuration measured several times and shown, so that a user sees how far to trust a latency.
 
-A problem takes part by a method ``network(self, config)`` that gives a torch module and its example input, or a
-tuple of inputs.
+A problem takes part by its method ``network``.
 """
 
 import json
@@ -55,14 +54,8 @@ def report_latency(
     from evo_moo.latency import model_latency
 
     problem = load_problem(reference, options)
-    network_of = getattr(problem, "network", None)
-    if network_of is None:
-        raise ProblemError(
-            f"`{reference}` must define `network(self, config)`, which gives a module and its example input, to be "
-            "measured, but does not"
-        )
     configuration = _configuration(problem, config, run_dir, config_id, seed)
-    network, example = network_of(configuration)
+    network, example = problem.network(configuration)
     try:
         measured = [model_latency(network, example, **deployment) for _ in range(repeats)]
     except (ValueError, ImportError) as error:

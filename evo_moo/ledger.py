@@ -1,13 +1,15 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 1; times are Unix seconds):
+Tables (format 2; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
   ``metrics`` are JSON objects; ``x`` is the encoded row, little-endian float64; ``status`` is ``asked`` until
   the evaluation ends and then ``ok``, ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its
   ``reason``; ``output`` is the last of what it printed; ``violation`` is the sum by which limits are exceeded,
-  0 when feasible.
+  0 when feasible; ``origin`` says how the configuration came about (``start``, ``sample``, ``mating``; empty where
+  it was not recorded), ``parents`` are the ids of the evaluations that it was bred from, and ``prediction`` what a
+  surrogate expected of it: metric names to ``[mean, std]``.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``events``: decisions and incidents of the run.
@@ -18,50 +20,19 @@ Only SQLite and JSON are read, so that a ledger from anywhere can be opened with
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import orjson
 
+from evo_moo.database import Journal, in_memory, open_to_read, open_to_write, set_journal
 from evo_moo.errors import RunFolderError
-
-FORMAT = 1
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY,
-    generation INTEGER NOT NULL,
-    configuration TEXT NOT NULL,
-    x BLOB NOT NULL,
-    seed INTEGER NOT NULL,
-    asked_at REAL NOT NULL,
-    status TEXT NOT NULL DEFAULT 'asked',
-    metrics TEXT NOT NULL DEFAULT '{}',
-    violation REAL,
-    reason TEXT NOT NULL DEFAULT '',
-    traceback TEXT NOT NULL DEFAULT '',
-    output TEXT NOT NULL DEFAULT '',
-    started_at REAL,
-    duration_s REAL,
-    worker INTEGER,
-    attempts INTEGER
-) STRICT;
-CREATE TABLE generations (
-    generation INTEGER PRIMARY KEY,
-    n_asked INTEGER NOT NULL,
-    population TEXT NOT NULL,
-    optimum TEXT NOT NULL,
-    finished_at REAL NOT NULL
-) STRICT;
-CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL) STRICT;
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
-"""
+from evo_moo.migrations import FORMAT, create, format_of, is_known, migrate
 
 
 class Evaluation(NamedTuple):
-    """A row of the ledger; see the module for its fields. ``configuration_json`` is the column as it stands."""
+    """A row of the ledger; see the module for its fields. Those on ``_json`` are columns as they stand."""
 
     id: int
     generation: int
@@ -78,6 +49,10 @@ class Evaluation(NamedTuple):
     worker: int | None
     attempts: int | None
     x: bytes
+    asked_at: float
+    origin: str
+    parents_json: str
+    prediction_json: str | None
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
@@ -92,6 +67,16 @@ class Evaluation(NamedTuple):
         return dict(orjson.loads(self.configuration_json))
 
     @property
+    def parents(self) -> list[int]:
+        """Ids of the evaluations that it was bred from."""
+        return list(orjson.loads(self.parents_json))
+
+    @property
+    def prediction(self) -> dict[str, list[float]] | None:
+        """What a surrogate expected: metric names to mean and standard deviation."""
+        return None if self.prediction_json is None else dict(orjson.loads(self.prediction_json))
+
+    @property
     def feasible(self) -> bool:
         """Whether it was evaluated and keeps every limit."""
         return self.status == "ok" and self.violation == 0
@@ -99,52 +84,64 @@ class Evaluation(NamedTuple):
 
 _COLUMNS = (
     "id, generation, configuration, seed, status, metrics, violation, reason, traceback, output, "
-    "started_at, duration_s, worker, attempts, x"
+    "started_at, duration_s, worker, attempts, x, asked_at, origin, parents, prediction"
 )
 
 
 class Ledger:
     """A connection to a ledger.
 
+    A file of an older format is migrated by its writer; a reader migrates a copy in memory.
+
     Args:
         path: The file; None keeps it in memory.
         writable: Whether to open it for writing; it is then created if it does not exist.
+        journal: How a writer keeps transactions whole; see ``database.set_journal``.
+
+    Attributes:
+        migrated_from: The older format that the file had when it was opened; None if it had the present one.
 
     Raises:
         RunFolderError: The file is missing, cannot be opened, or is no ledger of a known format.
     """
 
-    def __init__(self, path: Path | None = None, *, writable: bool = True) -> None:
+    def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
         self.path, self._writable = path, writable
+        self.migrated_from: int | None = None
+        if path is not None and not writable and not path.is_file():
+            raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
         try:
-            self._db = self._connect(path, writable)
-            is_new = writable and not self._tables()
-            found = FORMAT if is_new else self._db.execute("PRAGMA user_version").fetchone()[0]
-            if writable and found == FORMAT:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
-                self._db.execute("PRAGMA wal_autocheckpoint = 8000")
-            if is_new:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        except sqlite3.Error as error:
-            raise RunFolderError(f"`{path}` must be a ledger that can be opened, but: {error}") from error
-        if found == 0 and not self._tables():
-            raise RunFolderError(f"`{path}` must be a ledger, but holds none; `run` or `resume` begins it anew")
-        if found != FORMAT:
+            self._db = open_to_write(path) if writable or path is None else open_to_read(path)
+            self._prepare(journal)
+        except (sqlite3.Error, OSError) as error:
+            if hasattr(self, "_db"):
+                self._db.close()
+            if isinstance(error, RunFolderError):
+                raise
+            way_out = f"; `evo-moo doctor {path.parent}` says what can be saved" if path and path.is_file() else ""
+            raise RunFolderError(f"`{path}` must be a ledger that can be opened, but: {error}{way_out}") from error
+        self._file = _identity(path)
+
+    def _prepare(self, journal: Journal) -> None:
+        """Check the format, and bring a new or an older ledger to the present one."""
+        found = format_of(self._db)
+        is_new = found == 0 and not self._tables()
+        if is_new and not self._writable:
+            raise RunFolderError(f"`{self.path}` must be a ledger, but holds none; `run` or `resume` begins it anew")
+        if not is_new and not is_known(found):
             raise RunFolderError(
-                f"`{path}` must be a ledger of format {FORMAT}, but is of format {found}; "
+                f"`{self.path}` must be a ledger of format {FORMAT}, but is of format {found}; "
                 "read it with the version of evo-moo that wrote it"
             )
-
-    @staticmethod
-    def _connect(path: Path | None, writable: bool) -> sqlite3.Connection:
-        if path is None:
-            return sqlite3.connect(":memory:", isolation_level=None)
-        if not writable:
-            if not path.is_file():
-                raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
-            return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        return sqlite3.connect(path, isolation_level=None)
+        if self._writable:
+            set_journal(self._db, journal)
+        if is_new:
+            create(self._db)
+        elif found < FORMAT:
+            if not self._writable:
+                with contextlib.closing(self._db):
+                    self._db = in_memory(self._db)
+            self.migrated_from = migrate(self._db)
 
     def _tables(self) -> list[str]:
         return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -152,7 +149,7 @@ class Ledger:
     def close(self) -> None:
         """Close the connection; a writer leaves one plain file behind, without a journal beside it."""
         if self._writable and self.path is not None:
-            with contextlib.suppress(sqlite3.OperationalError):
+            with contextlib.suppress(sqlite3.Error):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
@@ -170,15 +167,23 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                if _identity(self.path) != self._file:
+                    raise RunFolderError(f"the ledger must stay where it is, but `{self.path}` was removed or replaced")
             except BaseException:
-                with contextlib.suppress(sqlite3.OperationalError):
+                with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise RunFolderError(
-                f"the ledger must be writable, but writing `{self.path}` fails: {error}; what it held before is kept"
+                f"the ledger must be writable, but writing `{self.path}` fails: {error}; what it held before is kept: "
+                "make room or mend the disk, then `evo-moo resume` goes on"
             ) from error
+
+    def mended(self, mend: Callable[[sqlite3.Connection], list[str]]) -> list[str]:
+        """Let a repair change the tables, in one transaction; give what it says it did."""
+        with self.transaction():
+            return mend(self._db)
 
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""
@@ -189,16 +194,20 @@ class Ledger:
         """Read all facts on the run."""
         return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
-    def record_asked(self, rows: Iterable[tuple[int, int, Mapping[str, Any], bytes, int]]) -> None:
+    def record_asked(self, candidates: Iterable[tuple[Any, int]]) -> None:
         """Record candidates before they are evaluated.
 
         Args:
-            rows: Tuples of id, generation, configuration, encoded row and seed.
+            candidates: Pairs of a ``Candidate`` and the seed of its evaluation.
         """
         now = time.time()
         self._db.executemany(
-            "INSERT INTO evaluations (id, generation, configuration, x, seed, asked_at) VALUES (?, ?, ?, ?, ?, ?)",
-            ((i, generation, _json(config), x, seed, now) for i, generation, config, x, seed in rows),
+            "INSERT INTO evaluations (id, generation, configuration, x, seed, asked_at, origin, parents, prediction) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (c.id, c.generation, _json(c.configuration), c.x.tobytes(), seed, now, *_coming(c))
+                for c, seed in candidates
+            ),
         )
 
     def record_outcomes(self, outcomes: Iterable[tuple[Any, float | None]]) -> None:
@@ -217,9 +226,9 @@ class Ledger:
         )
 
     def record_generation(self, generation: int, n_asked: int, population: list[int], optimum: list[int]) -> None:
-        """Record a finished generation."""
+        """Record a finished generation; one that is replayed without its checkpoint takes its old place."""
         self._db.execute(
-            "INSERT INTO generations VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)",
             (generation, n_asked, _json(population), _json(optimum), time.time()),
         )
 
@@ -251,6 +260,12 @@ class Ledger:
             "optimum": orjson.loads(optimum),
         }
 
+    def generations(self, after: int = 0) -> Iterator[tuple[int, int, list[int], list[int]]]:
+        """Read the finished generations after one: number, ``n_asked``, and the ids of population and optimum."""
+        rows = self._db.execute("SELECT * FROM generations WHERE generation > ? ORDER BY generation", (after,))
+        for number, n_asked, population, optimum, _ in rows.fetchall():
+            yield number, n_asked, orjson.loads(population), orjson.loads(optimum)
+
     def evaluations(self, where: str = "1", parameters: tuple[Any, ...] = ()) -> Iterator[Evaluation]:
         """Read evaluations in the order of asking, those for which the SQL condition holds."""
         return map(Evaluation.of_row, self._select(where, parameters))
@@ -266,9 +281,47 @@ class Ledger:
         """Read the encoded rows of the first ``up_to`` evaluations."""
         return [x for (x,) in self._db.execute("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", (up_to,))]
 
+    def asked_times(self) -> dict[int, float]:
+        """Read when each evaluation was asked for: its id to Unix seconds."""
+        return dict(self._db.execute("SELECT id, asked_at FROM evaluations").fetchall())
+
     def counts(self) -> dict[str, int]:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
+
+    def children(self, evaluation_id: int) -> list[int]:
+        """Give the ids of the evaluations that were bred from one."""
+        rows = self._db.execute(
+            "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
+            (evaluation_id,),
+        )
+        return [key for (key,) in rows]
+
+    def memberships(self, evaluation_id: int) -> list[int]:
+        """Give the generations in whose population an evaluation was."""
+        rows = self._db.execute(
+            "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
+            (evaluation_id,),
+        )
+        return [generation for (generation,) in rows]
+
+    def of_ids(self, ids: list[int]) -> list[Evaluation]:
+        """Read evaluations in the order of ``ids``; those that are not there are left out."""
+        found = {e.id: e for key in ids for e in self.evaluations("id = ?", (key,))}
+        return [found[key] for key in ids if key in found]
+
+    def least_violating(self) -> list[tuple[int, dict[str, float]]]:
+        """Read ids and metrics of the evaluations that ended well and violate the limits least, in order."""
+        rows = self._db.execute(
+            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND violation = "
+            "(SELECT min(violation) FROM evaluations WHERE status = 'ok') ORDER BY id"
+        )
+        return [(key, orjson.loads(metrics)) for key, metrics in rows]
+
+    def endings(self) -> dict[tuple[str, str], int]:
+        """Count the evaluations by status and reason."""
+        rows = self._db.execute("SELECT status, reason, count(*) FROM evaluations GROUP BY 1, 2 ORDER BY min(id)")
+        return {(status, reason): n for status, reason, n in rows}
 
     def events(self) -> list[tuple[float, str, dict[str, Any]]]:
         """Read the events: time, kind, detail."""
@@ -276,10 +329,25 @@ class Ledger:
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
 
 
+def _coming(candidate: Any) -> tuple[str, str, str | None]:
+    prediction = candidate.prediction
+    return candidate.origin, _json(candidate.parents), None if prediction is None else _json(prediction)
+
+
 def _ending(outcome: Any) -> tuple[str, ...]:
     # File names that are no text reach messages as lone surrogates, which SQLite refuses.
     texts = (outcome.reason, outcome.traceback, outcome.output)
     return outcome.status, _json(outcome.metrics), *(t and t.encode("utf-8", "replace").decode() for t in texts)
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Tell a file from another one of the same name; None where there is none."""
+    if path is None:
+        return None
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _json(value: Any) -> str:

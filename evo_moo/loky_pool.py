@@ -109,9 +109,10 @@ class LokyPool:
         timeout_s: Time limit of one evaluation; a worker that does not heed it is killed.
         retries: How often an evaluation whose worker died is started again.
         memory_mb: Limit on the memory of a worker with all that it starts, in MB.
+        profile_cache: Whether known profiles are reused; see ``evo_moo.profile_cache``.
     """
 
-    is_immediate = False
+    is_immediate = in_process = False
 
     def __init__(
         self,
@@ -121,10 +122,11 @@ class LokyPool:
         timeout_s: float | None = None,
         retries: int = 1,
         memory_mb: float | None = None,
+        profile_cache: bool = False,
     ) -> None:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
         self._timeout_s, self._retries, self._memory_mb = timeout_s or _INFINITE, retries, memory_mb or _INFINITE
-        self._slots = [_Slot((source, goals, timeout_s)) for _ in range(n_workers)]
+        self._slots = [_Slot((source, goals, timeout_s, profile_cache)) for _ in range(n_workers)]
         self._closed = False
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -219,10 +221,10 @@ class LokyPool:
                 with slot.lock:
                     slot.read()
             if self._memory_mb < _INFINITE and time.monotonic() > next_look:
-                begin = time.monotonic()
+                begin, used_s = time.monotonic(), time.thread_time()
                 self._check_memory()
-                # On a host with many processes a look takes long: spend a twentieth of the time on it at most.
-                next_look = begin + max(_TICK_S, 20 * (time.monotonic() - begin))
+                # On a host with many processes a look takes long: spend a twentieth of a core on it at most.
+                next_look = begin + max(_TICK_S, 20 * (time.thread_time() - used_s))
 
     def _check_memory(self) -> None:
         parent_of = parents()

@@ -33,7 +33,7 @@ from evo_moo.problem import Configuration, SearchProblem, pymoo_shape
 from evo_moo.space import Method
 
 Mode = Literal["generational", "steady-state"]
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
 
 
@@ -45,12 +45,18 @@ class Candidate(NamedTuple):
         generation: The generation that it belongs to, counted from 1.
         configuration: Names to values, active variables only.
         x: ``(n_var,)`` array, the encoded configuration.
+        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``.
+        parents: Ids of the evaluations that it was bred from.
+        prediction: What a surrogate expects: metric names to ``[mean, std]``.
     """
 
     id: int
     generation: int
     configuration: Configuration
     x: Array
+    origin: str = ""
+    parents: tuple[int, ...] = ()
+    prediction: Mapping[str, Any] | None = None
 
 
 class Optimizer:
@@ -102,6 +108,7 @@ class Optimizer:
         operators = {} if problem.is_plain else space_operators(self.space)
         if not problem.is_plain or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
+        self._start = {row.tobytes() for row in self.space.encode(start)}
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
         self._algorithm = make_algorithm(algorithm, len(self.goals.objectives), self.pop_size, operators)
         self._shape = Problem(**pymoo_shape(self.space, self.goals))
@@ -192,7 +199,7 @@ class Optimizer:
             "generation": self.generation,
             "n_asked": self.n_asked,
             "n_told": self._n_told,
-            "open": [[candidate.id, candidate.generation] for candidate in candidates],
+            "open": [[c.id, c.generation, c.origin, c.parents, c.prediction] for c in candidates],
             "open_X": rows_of([individual for _, individual in self._open.values()], self.space.n_var),
             "told": {str(key): metrics for key, metrics in self._told.items()},
             "exhausted": self.exhausted,
@@ -253,7 +260,13 @@ class Optimizer:
             self._seen.remember(rows_of(made, self.space.n_var))
         self.exhausted = len(made) == 0
         generation = (self.n_asked // self.pop_size if self.mode == "steady-state" else self.generation) + 1
-        self._open_up(made, [(self.n_asked + i, generation) for i in range(1, len(made) + 1)])
+        self._open_up(made, [(self.n_asked + i, generation, *self._origin(child)) for i, child in enumerate(made, 1)])
+
+    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], None]:
+        """Tell how an individual came about, and from which evaluations."""
+        if parents := individual.data.get("parents"):
+            return "mating", parents, None
+        return "start" if individual.X.tobytes() in self._start else "sample", (), None
 
     def _filled_up(self, made: Population, wanted: int) -> Population:
         """Add new random rows where mating found too few, as it does in a small space or around a dense front."""
@@ -268,11 +281,12 @@ class Optimizer:
             made = Population.merge(made, new[:missing])
         return made
 
-    def _open_up(self, made: Population, numbers: Sequence[Sequence[int]]) -> None:
+    def _open_up(self, made: Population, facts: Sequence[Sequence[Any]]) -> None:
         X = rows_of(made, self.space.n_var)
         for i, configuration in enumerate(self.space.decode(X) if len(X) else []):
-            key, generation = numbers[i]
-            self._open[key] = Candidate(key, generation, configuration, X[i]), made[i]
+            key, generation, origin, parents, prediction = facts[i]
+            candidate = Candidate(key, generation, configuration, X[i], origin, tuple(parents), prediction)
+            self._open[key] = candidate, made[i]
 
     def _select(self) -> None:
         """Let the algorithm select upon what was told: a generation, or in steady state one candidate."""

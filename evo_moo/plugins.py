@@ -207,6 +207,9 @@ def _module_of_file(path: Path) -> ModuleType:
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    from cloudpickle import register_pickle_by_value
+
+    register_pickle_by_value(module)  # the workers of a joblib.Parallel in an evaluation cannot import it by its name
     return module
 
 

@@ -12,6 +12,7 @@ from evo_moo.errors import MetricError
 from evo_moo.evaluation import Outcome, Task, evaluate_task, one_thread
 from evo_moo.goals import Goals
 from evo_moo.problem import SearchProblem
+from evo_moo.profile_cache import ProfileCache
 from evo_moo.pymoo_problem import PymooProblem
 
 
@@ -20,9 +21,11 @@ class Pool(Protocol):
 
     Attributes:
         is_immediate: Whether ``next_finished`` evaluates all that was submitted, at once and quickly.
+        in_process: Whether evaluations run in this process, within ``next_finished``.
     """
 
     is_immediate: bool
+    in_process: bool
 
     @property
     def free(self) -> int:
@@ -43,12 +46,23 @@ class Pool(Protocol):
 
 
 class SerialPool:
-    """Evaluates one task at a time in this process."""
+    """Evaluates one task at a time in this process; what it prints goes where this process prints.
 
-    is_immediate = False
+    Args:
+        problem: The problem.
+        goals: Objectives and limits of the run.
+        timeout_s: Time limit of one evaluation.
+        profile_cache: Whether the profiles of this run are reused. Those of other runs are not: the problem's file
+            may have changed since this process read it.
+    """
 
-    def __init__(self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None) -> None:
+    is_immediate, in_process = False, True
+
+    def __init__(
+        self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None, profile_cache: bool = False
+    ) -> None:
         self._problem, self._goals, self._timeout_s = problem, goals, timeout_s
+        self._profiles = ProfileCache(problem, None) if profile_cache else None
         self._task: Task | None = None
 
     @property
@@ -71,7 +85,7 @@ class SerialPool:
             return []
         task, self._task = self._task, None
         with one_thread():
-            return [evaluate_task(self._problem, self._goals, task, self._timeout_s)]
+            return [evaluate_task(self._problem, self._goals, task, self._timeout_s, profiles=self._profiles)]
 
     def close(self) -> None:
         """Forget the waiting task."""
@@ -82,7 +96,7 @@ class BatchPool:
     """Evaluates a whole generation in one vectorised call of a plain pymoo problem, in this process."""
 
     free = 1 << 30
-    is_immediate = True
+    is_immediate = in_process = True
 
     def __init__(self, problem: PymooProblem, goals: Goals) -> None:
         self._problem, self._goals = problem, goals

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import inspect
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
     """A search space with named metrics; also a pymoo ``Problem`` over the encoded columns.
 
     A subclass sets ``variables`` and ``objectives`` and defines ``evaluate``. Keyword arguments of its
-    ``__init__`` are the problem's options; declarations may be set there as well.
+    ``__init__`` are the problem's options; declarations may be set there as well. It may define ``profile`` and
+    ``network``.
 
     Attributes:
         variables: Name to ``Real``, ``Integer``, ``Choice`` or ``Boolean``.
@@ -59,6 +60,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
+        architecture: Names of the variables that decide what ``profile`` gives; those of the training do not. By
+            default all variables. Profiles are kept and reused by them; see ``evo_moo.profile_cache``.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
     """
 
@@ -67,6 +70,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
     objectives: Mapping[str, Any] = {}
     constraints: Limits = {}
     metrics: Mapping[str, Metric] = {}
+    architecture: Sequence[str] | None = None
     is_plain: bool = False
 
     def __init__(self) -> None:
@@ -127,10 +131,26 @@ class SearchProblem(Problem):  # type: ignore[misc]
         if not callable(self.evaluated_function):
             raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
         _ = self.space, self.goals
+        self._check_architecture()
         if type(self).evaluate is SearchProblem.evaluate:
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
         self._check_arguments("evaluate", self.evaluated_function, _KEYWORDS)
         self._check_arguments("profile", self.profile, ())
+        if self.has_network:
+            self._check_arguments("network", self.network, ())
+
+    def _check_architecture(self) -> None:
+        names = self.architecture
+        if names is None:
+            return
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            raise ProblemError(f"`architecture` of `{self.name()}` must be a list of variables, but is {names!r}")
+        unknown = ", ".join(repr(name) for name in names if name not in self.variables)
+        if unknown:
+            raise ProblemError(
+                f"`architecture` of `{self.name()}` must name variables, but names {unknown}; its variables: "
+                f"{', '.join(self.variables)}"
+            )
 
     def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
         parameters = list(inspect.signature(method).parameters.values())
@@ -149,8 +169,29 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return self.evaluate
 
     def profile(self, config: Configuration) -> Mapping[str, float]:
-        """Give cheap metrics that need no training; limits on them spare the training."""
+        """Give cheap metrics that need no training; limits on them spare the training.
+
+        What it gives must depend on the variables of ``architecture`` only.
+        """
         return {}
+
+    def network(self, config: Configuration) -> tuple[Any, Any]:
+        """Give the untrained torch module of a configuration, and its example input or a tuple of inputs.
+
+        Optional: ``evo-moo latency`` measures it. The first axis of every input is the batch.
+
+        Raises:
+            ProblemError: The problem does not define it.
+        """
+        raise ProblemError(
+            f"`{self.name()}` must define `network(self, config)`, which gives a module and its example input, to be "
+            "measured, but does not"
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the problem defines ``network``."""
+        return type(self).network is not SearchProblem.network
 
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
         """Give the metrics of a configuration: a mapping of names to numbers.

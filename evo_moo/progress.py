@@ -1,9 +1,12 @@
 """Progress of a search: a bar on a terminal, plain lines elsewhere."""
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import numpy as np
 
@@ -12,45 +15,89 @@ from evo_moo.evaluation import Outcome
 from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
 from evo_moo.pareto import Array, hypervolume, pareto_rows, reference_point
+from evo_moo.pools import Pool
 
 LOGGER = logging.getLogger("evo_moo")
 MOST_OBJECTIVES = 4
 """Beyond so many, the hypervolume takes too long to be shown after every generation."""
+LINE_EVERY_S = 60.0
+"""Within a generation a line is logged no more often than this."""
 
 
 class Progress:
-    """Counts outcomes, and keeps the best value of each objective.
+    """Counts outcomes, keeps the best value of each objective, and expects an end.
 
     Args:
         goals: Objectives and limits.
         before: Evaluations that ended before, in a run that goes on.
+        budget: When the search ends.
+        elapsed_s: Seconds that the run has searched before.
     """
 
-    def __init__(self, goals: Goals, before: Sequence[Evaluation] = ()) -> None:
-        self.goals = goals
-        self.n_submitted = self.n_done = len(before)
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+    ) -> None:
+        self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
+        self.n_done = self._n_before = len(before)
         self.n_failed = 0
         self.best: dict[str, float] = {}
-        self._count(before)
+        self._began_at = self._line_at = time.monotonic()
+        self._per_generation = math.inf
+        self._end_at = self._expected_end()
+        self._count_before(before)
 
     def submitted(self, n: int) -> None:
-        """Count evaluations that have begun."""
-        self.n_submitted += n
+        """Evaluations have begun."""
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
-        """Count outcomes."""
+        """Count outcomes; now and then log a line."""
         self.n_done += len(outcomes)
         self._count(outcomes)
+        self._end_at = self._expected_end()
+        if time.monotonic() > self._line_at + LINE_EVERY_S:
+            self._log("so far")
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
-        LOGGER.info("generation %d: %s", generation, self.summary())
+        self._per_generation = n_asked / generation
+        self._end_at = self._expected_end()
+        self._log(f"generation {generation}")
 
     def summary(self) -> str:
         """Say in a few words how many evaluations ended and failed, and the best values."""
+        n_evals = self._budget.n_evals
+        done = f"{self.n_done} evaluated" if n_evals is None else f"{self.n_done} of {n_evals} evaluated"
         failed = [f"{self.n_failed} failed"] if self.n_failed else []
         best = [f"best {name} {value:.4g}" for name, value in self.best.items()]
-        return ", ".join([f"{self.n_done} evaluated", *failed, *best])
+        return ", ".join([done, *failed, *self._more_words(), *best])
+
+    def _more_words(self) -> list[str]:
+        return []
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the expected end, by the pace so far; infinity where nothing can be told."""
+        return max(0.0, self._end_at - time.monotonic())
+
+    def _expected_end(self) -> float:
+        """Give the monotonic time at which the first limit of the budget is reached."""
+        now, budget = time.monotonic(), self._budget
+        ends = [math.inf]
+        if budget.time_s is not None:
+            ends.append(self._began_at + budget.time_s - self._elapsed_s)
+        n_evals = min(budget.n_evals or math.inf, (budget.n_gen or math.inf) * self._per_generation)
+        if self.n_done > self._n_before and n_evals < math.inf:
+            pace_s = (now - self._began_at) / (self.n_done - self._n_before)
+            ends.append(now + pace_s * (n_evals - self.n_done))
+        return min(ends)
+
+    def _log(self, what: str) -> None:
+        self._line_at = time.monotonic()
+        left = f", about {duration(self.left_s)} left" if 1 <= self.left_s < math.inf else ""
+        LOGGER.info("%s: %s%s", what, self.summary(), left)
+
+    def _count_before(self, before: Sequence[Evaluation]) -> None:
+        self._count(before)
 
     def _count(self, outcomes: Sequence[Outcome | Evaluation]) -> None:
         self.n_failed += sum(o.status in ("failed", "timeout", "crashed") for o in outcomes)
@@ -70,10 +117,12 @@ class Progress:
 class ShownProgress(Progress):
     """Also follows the hypervolume, against the worst values of the first generation."""
 
-    def __init__(self, goals: Goals, before: Sequence[Evaluation] = ()) -> None:
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+    ) -> None:
         self._front = np.empty((0, len(goals.objectives)))
         self._ref: Array | None = None
-        super().__init__(goals, before)
+        super().__init__(goals, before, budget, elapsed_s)
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Fix the reference point, and log a line."""
@@ -81,11 +130,17 @@ class ShownProgress(Progress):
             self._ref = self._worst
         super().generation_ended(generation, n_asked)
 
-    def summary(self) -> str:
-        """Add the hypervolume so far."""
+    def _more_words(self) -> list[str]:
         if self._ref is None or self._front.shape[1] not in range(2, MOST_OBJECTIVES + 1):
-            return super().summary()
-        return f"{super().summary()}, hypervolume {hypervolume(self._front, self._ref):.4g}"
+            return []
+        return [f"hypervolume {hypervolume(self._front, self._ref):.4g}"]
+
+    def _count_before(self, before: Sequence[Evaluation]) -> None:
+        later = [evaluation for evaluation in before if evaluation.generation > 1]
+        self._count([evaluation for evaluation in before if evaluation.generation == 1])
+        if later and len(self._front):
+            self._ref = self._worst
+        self._count(later)
 
     def _see(self, F: Array) -> None:
         seen = np.vstack([self._front, F])
@@ -95,26 +150,27 @@ class ShownProgress(Progress):
 
 
 class _Bar(ShownProgress):
-    """Draws a bar after every outcome."""
+    """Draws a bar, which is full at the expected end, and what is known so far."""
 
-    def __init__(self, goals: Goals, before: Sequence[Evaluation], total: int | None) -> None:
-        super().__init__(goals, before)
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation], budget: Budget, elapsed_s: float, pool: Pool
+    ) -> None:
+        super().__init__(goals, before, budget, elapsed_s)
         from rich import progress
+        from rich.table import Column
 
-        columns = (
+        self._pool = pool
+        columns = (  # in a narrow terminal the words give way
             progress.SpinnerColumn(),
-            progress.BarColumn(bar_width=30),
-            progress.MofNCompleteColumn(),
-            progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=12),
+            progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),
+            progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        self.bar = progress.Progress(*columns, transient=True)
-        self._task = self.bar.add_task("", total=total, completed=self.n_done)
+        self.bar = progress.Progress(*columns, transient=True, expand=True)
+        self._task = self.bar.add_task("", total=None, left=_Left(self))
 
     def submitted(self, n: int) -> None:
-        """Count evaluations that have begun and redraw."""
-        super().submitted(n)
+        """Redraw."""
         self._draw()
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
@@ -123,30 +179,57 @@ class _Bar(ShownProgress):
         self._draw()
 
     def _draw(self) -> None:
-        words = f"{self.n_submitted - self.n_done} running, {self.summary()}"
-        self.bar.update(self._task, completed=self.n_done, description=words)
+        passed_s = self._elapsed_s + time.monotonic() - self._began_at
+        total_s = passed_s + self.left_s
+        busy = [] if self._pool.is_immediate else [f"{self._pool.running} of {self._n_workers()} workers busy"]
+        words = ", ".join([*busy, self.summary()])
+        self.bar.update(self._task, completed=passed_s, description=words)
+        if total_s < math.inf:
+            self.bar.update(self._task, total=total_s)
+
+    def _n_workers(self) -> int:
+        return self._pool.running + self._pool.free
+
+
+class _Left:
+    """Counts down to the expected end whenever it is drawn."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __str__(self) -> str:
+        return f"{duration(self._progress.left_s)} left" if self._progress.left_s < math.inf else ""
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as in ``0:02:10`` or ``3 days, 0:02:10``."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager
-def shown_progress(goals: Goals, budget: Budget, before: Sequence[Evaluation], verbose: bool) -> Iterator[Progress]:
+def shown_progress(
+    goals: Goals, budget: Budget, before: Sequence[Evaluation], elapsed_s: float, pool: Pool, verbose: bool
+) -> Iterator[Progress]:
     """Show progress while the block runs: a bar on a terminal, else a line per generation on standard error.
 
     Args:
         goals: Objectives and limits.
         budget: The budget, for the expected end.
         before: Evaluations that ended before.
+        elapsed_s: Seconds that the run has searched before.
+        pool: Says how many workers are busy.
         verbose: Whether to show anything; the run's log file is written in any case.
     """
     if not verbose:
-        yield Progress(goals, before)
+        yield Progress(goals, before, budget, elapsed_s)
     elif sys.stderr.isatty():
-        bar = _Bar(goals, before, budget.n_evals)
+        bar = _Bar(goals, before, budget, elapsed_s, pool)
         with bar.bar:
             yield bar
     else:
         handler = logging.StreamHandler()
         LOGGER.addHandler(handler)
         try:
-            yield ShownProgress(goals, before)
+            yield ShownProgress(goals, before, budget, elapsed_s)
         finally:
             LOGGER.removeHandler(handler)

@@ -7,26 +7,24 @@ compared, so it is measured once per machine and kept in a file. (The fastest ti
 bring the drift between measurements back.) It is the fastest of many blocks, because others only ever add time:
 corrected latencies are those of a quiet machine.
 
-The file lies in ``EVO_MOO_CACHE_DIR``, else in ``evo-moo`` in the user's cache folder. Hosts of one CPU model and
-one version of the library share it, so that their corrected latencies compare.
+The file lies in ``machine.cache_folder()``. Hosts of one CPU model and one version of the library share it, so that
+their corrected latencies compare.
 """
 
 import contextlib
 import hashlib
 import json
 import math
-import os
-import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evo_moo.machine import cache_folder, cpu_model, write_json
+
 if TYPE_CHECKING:
     from torch import device
 
-_CPU_FIELDS = ("model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
 _in_this_process: dict[Path, float] = {}
 
 
@@ -44,8 +42,8 @@ class Reference:
 
     def nominal_ms(self, measure: Callable[[], float]) -> float:
         """Give its time on this machine when quiet, in milliseconds; ``measure`` is called where none is kept."""
-        key = f"{self.name}; {_cpu()}"
-        path = _folder() / f"reference-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}.json"
+        key = f"{self.name}; {cpu_model()}"
+        path = cache_folder() / f"reference-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}.json"
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = float(json.loads(path.read_text(encoding="utf-8"))["nominal_ms"])
             if 0 < kept < math.inf:
@@ -53,7 +51,7 @@ class Reference:
         if path not in _in_this_process:
             _in_this_process[path] = measure()
         with contextlib.suppress(OSError):
-            _write(path, {"workload": key, "nominal_ms": _in_this_process[path]})
+            write_json(path, {"workload": key, "nominal_ms": _in_this_process[path]})
         return _in_this_process[path]
 
 
@@ -97,24 +95,3 @@ def torch_reference(device: "device | str", threads: int) -> Reference:
 
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} threads"
     return Reference(call, f"1: two convolutions over 64 x 8 x 8; torch {torch.__version__}; {place}")
-
-
-def _folder() -> Path:
-    chosen = os.environ.get("EVO_MOO_CACHE_DIR")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "evo-moo")
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
-        fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        return ", ".join(f"{key} {fields[key]}" for key in _CPU_FIELDS if key in fields)
-    return f"{platform.machine()} {platform.processor()}"
-
-
-def _write(path: Path, record: dict[str, object]) -> None:
-    """Write as one step, so that no other process reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
-        json.dump(record, file, indent=1)
-    Path(file.name).replace(path)

@@ -34,50 +34,67 @@ class Result:
         known_metrics: Every metric that the problem declares.
         front: The evaluations of the Pareto front. If nothing keeps the limits, those that exceed them least;
             ``feasible`` then is False.
-        ledger_rows: Rows of the ledger, from which ``evaluations`` is read when it is first needed.
+        endings: Numbers of evaluations by status and reason.
+        ledger_rows: Rows of the ledger, from which ``evaluations`` is made when it is first needed; None where
+            they are to be read from the run folder then.
         run_dir: The run folder, if there is one.
     """
 
     goals: Goals
     known_metrics: dict[str, Metric]
     front: list[Evaluation]
-    ledger_rows: list[tuple[Any, ...]] = field(repr=False)
+    endings: dict[tuple[str, str], int]
+    ledger_rows: list[tuple[Any, ...]] | None = field(repr=False)
     run_dir: Path | None = None
 
     @classmethod
-    def read(cls, run_dir: str | Path) -> "Result":
+    def read(cls, run_dir: str | Path, *, whole: bool = True) -> "Result":
         """Read the result of a run folder; the run may still go on.
+
+        Args:
+            run_dir: The run folder.
+            whole: Whether to keep every evaluation in memory, not those of the front alone.
 
         Raises:
             RunFolderError: It is no run folder.
         """
         with reading(Path(run_dir)) as ledger:
-            return cls.of_ledger(ledger, Path(run_dir))
+            return cls.of_ledger(ledger, Path(run_dir), whole=whole)
 
     @classmethod
-    def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None) -> "Result":
-        """Read the result of an open ledger."""
+    def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None, *, whole: bool = True) -> "Result":
+        """Read the result of an open ledger; arguments as for ``read``."""
         meta = ledger.meta()
         goals = Goals.from_json(meta["goals"])
         known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
-        rows = ledger.rows()
+        endings = ledger.endings()
         last = ledger.last_generation()
-        if meta["front"] == "population" and last is not None and last["n_asked"] == len(rows):
-            front = [Evaluation.of_row(rows[i - 1]) for i in last["optimum"]]
+        if meta["front"] == "population" and last is not None and last["n_asked"] == sum(endings.values()):
+            ids = last["optimum"]
         else:
-            candidates = list(ledger.evaluations("status = 'ok'"))
-            violation = np.array([e.violation for e in candidates])
-            front = [candidates[i] for i in pareto_rows(_objective_matrix(goals, candidates), violation)]
-        return cls(goals, known, front, rows, run_dir)
+            # Dominance is among those of least violation, 0 where anything is feasible.
+            candidates = ledger.least_violating()
+            F = _objectives(goals, [metrics for _, metrics in candidates])
+            ids = [candidates[i][0] for i in pareto_rows(F, np.zeros(len(F)))]
+        rows = ledger.rows() if whole or run_dir is None else None
+        return cls(goals, known, ledger.of_ids(ids), endings, rows, run_dir)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Every evaluation in the order of asking, whatever its status."""
-        return [Evaluation.of_row(row) for row in self.ledger_rows]
+        if self.ledger_rows is None and self.run_dir is not None:
+            with reading(self.run_dir) as ledger:
+                return list(ledger.evaluations("id <= ?", (self.n_evaluations,)))
+        return [Evaluation.of_row(row) for row in self.ledger_rows or ()]
+
+    @property
+    def n_evaluations(self) -> int:
+        """Number of all evaluations, those that have not ended included."""
+        return sum(self.endings.values())
 
     def __repr__(self) -> str:
         objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
-        return f"<Result: front of {len(self.front)} among {len(self.ledger_rows)} evaluations; {objectives}>"
+        return f"<Result: front of {len(self.front)} among {self.n_evaluations} evaluations; {objectives}>"
 
     @property
     def X(self) -> Array:
@@ -161,5 +178,9 @@ class Result:
 
 
 def _objective_matrix(goals: Goals, evaluations: Sequence[Evaluation]) -> Array:
-    rows = [goals.objective_values(e.metrics) for e in evaluations]
+    return _objectives(goals, [e.metrics for e in evaluations])
+
+
+def _objectives(goals: Goals, metrics: Sequence[Mapping[str, float]]) -> Array:
+    rows = [goals.objective_values(values) for values in metrics]
     return np.array(rows, dtype=float).reshape(len(rows), len(goals.objectives))

@@ -14,12 +14,12 @@ One process writes at a time. A run without a folder keeps its ledger in memory.
 import contextlib
 import csv
 import datetime
+import io
 import json
 import logging
 import os
 import platform
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,14 +28,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
 import psutil
 import tomli_w
 
-from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.database import Journal
+from evo_moo.errors import EvoMooError, JobError, RunFolderError
+from evo_moo.folder_lock import FolderLock, on_network, write_whole
 from evo_moo.ledger import Ledger
 
 LOGGER = logging.getLogger("evo_moo")
+JOURNAL = "EVO_MOO_JOURNAL"
+"""Environment variable: how the ledger keeps transactions whole, instead of by the kind of the disk."""
 
 
 class RunFolder:
@@ -46,22 +49,26 @@ class RunFolder:
 
     Raises:
         RunFolderError: The folder cannot be written, or another process holds it.
+        JobError: The environment asks for an unknown journal.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path.absolute() if path else None
         LOGGER.setLevel(logging.INFO)
         self._handler: logging.Handler | None = None
-        self._lock: filelock.BaseFileLock | None = None
+        self._lock: FolderLock | None = None
         if self.path is None:
             self.ledger = Ledger(None)
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.path)
-            self._handler = logging.FileHandler(self.path / "log.txt")
-            self.ledger = Ledger(self.path / "run.sqlite")
-        except RunFolderError:
+            self._lock = FolderLock(self.path)
+            self._handler = _LogFile(self.path / "log.txt")
+            self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
+            self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            LOGGER.addHandler(self._handler)
+            self._note_what_was_found(self._lock.replaced)
+        except (RunFolderError, JobError):
             self.close()
             raise
         except OSError as error:
@@ -70,8 +77,16 @@ class RunFolder:
                 f"a run folder must be writable, but `{self.path}` is not: {error.strerror or error}; "
                 "name another by --run-dir"
             ) from error
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        LOGGER.addHandler(self._handler)
+
+    def _note_what_was_found(self, replaced: dict[str, Any] | None) -> None:
+        """Record that the folder was brought to the present format, or that its last writer was killed."""
+        with self.ledger.transaction():
+            if self.ledger.migrated_from is not None:
+                self.ledger.record_event("migrated", format=self.ledger.migrated_from)
+                LOGGER.info("brought from format %d to the present one", self.ledger.migrated_from)
+            if replaced is not None:
+                self.ledger.record_event("taken over", **replaced)
+                LOGGER.info("taken over from process %s on %s, which is gone", replaced["pid"], replaced["host"])
 
     def close(self) -> None:
         """Close the ledger and give the lock back."""
@@ -79,10 +94,11 @@ class RunFolder:
             self.ledger.close()
         if self._handler is not None:
             LOGGER.removeHandler(self._handler)
-            self._handler.close()
+            with contextlib.suppress(OSError):
+                self._handler.close()
         if self._lock is not None:
-            (self.path / "writer.json").unlink(missing_ok=True)  # type: ignore[operator]
-            self._lock.release()
+            with contextlib.suppress(OSError):
+                self._lock.release()
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -91,7 +107,10 @@ class RunFolder:
         with contextlib.suppress(sqlite3.Error) if error else contextlib.nullcontext():
             self.close()
         if isinstance(error, sqlite3.DatabaseError):
-            raise RunFolderError(f"`{self.path}` must hold a sound ledger, but it is damaged: {error}") from error
+            raise RunFolderError(
+                f"`{self.path}` must hold a sound ledger, but it is damaged: {error}; "
+                f"`evo-moo doctor {self.path}` says what can be saved"
+            ) from error
 
     def workspace(self, evaluation_id: int) -> str | None:
         """Name the folder that belongs to one evaluation; None in memory."""
@@ -100,24 +119,53 @@ class RunFolder:
     def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
         """Write ``job.toml``, unless it is there already and is not to be replaced."""
         if self.path is not None and (replace or not (self.path / "job.toml").exists()):
-            _write_whole(self.path / "job.toml", tomli_w.dumps(job))
+            write_whole(self.path / "job.toml", tomli_w.dumps(job))
 
     def write_environment(self, seed: int) -> None:
         """Write ``environment.json``, unless it is there already."""
         if self.path is not None and not (self.path / "environment.json").exists():
-            _write_whole(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
+            write_whole(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
 
     def write_front(self, rows: list[dict[str, Any]]) -> None:
         """Write ``front.csv``: one row per member, one column per value."""
-        if self.path is None:
-            return
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        temporary = self.path / "front.csv.new"
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(self.path / "front.csv")
+        if self.path is not None:
+            write_whole(self.path / "front.csv", csv_text(rows))
+
+
+def csv_text(rows: list[dict[str, Any]]) -> str:
+    """Write rows as CSV: one column for every name that any of them has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+class _LogFile(logging.FileHandler):
+    """The log; a disk that takes no more of it is said once, and stops nothing."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say on standard error that the log cannot be written."""
+        if not self._failed:
+            self._failed = True
+            print(f"evo-moo: `{self.baseFilename}` cannot be written: {sys.exc_info()[1]}", file=sys.stderr)  # noqa: T201
+
+
+def journal_for(path: Path) -> Journal:
+    """Choose the ledger's journal for a folder: ``"delete"`` on network disks, which have no shared memory.
+
+    Raises:
+        JobError: The environment asks for an unknown one.
+    """
+    asked = os.environ.get(JOURNAL, "")
+    if asked not in ("", "wal", "delete"):
+        raise JobError([f"`{JOURNAL}` must be wal or delete, but is {asked!r}; leave it out to have it chosen"])
+    if asked:
+        return "wal" if asked == "wal" else "delete"
+    return "delete" if on_network(path) else "wal"
 
 
 def read_job(path: Path) -> dict[str, Any]:
@@ -128,15 +176,30 @@ def read_job(path: Path) -> dict[str, Any]:
     """
     if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
         with reading(path) as ledger:
-            return dict(ledger.meta()["job"])
-    try:
-        return tomllib.loads((path / "job.toml").read_text())
-    except OSError as error:
+            if "job" not in (meta := ledger.meta()):
+                raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
+            return dict(meta["job"])
+    if not (path / "job.toml").exists():
         raise RunFolderError(
             f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
-        ) from error
+        )
+    return read_toml(path / "job.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file that a run or a batch wrote.
+
+    Raises:
+        RunFolderError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"`{path}` must be readable, but is not: {error.strerror}") from error
     except ValueError as error:
-        raise RunFolderError(f"`{path / 'job.toml'}` must be TOML, but is damaged: {error}") from error
+        raise RunFolderError(
+            f"`{path}` must be TOML, but is damaged: {error}; `evo-moo doctor {path.parent} --repair` writes it anew"
+        ) from error
 
 
 def new_run_dir(root: Path, problem: str) -> Path:
@@ -165,18 +228,6 @@ def new_run_dir(root: Path, problem: str) -> Path:
 def run_dirs(root: Path) -> list[Path]:
     """List the run folders below ``root``, oldest first."""
     return sorted(path.parent for path in root.glob("*/run.sqlite"))
-
-
-def holder_of(path: Path) -> dict[str, Any] | None:
-    """Tell which live process writes to a run folder, if one does."""
-    try:
-        holder: dict[str, Any] = json.loads((path / "writer.json").read_text())
-        if holder["host"] != socket.gethostname():
-            return holder
-        process = psutil.Process(holder["pid"])
-        return holder if abs(process.create_time() - holder["process_started"]) < 1 else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return None
 
 
 def environment(seed: int) -> dict[str, Any]:
@@ -216,29 +267,6 @@ def _git_commit() -> str | None:
     return None
 
 
-def _locked(path: Path) -> filelock.BaseFileLock:
-    lock = filelock.FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        holder = holder_of(path) or {}
-        raise RunFolderError(
-            f"a run folder has one writer, but `{path}` is held by process {holder.get('pid', '?')} on "
-            f"{holder.get('host', 'an unknown host')}; wait for it or stop it"
-        ) from None
-    process = psutil.Process()
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "process_started": process.create_time()}
-    _write_whole(path / "writer.json", json.dumps(holder))
-    return lock
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never a part."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Ledger]:
     """Open a run folder's ledger for reading; the run may go on meanwhile.
@@ -248,12 +276,23 @@ def reading(path: Path) -> Iterator[Ledger]:
     """
     if not (path / "run.sqlite").is_file():
         raise RunFolderError(f"`{path}` must be a run folder, but has no run.sqlite; `evo-moo list` shows the runs")
-    ledger = Ledger(path / "run.sqlite", writable=False)
-    try:
+    with contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger, guarded_reads(path):
         yield ledger
-    except (sqlite3.Error, ValueError, KeyError, IndexError, TypeError) as error:
-        if isinstance(error, EvoMooError):
-            raise
-        raise RunFolderError(f"`{path}` must hold a sound ledger, but it is damaged: {error!r}") from error
-    finally:
-        ledger.close()
+
+
+@contextlib.contextmanager
+def guarded_reads(path: Path | None) -> Iterator[None]:
+    """Let what a damaged ledger makes readers raise be one clear error.
+
+    Raises:
+        RunFolderError: The ledger is damaged.
+    """
+    try:
+        yield
+    except EvoMooError:
+        raise
+    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise RunFolderError(
+            f"`{path}` must hold a sound ledger, but it is damaged: {error!r}; "
+            f"`evo-moo doctor {path}` says what can be saved"
+        ) from error

@@ -241,6 +241,10 @@ class SearchSpace:
             for name, kind in self.variables.items()
         ]
 
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Describe the variables as plain data: their ``kind``, then what it was declared with."""
+        return {name: kind.to_json() for name, kind in self.variables.items()}
+
     def _checked(self, X: npt.ArrayLike) -> Array:
         X = np.asarray(X, dtype=float)
         if X.size == 0:

@@ -24,7 +24,7 @@ def from_json(text: str) -> Any:
     """
     try:
         return json.loads(text, object_hook=_decoded)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"a saved state must be JSON as evo-moo writes it, but reading it fails: {error}") from None
 
 

@@ -1,7 +1,8 @@
 """Tables for the terminal."""
 
+import datetime
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evo_moo.errors import EvoMooError
+from evo_moo.errors import EvoMooError, printable
+from evo_moo.folder_lock import holder_of
 from evo_moo.goals import Goals, Limit, Metric, Objective
 from evo_moo.result import Result
-from evo_moo.run_folder import holder_of, reading, run_dirs
+from evo_moo.run_folder import reading, run_dirs
 
 if TYPE_CHECKING:
+    from evo_moo.batch_table import GroupRow, RunRow
     from evo_moo.checking import Check
+    from evo_moo.doctor import Finding
     from evo_moo.problem import SearchProblem
 
 MAX_ROWS = 40
@@ -33,12 +37,12 @@ def print_front(result: Result) -> None:
         table = Table()
         table.add_column("id", justify="right")
         for name in (*names, *others):
-            table.add_column(escape(_heading(name, result.known_metrics)), justify="right", overflow="fold")
+            table.add_column(safe(_heading(name, result.known_metrics)), justify="right", overflow="fold")
         table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
             cells = [_cell(e.metrics.get(name)) for name in (*names, *others)]
-            words = ", ".join(f"{key}={_cell(value)}" for key, value in e.configuration.items())
-            table.add_row(str(e.id), *cells, escape(words))
+            words = _pairs(e.configuration)
+            table.add_row(str(e.id), *cells, safe(words))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
@@ -54,13 +58,75 @@ def print_runs(root: Path) -> None:
         try:
             with reading(path) as ledger:
                 meta, counts = ledger.meta(), ledger.counts()
-                table.add_row(*map(escape, _run_row(path, meta, counts, ledger.evaluations("status = 'ok'"))))
+                table.add_row(*map(safe, _run_row(path, meta, counts, ledger.evaluations("status = 'ok'"))))
         except EvoMooError as error:
-            table.add_row(escape(path.name), "", "damaged", "", escape(str(error)))
+            table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
         _console().print(table)
     else:
         _console().print(f"No runs in {escape(str(root))}.")
+
+
+def print_findings(findings: "list[Finding]") -> None:
+    """Print one row per part of a run folder: whether it is intact, and what was seen."""
+    table = Table()
+    for heading in ("part", "", "seen"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.what, "sound" if finding.sound else "damaged", safe(finding.detail))
+    _console().print(table)
+
+
+def print_audit(story: dict[str, Any]) -> None:
+    """Print all that is known of one evaluation, as ``audit`` gives it."""
+    console, table = _console(), Table(show_header=False)
+    table.add_column("what")
+    table.add_column("value", overflow="fold")
+    member = story["survived"]
+    facts = {
+        "evaluation": f"{story['id']}, of generation {story['generation']}",
+        "configuration": _pairs(story["configuration"]),
+        "why": story["why"],
+        "parents": _relatives(story["parents"]),
+        "seed": story["seed"],
+        "worker": f"process {story['worker']}, attempt {story['attempts']}" if story["worker"] else "",
+        "asked": _when(story["asked_at"]),
+        "started": _when(story["started_at"]),
+        "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
+        "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
+        "metrics": _pairs(story["metrics"]),
+        "prediction": _predicted(story["prediction"]),
+        "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
+        "front": "on it" if story["on_front"] else "not on it",
+        "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
+        "children": _relatives(story["children"]),
+        "events": "; ".join(f"{kind} {detail}" for _, kind, detail in story["events"]),
+        "traceback": story["traceback"].rstrip(),
+        "output": story["output"].rstrip(),
+    }
+    for what, value in facts.items():
+        if value != "":
+            table.add_row(what, safe(str(value)))
+    console.print(table)
+
+
+def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
+    """Print a batch's groups with their means, and then why runs are not finished."""
+    console = _console()
+    table = Table()
+    for heading in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
+        table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
+    for group in groups:
+        spread = "" if group.hypervolume_sd is None else f" ± {group.hypervolume_sd:.4f}"
+        volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"
+        count = str(group.runs) if group.finished == group.runs else f"{group.finished} of {group.runs}"
+        means = [_cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
+        table.add_row(escape(group.group), count, _cell(group.n_evals), volume, *means)
+    console.print(table)
+    console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
+    for row in rows:
+        if row.state != "finished":
+            console.print(escape(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
 def print_problems() -> None:
@@ -92,7 +158,10 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    _print_definition(_console(), load_problem(reference), reference)
+    console, problem = _console(), load_problem(reference)
+    _print_definition(console, problem, reference)
+    if problem.has_network:
+        console.print(f"Shows its network: evo-moo latency {escape(reference)}", highlight=False)
 
 
 def print_check(check: "Check", reference: str) -> None:
@@ -142,7 +211,7 @@ def _console() -> Console:
 
 
 def _title(result: Result) -> str:
-    ended = sum(e.status != "asked" for e in result.evaluations)
+    ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
     if not result.feasible:
         return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
     title = f"Pareto front: {len(result.front)} of {ended} evaluations"
@@ -156,12 +225,12 @@ def _title(result: Result) -> str:
 def _print_endings(console: Console, result: Result) -> None:
     """Say how many evaluations ended otherwise than well, by reason."""
     endings: dict[tuple[str, str], int] = {}
-    for e in result.evaluations:
-        if e.status not in ("ok", "asked"):
-            rule = e.reason.partition(", but is ")[0]
-            endings[e.status, rule] = endings.get((e.status, rule), 0) + 1
+    for (status, reason), n in result.endings.items():
+        if status not in ("ok", "asked"):
+            rule = reason.partition(", but is ")[0]
+            endings[status, rule] = endings.get((status, rule), 0) + n
     for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
-        console.print(escape(f"{count} {status}: {reason}"))
+        console.print(safe(f"{count} {status}: {reason}"))
     if len(endings) > 10:
         console.print(f"and {len(endings) - 10} other reasons")
 
@@ -179,6 +248,37 @@ def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Itera
         choose = min if objective.direction == "min" else max
         best.append(f"{objective.metric} {choose(m[objective.metric] for m in metrics):.4g}")
     return [path.name, use, state, f"{done}/{total}" if total else str(done), ", ".join(best)]
+
+
+def safe(text: str) -> str:
+    """Make text from a ledger safe to print: neither the terminal nor rich takes any of it as a command."""
+    return escape(printable(text))
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
+
+
+def _relatives(relatives: list[dict[str, Any]]) -> str:
+    lines = [f"{r['id']} {r['status']}: {_pairs(r['objectives'])}" for r in relatives[:MAX_ROWS]]
+    more = [f"and {len(relatives) - MAX_ROWS} more; --json has all"] if len(relatives) > MAX_ROWS else []
+    return "\n".join(lines + more) or "none"
+
+
+def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
+    lines = []
+    for name, p in (prediction or {}).items():
+        off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
+        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {_cell(p['value']) or 'nothing'} came{off}")
+    return "\n".join(lines)
+
+
+def _when(at: float | None) -> str:
+    if not at:
+        return ""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _goal_words(goals: Goals) -> str:
@@ -201,4 +301,4 @@ def _heading(name: str, known: dict[str, Metric]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else safe(str(value))

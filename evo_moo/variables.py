@@ -14,7 +14,7 @@ import math
 import numbers
 import sys
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,6 +76,12 @@ class Variable:
     def text(self) -> str:
         """Write the range or the options in one line."""
         raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the definition as plain data: ``kind``, and each attribute that is not at its default."""
+        declared = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        plain: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **declared}, default=_plain))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -285,6 +291,13 @@ def is_integer(value: Any) -> bool:
 def json_key(value: Any) -> str:
     """Write a value as JSON, so that equal text means the same option."""
     return json.dumps(value.item() if isinstance(value, np.generic) else value, sort_keys=True, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Give what JSON has no word for as something that it has: NumPy's numbers, sets and other mappings."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return dict(value) if isinstance(value, Mapping) else sorted(value, key=json_key)
 
 
 def round_significant(values: Array) -> Array:

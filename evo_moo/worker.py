@@ -17,7 +17,9 @@ from evo_moo.errors import EvoMooError
 from evo_moo.evaluation import Outcome, Task, evaluate_task
 from evo_moo.goals import Goals
 from evo_moo.plugins import ProblemSource
+from evo_moo.problem_version import problem_version
 from evo_moo.processes import adopt_orphans, end_children, own_children
+from evo_moo.profile_cache import ProfileCache
 
 _worker: dict[str, Any] = {"n_begun": 0}
 
@@ -26,6 +28,7 @@ def start(
     source: ProblemSource,
     goals: Goals,
     timeout_s: float | None,
+    profile_cache: bool,
     parent: int,
     output: Connection,
     reports: Connection,
@@ -36,6 +39,7 @@ def start(
         source: How to build the problem.
         goals: Objectives and limits of the run.
         timeout_s: Time limit of one evaluation.
+        profile_cache: Whether known profiles are reused.
         parent: Process id of the pool's owner; the worker does not outlive it.
         output: Takes all that evaluations print.
         reports: Takes a message when an evaluation begins, and when its clock stops or goes on: the process id,
@@ -48,7 +52,9 @@ def start(
     _worker.update(goals=goals, timeout_s=timeout_s, output=output, reports=reports)
     _redirect_output()
     try:
-        _worker["problem"] = source.build()
+        problem = _worker["problem"] = source.build()
+        version = problem_version(problem, source) if profile_cache else None
+        _worker["profiles"] = ProfileCache(problem, version) if profile_cache else None
     except EvoMooError as error:
         _worker["error"] = str(error)
 
@@ -67,7 +73,8 @@ def run(task: Task) -> Outcome:
         return Outcome(task.id, "failed", {}, f"the worker could not build the problem: {_worker['error']}")
     _redirect_output()
     before = own_children()
-    outcome = evaluate_task(_worker["problem"], _worker["goals"], task, _worker["timeout_s"], report)
+    limits = (_worker["timeout_s"], report, _worker["profiles"])
+    outcome = evaluate_task(_worker["problem"], _worker["goals"], task, *limits)
     try:
         _end_new_children(before)
     except Exception:
@@ -79,9 +86,12 @@ def run(task: Task) -> Outcome:
 def _leave_sigterm_to_parent() -> None:
     """Let SIGTERM pass: a scheduler that stops a job sends it to every process, but only the main one may judge.
 
-    Forked children heed it again. It is held back while they change over, so that none is lost.
+    Forked children heed it again. It is held back while they change over, so that none is lost. SIGUSR1, by which
+    SLURM may announce its time limit, passes too.
     """
     signal.signal(signal.SIGTERM, lambda *_: None)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: None)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),

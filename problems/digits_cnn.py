@@ -45,6 +45,7 @@ class DigitsCNN(SearchProblem):
         "weight_decay": Real(1e-6, 1e-2, log=True),
         "epochs": Integer(4, 24),
     }
+    architecture = [name for name in variables if name.startswith(("n_", "width", "kernel", "dense", "activation"))]
     objectives = {"accuracy": "max", "latency_ms": "min"}
     metrics = {
         "accuracy": Metric(description="share of the validation digits classified correctly", noisy=True),

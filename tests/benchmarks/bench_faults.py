@@ -1,49 +1,43 @@
 """200 evaluations, of which 10 % raise, 5 % hang, 5 % are killed from outside and 2 % use too much memory.
 
-Each must be recorded once, with the right outcome, on worker processes and on a Dask cluster; the same search without
-faults beside it says what the faults cost.
+Each must be recorded once, with the right outcome, generational and steady-state, on worker processes and on a Dask
+cluster that loses and gains workers meanwhile; the same search without faults beside it says what the faults cost.
 """
 
+import contextlib
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-from evo_moo.api import run_job
-from evo_moo.job import check_job
-from tests.integration.running import Killer, fates
+from tests.integration import storm
 
-N_EVALS, N_WORKERS, TIMEOUT_S = 200, 2, 1.0
-SHARES = {"raises": 0.10, "hangs": 0.05, "killed": 0.05, "hogs": 0.02}
-ENDINGS = {"good": "ok", "raises": "failed", "hangs": "timeout", "killed": "crashed", "hogs": "failed"}
+N_EVALS, N_LOSSES = 200, 2
 
 
-def storm(pool: str, order: list[str]) -> float:
-    with tempfile.TemporaryDirectory() as name, Killer(Path(name) / "to kill"):
-        source = fates(Path(name))
-        job = {
-            "problem": {"use": source.reference, "options": source.options},
-            "search": {"pop_size": N_EVALS, "start": [{"fate": fate, "i": i} for i, fate in enumerate(order)]},
-            "budget": {"n_evals": N_EVALS},
-            "evaluation": {"pool": pool, "workers": N_WORKERS, "timeout": TIMEOUT_S, "memory_mb": 700},
-        }
+def seconds(pool: str, mode: str, fates: list[str]) -> float:
+    """Search, check what is recorded, and give the time that it took."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        evaluation = {"pool": pool}
+        if pool == "dask":
+            evaluation["address"] = stack.enter_context(storm.dask_cluster(Path(name)))
         start = time.perf_counter()
-        result = run_job(*check_job(job), Path(name) / "r", verbose=False)
-        seconds = time.perf_counter() - start
-    if [(e.id, e.status) for e in result.evaluations] != [(i + 1, ENDINGS[fate]) for i, fate in enumerate(order)]:
-        raise SystemExit(f"{pool}: every evaluation must be recorded once with its outcome, but is not")
-    print(f"{pool:5} {seconds:6.1f} s: {dict(Counter(e.status for e in result.evaluations))}, as they should be")
-    return seconds
+        result, _ = storm.search(Path(name), fates, mode, evaluation)
+        taken_s = time.perf_counter() - start
+    if storm.recorded(result) != storm.expected(fates):
+        raise SystemExit(f"{pool}, {mode}: every evaluation must be recorded once with its outcome, but is not")
+    counts = dict(Counter(e.status for e in result.evaluations))
+    print(f"{pool:5} {mode:13} {taken_s:6.1f} s: {counts}, as they should be", flush=True)
+    return taken_s
 
 
 def main() -> None:
-    planned = [fate for fate, share in SHARES.items() for _ in range(round(share * N_EVALS))]
-    planned += ["good"] * (N_EVALS - len(planned))
-    order = [planned[i * 7 % N_EVALS] for i in range(N_EVALS)]
     for pool in ("loky", "dask"):
-        quiet, stormy = storm(pool, ["good"] * N_EVALS), storm(pool, order)
-        waited = SHARES["hangs"] * N_EVALS * TIMEOUT_S / N_WORKERS
-        print(f"{pool:5} {stormy - quiet:6.1f} s more than without faults, of which time limits make {waited:.1f} s")
+        for mode in ("generational", "steady-state"):
+            fates = storm.planned(N_EVALS, losses=N_LOSSES if pool == "dask" else 0)
+            extra_s = -seconds(pool, mode, storm.planned(N_EVALS, faults=False)) + seconds(pool, mode, fates)
+            waited_s = fates.count("hangs") * storm.TIMEOUT_S / storm.N_WORKERS
+            print(f"{extra_s:26.1f} s more than without faults, of which time limits make {waited_s:.1f} s")
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ WRONG = [
     (["run", "syntax.py:Problem", "--n-evals", "9"], 2, "syntax.py, line 2"),
     (["run", "imports.py:Problem", "--n-evals", "9"], 2, "No module named 'nothing_of_the_kind'"),
     (["run", "pymoo:zdt99", "--n-evals", "9"], 2, "pymoo refuses it"),
-    (["run", "pymoo:zdt1"], 2, "`budget` must set n_evals, n_gen or time"),
+    (["run", "pymoo:zdt1"], 2, "`budget` must set n_evals, n_gen, time or stop_when"),
     (["run", "pymoo:zdt1", "--set", "n_evals=9"], 2, "`--set` must be section.key=value"),
     (["run", "pymoo:zdt1", "--n-evals", "many"], 2, "valid integer"),
     (["run", "pymoo:zdt1", "--n-evals", "9", "--run-dir", "a-file/run"], 1, "a run folder must be writable"),

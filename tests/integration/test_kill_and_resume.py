@@ -1,7 +1,10 @@
 """A run killed anywhere, any number of times, ends as one that was left in peace."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -106,3 +109,15 @@ def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
         db.execute("UPDATE evaluations SET configuration = ? WHERE id = ?", (other, n_asked + 1))
     done = evo_moo("resume", "r", cwd=tmp_path, code=2)
     assert "has changed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "journal", "step"), [("generational", "wal", 1), ("steady-state", "wal", 4), ("generational", "delete", 4)]
+)
+def test_a_run_killed_at_any_of_its_writes_ends_like_one_left_in_peace(
+    tmp_path: Path, mode: str, journal: str, step: int
+) -> None:
+    command = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, str(step)]
+    environment = {**os.environ, "EVO_MOO_JOURNAL": journal}
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -21,7 +21,7 @@ from evo_moo.pools import Pool, SerialPool
 from tests.integration.running import USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
 distributed = pytest.importorskip("distributed")
-MEMORY_MB, TIMEOUT_S = 700, 2.0
+MEMORY_MB, TIMEOUT_S = 700, 4.0
 SOFT = {
     "good": ("ok", ""),
     "raises": ("failed", "RuntimeError: as asked"),
@@ -30,11 +30,11 @@ SOFT = {
     "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
     "exits": ("failed", "SystemExit: 3"),
     "too large": ("failed", "MemoryError: Unable to allocate"),
-    "hangs": ("timeout", "ran longer than 2 s"),
+    "hangs": ("timeout", "ran longer than 4 s"),
 }
 HARD = {
     "dies": ("crashed", "its worker process died, 2 times (EXIT(9))"),
-    "stuck": ("timeout", "ran longer than 2 s and had to be killed"),
+    "stuck": ("timeout", "ran longer than 4 s and had to be killed"),
     "killed": ("crashed", "its worker process died, 2 times (SIGKILL(-9))"),
     "killed once": ("ok", ""),
     "hogs": ("failed", "used "),
@@ -178,7 +178,7 @@ def run(folder: Path, evaluation: dict[str, Any], use: str = f"{USER_FILE}:Small
     run_job(*check_job(job), folder, verbose=False)
 
 
-@pytest.mark.parametrize(("pool_name", "workers"), [("loky", 1), ("loky", 2), ("loky", 4), ("dask", 1), ("dask", 3)])
+@pytest.mark.parametrize(("pool_name", "workers"), [(p, n) for p in ("loky", "dask") for n in (1, 2, 4)])
 def test_the_same_search_on_every_pool(
     tmp_path: Path, in_this_process: list[tuple[Any, ...]], pool_name: str, workers: int
 ) -> None:
@@ -218,6 +218,26 @@ def test_a_dask_cluster_may_lose_and_gain_workers(tmp_path: Path) -> None:
         pool.close()
     assert sorted((o.id, o.status, o.attempts) for o in outcomes) == [(i, "ok", 1) for i in range(12)]
     assert psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], timeout=60)[1] == []
+
+
+def test_an_evaluation_that_brings_its_dask_workers_down_is_set_aside(tmp_path: Path) -> None:
+    from dask import config
+
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit=None, dashboard_address=None
+        ) as cluster,
+        Killer(tmp_path / "to kill") as killer,
+    ):
+        pool = dask(fates(tmp_path), address=cluster.scheduler_address, retries=1)
+        (culprit,) = evaluated(pool, ["loses its host"])
+        others = evaluated(pool, ["good", "loses its host once", "good"])
+        pool.close()
+    assert (culprit.status, culprit.attempts) == ("crashed", 2)
+    assert culprit.reason.startswith("the Dask workers that ran it died, the last at tcp://")
+    assert {(o.status, o.attempts) for o in others} == {("ok", 1)}
+    assert len(killer.killed) == 2 * 2 + 1
 
 
 @pytest.fixture

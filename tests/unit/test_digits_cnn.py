@@ -54,6 +54,20 @@ def test_the_profile_is_that_of_a_hand_count(problem):
     assert profile["latency_ms"] > 0 and profile["latency_raw_ms"] > 0
 
 
+def test_the_architecture_is_all_that_changes_the_untrained_network(problem):
+    network_of = problem.network
+    rng = np.random.default_rng(1)
+    for config, other in zip(*(problem.space.decode(problem.space.sample(20, rng)) for _ in range(2)), strict=True):
+        training = {name: value for name, value in other.items() if name not in problem.architecture}
+        names = set(problem.architecture) & set(config)
+        mixed = {name: config[name] for name in names} | training
+        layers = [str(module) for module in network_of(config)[0].modules() if "Dropout" not in str(module)]
+        assert layers == [str(module) for module in network_of(mixed)[0].modules() if "Dropout" not in str(module)]
+    assert set(problem.variables) - set(problem.architecture) == {
+        "dropout", "optimizer", "lr", "batch_size", "weight_decay", "epochs"
+    }  # fmt: skip
+
+
 def test_a_network_comes_with_the_batch_that_is_measured():
     network, batch = load_problem(REFERENCE, {"latency_batch": 3}).network(TINY)
     assert batch.shape == (3, 1, 8, 8) and network(batch).shape == (3, 10)

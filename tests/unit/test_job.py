@@ -1,3 +1,4 @@
+import datetime
 import math
 import os
 import re
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo_moo.errors import JobError
-from evo_moo.job import check_job, override, read_job_file, seconds
+from evo_moo.job import check_job, override, read_job_file
+from evo_moo.job_budget import seconds
 from evo_moo.problem import SearchProblem
 from evo_moo.space import Real
 
@@ -102,7 +104,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
             "budget": {"n_evals": 1.5, "n_gen": 0, "time": "soon"},
             "objectives": {"f3": "min", "f1": "up"},
             "constraints": {"f1": {"below": 3}},
-            "evaluation": {"workers": "4", "retries": -1, "timeout": 0},
+            "evaluation": {"workers": "4", "retries": -1, "timeout": 0, "profile_cache": 1},
             "serch": {},
         }
     )
@@ -111,6 +113,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         "budget.n_gen",
         "budget.time",
         "constraints.f1.below",
+        "evaluation.profile_cache",
         "evaluation.retries",
         "evaluation.timeout",
         "evaluation.workers",
@@ -135,10 +138,12 @@ def test_every_fault_is_listed_at_once_with_its_key():
         ({"search": {"algorithm": "nsga4"}}, "`search.algorithm` must be 'nsga2' or 'nsga3', but is 'nsga4'"),
         ({"search": {"popsize": 9}}, "`search.popsize` is no key of a job; did you mean `pop_size`? known here: "),
         ({"search": 3}, "`search` must be a table, but is 3"),
+        ({"grid": {}}, "`grid` is no key of a job; `evo-moo batch` takes it; known here: problem, search"),
         ({"serch": {}}, "`serch` is no key of a job; did you mean `search`? known here: problem, search"),
+        ({"evaluation": {"profile_cache": "no"}}, "`evaluation.profile_cache` must be true or false, but is 'no'"),
         ({"evaluation": {"workers": 2000}}, "`evaluation.workers` must be at most 1024, but is 2000"),
         ({"evaluation": {"timeout": "soon"}}, "`evaluation.timeout` must be a duration above 0, in seconds or as in"),
-        ({"budget": {}}, "`budget` must set n_evals, n_gen or time, but sets none; try --n-evals 100"),
+        ({"budget": {}}, "`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100"),
         ({"budget": 5}, "`budget` must be a table, but is 5"),
         ({"objectives": {}}, "`objectives`: name at least one metric"),
         ({"objectives": {"f11": "min"}}, "`objectives.f11`: the problem has no metric `f11`; did you mean `f1`?"),
@@ -154,6 +159,12 @@ def test_every_fault_is_listed_at_once_with_its_key():
 def test_a_fault_says_key_rule_and_value(changed, fault):
     (found,) = faults_of(MINIMAL | changed)
     assert found.startswith(fault)
+
+
+def test_earlier_runs_must_be_a_list_of_folders():
+    assert faults_of(MINIMAL | {"search": {"from": "a"}}) == ["`search.from` must be a list, but is 'a'"]
+    assert faults_of(MINIMAL | {"search": {"from": [3]}}) == ["`search.from.0` must be text, but is 3"]
+    assert "did you mean `from`?" in faults_of(MINIMAL | {"search": {"form": []}})[0]
 
 
 def test_an_empty_job_says_what_it_needs():
@@ -261,6 +272,15 @@ def test_a_problems_path_is_relative_to_the_job_file(tmp_path):
     assert problem.space.names == source.build().space.names == ("x",)
 
 
+def test_the_paths_of_earlier_runs_are_relative_to_the_job_file_and_else_to_the_present_folder(tmp_path, monkeypatch):
+    (tmp_path / "job.toml").write_text('search.from = ["a", "/b"]\n')
+    assert read_job_file(tmp_path / "job.toml") == {"search": {"from": [str(tmp_path / "a"), "/b"]}}
+    monkeypatch.chdir(tmp_path)
+    job, _, _ = check_job(MINIMAL | {"search": {"from": ["a", "/b"]}})
+    assert job.to_toml()["search"]["from"] == [str(tmp_path / "a"), "/b"]
+    assert "from" not in check_job(MINIMAL)[0].to_toml()["search"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -275,3 +295,26 @@ def test_a_file_that_is_no_job_is_refused_by_name(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(JobError, match=rf"`{re.escape(str(path))}` {message}"):
         read_job_file(path)
+
+
+def test_a_deadline_is_a_moment_whatever_its_form():
+    utc = datetime.datetime(2999, 12, 1, 7, tzinfo=datetime.UTC).timestamp()
+    for text in ("2999-12-01T08:00:00+01:00", '"2999-12-01T08:00:00+01:00"', '"2999-12-01 07:00Z"'):
+        data = tomllib.loads(f"deadline = {text}\nn_evals = 3")
+        job, _, _ = check_job({"problem": {"use": "pymoo:bnh"}, "budget": data})
+        assert job.budget.limits().deadline == utc
+        assert check_job(job.to_toml())[0] == job
+    local = datetime.datetime(2999, 12, 1, 7)
+    job, _, _ = check_job({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": local, "n_evals": 3}})
+    assert job.budget.limits().deadline == local.timestamp()
+
+
+@pytest.mark.parametrize("value", ["tomorrow", "08:00", "2999-12-01", 5, True, datetime.date(2999, 12, 1)])
+def test_a_deadline_must_be_a_date_with_a_time(value):
+    (fault,) = faults_of({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": value, "n_evals": 3}})
+    assert fault.startswith("`budget.deadline` must be a date with a time, as in 2026-12-01T08:00:00")
+
+
+def test_a_deadline_alone_ends_no_search():
+    (fault,) = faults_of({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": "2999-12-01T08:00:00"}})
+    assert fault.startswith("`budget` must set n_evals, n_gen, time or stop_when")

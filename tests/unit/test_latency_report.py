@@ -12,6 +12,7 @@ from evo_moo.cli import app  # noqa: E402
 from evo_moo.errors import ProblemError, SpaceError  # noqa: E402
 from evo_moo.latency import Effort  # noqa: E402
 from evo_moo.latency_report import report_latency  # noqa: E402
+from evo_moo.plugins import load_problem  # noqa: E402
 
 QUICK = {"repeats": 1, "effort": Effort(warmup_s=0.01, min_blocks=6, max_blocks=6)}
 
@@ -101,6 +102,20 @@ def test_a_wrong_configuration_is_refused(reference, given, message):
 def test_a_problem_must_show_its_network(reference):
     with pytest.raises(ProblemError, match=r"must define `network\(self, config\)`"):
         report_latency(reference.replace("Networks", "Plain"), {})
+
+
+def test_the_definition_says_whether_a_network_is_shown(reference):
+    shown = CliRunner().invoke(app, ["problems", reference]).stdout.replace("\n", "")
+    assert f"Shows its network: evo-moo latency {reference}" in shown
+    plain = CliRunner().invoke(app, ["problems", reference.replace("Networks", "Plain")])
+    assert plain.exit_code == 0 and "Shows its network" not in plain.stdout
+
+
+def test_a_network_takes_a_configuration_only(reference):
+    problem = load_problem(reference)
+    type(problem).network = lambda self, config, size: None
+    with pytest.raises(ProblemError, match="`network` of `Networks` may ask for nothing more, but it asks for size"):
+        problem.check()
 
 
 def test_what_cannot_be_deployed_is_one_message(reference):

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from evo_moo.errors import EvoMooError, RunFolderError
-from evo_moo.run_folder import RunFolder, holder_of, new_run_dir, read_job, reading, run_dirs
+from evo_moo.folder_lock import holder_of
+from evo_moo.run_folder import RunFolder, new_run_dir, read_job, reading, run_dirs
 
 HOLDER = """
 import sys

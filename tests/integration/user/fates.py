@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evo_moo import Choice, Integer, SearchProblem
+from evo_moo import Choice, Integer, Real, SearchProblem
 
 HELD_MB = 900
 FATES = [
@@ -34,10 +34,18 @@ FATES = [
     "shouts and dies",
     "leaves children",
     "helpers",
+    "shares",
     "waits",
     "leaks",
+    "loses its host",
+    "loses its host once",
 ]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(3600)"]
+
+
+def scaled_mean(table, factor):
+    """In the module of the problem, which no process can import by its name."""
+    return round(float(table.mean() * factor))
 
 
 class Fates(SearchProblem):
@@ -143,6 +151,14 @@ class Fates(SearchProblem):
         if results != [1, 2, 3, 4, 5, 6]:
             raise RuntimeError(f"{results}")
 
+    def shares(self, i):
+        """Hand a function of this file and a large table to the workers of joblib."""
+        from joblib import Parallel, delayed
+
+        table = np.ones(300_000)  # handed over as a file
+        if Parallel(n_jobs=2)(delayed(scaled_mean)(table, x) for x in (4, 5)) != [4, 5]:
+            raise RuntimeError("wrong")
+
     def waits(self, i):
         """Hold on, with two children, until the test says or kills; go through once it has said."""
         if not (self.folder / "open").exists():
@@ -156,3 +172,27 @@ class Fates(SearchProblem):
         process_executor._MEMORY_LEAK_CHECK_DELAY = 0.0
         self.kept.append(b"x" * 400_000_000)
         print("process", os.getpid())
+
+    def loses_its_host_once(self, i):
+        """Where the pool is Dask's, let the Dask worker be killed."""
+        marker = self.folder / f"lost {i}"
+        if not marker.exists():
+            marker.touch()
+            self.tell("to kill", os.getppid())
+            time.sleep(3600)
+
+    def loses_its_host(self, i):
+        self.tell("to kill", os.getppid())
+        time.sleep(3600)
+
+
+class Storm(Fates):
+    """Ends each evaluation as the line of its number says in the file ``plan``."""
+
+    variables = {"x": Real(0, 1), "i": Integer(0, 9999)}
+
+    def evaluate(self, config, *, seed, workspace):
+        number = int(workspace.name)
+        fate = (self.folder / "plan").read_text().splitlines()[number - 1]
+        values = super().evaluate({"fate": fate, "i": number}, seed=seed)
+        return values | {"a": config["x"] * config["i"], "b": -config["i"] * (1 - config["x"])}

@@ -108,3 +108,28 @@ class KillsItsScheduler(Small):
             self.pid_file.unlink()
             os.kill(pid, signal.SIGKILL)
         return super().evaluate(config, seed=seed)
+
+
+class Steady(Small):
+    """Takes some milliseconds for each evaluation, so that a kill finds some under way."""
+
+    objectives = {"loss": "min", "speed": "max", "rate": "min"}
+
+    def evaluate(self, config, *, seed):
+        time.sleep(0.004 + seed % 1000 / 1000 * 0.02)
+        return super().evaluate(config, seed=seed) | {"rate": config["rate"]}
+
+
+class Gated(Small):
+    """Says that an evaluation has begun, and holds on until it is let go, for as long as there is a gate."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(failing=False)
+        self.folder = Path(folder)
+
+    def evaluate(self, config, *, seed):
+        if (self.folder / "closed").exists():
+            with (self.folder / "begun").open("w") as file:
+                file.write(f"{os.getpid()}\n")
+            (self.folder / "gate").read_text()
+        return super().evaluate(config, seed=seed)

@@ -1,0 +1,61 @@
+"""SQLite files, opened for their one writer, or for readers that change nothing."""
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+Journal = Literal["wal", "delete"]
+BESIDE = ("-wal", "-journal")
+"""What SQLite may keep beside a file, and needs for reading it."""
+WAIT_S = 60.0
+"""How long a reader and the writer wait for each other, where they cannot work at the same time."""
+
+
+def open_to_write(path: Path | None) -> sqlite3.Connection:
+    """Open a file, which is made if there is none, or a database in memory."""
+    return sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=WAIT_S)
+
+
+def set_journal(db: sqlite3.Connection, journal: Journal) -> None:
+    """Set how a writer keeps transactions whole.
+
+    Args:
+        db: The connection.
+        journal: ``"wal"``: readers and the writer never wait for each other; needs memory that processes share,
+            so no network disk. ``"delete"``: works on every disk, and what is committed survives a power failure.
+    """
+    db.execute(f"PRAGMA journal_mode = {journal}")
+    db.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+    if journal == "wal":
+        db.execute("PRAGMA wal_autocheckpoint = 8000")
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file for reading; where SQLite would have to write beside it and cannot, read a copy.
+
+    Raises:
+        sqlite3.Error: It cannot be opened, or is no database.
+        OSError: It cannot be copied.
+    """
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=WAIT_S)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        db.close()
+        with tempfile.TemporaryDirectory() as folder:
+            for name in (path.name, *(path.name + end for end in BESIDE)):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(path.with_name(name), Path(folder) / name)
+            with contextlib.closing(sqlite3.connect(Path(folder) / path.name, isolation_level=None)) as copy:
+                return in_memory(copy)
+    return db
+
+
+def in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Give a copy of a whole database in memory."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    db.backup(copy)
+    return copy

@@ -1,0 +1,171 @@
+"""A run folder from anywhere is looked at without running anything in it."""
+
+import base64
+import contextlib
+import json
+import os
+import pickle
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+import evo_moo
+from evo_moo.cli import resume
+from evo_moo.cli_runs import doctor, list_runs, show
+from evo_moo.errors import EvoMooError
+from tests.golden import make_golden
+from tests.integration.running import evo_moo as command
+
+ROOT = Path(__file__).parents[2]
+NASTY = "[red]mark[/red] [link=http://x]y[/link] \x1b[2J\x1b]0;title\x07\r\b\x9b31m"
+
+
+@pytest.fixture(autouse=True)
+def problem_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    make_golden.make("stopped", tmp_path / "r")
+    return tmp_path / "r"
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    make_golden.make("finished", tmp_path / "r")
+    return tmp_path / "r"
+
+
+def change(run: Path, sql: str, *values: Any) -> None:
+    with sqlite3.connect(run / "run.sqlite") as db:
+        db.execute(sql, values)
+
+
+class Bomb:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def all_commands(run: Path, allowed: tuple[int, ...] = (0, 1)) -> str:
+    told = ""
+    for arguments in (["show", run], ["show", run, "--json"], ["show", run, "--id", 3], ["list", "."], ["doctor", run]):
+        done = command(*arguments, cwd=run.parent, code=None)
+        assert done.returncode in allowed and "Traceback" not in done.stderr, done.stderr
+        told += done.stdout + done.stderr
+    return told
+
+
+def test_pickles_in_a_run_folder_are_never_read(run: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    bomb = pickle.dumps(Bomb(marker))
+    (run / "work" / "1").mkdir(parents=True)
+    for name in ("model.pt", "state.pkl", "model.joblib"):
+        (run / "work" / "1" / name).write_bytes(bomb)
+    np.save(run / "work" / "1" / "X.npy", np.array([Bomb(marker)], dtype=object), allow_pickle=True)
+    all_commands(run, allowed=(0,))
+    evo_moo.resume(run)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        lambda bomb: bomb.decode("latin-1"),
+        lambda bomb: base64.b64encode(bomb).decode(),
+        lambda bomb: json.dumps({"kind": [2], "py/reduce": base64.b64encode(bomb).decode()}),
+        lambda bomb: json.dumps({"__array__": "|O", "shape": [1], "base64": base64.b64encode(bomb).decode()}),
+        lambda bomb: "[" * 100_000,
+    ],
+)
+def test_a_hostile_checkpoint_runs_nothing(run: Path, tmp_path: Path, state: Any) -> None:
+    marker = tmp_path / "executed"
+    change(run, "UPDATE checkpoint SET state = ?", state(pickle.dumps(Bomb(marker), protocol=0)))
+    all_commands(run)
+    refused = command("resume", run, cwd=tmp_path, code=2).stderr
+    assert "Traceback" not in refused and "doctor" in refused
+    assert not marker.exists()
+
+
+def test_a_hostile_encoded_row_runs_nothing(run: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    change(run, "UPDATE evaluations SET x = ?", pickle.dumps(Bomb(marker)))
+    assert "damaged" in all_commands(run)
+    assert "Traceback" not in command("resume", run, cwd=tmp_path, code=2).stderr
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("metrics", '{"loss": "text", "speed": [1]}'),
+        ("metrics", "[1]"),
+        ("configuration", "3"),
+        ("parents", '{"a": 1}'),
+        ("prediction", '{"loss": "x"}'),
+        ("metrics", '{"loss": NaN}'),
+        ("started_at", 1e300),
+        ("duration_s", float("inf")),
+    ],
+)
+def test_values_of_the_wrong_kind_are_one_clear_message(run: Path, tmp_path: Path, column: str, value: Any) -> None:
+    change(run, f"UPDATE evaluations SET {column} = ?", value)
+    all_commands(run)
+    assert "Traceback" not in command("resume", run, cwd=tmp_path, code=None).stderr
+
+
+@pytest.mark.parametrize("key", ["goals", "metrics", "job", "front", "state"])
+@pytest.mark.parametrize("value", ["3", "null", '{"objectives": 1}', "[[1]]", '"x"'])
+def test_facts_of_the_wrong_kind_are_one_clear_message(run: Path, key: str, value: str) -> None:
+    change(run, "UPDATE meta SET value = ? WHERE key = ?", value, key)
+    for look in (show, list_runs, doctor, resume):
+        with contextlib.suppress(EvoMooError, typer.Exit):
+            look(run.parent if look is list_runs else run)
+
+
+@pytest.mark.parametrize("job", ["problem = 3\nbudget = 4", "[problem]\nuse = 3", "", "[problem]\noptions = 3"])
+def test_a_hostile_job_file_is_one_clear_message(run: Path, tmp_path: Path, job: str) -> None:
+    (run / "job.toml").write_text(job)
+    assert "Traceback" not in command("resume", run, "--n-evals", 50, cwd=tmp_path, code=2).stderr
+    all_commands(run)
+
+
+def test_looking_at_a_folder_does_not_import_its_problem(run: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"import pathlib\npathlib.Path({str(marker)!r}).mkdir()\nraise SystemExit(3)\n")
+    job = (run / "job.toml").read_text().replace("tests.golden.problem:Golden", f"{evil}:Evil")
+    (run / "job.toml").write_text(job)
+    with sqlite3.connect(run / "run.sqlite") as db:
+        db.execute("UPDATE meta SET value = replace(value, 'tests.golden.problem:Golden', ?)", (f"{evil}:Evil",))
+    all_commands(run, allowed=(0,))
+    for options in (["--repair"], ["--unlock"]):
+        command("doctor", run, *options, cwd=tmp_path)
+    evo_moo.Result.read(run)
+    assert not marker.exists()
+    resumed = command("resume", run, cwd=tmp_path, code=2)
+    assert marker.exists()
+    assert resumed.stderr.splitlines()[0] == f"evo-moo: loads the problem {evil}:Evil"
+
+
+def test_text_from_a_ledger_commands_no_terminal(finished: Path) -> None:
+    run = finished
+    words = json.dumps(NASTY)[1:-1]
+    change(run, "UPDATE evaluations SET reason = ?1, output = ?1, traceback = ?1, origin = ?1", NASTY)
+    change(run, "UPDATE evaluations SET configuration = json_set(configuration, '$.kind', ?)", NASTY)
+    change(run, "UPDATE meta SET value = replace(value, 'tests.golden.problem:Golden', ?)", words)
+    change(run, "UPDATE meta SET value = ? WHERE key = 'state'", json.dumps(NASTY))
+    change(run, "UPDATE evaluations SET metrics = json_set(metrics, '$.' || json_quote(?), 1)", NASTY)
+    for name in ("writer.json", "front.csv"):
+        (run / name).write_text(json.dumps({"pid": NASTY, "host": NASTY, "process_started": 1}))
+    told = all_commands(run)
+    assert "[red]mark" in told
+    assert not {c for c in told if not c.isprintable()} - {"\n"}

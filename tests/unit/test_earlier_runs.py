@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evo_moo.earlier_runs import EarlierRun, Observation, translated, warm_start
+from evo_moo.goals import Goals
+from evo_moo.space import Choice, Integer, Real, SearchSpace
+from tests.property.test_space_laws import SEEDS, spaces
+
+NEW = SearchSpace(
+    {
+        "lr": Real(1e-3, 1e-1, log=True),
+        "depth": Integer(2, 4),
+        "act": Choice(["gelu", "relu"]),
+        "width": Integer(1, 64, when={"depth": [3, 4]}),
+    },
+    {"flat": lambda c: c["depth"] == 2 and c["act"] == "gelu"},
+)
+GOALS = Goals.declared({"f": "min", "g": "min"}, {"h": {"at_most": 0}})
+
+
+def observation(i, f, g, h=0.0, **changes):
+    fields = {
+        "run": "r",
+        "id": i,
+        "configuration": {"x": i / 100},
+        "is_exact": True,
+        "metrics": {"f": f, "g": g, "h": h},
+    }
+    return Observation(**fields | {"seed": i, "same_version": True, "same_machine": True} | changes)
+
+
+@given(spaces(), spaces(), SEEDS)
+@settings(max_examples=100, deadline=None)
+def test_any_space_translates_into_any_other(old, new, seed):
+    configurations = old.decode(old.sample(10, np.random.default_rng(seed)))
+    X, allowed = translated(new, configurations, seed)
+    assert new.encode(new.decode(X)).tobytes() == X.tobytes()
+    assert allowed.all()
+    assert translated(new, configurations[::-1], seed)[0][::-1].tobytes() == X.tobytes()
+
+
+@given(spaces(), SEEDS, SEEDS)
+@settings(max_examples=100, deadline=None)
+def test_into_its_own_space_nothing_changes(space, seed, drawn):
+    X = space.sample(10, np.random.default_rng(drawn))
+    assert translated(space, space.decode(X), seed)[0].tobytes() == X.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_are_kept_clipped_or_drawn(seed):
+    old = [
+        {"lr": 0.01, "depth": 3, "act": "relu", "old": True},
+        {"lr": 0.9, "depth": 9, "act": "tanh", "old": False},
+        {"lr": 1e-4, "depth": 1, "act": "relu", "old": False},
+    ]
+    X, allowed = translated(NEW, old, seed)
+    first, second, third = NEW.decode(X)
+    assert first == {"lr": 0.01, "depth": 3, "act": "relu", "width": first["width"]}
+    assert (second["lr"], second["depth"]) == (0.1, 4) and second["act"] in ("gelu", "relu")
+    assert third == {"lr": 0.001, "depth": 2, "act": "relu"}
+    assert allowed.all()
+    assert NEW.decode(translated(NEW, old[1:], seed)[0]) == [second, third]
+
+
+def test_what_a_rule_forbids_is_marked():
+    assert translated(NEW, [{"lr": 0.01, "depth": 2, "act": "gelu"}], 1)[1].tolist() == [False]
+
+
+def start_of(observations, pop_size=8, goals=GOALS, old_goals=GOALS, **options):
+    space = SearchSpace({"x": Real(0, 1)})
+    return warm_start([EarlierRun(old_goals, observations, len(observations))], space, goals, {}, pop_size, **options)
+
+
+def ids(start):
+    return [round(configuration["x"] * 100) for configuration in start.start]
+
+
+def test_the_front_comes_first_then_the_next_rank_then_what_breaks_limits_least():
+    front = [observation(i, i, 10 - i) for i in range(1, 4)]
+    second = [observation(10 + i, i + 1, 12 - i) for i in range(1, 4)]
+    broken = [observation(20, 0, 0, h=2.0), observation(21, 0, 0, h=1.0)]
+    found = ids(start_of([*broken, *second, *front], pop_size=16))
+    assert set(found[:3]) == {1, 2, 3} and set(found[3:6]) == {11, 12, 13} and found[6:] == [21, 20]
+
+
+def test_of_a_large_front_the_ends_and_a_spread_are_taken():
+    front = [observation(i, i, 100 - i) for i in range(1, 60)]
+    found = ids(start_of(front))
+    assert len(found) == 4 and {1, 59} <= set(found)
+
+
+def test_runs_without_the_new_metrics_are_ranked_by_their_own_goals():
+    goals = Goals.declared({"new": "min"}, {})
+    observations = [observation(1, 5, 5), observation(2, 1, 1), observation(3, 3, 3)]
+    start = start_of(observations, goals=goals)
+    assert ids(start) == [2, 3, 1] and start.known == []
+
+
+@given(st.booleans(), st.booleans())
+def test_only_exact_configurations_of_the_same_version_are_known(is_exact, same_version):
+    start = start_of([observation(1, 1, 1, is_exact=is_exact, same_version=same_version)])
+    assert [known["seed"] for known in start.known] == ([1] if is_exact and same_version else [])
+    assert ids(start) == [1]
+
+
+def test_outcomes_of_given_configurations_are_known_too():
+    start = start_of([observation(i, i, 10 - i) for i in range(1, 9)], given=[{"x": 0.07}, {"x": 0.5}])
+    assert ids(start)[:2] == [7, 50] and len(start.start) == 6
+    assert {known["configuration"]["x"] for known in start.known} == {c["x"] for c in start.start} - {0.5}

@@ -1,0 +1,157 @@
+"""A profile is made once per architecture, and never taken for another's."""
+
+import itertools
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import evo_moo.profile_cache as cache
+from evo_moo import Choice, Integer, Real, SearchProblem
+from evo_moo.errors import MetricError, ProblemError
+from evo_moo.machine import cpu_model, gpu_models
+from evo_moo.profile_cache import ProfileCache
+
+
+class Counting(SearchProblem):
+    variables = {
+        "depth": Integer(1, 3),
+        "width": Integer(1, 9, when={"depth": [2, 3]}),
+        "act": Choice(["relu", None]),
+        "lr": Real(0, 1),
+    }
+    objectives = {"error": "min"}
+    architecture = ["width", "depth", "act"]
+
+    def __init__(self) -> None:
+        self.count = itertools.count(1)
+
+    def profile(self, config):
+        return {"n_params": next(self.count), "latency_ms": time.time() % 1 / 3}
+
+    def evaluate(self, config):
+        return {"error": config["lr"]}
+
+
+A = {"depth": 1, "act": "relu", "lr": 0.5}
+B = {"depth": 2, "width": 1, "act": "relu", "lr": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache, "KEPT_FROM_S", 0.0)
+    return tmp_path / "profiles"
+
+
+@pytest.mark.parametrize("version", ["1", None])
+def test_an_architecture_is_profiled_once(version: str | None) -> None:
+    profiles = ProfileCache(Counting(), version)
+    first, other = profiles.profile(A), profiles.profile(B)
+    again = profiles.profile(A | {"lr": 0.1})
+    assert first.measured_at == other.measured_at == 0 < again.measured_at <= time.time()
+    assert again.metrics == first.metrics and type(again.metrics["n_params"]) is int
+    assert [p.metrics["n_params"] for p in (first, other, profiles.profile(B))] == [1, 2, 2]
+
+
+def test_by_default_every_variable_counts() -> None:
+    problem = Counting()
+    problem.architecture = None
+    profiles = ProfileCache(problem, "1")
+    assert [profiles.profile(config).metrics["n_params"] for config in (A, A | {"lr": 0.1}, A)] == [1, 2, 1]
+
+
+def test_other_processes_reuse_it_only_for_the_same_version_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_reused(version: str | None) -> bool:
+        return ProfileCache(Counting(), version).profile(A).measured_at > 0
+
+    assert [is_reused(v) for v in ("1", "1", "2", "2", None, None)] == [False, True, False, True, False, False]
+    for name, value in (("cpu_model", "another"), ("gpu_models", ["another"])):
+        monkeypatch.setattr(cache, name, lambda value=value: value)
+        assert [is_reused("1"), is_reused("1")] == [False, True]
+    monkeypatch.setattr(cache.importlib.metadata, "version", lambda name: "9.9")
+    assert [is_reused("1"), is_reused("1")] == [False, True]
+
+
+def test_of_two_at_the_same_time_the_last_is_kept() -> None:
+    ours, theirs = ProfileCache(Counting(), "1"), ProfileCache(Counting(), "1")
+    theirs.profile(B)
+    ours._problem.profile = lambda config: theirs.profile(config).metrics | {"n_params": 70}
+    assert ours.profile(A) == ({"n_params": 70, "latency_ms": theirs.profile(A).metrics["latency_ms"]}, 0.0)
+    assert theirs.profile(A).metrics["n_params"] == 70
+
+
+def test_what_takes_no_time_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEPT_FROM_S", 3600.0)
+    profiles = ProfileCache(Counting(), "1")
+    assert [profiles.profile(A).metrics["n_params"] for _ in range(3)] == [1, 2, 3]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "foreign", "nan", "no metrics", "binary"])
+def test_a_file_that_is_not_its_own_is_ignored_and_replaced(folder: Path, damage: str) -> None:
+    problem = Counting()
+    ProfileCache(problem, "1").profile(A)
+    (path,) = folder.glob("*/*.json")
+    record = json.loads(path.read_text())
+    texts = {
+        "foreign": json.dumps(record | {"architecture": '{"depth": 3}'}),
+        "nan": json.dumps(record | {"metrics": {"n_params": float("nan")}}),
+        "no metrics": json.dumps(record | {"metrics": 3}),
+    }
+    path.write_bytes(b"\xff\xfe" if damage == "binary" else texts.get(damage, damage).encode())
+    again = ProfileCache(problem, "1").profile(A)
+    assert again.metrics["n_params"] == 2 and again.measured_at == 0
+    assert ProfileCache(problem, "1").profile(A).metrics == again.metrics
+
+
+def test_where_nothing_can_be_written_the_process_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "file"))
+    profiles = ProfileCache(Counting(), "1")
+    assert profiles.profile(A).metrics == profiles.profile(A).metrics
+
+
+def test_old_profiles_are_removed_by_who_keeps_a_new_one(folder: Path) -> None:
+    ProfileCache(Counting(), "old").profile(A)
+    ProfileCache(Counting(), "1").profile(A)
+    for path in folder.glob("*/*"):
+        os.utime(path, (0, time.time() - cache.KEPT_FOR_S - 60))
+    ProfileCache(Counting(), "1").profile(B)
+    assert len(list(folder.glob("*/*"))) == 1 and len(list(folder.iterdir())) == 1
+
+
+def test_wrong_numbers_are_not_kept(folder: Path) -> None:
+    problem = Counting()
+    problem.profile = lambda config: {"latency_ms": float("inf")}
+    with pytest.raises(MetricError, match="must be finite"):
+        ProfileCache(problem, "1").profile(A)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["depth", "size"], "must name variables, but names 'size'; its variables: depth, width, act, lr"),
+        ("depth", "must be a list of variables, but is 'depth'"),
+        (3, "must be a list of variables, but is 3"),
+    ],
+)
+def test_an_architecture_names_variables(names: object, message: str) -> None:
+    problem = Counting()
+    problem.architecture = names
+    with pytest.raises(ProblemError, match=message):
+        problem.check()
+
+
+def test_a_machine_is_its_cpu_and_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cpu_model() == cpu_model() != ""
+    for i, model in enumerate(["B200", "A100"]):
+        (tmp_path / "gpus" / str(i)).mkdir(parents=True)
+        (tmp_path / "gpus" / str(i) / "information").write_text(f"Model: \t\t NVIDIA {model}\nIRQ:   {i}\n")
+    monkeypatch.setattr("evo_moo.machine._GPU_FOLDER", tmp_path / "gpus")
+    assert gpu_models() == ["NVIDIA A100", "NVIDIA B200"]
+    monkeypatch.setattr("evo_moo.machine._GPU_FOLDER", tmp_path / "none")
+    assert gpu_models() == []

@@ -1,0 +1,58 @@
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from evo_moo.errors import StopNow
+from evo_moo.stop_signals import SIGNALS, StopRequests
+
+
+def send(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_noted_and_the_second_acts(number):
+    before = [signal.getsignal(n) for n in SIGNALS]
+    with pytest.raises(StopNow), StopRequests() as requests:
+        assert requests.reason == ""
+        send(number)
+        assert requests.reason == signal.Signals(number).name
+        send()
+    assert [signal.getsignal(n) for n in SIGNALS] == before
+
+
+def test_a_signal_leaves_work_that_may_be_interrupted_even_if_it_catches_every_exception():
+    def work():
+        try:
+            send()
+            threading.Event().wait()
+        except Exception:
+            return "caught"
+
+    with StopRequests() as requests:
+        assert requests.interruptible(lambda: "done", "left") == "done"
+        assert requests.interruptible(work, "left") == "left"
+        assert requests.interruptible(lambda: "begun", "left") == "left"
+
+
+def test_the_deadline_leaves_work_too():
+    with StopRequests(time.time() + 0.05) as requests:
+        assert requests.interruptible(threading.Event().wait, False) is False
+        assert requests.reason.startswith("the deadline 2")
+
+
+def test_outside_the_main_thread_the_deadline_is_heeded_between_evaluations():
+    reasons = []
+
+    def follow():
+        for deadline in (time.time() - 1, time.time() + 1000, None):
+            with StopRequests(deadline) as requests:
+                reasons.append(requests.reason[:12])
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    thread.join()
+    assert reasons == ["the deadline", "", ""]
