@@ -36,7 +36,7 @@ def search(
     termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
     seed: int = 1,
     workers: int | None = None,
-    surrogate: None = None,
+    surrogate: str | None = None,
     run_dir: str | Path | None = None,
     *,
     variables: Mapping[str, Variable] | None = None,
@@ -62,7 +62,8 @@ def search(
             several of them as a dict, of which whichever comes first.
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
-        surrogate: None; surrogates are not available yet.
+        surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
+            ``"rf"`` or a reference names the model. None: the algorithm alone.
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
         variables: Names to variables, where the problem is a function.
@@ -84,8 +85,6 @@ def search(
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; call again with the same ``run_dir`` to go on.
     """
-    if surrogate is not None:
-        raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
     if not isinstance(termination, Mapping):
         if not isinstance(termination, tuple | list) or len(termination) != 2:
             raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
@@ -110,6 +109,7 @@ def search(
             "from": [str(path) for path in from_runs] or None,
         },
         "budget": dict(termination),
+        "surrogate": None if surrogate is None else {"model": surrogate},
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -201,17 +201,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
             meta = folder.ledger.meta()
             before = _ended(folder.ledger, goals) if meta["state"] != "finished" else []
         if meta["state"] != "finished":
-            search = job.search
-            optimizer = Optimizer(
-                problem,
-                search.algorithm,
-                search.pop_size,
-                search.seed,
-                goals,
-                search.sampling,
-                start,
-                search.mode,
-            )
+            optimizer = _optimizer(job, problem, goals, start)
             pool = _pool(job, problem, source, goals)
             try:
                 elapsed_s = meta.get("elapsed_s", 0.0)
@@ -348,9 +338,28 @@ def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
 
 
+def _optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
+    search = job.search
+    settings: dict[str, Any] = {
+        "algorithm": search.algorithm,
+        "pop_size": search.pop_size,
+        "seed": search.seed,
+        "goals": goals,
+        "sampling": search.sampling,
+        "start": start,
+        "mode": search.mode,
+    }
+    if job.surrogate is None:
+        return Optimizer(problem, **settings)
+    from evo_moo.surrogate_optimizer import SurrogateOptimizer
+
+    return SurrogateOptimizer(problem, model=job.surrogate.model, batch=job.surrogate.batch, **settings)
+
+
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
-    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise
+    one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
+    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise and not one_by_one
     return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
 
 

@@ -85,6 +85,9 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
+    surrogate: Annotated[
+        str | None, typer.Option(metavar="auto|gp|rf|REF", help="Models that propose the candidates.")
+    ] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
@@ -109,6 +112,7 @@ def run(
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
+        ("surrogate", "model", absolute_reference(surrogate, Path()) if surrogate else None),
         ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
     ):
         if value is not None and isinstance(data.setdefault(section, {}), dict):

@@ -11,10 +11,10 @@ from evo_moo.belief import Belief, MetricModel
 from evo_moo.features import Features
 from evo_moo.goals import Goals, Metrics
 from evo_moo.infill import Infill, Mask, Observed
-from evo_moo.model_selection import AveragedSurrogate, Scores, choose, validate
+from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
 from evo_moo.plugins import load_surrogate
 from evo_moo.space import SearchSpace
-from evo_moo.surrogate import Array, Surrogate, SurrogateError, one_thread
+from evo_moo.surrogate import Array, Prediction, Surrogate, SurrogateError, one_thread
 from evo_moo.targets import Target
 
 FAMILIES = ("gp", "rf")
@@ -55,6 +55,7 @@ class Prescreening:
         seed: Decides everything random in the models.
 
     Attributes:
+        archive: Evaluation id to its row and its metrics, or None where it failed.
         decisions: Choices of models that were not fetched yet, each as plain data.
 
     Raises:
@@ -65,7 +66,7 @@ class Prescreening:
         self.space, self.goals, self.seed = space, goals, seed
         self._features = Features(space)
         self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
-        self._archive: dict[int, tuple[Array, Metrics | None]] = {}
+        self.archive: dict[int, tuple[Array, Metrics | None]] = {}
         self._models: dict[str, Surrogate] = {}
         self._chosen: dict[str, str] = {}
         self._looked_at: dict[str, int] = {}
@@ -76,7 +77,7 @@ class Prescreening:
 
     def tell(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
         """Take an outcome in; None: the evaluation failed."""
-        self._archive[evaluation_id] = x, metrics
+        self.archive[evaluation_id] = x, metrics
         expected = self._expected.pop(evaluation_id, None)
         if expected and metrics is not None:
             measured = {name: metrics[name] for name in expected if name in metrics}
@@ -91,7 +92,7 @@ class Prescreening:
         self,
         n: int,
         pending: Array,
-        mate: Callable[[int], Array],
+        offspring: Array,
         is_new: Callable[[Array], Mask],
         rng: np.random.Generator,
     ) -> list[Proposal]:
@@ -100,7 +101,7 @@ class Prescreening:
         Args:
             n: Number of rows.
             pending: ``(m, n_var)`` rows that are being evaluated.
-            mate: Makes offspring of the population, ``(k, n_var)``.
+            offspring: ``(k, n_var)`` rows that the algorithm bred of its population.
             is_new: Tells which rows may be asked for.
             rng: Source of all randomness.
         """
@@ -108,7 +109,6 @@ class Prescreening:
             belief = self._learn()
             self._turn += n
             n_plain = n if belief is None else self._n_plain(n)
-            offspring = mate(max(n_plain, 50))
             proposals = [Proposal(x, "mating", {}) for x in offspring[is_new(offspring)][:n_plain]] if n_plain else []
             if belief is None or n_plain == n:
                 return proposals
@@ -144,8 +144,8 @@ class Prescreening:
 
     def _learn(self) -> Belief | None:
         """Fit the models to everything told; None when they predict no objective better than chance."""
-        ids = sorted(self._archive)
-        known = [(x, m) for x, m in (self._archive[i] for i in ids) if m is not None]
+        ids = sorted(self.archive)
+        known = [(x, m) for x, m in (self.archive[i] for i in ids) if m is not None]
         models = {}
         for name in self.goals.metric_names:
             rows = [(x, m[name]) for x, m in known if name in m]
@@ -171,21 +171,25 @@ class Prescreening:
         if len(y) < GROWTH * self._looked_at.get(name, 0):
             return
         self._looked_at[name] = len(y)
+        predicted: dict[str, Prediction] = {}
         scores: dict[str, Scores] = {}
-        for family in (*self._families, AVERAGE) if len(self._families) > 1 else self._families:
+        for family in self._families:
             try:
-                scores[family] = validate(self._new_model(family), Z, y)
+                predicted[family] = cross_validated(self._new_model(family), Z, y)
             except SurrogateError as error:
                 self.decisions.append({"metric": name, "model": family, "fault": str(error)})
                 continue
+            scores[family] = score(predicted[family], y)
             if scores[family].rank_correlation >= GOOD_ENOUGH:
                 break
+        if len(predicted) > 1:
+            scores[AVERAGE] = score(mixture(list(predicted.values())), y)
         before = self._chosen.get(name)
         chosen = choose(scores, before) or NONE
         if chosen != before:
             self._models.pop(name, None)
         self._chosen[name] = chosen
-        shown = {family: asdict(score) for family, score in scores.items()}
+        shown = {family: asdict(its) for family, its in scores.items()}
         self.decisions.append({"metric": name, "chosen": chosen, "scores": shown})
 
     def _new_model(self, family: str) -> Surrogate:
@@ -195,14 +199,14 @@ class Prescreening:
 
     def _success(self, ids: Sequence[int]) -> Surrogate | None:
         """Learn which configurations fail, once some have."""
-        succeeded = np.array([float(self._archive[i][1] is not None) for i in ids])
+        succeeded = np.array([float(self.archive[i][1] is not None) for i in ids])
         if succeeded.all() or "rf" not in self._families:
             return None
-        Z = self._features.matrix(np.array([self._archive[i][0] for i in ids]))
+        Z = self._features.matrix(np.array([self.archive[i][0] for i in ids]))
         return self._new_model("rf").fit(Z, succeeded)
 
     def _observed(self, belief: Belief) -> Observed:
-        rows = [(x, m) for x, m in self._archive.values() if m is not None]
+        rows = [(x, m) for x, m in self.archive.values() if m is not None]
         names = [objective.metric for objective in self.goals.objectives]
         rows = [(x, m) for x, m in rows if all(name in m for name in names)]
         X = np.array([x for x, _ in rows])

@@ -9,15 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"} | {"stop_signals"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
     {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"}
-    | {"reference_workload", "surrogate"},
-    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"},
+    | {"reference_workload", "surrogate", "stop_signals"},
+    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
+    | {"acquisition"},
     {"space", "run_folder"},
     {"problem", "operators", "algorithms", "features"},
-    {"pymoo_problem", "profile_cache"},
+    {"belief"},
+    {"pymoo_problem", "profile_cache", "infill"},
     {"plugins", "evaluation", "optimizer"},
-    {"problem_version"},
+    {"problem_version", "prescreening"},
+    {"surrogate_optimizer"},
     {"pools", "worker", "stop_rules"},
     {"loky_pool"},
     {"dask_pool"},
