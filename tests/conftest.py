@@ -6,3 +6,9 @@ def own_measurement_slot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     """Let no measurement of another process on this host hold up a test."""
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path_factory.getbasetemp() / "slot"))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the quick tests first: those of single modules, then laws, then those with processes."""
+    order = ["unit", "property", "golden", "integration"]
+    items.sort(key=lambda item: order.index(item.path.relative_to(item.config.rootpath / "tests").parts[0]))

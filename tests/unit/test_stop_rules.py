@@ -12,6 +12,7 @@ import evo_moo
 from evo_moo.errors import JobError
 from evo_moo.goals import Goals
 from evo_moo.ledger import Ledger
+from evo_moo.optimizer import Candidate
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
 from evo_moo.plugins import load_problem
 from evo_moo.run_folder import reading
@@ -98,7 +99,7 @@ def test_what_never_gets_feasible_never_stalls():
     ledger = Ledger(None)
     for generation in range(1, 5):
         configuration = {"x1": 1.0, "x2": 1.0}
-        ledger.record_asked([(generation, generation, configuration, np.ones(2).tobytes(), 0)])
+        ledger.record_asked([(Candidate(generation, generation, configuration, np.ones(2)), 0)])
         ledger.record_generation(generation, generation, [], [])
         watch.follow(ledger)
     assert watch.reason == ""
