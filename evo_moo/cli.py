@@ -154,8 +154,9 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
-    from evo_moo.api import refuse_past_deadline, run_job
+    from evo_moo.api import run_job
     from evo_moo.run_folder import new_run_dir
+    from evo_moo.run_setup import refuse_past_deadline
 
     refuse_past_deadline(job, run_dir)
     path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])

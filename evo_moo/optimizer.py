@@ -34,7 +34,6 @@ from evo_moo.space import Method
 
 Mode = Literal["generational", "steady-state"]
 STATE_FORMAT = 2
-POP_SIZE = 20
 FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
 
 
@@ -107,7 +106,7 @@ class Optimizer:
             raise JobError(faults)
         self.space, self.goals = problem.space, goals or problem.goals
         as_pymoo = problem.is_plain and self._may_be_plain
-        self.pop_size = pop_size or (default_pop_size(problem) if self._may_be_plain else POP_SIZE)
+        self.pop_size = pop_size or default_pop_size(as_pymoo)
         self.name, self.mode = algorithm, mode
         operators = {} if as_pymoo else space_operators(self.space)
         if not as_pymoo or sampling != "random" or start:
@@ -337,9 +336,9 @@ class Optimizer:
         algorithm._set_optimum()
 
 
-def default_pop_size(problem: SearchProblem) -> int:
-    """Give the population size of a search without models: pymoo's own on its plain problems."""
-    return 100 if problem.is_plain else POP_SIZE
+def default_pop_size(as_pymoo: bool) -> int:
+    """Give the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
+    return 100 if as_pymoo else 20
 
 
 def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any) -> list[str]:

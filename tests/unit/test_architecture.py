@@ -29,6 +29,7 @@ LAYERS = [
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"run_record", "batch_table"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
+    {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch"},
     {"cli_runs"},
