@@ -12,7 +12,7 @@ test: $(READY)  ## run all checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy evo_moo
 	$(BIN)/mypy problems surrogates
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 bench: $(READY)  ## compare speed with pymoo, side by side
 	$(BIN)/python -m tests.benchmarks
