@@ -89,10 +89,9 @@ def search(optimizer, evaluate, n_evals):
 def test_a_loaded_search_goes_on_as_the_dumped_one(name, mode):
     problem, evaluate = PROBLEMS[name]()
     first, second = (SurrogateOptimizer(problem, pop_size=12, seed=5, mode=mode) for _ in range(2))
-    before = search(first, evaluate, 24 if mode == "generational" else 16)
+    before = search(first, evaluate, 16)
     second.load(from_json(to_json(first.dump())))
-    n = 8 if mode == "generational" else 4
-    ahead, again = search(first, evaluate, n), search(second, evaluate, n)
+    ahead, again = search(first, evaluate, 4), search(second, evaluate, 4)
     assert [c.configuration for c in ahead] == [c.configuration for c in again]
     assert [c.prediction for c in ahead] == [c.prediction for c in again]
     asked = [json.dumps(c.configuration, sort_keys=True) for c in before + ahead]
@@ -108,7 +107,7 @@ def test_a_small_space_is_searched_to_its_last_configuration():
 def test_what_no_model_predicts_is_searched_without_one():
     problem, evaluate = PROBLEMS["noise"]()
     optimizer = SurrogateOptimizer(problem, pop_size=20, seed=2)
-    candidates = search(optimizer, evaluate, 40)
+    candidates = search(optimizer, evaluate, 32)
     assert {decision["chosen"] for decision in optimizer.take_decisions()} == {"none"}
     assert {c.origin for c in candidates[20:]} == {"mating"} and all(c.parents for c in candidates[20:])
 
