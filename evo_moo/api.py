@@ -1,18 +1,14 @@
 """Search and resume, from Python and from the command line alike."""
 
-import contextlib
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evo_moo.earlier_runs import WarmStart, read_earlier_runs, warm_start
-from evo_moo.engine import LOGGER, Engine
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.earlier_runs import read_earlier_runs, warm_start
+from evo_moo.engine import Engine
+from evo_moo.errors import JobError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
-from evo_moo.ledger import Evaluation, Ledger
 from evo_moo.optimizer import Optimizer, default_pop_size
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
@@ -21,11 +17,10 @@ from evo_moo.problem_version import problem_version
 from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
-from evo_moo.run_folder import RunFolder, guarded_reads, read_job, reading
+from evo_moo.run_folder import RunFolder, guarded_reads, read_job
+from evo_moo.run_setup import begin, ended_evaluations, has_begun, refuse_past_deadline
 from evo_moo.space import Variable
 
-FREE_SECTIONS = ("budget.", "evaluation.")
-"""What may change from one call to the next: no evaluation's result depends on it."""
 OBJECT = "the Python object "
 
 
@@ -36,7 +31,7 @@ def search(
     termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
     seed: int = 1,
     workers: int | None = None,
-    surrogate: None = None,
+    surrogate: str | None = None,
     run_dir: str | Path | None = None,
     *,
     variables: Mapping[str, Variable] | None = None,
@@ -62,7 +57,8 @@ def search(
             several of them as a dict, of which whichever comes first.
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
-        surrogate: None; surrogates are not available yet.
+        surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
+            ``"rf"`` or a reference names the model. None: the algorithm alone.
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
         variables: Names to variables, where the problem is a function.
@@ -84,8 +80,6 @@ def search(
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; call again with the same ``run_dir`` to go on.
     """
-    if surrogate is not None:
-        raise JobError([f"`surrogate` must be None, since there are no surrogates yet, but is {surrogate!r}"])
     if not isinstance(termination, Mapping):
         if not isinstance(termination, tuple | list) or len(termination) != 2:
             raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
@@ -110,6 +104,7 @@ def search(
             "from": [str(path) for path in from_runs] or None,
         },
         "budget": dict(termination),
+        "surrogate": None if surrogate is None else {"model": surrogate},
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -189,29 +184,19 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
     goals = job.goals(problem)
     version = problem_version(problem, source)
     warm = None
-    if job.search.from_runs and not _has_begun(run_dir):
+    if job.search.from_runs and not has_begun(run_dir):
         runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
-        pop_size = job.search.pop_size or default_pop_size(problem)
+        pop_size = job.search.pop_size or default_pop_size(problem.is_plain and job.surrogate is None)
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = job.budget.limits()
     refuse_past_deadline(job, run_dir)
     with RunFolder(run_dir) as folder:
         with guarded_reads(folder.path):
-            start = _begin(folder, job, problem, goals, version, warm)
+            start = begin(folder, job, problem, goals, version, warm)
             meta = folder.ledger.meta()
-            before = _ended(folder.ledger, goals) if meta["state"] != "finished" else []
+            before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
         if meta["state"] != "finished":
-            search = job.search
-            optimizer = Optimizer(
-                problem,
-                search.algorithm,
-                search.pop_size,
-                search.seed,
-                goals,
-                search.sampling,
-                start,
-                search.mode,
-            )
+            optimizer = _optimizer(job, problem, goals, start)
             pool = _pool(job, problem, source, goals)
             try:
                 elapsed_s = meta.get("elapsed_s", 0.0)
@@ -234,123 +219,28 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         return result
 
 
-def _has_begun(run_dir: Path | None) -> bool:
-    """Tell whether a folder holds a run that has recorded its job."""
-    if run_dir is not None and (run_dir / "run.sqlite").is_file():
-        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-            return "job" in ledger.meta()
-    return False
+def _optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
+    search = job.search
+    settings: dict[str, Any] = {
+        "algorithm": search.algorithm,
+        "pop_size": search.pop_size,
+        "seed": search.seed,
+        "goals": goals,
+        "sampling": search.sampling,
+        "start": start,
+        "mode": search.mode,
+    }
+    if job.surrogate is None:
+        return Optimizer(problem, **settings)
+    from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
-
-def _begin(
-    folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals, version: str | None, warm: WarmStart | None
-) -> list[dict[str, Any]]:
-    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended.
-
-    Returns:
-        The configurations that the search begins with: those that it began with, if it has.
-    """
-    data = job.to_toml()
-    if "job" in (meta := folder.ledger.meta()):
-        if meta.get("given_start") == data["search"]["start"]:
-            data["search"]["start"] = meta["job"]["search"]["start"]
-        before, now = _flat(meta["job"]), _flat(data)
-        changed = [
-            f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
-            for key in sorted(before | now)
-            if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
-        ]
-        if Goals.from_json(meta["goals"]) != goals:
-            changed.append("the problem's goals")
-        if changed:
-            raise RunFolderError(
-                f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
-                "name a new folder"
-            )
-        state = meta["state"] if _ends_alike(meta["job"], data) else "stopped"
-        if before != now:
-            folder.write_job(data, replace=True)
-            with folder.ledger.transaction():
-                folder.ledger.set_meta(job=data, state=state)
-                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
-                folder.ledger.record_event("job changed", **changes)
-        if state != "finished" and meta.get("problem_version") != version:
-            # What follows is measured by another version than what is there: as a whole the run is of none.
-            with folder.ledger.transaction():
-                folder.ledger.set_meta(problem_version=None)
-        return list(data["search"]["start"])
-    if warm is not None:
-        data["search"]["start"] = warm.start
-    folder.write_job(data)
-    folder.write_environment(job.search.seed)
-    with folder.ledger.transaction():
-        folder.ledger.set_meta(
-            job=data,
-            goals=goals.to_json(),
-            metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
-            space=problem.space.to_json(),
-            problem_version=version,
-            front="population" if problem.is_plain else "archive",
-            state="new",
-        )
-        if warm is not None:
-            folder.ledger.set_meta(given_start=job.search.start, known_outcomes=warm.known)
-            folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
-            LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
-    return list(data["search"]["start"])
-
-
-def _ended(ledger: Ledger, goals: Goals) -> list[Evaluation]:
-    """Read the evaluations that ended before.
-
-    Raises:
-        TypeError: A metric is no number.
-        KeyError: An objective is missing.
-    """
-    ended = list(ledger.evaluations("status != 'asked'"))
-    for e in ended:
-        numbers = goals.objective_values(e.metrics) if e.status == "ok" else []
-        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
-            raise TypeError(f"evaluation {e.id} has a metric that is no number")
-    return ended
-
-
-def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
-    """Refuse a job that would have to have ended by now, unless its run is finished.
-
-    Raises:
-        JobError: The deadline has passed.
-    """
-    deadline = job.budget.limits().deadline
-    if deadline is None or deadline > time.time():
-        return
-    if run_dir is not None and (run_dir / "run.sqlite").is_file():
-        with reading(run_dir) as ledger:
-            meta = ledger.meta()
-        if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
-            return
-    raise JobError(
-        [
-            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
-            "(--deadline none)"
-        ]
-    )
-
-
-def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two jobs have the same budget; the deadline only interrupts a run."""
-    budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
-    return budgets[0] == budgets[1]
-
-
-def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job's values by their dotted keys."""
-    return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
+    return SurrogateOptimizer(problem, model=job.surrogate.model, batch=job.surrogate.batch, **settings)
 
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
-    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise
+    one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
+    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise and not one_by_one
     return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
 
 

@@ -85,6 +85,9 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
+    surrogate: Annotated[
+        str | None, typer.Option(metavar="auto|gp|rf|REF", help="Models that propose the candidates.")
+    ] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
@@ -109,6 +112,7 @@ def run(
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
+        ("surrogate", "model", absolute_reference(surrogate, Path()) if surrogate else None),
         ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
     ):
         if value is not None and isinstance(data.setdefault(section, {}), dict):
@@ -150,8 +154,9 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
-    from evo_moo.api import refuse_past_deadline, run_job
+    from evo_moo.api import run_job
     from evo_moo.run_folder import new_run_dir
+    from evo_moo.run_setup import refuse_past_deadline
 
     refuse_past_deadline(job, run_dir)
     path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])

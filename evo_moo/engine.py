@@ -151,6 +151,8 @@ class Engine:
             self._observer.submitted(len(tasks) - len(ended))
             with self.ledger.transaction():
                 self.ledger.record_asked(new)
+                for decision in self.optimizer.take_decisions():
+                    self.ledger.record_event("surrogate", **decision)
                 # With what was asked, so that no resume finds one asked, and evaluates it after all.
                 taken = [
                     Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
@@ -259,6 +261,11 @@ class Engine:
             state = from_json(saved)
             rows = np.frombuffer(b"".join(self.ledger.encoded_rows(state["n_asked"])), dtype="<f8")
             self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+            ended = self.ledger.evaluations("status != 'asked'")
+            self.optimizer.recall(
+                (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in ("ok", "infeasible") else None)
+                for e in ended
+            )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
             raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error

@@ -26,6 +26,10 @@ accuracy = "max"                   # or { direction = "max", goal = 0.99 }
 [constraints]                      # instead of the problem's own
 latency_ms = { at_most = 20 }
 
+[surrogate]                        # models propose the candidates; without this section the algorithm alone
+model = "auto"                     # chosen by validation; or "gp", "rf", package.module:Class, path/to/file.py:Class
+batch = 4                          # candidates at a time; in steady state one
+
 [evaluation]
 workers = 2
 pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
@@ -49,7 +53,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationErr
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
-from evo_moo.plugins import ProblemSource, absolute_reference
+from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
 from evo_moo.problem import SearchProblem
 from evo_moo.stop_rules import MOST_OBJECTIVES
 
@@ -75,6 +79,13 @@ class SearchSection(Section):
     from_runs: list[RunPath] | None = Field(default=None, alias="from")
 
 
+class SurrogateSection(Section):
+    """Which models propose candidates."""
+
+    model: StrictStr = "auto"
+    batch: Annotated[Whole, Field(ge=1, le=1000)] = 4
+
+
 class EvaluationSection(Section):
     """Where and how evaluations run."""
 
@@ -95,6 +106,7 @@ class Job(Section):
     budget: BudgetSection = BudgetSection()
     objectives: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
+    surrogate: SurrogateSection | None = None
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
 
     def goals(self, problem: SearchProblem) -> Goals:
@@ -123,6 +135,9 @@ def read_job_file(path: Path) -> dict[str, Any]:
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], path.parent)
+    surrogate = data.get("surrogate")
+    if isinstance(surrogate, dict) and isinstance(surrogate.get("model"), str):
+        surrogate["model"] = absolute_reference(surrogate["model"], path.parent)
     search = data.get("search")
     if isinstance(search, dict) and isinstance(search.get("from"), list):
         search["from"] = [
@@ -190,6 +205,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
+    faults += _surrogate_faults(job)
     faults += _pool_faults(job)
     faults += _unwritable(job)
     faults += _budget_faults(data.get("budget", {}), job, built)
@@ -236,6 +252,16 @@ def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
     return faults
 
 
+def _surrogate_faults(job: Job | None) -> list[str]:
+    if job is None or job.surrogate is None or job.surrogate.model == "auto":
+        return []
+    try:
+        load_surrogate(job.surrogate.model)
+    except EvoMooError as error:
+        return [f"`surrogate.model`: {error}"]
+    return []
+
+
 def _pool_faults(job: Job | None) -> list[str]:
     faults = []
     if job and job.evaluation.address is not None and job.evaluation.pool != "dask":
@@ -271,6 +297,7 @@ _KNOWN_KEYS = {
     "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
     "budget": list(BudgetSection.model_fields),
     "budget.stop_when": list(StopWhenSection.model_fields),
+    "surrogate": list(SurrogateSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
 

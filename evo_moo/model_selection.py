@@ -51,10 +51,7 @@ def chance_bound(n: int) -> float:
 
 
 def validate(model: Surrogate, X: Array, y: Array) -> Scores:
-    """Score a kind of model by cross-validation: fresh ones, each fitted without a fifth of the points.
-
-    ``Surrogate.leave_one_out`` would not do: its hyperparameters have seen the points. Of Gaussian processes
-    that learnt mere noise, most rank better than chance by it.
+    """Score a kind of model by cross-validation.
 
     Args:
         model: The kind of model; it is left as it is, and need not be fitted.
@@ -64,8 +61,18 @@ def validate(model: Surrogate, X: Array, y: Array) -> Scores:
     Raises:
         SurrogateError: The model cannot learn these data.
     """
-    from scipy.stats import kendalltau
+    return score(cross_validated(model, X, y), y)
 
+
+def cross_validated(model: Surrogate, X: Array, y: Array) -> Prediction:
+    """Predict each point by a fresh model that was fitted without the fifth of the points that holds it.
+
+    ``Surrogate.leave_one_out`` would not do: its hyperparameters have seen the points. Of Gaussian processes
+    that learnt mere noise, most rank better than chance by it. Models of one seed have the same folds.
+
+    Returns:
+        Predictions of ``y``, ``(n,)`` each; ``std`` includes the noise.
+    """
     n = len(y)
     mean, std = np.zeros(n), np.ones(n)
     # By the sorted points, so that their order decides nothing.
@@ -75,9 +82,17 @@ def validate(model: Surrogate, X: Array, y: Array) -> Scores:
         fitted = model.fresh().fit(X[rest], y[rest])
         mean[held_out], latent = fitted.predict(X[held_out])
         std[held_out] = np.hypot(latent, fitted.noise())
-    correlation = float(kendalltau(mean, y).statistic) if n > 1 else math.nan
+    return Prediction(mean, std)
+
+
+def score(prediction: Prediction, y: Array) -> Scores:
+    """Score predictions of points that their model did not learn, ``(n,)``."""
+    from scipy.stats import kendalltau
+
+    mean, std = prediction
+    correlation = float(kendalltau(mean, y).statistic) if len(y) > 1 else math.nan
     log_density = -0.5 * ((y - mean) / std) ** 2 - np.log(std) - 0.5 * math.log(2 * math.pi)
-    return Scores(0.0 if math.isnan(correlation) else correlation, float(log_density.mean()), n)
+    return Scores(0.0 if math.isnan(correlation) else correlation, float(log_density.mean()), len(y))
 
 
 def choose(scores: Mapping[str, Scores], incumbent: str | None = None) -> str | None:
@@ -124,7 +139,7 @@ class AveragedSurrogate(Surrogate):
 
     def predict(self, X: Array) -> Prediction:
         """Give the mixture's mean and standard deviation."""
-        return _mixture([member.predict(X) for member in self.members])
+        return mixture([member.predict(X) for member in self.members])
 
     def noise(self) -> float:
         """Give the root mean square of the members' noise."""
@@ -143,7 +158,7 @@ class AveragedSurrogate(Surrogate):
 
     def leave_one_out(self) -> Prediction:
         """Give the mixture of the members' leave-one-out predictions."""
-        return _mixture([member.leave_one_out() for member in self.members])
+        return mixture([member.leave_one_out() for member in self.members])
 
     def dump(self) -> dict[str, Any]:
         """Give the states of the members."""
@@ -159,7 +174,8 @@ class AveragedSurrogate(Surrogate):
         return np.asarray(np.mean([member.importances() for member in self.members], axis=0))
 
 
-def _mixture(predictions: Sequence[Prediction]) -> Prediction:
+def mixture(predictions: Sequence[Prediction]) -> Prediction:
+    """Give the mean and standard deviation of several models' predictions together, each of the same weight."""
     means = np.array([prediction.mean for prediction in predictions])
     variances = np.array([prediction.std**2 for prediction in predictions])
     return Prediction(means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0)))

@@ -192,6 +192,10 @@ class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
         """Give the seen rows as an ``(n_seen, n_var)`` array, in an order that depends on them alone."""
         return np.frombuffer(b"".join(sorted(self.seen))).reshape(-1, self.space.n_var)
 
+    def are_new(self, X: Array) -> Mask:
+        """Tell which rows of an ``(n, n_var)`` array were not seen and are not forbidden, ``(n,)``."""
+        return np.array([key not in self.seen for key in self._keys(X)], dtype=bool) & self.space.allowed(X)
+
     def _do(self, pop: Population, other: Population | None, is_duplicate: Mask) -> Mask:
         X = self.func(pop)
         keys = self._keys(X)

@@ -8,7 +8,7 @@ The main loop of every search, ours or a user's own:
             optimizer.tell(candidate.id, train(candidate.configuration))
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -88,6 +88,8 @@ class Optimizer:
         SpaceError: A configuration of ``start`` does not fit the space.
     """
 
+    _may_be_plain = True
+
     def __init__(
         self,
         problem: SearchProblem,
@@ -103,10 +105,11 @@ class Optimizer:
         if faults:
             raise JobError(faults)
         self.space, self.goals = problem.space, goals or problem.goals
-        self.pop_size = pop_size or default_pop_size(problem)
+        as_pymoo = problem.is_plain and self._may_be_plain
+        self.pop_size = pop_size or default_pop_size(as_pymoo)
         self.name, self.mode = algorithm, mode
-        operators = {} if problem.is_plain else space_operators(self.space)
-        if not problem.is_plain or sampling != "random" or start:
+        operators = {} if as_pymoo else space_operators(self.space)
+        if not as_pymoo or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
         self._start = {row.tobytes() for row in self.space.encode(start)}
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
@@ -206,6 +209,16 @@ class Optimizer:
             "seen": self._seen.rows() if self._seen and with_seen else None,
         }
 
+    def take_decisions(self) -> list[dict[str, Any]]:
+        """Give the decisions on how to search since the last call, as plain data; the algorithms make none."""
+        return []
+
+    def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
+        """Take in what was told before the state to load was dumped: id, ``(n_var,)`` row and metrics.
+
+        The algorithms themselves keep all that they need in their state.
+        """
+
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
         """Go on from a dumped state.
 
@@ -247,23 +260,32 @@ class Optimizer:
         algorithm, wanted = self._algorithm, self.pop_size
         if self.mode == "steady-state" and self.n_asked:
             wanted = 1
-            made = Population.empty()
-            if len(members_of(algorithm.pop)) > 1:
-                made = algorithm.mating.do(
-                    self._shape, algorithm.pop, 1, algorithm=algorithm, random_state=algorithm.random_state
-                )
+            made = self._offspring(1)
         else:
             made = algorithm.ask()
             algorithm.termination.force_termination = False
-        made = self._filled_up(made if made is not None else Population.empty(), wanted)
+        self._take(made if made is not None else Population.empty(), wanted)
+
+    def _offspring(self, n: int) -> Population:
+        """Mate members of the population, if there are any."""
+        algorithm = self._algorithm
+        if len(members_of(algorithm.pop)) < 2:
+            return Population.empty()
+        return algorithm.mating.do(
+            self._shape, algorithm.pop, n, algorithm=algorithm, random_state=algorithm.random_state
+        )
+
+    def _take(self, made: Population, wanted: int) -> None:
+        """Make candidates of individuals, and of random rows for those that are missing."""
+        made = self._filled_up(made, wanted)
         if self._seen is not None:
             self._seen.remember(rows_of(made, self.space.n_var))
         self.exhausted = len(made) == 0
         generation = (self.n_asked // self.pop_size if self.mode == "steady-state" else self.generation) + 1
         self._open_up(made, [(self.n_asked + i, generation, *self._origin(child)) for i, child in enumerate(made, 1)])
 
-    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], None]:
-        """Tell how an individual came about, and from which evaluations."""
+    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
+        """Tell how an individual came about, from which evaluations, and what is expected of it."""
         if parents := individual.data.get("parents"):
             return "mating", parents, None
         return "start" if individual.X.tobytes() in self._start else "sample", (), None
@@ -314,9 +336,9 @@ class Optimizer:
         algorithm._set_optimum()
 
 
-def default_pop_size(problem: SearchProblem) -> int:
-    """Give the population size for a problem: pymoo's own on its plain problems, else one for trainings."""
-    return 100 if problem.is_plain else 20
+def default_pop_size(as_pymoo: bool) -> int:
+    """Give the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
+    return 100 if as_pymoo else 20
 
 
 def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any) -> list[str]:

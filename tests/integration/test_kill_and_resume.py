@@ -15,27 +15,44 @@ from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 N_EVALS = 60
 
 
-def job(folder: Path, name: str, algorithm: str, workers: int, mode: str = "generational", **options: str) -> Path:
+def job(
+    folder: Path,
+    name: str,
+    algorithm: str,
+    workers: int,
+    mode: str = "generational",
+    surrogate: bool = False,
+    **options: str,
+) -> Path:
     path = folder / f"{name}.toml"
+    models = '[surrogate]\nmodel = "auto"\n' if surrogate else ""
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
         f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\nmode = "{mode}"\n'
-        f"[budget]\nn_evals = {N_EVALS}\n[evaluation]\nworkers = {workers}\n"
+        f"[budget]\nn_evals = {N_EVALS}\n{models}[evaluation]\nworkers = {workers}\n"
     )
     return path
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "workers", "mode"),
-    [("nsga2", 2, "generational"), ("nsga2", 1, "steady-state"), ("nsga3", 2, "generational")],
+    ("algorithm", "workers", "mode", "surrogate"),
+    [
+        ("nsga2", 2, "generational", False),
+        ("nsga2", 1, "steady-state", False),
+        ("nsga3", 2, "generational", False),
+        ("nsga2", 2, "generational", True),
+        ("nsga3", 1, "steady-state", True),
+    ],
 )
-def test_killed_runs_end_like_one_left_in_peace(tmp_path: Path, algorithm: str, workers: int, mode: str) -> None:
+def test_killed_runs_end_like_one_left_in_peace(
+    tmp_path: Path, algorithm: str, workers: int, mode: str, surrogate: bool
+) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")
     war.write_text("0.9 0.7 0.61 0.8")
-    in_peace = job(tmp_path, "peace", algorithm, workers, mode, turns=str(peace))
-    in_war = job(tmp_path, "war", algorithm, workers, mode, turns=str(war))
+    in_peace = job(tmp_path, "peace", algorithm, workers, mode, surrogate, turns=str(peace))
+    in_war = job(tmp_path, "war", algorithm, workers, mode, surrogate, turns=str(war))
     evo_moo("run", in_peace, "--run-dir", "peace", cwd=tmp_path)
     evo_moo("run", in_war, "--run-dir", "war", cwd=tmp_path, code=-9)
     kills = 1

@@ -4,7 +4,7 @@ from pymoo.problems import get_problem
 
 from evo_moo.algorithms import reference_directions
 from evo_moo.errors import EvoMooError, StateError
-from evo_moo.optimizer import Optimizer, default_pop_size
+from evo_moo.optimizer import Optimizer
 from evo_moo.problem import SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
 from evo_moo.space import Real
@@ -85,4 +85,4 @@ def test_one_objective_is_enough(name, algorithm):
 
 
 def test_the_default_size_is_pymoos_on_its_own_problems():
-    assert [default_pop_size(problem) for problem in (as_search_problem(get_problem("zdt1")), Mine())] == [100, 20]
+    assert [Optimizer(problem).pop_size for problem in (as_search_problem(get_problem("zdt1")), Mine())] == [100, 20]

@@ -1,0 +1,103 @@
+"""What surrogate models together say about configurations that were not evaluated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evo_moo.features import Features
+from evo_moo.goals import Goals, Limit
+from evo_moo.surrogate import Array, Surrogate
+from evo_moo.targets import TAIL, Target
+
+EQUALITY_TOLERANCE = 1e-4
+_LEAST_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True)
+class MetricModel:
+    """A model of one metric, which it sees as a target to minimise.
+
+    Attributes:
+        sign: -1 where more of the metric is better, else 1.
+        target: Between the metric times its sign, and what the model learns.
+        model: None: nobody predicts the metric, and it is taken to be anywhere among its values so far.
+    """
+
+    sign: int
+    target: Target
+    model: Surrogate | None
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Give mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
+        if self.model is None:
+            return np.zeros(len(X)), np.ones(len(X))
+        return self.model.predict(X)
+
+    def values(self, X: Array) -> tuple[Array, Array]:
+        """Give the metric, minimised: its median, and how far one standard deviation lies on the better side."""
+        mean, std = self.predict(X)
+        mean = np.clip(mean, -TAIL, TAIL)
+        middle = self.target.inverse(mean)
+        return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+
+    def log_probability(self, X: Array, limit: Limit) -> Array:
+        """Give the logarithm of the probability that a limit holds, ``(n,)``."""
+        from scipy.special import log_ndtr
+
+        mean, std = self.predict(X)
+        std = np.maximum(std, 1e-9)
+        if limit.relation == "equals":
+            low, high = (self._bound(limit.bound + end * EQUALITY_TOLERANCE * self.sign) for end in (-1, 1))
+            # Of a thin band, the density tells more than a probability that vanishes.
+            return np.asarray(-0.5 * (((low + high) / 2 - mean) / std) ** 2 - np.log(std))
+        below = (limit.relation == "at_most") == (self.sign == 1)
+        gap = (self._bound(limit.bound) - mean) / std
+        return np.asarray(log_ndtr(gap if below else -gap))
+
+    def knowing(self, X: Array) -> "MetricModel":
+        """Give the same, as if the predictions at these points had come true."""
+        return self if self.model is None else replace(self, model=self.model.condition(X, self.predict(X)[0]))
+
+    def _bound(self, bound: float) -> float:
+        value = self.sign * bound
+        return -np.inf if self.target.log and value <= 0 else float(self.target.transform([value])[0])
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Predictions of everything that a search asks of a configuration.
+
+    Attributes:
+        goals: Objectives and limits.
+        features: What the models see of encoded rows.
+        models: Metric to its model.
+        success: A model of success, 1, and failure, 0; None while nothing has failed.
+    """
+
+    goals: Goals
+    features: Features
+    models: Mapping[str, MetricModel]
+    success: Surrogate | None = None
+
+    def objectives(self, X: Array) -> tuple[Array, Array]:
+        """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``."""
+        Z = self.features.matrix(X)
+        values = [self.models[objective.metric].values(Z) for objective in self.goals.objectives]
+        return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
+
+    def log_probability(self, X: Array) -> Array:
+        """Give the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
+        total = np.zeros(len(X))
+        if self.goals.limits or self.success is not None:
+            Z = self.features.matrix(X)
+            for limit in self.goals.limits:
+                total += self.models[limit.metric].log_probability(Z, limit)
+            if self.success is not None:
+                total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
+        return total
+
+    def knowing(self, X: Array) -> "Belief":
+        """Give the same, as if what it predicts for these rows had been measured."""
+        Z = self.features.matrix(X)
+        return replace(self, models={name: model.knowing(Z) for name, model in self.models.items()})

@@ -1,0 +1,249 @@
+"""Candidates by surrogate models: what was measured so far decides what is evaluated next."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from evo_moo.belief import Belief, MetricModel
+from evo_moo.features import Features
+from evo_moo.goals import Goals, Metrics
+from evo_moo.infill import Infill, Mask, Observed
+from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
+from evo_moo.plugins import load_surrogate
+from evo_moo.space import SearchSpace
+from evo_moo.surrogate import Array, Prediction, Surrogate, SurrogateError, one_thread
+from evo_moo.targets import Target
+
+FAMILIES = ("gp", "rf")
+AVERAGE = "average"
+NONE = "none"
+GOOD_ENOUGH = 0.7
+"""A rank correlation from which on no other model is tried."""
+GROWTH = 1.25
+"""The choice of the model is looked at again whenever there are so many times more evaluations."""
+RECENT = 20
+TRUSTED = 0.3
+"""Rank correlation between predictions and outcomes from which on every candidate comes from the models."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A row to evaluate.
+
+    Attributes:
+        x: ``(n_var,)`` encoded row.
+        origin: ``"infill"``, or ``"mating"`` where the models are not trusted.
+        prediction: Metric to the predicted mean and standard deviation; empty without models.
+    """
+
+    x: Array
+    origin: str
+    prediction: Mapping[str, tuple[float, float]]
+
+
+class Prescreening:
+    """Surrogate models of a search, and the candidates that they propose.
+
+    Args:
+        space: The search space.
+        goals: Objectives and limits.
+        model: ``"auto"`` chooses a family for each metric by validation; or one family, by its name or by a
+            reference to a class.
+        seed: Decides everything random in the models.
+
+    Attributes:
+        archive: Evaluation id to its row and its metrics, or None where it failed.
+        decisions: Choices of models that were not fetched yet, each as plain data.
+
+    Raises:
+        PluginError: There is no such model.
+    """
+
+    def __init__(self, space: SearchSpace, goals: Goals, model: str = "auto", seed: int = 1) -> None:
+        self.space, self.goals, self.seed = space, goals, seed
+        self._features = Features(space)
+        self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
+        self.archive: dict[int, tuple[Array, Metrics | None]] = {}
+        self._models: dict[str, Surrogate] = {}
+        self._chosen: dict[str, str] = {}
+        self._looked_at: dict[str, int] = {}
+        self._recent: list[tuple[dict[str, float], dict[str, float]]] = []
+        self._expected: dict[int, dict[str, float]] = {}
+        self._turn = 0
+        self.decisions: list[dict[str, Any]] = []
+
+    def tell(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
+        """Take an outcome in; None: the evaluation failed."""
+        self.archive[evaluation_id] = x, metrics
+        expected = self._expected.pop(evaluation_id, None)
+        if expected and metrics is not None:
+            measured = {name: metrics[name] for name in expected if name in metrics}
+            self._recent = [*self._recent, (expected, measured)][-RECENT:]
+
+    def expect(self, evaluation_id: int, proposal: Proposal) -> None:
+        """Note which evaluation a proposal became."""
+        if proposal.prediction:
+            self._expected[evaluation_id] = {name: mean for name, (mean, _) in proposal.prediction.items()}
+
+    def propose(
+        self,
+        n: int,
+        pending: Array,
+        offspring: Array,
+        is_new: Callable[[Array], Mask],
+        rng: np.random.Generator,
+    ) -> list[Proposal]:
+        """Choose up to ``n`` rows to evaluate.
+
+        Args:
+            n: Number of rows.
+            pending: ``(m, n_var)`` rows that are being evaluated.
+            offspring: ``(k, n_var)`` rows that the algorithm bred of its population.
+            is_new: Tells which rows may be asked for.
+            rng: Source of all randomness.
+        """
+        with one_thread():
+            belief = self._learn()
+            self._turn += n
+            n_plain = n if belief is None else self._n_plain(n)
+            proposals = [Proposal(x, "mating", {}) for x in offspring[is_new(offspring)][:n_plain]] if n_plain else []
+            if belief is None or n_plain == n:
+                return proposals
+            plain = np.array([p.x for p in proposals]).reshape(-1, self.space.n_var)
+            taken = np.concatenate([pending, plain])
+            if len(taken):
+                belief = belief.knowing(taken)
+            infill = Infill(self.space, rng, lambda X: is_new(X) & ~_any_equal(X, taken))
+            X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
+            return proposals + self._with_predictions(belief, X)
+
+    def dump(self) -> dict[str, Any]:
+        """Give the state as plain data and arrays; what was told is not part of it."""
+        return {
+            "models": {name: model.dump() for name, model in self._models.items()},
+            "chosen": self._chosen,
+            "looked_at": self._looked_at,
+            "recent": [list(pair) for pair in self._recent],
+            "expected": {str(key): value for key, value in self._expected.items()},
+            "turn": self._turn,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take a dumped state over; the outcomes so far must be told anew before or after."""
+        self._chosen, self._looked_at = dict(state["chosen"]), dict(state["looked_at"])
+        self._recent = [(dict(a), dict(b)) for a, b in state["recent"]]
+        self._expected = {int(key): value for key, value in state["expected"].items()}
+        self._turn = state["turn"]
+        self._models = {}
+        for name, its_state in state["models"].items():
+            self._models[name] = self._new_model(self._chosen[name])
+            self._models[name].load(its_state)
+
+    def _learn(self) -> Belief | None:
+        """Fit the models to everything told; None when they predict no objective better than chance."""
+        ids = sorted(self.archive)
+        known = [(x, m) for x, m in (self.archive[i] for i in ids) if m is not None]
+        models = {}
+        for name in self.goals.metric_names:
+            rows = [(x, m[name]) for x, m in known if name in m]
+            if not rows:
+                return None
+            models[name] = self._fitted(name, np.array([x for x, _ in rows]), np.array([value for _, value in rows]))
+        if all(models[objective.metric].model is None for objective in self.goals.objectives):
+            return None
+        return Belief(self.goals, self._features, models, self._success(ids))
+
+    def _fitted(self, name: str, X: Array, values: Array) -> MetricModel:
+        sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
+        target = Target.fit(sign * values)
+        Z, y = self._features.matrix(X), target.transform(sign * values)
+        self._choose(name, Z, y)
+        if self._chosen[name] == NONE:
+            return MetricModel(sign, target, None)
+        model = self._models.setdefault(name, self._new_model(self._chosen[name]))
+        return MetricModel(sign, target, model.fit(Z, y))
+
+    def _choose(self, name: str, Z: Array, y: Array) -> None:
+        """Look at the choice of a metric's model again, if there is much more to learn from than last time."""
+        if len(y) < GROWTH * self._looked_at.get(name, 0):
+            return
+        self._looked_at[name] = len(y)
+        predicted: dict[str, Prediction] = {}
+        scores: dict[str, Scores] = {}
+        for family in self._families:
+            try:
+                predicted[family] = cross_validated(self._new_model(family), Z, y)
+            except SurrogateError as error:
+                self.decisions.append({"metric": name, "model": family, "fault": str(error)})
+                continue
+            scores[family] = score(predicted[family], y)
+            if scores[family].rank_correlation >= GOOD_ENOUGH:
+                break
+        if len(predicted) > 1:
+            scores[AVERAGE] = score(mixture(list(predicted.values())), y)
+        before = self._chosen.get(name)
+        chosen = choose(scores, before) or NONE
+        if chosen != before:
+            self._models.pop(name, None)
+        self._chosen[name] = chosen
+        shown = {family: asdict(its) for family, its in scores.items()}
+        self.decisions.append({"metric": name, "chosen": chosen, "scores": shown})
+
+    def _new_model(self, family: str) -> Surrogate:
+        if family == AVERAGE:
+            return AveragedSurrogate([self._new_model(member) for member in self._families])
+        return self._families[family](self._features.columns, self.seed)
+
+    def _success(self, ids: Sequence[int]) -> Surrogate | None:
+        """Learn which configurations fail, once some have."""
+        succeeded = np.array([float(self.archive[i][1] is not None) for i in ids])
+        if succeeded.all() or "rf" not in self._families:
+            return None
+        Z = self._features.matrix(np.array([self.archive[i][0] for i in ids]))
+        return self._new_model("rf").fit(Z, succeeded)
+
+    def _observed(self, belief: Belief) -> Observed:
+        rows = [(x, m) for x, m in self.archive.values() if m is not None]
+        names = [objective.metric for objective in self.goals.objectives]
+        rows = [(x, m) for x, m in rows if all(name in m for name in names)]
+        X = np.array([x for x, _ in rows])
+        F = np.array([self.goals.objective_values(m) for _, m in rows])
+        noisy = [k for k, name in enumerate(names) if (model := belief.models[name].model) and model.noise() > 0.1]
+        if noisy:
+            F[:, noisy] = belief.objectives(X)[0][:, noisy]
+        return Observed(X, F, np.array([self.goals.violation(m) for _, m in rows]))
+
+    def _n_plain(self, n: int) -> int:
+        """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
+        from scipy.stats import kendalltau
+
+        correlations = []
+        for objective in self.goals.objectives:
+            name = objective.metric
+            pairs = [(a[name], b[name]) for a, b in self._recent if name in a and name in b]
+            if len(pairs) >= RECENT // 2:
+                tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+                correlations.append(0.0 if math.isnan(tau) else tau)
+        if not correlations or (mean := sum(correlations) / len(correlations)) >= TRUSTED:
+            return 0
+        share = 0.5 * min(1.0, (TRUSTED - mean) / TRUSTED)
+        return int(share * n) if n > 1 else int(self._turn % 4 == 0)
+
+    def _with_predictions(self, belief: Belief, X: Array) -> list[Proposal]:
+        Z = self._features.matrix(X)
+        predicted = {}
+        for name, model in belief.models.items():
+            if model.model is not None:
+                middle, width = model.values(Z)
+                predicted[name] = (model.sign * middle, width)
+        return [
+            Proposal(x, "infill", {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()})
+            for i, x in enumerate(X)
+        ]
+
+
+def _any_equal(X: Array, rows: Array) -> Mask:
+    return np.asarray((X[:, None, :] == rows[None]).all(axis=2).any(axis=1))

@@ -1,0 +1,134 @@
+"""What a job and its run folder must agree on before the search begins or goes on."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evo_moo.earlier_runs import WarmStart
+from evo_moo.engine import LOGGER
+from evo_moo.errors import JobError, RunFolderError
+from evo_moo.goals import Goals
+from evo_moo.job import Job
+from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.problem import SearchProblem
+from evo_moo.run_folder import RunFolder, reading
+
+FREE_SECTIONS = ("budget.", "evaluation.")
+"""What may change from one call to the next: no evaluation's result depends on it."""
+
+
+def has_begun(run_dir: Path | None) -> bool:
+    """Tell whether a folder holds a run that has recorded its job."""
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
+            return "job" in ledger.meta()
+    return False
+
+
+def begin(
+    folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals, version: str | None, warm: WarmStart | None
+) -> list[dict[str, Any]]:
+    """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended.
+
+    Returns:
+        The configurations that the search begins with: those that it began with, if it has.
+    """
+    data = job.to_toml()
+    if "job" in (meta := folder.ledger.meta()):
+        if meta.get("given_start") == data["search"]["start"]:
+            data["search"]["start"] = meta["job"]["search"]["start"]
+        before, now = _flat(meta["job"]), _flat(data)
+        changed = [
+            f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
+            for key in sorted(before | now)
+            if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
+        ]
+        if Goals.from_json(meta["goals"]) != goals:
+            changed.append("the problem's goals")
+        if changed:
+            raise RunFolderError(
+                f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
+                "name a new folder"
+            )
+        state = meta["state"] if _ends_alike(meta["job"], data) else "stopped"
+        if before != now:
+            folder.write_job(data, replace=True)
+            with folder.ledger.transaction():
+                folder.ledger.set_meta(job=data, state=state)
+                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
+                folder.ledger.record_event("job changed", **changes)
+        if state != "finished" and meta.get("problem_version") != version:
+            # What follows is measured by another version than what is there: as a whole the run is of none.
+            with folder.ledger.transaction():
+                folder.ledger.set_meta(problem_version=None)
+        return list(data["search"]["start"])
+    if warm is not None:
+        data["search"]["start"] = warm.start
+    folder.write_job(data)
+    folder.write_environment(job.search.seed)
+    with folder.ledger.transaction():
+        folder.ledger.set_meta(
+            job=data,
+            goals=goals.to_json(),
+            metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
+            space=problem.space.to_json(),
+            problem_version=version,
+            front="population" if problem.is_plain and job.surrogate is None else "archive",
+            state="new",
+        )
+        if warm is not None:
+            folder.ledger.set_meta(given_start=job.search.start, known_outcomes=warm.known)
+            folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
+            LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
+    return list(data["search"]["start"])
+
+
+def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+    """Read the evaluations that ended before.
+
+    Raises:
+        TypeError: A metric is no number.
+        KeyError: An objective is missing.
+    """
+    ended = list(ledger.evaluations("status != 'asked'"))
+    for e in ended:
+        numbers = goals.objective_values(e.metrics) if e.status == "ok" else []
+        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
+            raise TypeError(f"evaluation {e.id} has a metric that is no number")
+    return ended
+
+
+def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
+    """Refuse a job that would have to have ended by now, unless its run is finished.
+
+    Raises:
+        JobError: The deadline has passed.
+    """
+    deadline = job.budget.limits().deadline
+    if deadline is None or deadline > time.time():
+        return
+    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+        with reading(run_dir) as ledger:
+            meta = ledger.meta()
+        if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
+            return
+    raise JobError(
+        [
+            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+            "(--deadline none)"
+        ]
+    )
+
+
+def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two jobs have the same budget; the deadline only interrupts a run."""
+    budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
+    return budgets[0] == budgets[1]
+
+
+def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a job's values by their dotted keys."""
+    return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}

@@ -1,0 +1,107 @@
+"""NSGA-II and NSGA-III whose candidates come from surrogate models."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from pymoo.core.population import Population
+
+from evo_moo.algorithms import Array
+from evo_moo.goals import Metrics
+from evo_moo.optimizer import Optimizer
+from evo_moo.prescreening import Prescreening, Proposal
+from evo_moo.problem import SearchProblem
+
+N_OFFSPRING = 50
+
+
+class SurrogateOptimizer(Optimizer):
+    """An optimizer whose candidates, after the first population, are those that models find promising.
+
+    Generational, it asks for ``batch`` candidates at a time, and learns once all of them are told; in steady
+    state it asks for one, with everything pending taken as measured as predicted. The algorithm's survival keeps
+    the population, and its offspring are candidates among others. Where no model predicts any objective, it is
+    the plain algorithm.
+
+    Args:
+        problem: The problem; it is never evaluated here.
+        model: ``"auto"``, or a surrogate's name or reference for all metrics.
+        batch: Number of candidates at a time, in generational mode.
+        options: Those of ``Optimizer``.
+
+    Raises:
+        JobError: Some argument is wrong; all faults are listed.
+        PluginError: There is no such model.
+        SpaceError: A configuration of ``start`` does not fit the space.
+    """
+
+    _may_be_plain = False
+
+    def __init__(self, problem: SearchProblem, *, model: str = "auto", batch: int = 4, **options: Any) -> None:
+        super().__init__(problem, **options)
+        self.batch = 1 if self.mode == "steady-state" else batch
+        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1))
+
+    def take_decisions(self) -> list[dict[str, Any]]:
+        """Give the choices of models since the last call, as plain data."""
+        decisions, self._prescreening.decisions = self._prescreening.decisions, []
+        return decisions
+
+    def dump(self, with_seen: bool = True) -> dict[str, Any]:
+        """Give the complete state; what was told, ``recall`` takes, is left out without ``with_seen``."""
+        told = self._prescreening.archive if with_seen else {}
+        return {
+            **super().dump(with_seen),
+            "prescreening": self._prescreening.dump(),
+            "archive": [[key, metrics] for key, (_, metrics) in told.items()],
+            "archive_X": np.array([x for x, _ in told.values()]).reshape(-1, self.space.n_var),
+        }
+
+    def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
+        """Take in what was told before the state to load was dumped."""
+        for key, x, metrics in outcomes:
+            self._prescreening.archive[key] = x, metrics
+
+    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
+        """Go on from a dumped state."""
+        super().load(state, seen)
+        self._prescreening.load(state["prescreening"])
+        self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
+
+    def _kind(self) -> list[Any]:
+        return [*super()._kind(), "surrogate", self.batch]
+
+    def _make_candidates(self) -> None:
+        if self.n_asked < self.pop_size:
+            return super()._make_candidates()
+        offspring = {child.X.tobytes(): child for child in self._offspring(N_OFFSPRING)}
+        mated = np.array([child.X for child in offspring.values()]).reshape(-1, self.space.n_var)
+        pending = np.array([candidate.x for candidate in self.pending]).reshape(-1, self.space.n_var)
+        proposals = self._prescreening.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
+        made = Population.create(*(self._individual(proposal, offspring) for proposal in proposals))
+        first = self.n_asked + 1
+        self._take(made, self.batch)
+        for key, proposal in enumerate(proposals, first):
+            self._prescreening.expect(key, proposal)
+        return None
+
+    @staticmethod
+    def _individual(proposal: Proposal, offspring: Mapping[bytes, Any]) -> Any:
+        child = offspring.get(proposal.x.tobytes())
+        if child is None:
+            child = Population.new(X=proposal.x[None, :])[0]
+        child.data["prediction"] = proposal.prediction
+        return child
+
+    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
+        origin, parents, _ = super()._origin(individual)
+        prediction = individual.data.get("prediction")
+        return "infill" if prediction and not parents else origin, parents, prediction or None
+
+    def _is_new(self, X: Array) -> Any:
+        return self._seen.are_new(X)  # type: ignore[union-attr]
+
+    def _select(self) -> None:
+        for key, metrics in sorted(self._told.items()):
+            self._prescreening.tell(key, self._open[key][0].x, metrics)
+        super()._select()
