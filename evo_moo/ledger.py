@@ -353,7 +353,9 @@ def begun_anew(path: Path | None) -> str:
 
 
 def _damaged(words: str) -> RunFolderError:
-    return RunFolderError(f"{words}; `evo-moo doctor RUN` says what can be saved")
+    return RunFolderError(
+        f"a ledger must be sound, but is damaged: {words}; `evo-moo doctor RUN` says what can be saved"
+    )
 
 
 def _coming(candidate: Any) -> tuple[str, str, str | None]:
