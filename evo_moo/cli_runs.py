@@ -1,6 +1,7 @@
 """The commands that read run folders."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ def show(
     evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
 ) -> None:
     """Show a run's Pareto front, or the story of one evaluation."""
+    from evo_moo.errors import printable
     from evo_moo.result import Result
     from evo_moo.run_folder import csv_text, guarded_reads
     from evo_moo.tables import print_front
@@ -30,8 +32,8 @@ def show(
         if as_json:
             typer.echo(json.dumps({"feasible": result.feasible, "front": result.rows()}, indent=1))
         elif as_csv:
-            rows = result.rows()
-            typer.echo(csv_text(rows) if rows else "", nl=False)
+            text = csv_text(result.rows())
+            sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         else:
             print_front(result)
 
@@ -71,6 +73,7 @@ def doctor(
     """Check a run folder part by part: exit 0 when it is sound, 1 when it is damaged."""
     from evo_moo import salvage
     from evo_moo.doctor import examine
+    from evo_moo.errors import printable
     from evo_moo.folder_lock import unlock as forget_holder
     from evo_moo.tables import print_findings
 
@@ -80,7 +83,7 @@ def doctor(
         typer.echo(f"forgot the holder {json.dumps(forgotten)}" if forgotten else "there was no holder to forget")
     if repair:
         for line in salvage.repair(path):
-            typer.echo(line)
+            typer.echo(printable(line))
     findings = examine(path)
     print_findings(findings)
     if not all(finding.sound for finding in findings):

@@ -5,6 +5,7 @@ Nothing of the run's problem is loaded here: a folder from anywhere can be exami
 
 import contextlib
 import csv
+import itertools
 import json
 import math
 import sqlite3
@@ -16,13 +17,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from evo_moo.database import in_memory, open_to_read
-from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.errors import EvoMooError, RunFolderError, in_words
 from evo_moo.folder_lock import holder_of
 from evo_moo.goals import Goals
-from evo_moo.migrations import FORMAT, format_of, is_known, migrate
+from evo_moo.ledger import STATUSES, unknown_format
+from evo_moo.migrations import FORMAT, TABLES, create, format_of, is_known, migrate
 from evo_moo.state import from_json
 
-STATUSES = ("asked", "ok", "infeasible", "failed", "timeout", "crashed")
+FREE_SECTIONS = ("budget", "evaluation")
+"""Of a job: they may change while its run goes on."""
 WHAT_READING_RAISES = (
     *(EvoMooError, sqlite3.Error, csv.Error, OSError, ValueError),
     *(LookupError, TypeError, AttributeError, OverflowError, RecursionError),
@@ -51,18 +54,23 @@ def examine(path: Path) -> list[Finding]:
     """
     if not any((path / name).exists() for name in ("run.sqlite", "job.toml")):
         raise RunFolderError(f"`{path}` must be a run folder, but has neither run.sqlite nor job.toml")
-    findings = [_look("job.toml", lambda: _job(path)), _environment(path)]
+    findings = [_environment(path)]
     try:
         db = opened(path / "run.sqlite")
     except WHAT_READING_RAISES as error:
-        findings.append(Finding("ledger", False, f"cannot be opened: {error}"))
+        findings = [
+            _look("job.toml", lambda: _job(path)),
+            *findings,
+            Finding("ledger", False, f"cannot be opened: {in_words(error)}"),
+        ]
     else:
         with contextlib.closing(db):
+            findings.insert(0, _look("job.toml", lambda: _job(path, db)))
             for what, check in CHECKS.items():
                 findings.append(_look(what, lambda check=check: check(db)))  # type: ignore[misc]
             with contextlib.suppress(*WHAT_READING_RAISES):
                 if facts(db)["state"] == "finished":
-                    findings.append(_look("front.csv", lambda: _front(db, path / "front.csv")))
+                    findings.append(_look("front.csv", lambda: check_front(db, path / "front.csv")))
     return [*findings, _lock(path)]
 
 
@@ -74,12 +82,13 @@ def opened(file: Path) -> sqlite3.Connection:
         RunFolderError: It is missing, or no ledger of a known format.
     """
     if not file.is_file():
-        raise RunFolderError(f"`{file}` must be a ledger, but there is no such file")
+        what = "is a folder" if file.is_dir() else "there is no such file"
+        raise RunFolderError(f"`{file}` must be a ledger, but {what}")
     db = open_to_read(file)
     try:
         found = format_of(db)
         if not is_known(found):
-            raise RunFolderError(f"its format must be {FORMAT}, but is {found}")
+            raise unknown_format(file, found)
         if found < FORMAT:
             with contextlib.closing(db):
                 db = in_memory(db)
@@ -103,6 +112,8 @@ def evaluation_fault(row: tuple[Any, ...], n_bytes: int) -> str:
         n_bytes: The length that encoded rows have.
     """
     key, configuration, x, status, metrics, parents, prediction = row
+    if key < 1:
+        return "an id below 1"
     try:
         numbers = orjson.loads(metrics).values()
         if not isinstance(orjson.loads(configuration), dict) or not all(math.isfinite(v) for v in numbers):
@@ -138,10 +149,11 @@ def check_checkpoint(db: sqlite3.Connection) -> str:
         return "none yet; a resume asks from the start and reuses every outcome"
     state = from_json(row[0])
     ids = _ids(db)
-    missing = set(range(1, state["n_asked"] + 1)) - ids
+    if lacking := _lacking(ids, state["n_asked"]):
+        raise ValueError(f"knows evaluations that are not there: {lacking}")
     algorithm = state["algorithm"]
     members = [int(key) for key in (algorithm["population"] or {"id": []})["id"].tolist()] if algorithm else []
-    missing |= ({*members, *map(int, algorithm["optimum"]), *map(int, state["told"])}) - ids
+    missing = ({*members, *map(int, algorithm["optimum"]), *map(int, state["told"])}) - ids
     if missing:
         raise ValueError(f"knows evaluations that are not there: {_some(missing)}")
     (last,) = db.execute("SELECT coalesce(max(generation), 0) FROM generations").fetchone()
@@ -171,6 +183,10 @@ def _integrity(db: sqlite3.Connection) -> str:
     faults = [line for (line,) in db.execute("PRAGMA integrity_check(5)") if line != "ok"]
     if faults:
         raise ValueError("; ".join(faults))
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
+        create(new)
+        if lacking := [table for table in TABLES if not _columns(new, table) <= _columns(db, table)]:
+            raise ValueError(f"lacks tables or columns of them: {', '.join(lacking)}")
     return f"format {FORMAT} or brought to it"
 
 
@@ -183,13 +199,27 @@ def _facts(db: sqlite3.Connection) -> str:
 
 
 def _evaluations(db: sqlite3.Connection) -> str:
-    n_bytes, n = row_length(db), 0
-    for n, row in enumerate(db.execute(f"SELECT {EVALUATION_COLUMNS} FROM evaluations ORDER BY id"), 1):
-        if row[0] != n:
-            raise ValueError(f"ids must count from 1 without a gap, but after {n - 1} comes {row[0]}")
+    n_bytes = row_length(db)
+    for row in db.execute(f"SELECT {EVALUATION_COLUMNS} FROM evaluations ORDER BY id"):
         if fault := evaluation_fault(row, n_bytes):
-            raise ValueError(f"evaluation {n} has {fault}")
-    return f"{n}"
+            raise ValueError(f"evaluation {row[0]} has {fault}")
+    ids = _ids(db)
+    if lacking := _lacking(ids, n_asked(db)):
+        (has_checkpoint,) = db.execute("SELECT count(*) FROM checkpoint").fetchone()
+        ready = not has_checkpoint and facts(db).get("state") != "finished"
+        way_out = "`evo-moo resume` evaluates them again" if ready else "`--repair` lets a resume evaluate them again"
+        raise ValueError(f"{len(ids)} there, missing: {lacking}; {way_out}")
+    return f"{len(ids)}"
+
+
+def n_asked(db: sqlite3.Connection) -> int:
+    """Give the number of evaluations that the run has asked for, as far as its ledger knows."""
+    known: list[int] = [db.execute("SELECT coalesce(max(id), 0) FROM evaluations").fetchone()[0]]
+    with contextlib.suppress(*WHAT_READING_RAISES):
+        query = "SELECT kind, detail FROM events WHERE kind IN ('running', 'stopped', 'finished', 'failed')"
+        told = [orjson.loads(detail)["n_asked"] for _, detail in db.execute(f"{query} ORDER BY id DESC LIMIT 1")]
+        known += [n for n in told if isinstance(n, int)]
+    return max(known)
 
 
 def _events(db: sqlite3.Connection) -> str:
@@ -213,14 +243,23 @@ def _look(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, check())
     except WHAT_READING_RAISES as error:
-        shown = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        return Finding(what, False, shown)
+        return Finding(what, False, in_words(error))
 
 
-def _job(path: Path) -> str:
+def _job(path: Path, db: sqlite3.Connection | None = None) -> str:
+    """Check that the job can be read, and is the ledger's."""
     with (path / "job.toml").open("rb") as file:
-        job = tomllib.load(file)
-    return str(job["problem"]["use"])
+        job = orjson.loads(orjson.dumps(tomllib.load(file)))
+    use = str(job["problem"]["use"])
+    known = None
+    if db is not None:
+        with contextlib.suppress(*WHAT_READING_RAISES):
+            known = facts(db).get("job")
+    if isinstance(known, dict):
+        sections = [s for s in {**job, **known} if s not in FREE_SECTIONS and job.get(s) != known.get(s)]
+        if sections:
+            raise ValueError(f"differs from the ledger's job in {', '.join(sections)}; --repair writes it anew")
+    return use
 
 
 def _environment(path: Path) -> Finding:
@@ -232,7 +271,13 @@ def _environment(path: Path) -> Finding:
     return Finding("environment.json", True)
 
 
-def _front(db: sqlite3.Connection, file: Path) -> str:
+def check_front(db: sqlite3.Connection, file: Path) -> str:
+    """Check that the front's file can be read and knows only evaluations that there are.
+
+    Raises:
+        ValueError: It knows others.
+        OSError: It cannot be read.
+    """
     if not file.exists():
         return "not there; `evo-moo resume` writes it"
     with file.open(newline="") as lines:
@@ -253,6 +298,17 @@ def _lock(path: Path) -> Finding:
 
 def _ids(db: sqlite3.Connection) -> set[int]:
     return {key for (key,) in db.execute("SELECT id FROM evaluations")}
+
+
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
+
+
+def _lacking(ids: set[int], last: int) -> str:
+    """Name what is missing of the ids from 1 to ``last``; empty where nothing is."""
+    n = last - sum(1 <= key <= last for key in ids)
+    first = itertools.islice((key for key in range(1, last + 1) if key not in ids), 5)
+    return "" if n == 0 else ", ".join(map(str, first)) + (f" and {n - 5} more" if n > 5 else "")
 
 
 def _some(ids: set[int]) -> str:

@@ -74,6 +74,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def in_words(error: BaseException) -> str:
+    """Say what reading damaged data ran into; a lookup's or a type's error alone would show code instead."""
+    if isinstance(error, KeyError):
+        return f"lacks {error}"
+    if isinstance(error, LookupError | TypeError | AttributeError) and not isinstance(error, EvoMooError):
+        return "holds a value of the wrong kind"
+    return str(error)
+
+
 def place_of(error: BaseException) -> tuple[Path, int] | None:
     """Find the file and line of the user's own code that led to an error.
 

@@ -96,13 +96,19 @@ def unlock(path: Path) -> dict[str, Any] | None:
 
     Raises:
         RunFolderError: The holder is alive on this host.
-        OSError: The record cannot be removed.
+        RunFolderError: The record cannot be removed.
     """
     holder = holder_of(path)
     if holder is not None and holder["host"] == socket.gethostname():
         raise _held(path, holder, "stop it first")
     record = _record(path)
-    (path / "writer.json").unlink(missing_ok=True)
+    try:
+        (path / "writer.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"a run folder must be writable to be unlocked, but removing `{path / 'writer.json'}` fails: "
+            f"{error.strerror or error}; make it writable, or copy the folder and unlock the copy"
+        ) from error
     return record
 
 

@@ -30,6 +30,8 @@ from evo_moo.database import Journal, in_memory, open_to_read, open_to_write, se
 from evo_moo.errors import RunFolderError
 from evo_moo.migrations import FORMAT, create, format_of, is_known, migrate
 
+STATUSES = ("asked", "ok", "infeasible", "failed", "timeout", "crashed")
+
 
 class Evaluation(NamedTuple):
     """A row of the ledger; see the module for its fields. Those on ``_json`` are columns as they stand."""
@@ -56,9 +58,18 @@ class Evaluation(NamedTuple):
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
-        """Read a row as SQLite gives it."""
+        """Read a row as SQLite gives it.
+
+        Raises:
+            RunFolderError: It has a status or values that no evaluation has.
+        """
         values = list(row)
         values[5] = orjson.loads(values[5])
+        if values[4] not in STATUSES:
+            raise _damaged(f"the status of evaluation {row[0]} must be one of {', '.join(STATUSES)}, but is {row[4]!r}")
+        if not row[2].startswith("{") or not isinstance(values[5], dict):
+            name, text = ("metrics", row[5]) if row[2].startswith("{") else ("configuration", row[2])
+            raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
         return cls(*values)
 
     @property
@@ -127,12 +138,9 @@ class Ledger:
         found = format_of(self._db)
         is_new = found == 0 and not self._tables()
         if is_new and not self._writable:
-            raise RunFolderError(f"`{self.path}` must be a ledger, but holds none; `run` or `resume` begins it anew")
+            raise RunFolderError(f"`{self.path}` must be a ledger, but holds none; {begun_anew(self.path)}")
         if not is_new and not is_known(found):
-            raise RunFolderError(
-                f"`{self.path}` must be a ledger of format {FORMAT}, but is of format {found}; "
-                "read it with the version of evo-moo that wrote it"
-            )
+            raise unknown_format(self.path, found)
         if self._writable:
             set_journal(self._db, journal)
         if is_new:
@@ -327,6 +335,27 @@ class Ledger:
         """Read the events: time, kind, detail."""
         rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
+
+
+def unknown_format(path: Path | None, found: int) -> RunFolderError:
+    """Give the error that a ledger is of a format that this version does not know."""
+    return RunFolderError(
+        f"`{path}` must be a ledger of format {FORMAT}, but is of format {found}; "
+        "read it with the version of evo-moo that wrote it"
+    )
+
+
+def begun_anew(path: Path | None) -> str:
+    """Say which command begins a run anew whose ledger is lost: one that has its job."""
+    folder = path.parent if path else Path()
+    command = f"resume {folder}" if (folder / "job.toml").is_file() else f"run JOB --run-dir {folder}"
+    return f"`evo-moo {command}` begins it anew"
+
+
+def _damaged(words: str) -> RunFolderError:
+    return RunFolderError(
+        f"a ledger must be sound, but is damaged: {words}; `evo-moo doctor RUN` says what can be saved"
+    )
 
 
 def _coming(candidate: Any) -> tuple[str, str, str | None]:

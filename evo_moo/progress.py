@@ -11,11 +11,13 @@ from datetime import timedelta
 import numpy as np
 
 from evo_moo.engine import Budget
+from evo_moo.errors import printable
 from evo_moo.evaluation import Outcome
 from evo_moo.goals import Goals
 from evo_moo.ledger import Evaluation
 from evo_moo.pareto import Array, hypervolume, pareto_rows, reference_point
 from evo_moo.pools import Pool
+from evo_moo.run_folder import Printable
 
 LOGGER = logging.getLogger("evo_moo")
 MOST_OBJECTIVES = 4
@@ -68,7 +70,7 @@ class Progress:
         n_evals = self._budget.n_evals
         done = f"{self.n_done} evaluated" if n_evals is None else f"{self.n_done} of {n_evals} evaluated"
         failed = [f"{self.n_failed} failed"] if self.n_failed else []
-        best = [f"best {name} {value:.4g}" for name, value in self.best.items()]
+        best = [f"best {printable(name)} {value:.4g}" for name, value in self.best.items()]
         return ", ".join([done, *failed, *self._more_words(), *best])
 
     def _more_words(self) -> list[str]:
@@ -164,7 +166,9 @@ class _Bar(ShownProgress):
             progress.SpinnerColumn(),
             progress.BarColumn(bar_width=12),
             progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),
-            progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            progress.TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
         )
         self.bar = progress.Progress(*columns, transient=True, expand=True)
         self._task = self.bar.add_task("", total=None, left=_Left(self))
@@ -228,6 +232,7 @@ def shown_progress(
             yield bar
     else:
         handler = logging.StreamHandler()
+        handler.setFormatter(Printable())
         LOGGER.addHandler(handler)
         try:
             yield ShownProgress(goals, before, budget, elapsed_s)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import MetricError
 from evo_moo.goals import Goals, Metric
-from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.ledger import STATUSES, Evaluation, Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
 from evo_moo.run_folder import reading
 
@@ -68,6 +68,8 @@ class Result:
         goals = Goals.from_json(meta["goals"])
         known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
         endings = ledger.endings()
+        if unknown := {status for status, _ in endings} - set(STATUSES):
+            raise ValueError(f"the unknown status {unknown.pop()!r}")
         last = ledger.last_generation()
         if meta["front"] == "population" and last is not None and last["n_asked"] == sum(endings.values()):
             ids = last["optimum"]

@@ -6,7 +6,9 @@
         run.sqlite        the ledger and the checkpoint
         log.txt           what happened, with times
         front.csv         the Pareto front
+        work/             a folder for each evaluation that asks for one
         writer.json       the process that writes here now, or was killed doing so
+        .lock             held by that process
 
 One process writes at a time. A run without a folder keeps its ledger in memory.
 """
@@ -32,7 +34,7 @@ import psutil
 import tomli_w
 
 from evo_moo.database import Journal
-from evo_moo.errors import EvoMooError, JobError, RunFolderError
+from evo_moo.errors import EvoMooError, JobError, RunFolderError, StopNow, in_words, printable
 from evo_moo.folder_lock import FolderLock, on_network, write_whole
 from evo_moo.ledger import Ledger
 
@@ -65,7 +67,7 @@ class RunFolder:
             self._lock = FolderLock(self.path)
             self._handler = _LogFile(self.path / "log.txt")
             self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
-            self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            self._handler.setFormatter(Printable("%(asctime)s %(levelname)s %(message)s"))
             LOGGER.addHandler(self._handler)
             self._note_what_was_found(self._lock.replaced)
         except (RunFolderError, JobError):
@@ -104,6 +106,10 @@ class RunFolder:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, StopNow):
+            with contextlib.suppress(sqlite3.Error, RunFolderError), self.ledger.transaction():
+                if self.ledger.meta().get("state") == "running":
+                    self.ledger.set_meta(state="stopped")
         with contextlib.suppress(sqlite3.Error) if error else contextlib.nullcontext():
             self.close()
         if isinstance(error, sqlite3.DatabaseError):
@@ -140,6 +146,14 @@ def csv_text(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+class Printable(logging.Formatter):
+    """Formats lines of the log so that nothing in them commands a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record, its control characters as escapes."""
+        return printable(super().format(record))
 
 
 class _LogFile(logging.FileHandler):
@@ -293,6 +307,6 @@ def guarded_reads(path: Path | None) -> Iterator[None]:
         raise
     except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RunFolderError(
-            f"`{path}` must hold a sound ledger, but it is damaged: {error!r}; "
+            f"`{path}` must hold a sound ledger, but it is damaged: {in_words(error)}; "
             f"`evo-moo doctor {path}` says what can be saved"
         ) from error

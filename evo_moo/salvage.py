@@ -16,22 +16,24 @@ from typing import Any
 import orjson
 import tomli_w
 
-from evo_moo.database import BESIDE
+from evo_moo.database import BESIDE, open_to_read
 from evo_moo.doctor import (
     EVALUATION_COLUMNS,
     WHAT_READING_RAISES,
     check_checkpoint,
+    check_front,
     check_generations,
     evaluation_fault,
     examine,
     facts,
+    n_asked,
     opened,
     row_length,
 )
 from evo_moo.errors import RunFolderError
 from evo_moo.folder_lock import FolderLock, write_whole
-from evo_moo.ledger import Ledger
-from evo_moo.migrations import TABLES, create
+from evo_moo.ledger import Ledger, begun_anew, unknown_format
+from evo_moo.migrations import FORMAT, TABLES, create, format_of
 from evo_moo.result import Result
 from evo_moo.run_folder import csv_text, journal_for
 
@@ -47,14 +49,36 @@ def repair(path: Path) -> list[str]:
         What was done, a line for each thing.
 
     Raises:
-        RunFolderError: Another process holds the folder, it cannot be written, or nothing of the ledger is readable.
+        RunFolderError: Another process holds the folder, it cannot be written, nothing of the ledger is readable, or
+            it is of a newer format.
     """
+    _refuse_newer(path / "run.sqlite")
     faults = {finding.what for finding in examine(path) if not finding.sound}
     if not faults:
         return []
+    try:
+        return _repaired(path, faults)
+    except OSError as error:
+        if isinstance(error, RunFolderError):
+            raise
+        raise RunFolderError(
+            f"a run folder must be writable to be repaired, but `{path}` is not: {error.strerror or error}; "
+            "repair a copy of it"
+        ) from error
+
+
+def _refuse_newer(file: Path) -> None:
+    found = 0
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(open_to_read(file)) as db:
+        found = format_of(db)
+    if found > FORMAT:
+        raise unknown_format(file, found)
+
+
+def _repaired(path: Path, faults: set[str]) -> list[str]:
     lock = FolderLock(path)
     try:
-        done = []
+        done: list[str] = []
         if faults - {"job.toml", "front.csv"}:
             if "ledger" in faults:
                 done += _salvage(path / "run.sqlite")
@@ -62,6 +86,7 @@ def repair(path: Path) -> list[str]:
                 done += ledger.mended(_mend)
         if faults & {"job.toml", "ledger"}:
             done += _write_job(path)
+        done += _keep_front(path)
         with (
             contextlib.suppress(*WHAT_READING_RAISES),
             contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger,
@@ -76,6 +101,9 @@ def repair(path: Path) -> list[str]:
 
 def _salvage(file: Path) -> list[str]:
     """Copy what is readable of a damaged database into a new one."""
+    if not file.is_file():
+        what = "is a folder; move it away and" if file.exists() else "is not there;"
+        raise RunFolderError(f"`{file}` must be a ledger, but {what} put a backup in its place, or {begun_anew(file)}")
     fresh, kept = file.with_name(file.name + ".new"), _free_name(file.with_name(file.name + ".damaged"))
     fresh.unlink(missing_ok=True)
     with (
@@ -89,7 +117,7 @@ def _salvage(file: Path) -> list[str]:
         fresh.unlink()
         raise RunFolderError(
             f"`{file}` must be readable at least in parts, but nothing of it is; put a backup in its place, or remove "
-            "it to search from the start"
+            f"it, and {begun_anew(file)}"
         )
     for end in ("", *BESIDE):
         with contextlib.suppress(FileNotFoundError):
@@ -191,12 +219,27 @@ def _mend(db: sqlite3.Connection) -> list[str]:
             else "generations: removed"
         )
     meta = facts(db)
+    n_lost = n_asked(db) - n
     if any(name not in meta for name in NEEDED):
         db.execute("DELETE FROM meta WHERE key = 'job'")
         done.append("facts: incomplete; a resume writes them anew from job.toml")
-    elif broken or wrong:
+    elif broken or wrong or n_lost > 0 or n < _budgeted(meta):
         db.execute("UPDATE meta SET value = '\"stopped\"' WHERE key = 'state'")
+        if n_lost > 0 and meta["state"] == "finished":
+            # What is lost costs its share of the time again; a spent time would end the search at once.
+            db.execute("UPDATE meta SET value = value * ? WHERE key = 'elapsed_s'", (n / (n + n_lost),))
+    if n_lost > 0:
+        done.append(f"evaluations: {n_lost} missing; `evo-moo resume` evaluates them again")
     return done
+
+
+def _budgeted(meta: dict[str, Any]) -> int:
+    """Give the number of evaluations that a finished run was to have; 0 where its job does not tell."""
+    try:
+        n_evals = meta["job"]["budget"]["n_evals"]
+    except (LookupError, TypeError):
+        return 0
+    return n_evals if isinstance(n_evals, int) and meta.get("state") == "finished" else 0
 
 
 def _is_json(text: str) -> bool:
@@ -214,5 +257,24 @@ def _write_job(path: Path) -> list[str]:
             job = facts(db)["job"]
     except WHAT_READING_RAISES:
         return []
+    done = []
+    if (path / "job.toml").is_dir():
+        done.append(_set_aside(path / "job.toml"))
     write_whole(path / "job.toml", tomli_w.dumps(job))
-    return ["job.toml: written anew from the ledger"]
+    return [*done, "job.toml: written anew from the ledger"]
+
+
+def _keep_front(path: Path) -> list[str]:
+    """Set a front aside that holds more than the ledger does."""
+    file = path / "front.csv"
+    try:
+        with contextlib.closing(opened(path / "run.sqlite")) as db:
+            check_front(db, file)
+    except WHAT_READING_RAISES:
+        return [_set_aside(file)] if file.exists() else []
+    return []
+
+
+def _set_aside(file: Path) -> str:
+    kept = file.rename(_free_name(file.with_name(f"{file.name}.damaged")))
+    return f"{file.name}: kept as {kept.name}"

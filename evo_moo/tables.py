@@ -64,7 +64,7 @@ def print_runs(root: Path) -> None:
     if table.row_count:
         _console().print(table)
     else:
-        _console().print(f"No runs in {escape(str(root))}.")
+        _console().print(f"No runs in {safe(str(root))}.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
@@ -121,12 +121,12 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
         volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"
         count = str(group.runs) if group.finished == group.runs else f"{group.finished} of {group.runs}"
         means = [_cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
-        table.add_row(escape(group.group), count, _cell(group.n_evals), volume, *means)
+        table.add_row(safe(group.group), count, _cell(group.n_evals), volume, *means)
     console.print(table)
     console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
     for row in rows:
         if row.state != "finished":
-            console.print(escape(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
+            console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
 def print_problems() -> None:
@@ -140,14 +140,14 @@ def print_problems() -> None:
         try:
             problem = load_problem(name)
         except EvoMooError as error:
-            table.add_row(escape(name), escape(str(error)))
+            table.add_row(safe(name), safe(str(error)))
             continue
         others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
         table.add_row(
-            escape(name),
+            safe(name),
             _goal_words(problem.goals),
-            escape(", ".join(others)),
-            escape(", ".join(problem.variables)),
+            safe(", ".join(others)),
+            safe(", ".join(problem.variables)),
         )
     console = _console()
     console.print(table)
@@ -161,7 +161,7 @@ def print_problem(reference: str) -> None:
     console, problem = _console(), load_problem(reference)
     _print_definition(console, problem, reference)
     if problem.has_network:
-        console.print(f"Shows its network: evo-moo latency {escape(reference)}", highlight=False)
+        console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
 
 
 def print_check(check: "Check", reference: str) -> None:
@@ -177,18 +177,18 @@ def print_check(check: "Check", reference: str) -> None:
         each = f", {check.evaluation_s:.3g} s each (median)" if ended else ""
         console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well{each}")
     for note in check.notes:
-        console.print(escape(f"note: {note}"))
+        console.print(safe(f"note: {note}"))
     if not check.faults:
         console.print("No faults found.")
 
 
 def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
-    variables = Table(title=escape(reference), title_justify="left")
+    variables = Table(title=safe(reference), title_justify="left")
     rows = problem.space.describe()
     for heading in rows[0]:
-        variables.add_column(escape(heading))
+        variables.add_column(safe(heading))
     for row in rows:
-        variables.add_row(*(escape(str(value)) for value in row.values()))
+        variables.add_row(*(safe(str(value)) for value in row.values()))
     metrics = Table()
     for heading in ("metric", "unit", "role", "description", *(["seen"] if check else [])):
         metrics.add_column(heading, overflow="fold")
@@ -199,7 +199,7 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         values = check.observed(name) if check else []
         seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
         metrics.add_row(
-            escape(name), escape(metric.unit), ", ".join(roles), escape(metric.description), *([seen] if check else [])
+            safe(name), safe(metric.unit), ", ".join(roles), safe(metric.description), *([seen] if check else [])
         )
     console.print(variables)
     console.print(metrics)
@@ -284,7 +284,7 @@ def _when(at: float | None) -> str:
 def _goal_words(goals: Goals) -> str:
     words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
     words += [f"{limit.metric} {_limit_words(limit)}" for limit in goals.limits]
-    return escape(", ".join(words))
+    return safe(", ".join(words))
 
 
 def _objective_words(objective: Objective) -> str:
