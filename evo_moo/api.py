@@ -14,6 +14,7 @@ from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
 from evo_moo.ledger import Evaluation, Ledger
 from evo_moo.optimizer import Optimizer, default_pop_size
+from evo_moo.own_files import names_in, taken_away_if_refused
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
 from evo_moo.problem import FunctionProblem, SearchProblem
@@ -195,8 +196,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = job.budget.limits()
     refuse_past_deadline(job, run_dir)
-    with RunFolder(run_dir) as folder:
+    before_run = names_in(run_dir)
+    with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
         with guarded_reads(folder.path):
+            refuse_fewer_evaluations(job, folder.ledger)
             start = _begin(folder, job, problem, goals, version, warm)
             meta = folder.ledger.meta()
             before = _ended(folder.ledger, goals) if meta["state"] != "finished" else []
@@ -255,14 +258,7 @@ def _begin(
         if meta.get("given_start") == data["search"]["start"]:
             data["search"]["start"] = meta["job"]["search"]["start"]
         before, now = _flat(meta["job"]), _flat(data)
-        changed = [
-            f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
-            for key in sorted(before | now)
-            if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
-        ]
-        if Goals.from_json(meta["goals"]) != goals:
-            changed.append("the problem's goals")
-        if changed:
+        if changed := differences(meta, data, goals):
             raise RunFolderError(
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
@@ -298,6 +294,41 @@ def _begin(
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
     return list(data["search"]["start"])
+
+
+def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:
+    """Say in what a job differs from the one that a run was made for, where it must not.
+
+    Args:
+        meta: Facts on the run, as in its ledger.
+        job: The job as plain data.
+        goals: Its goals.
+    """
+    if meta.get("given_start") == job["search"]["start"]:
+        job = {**job, "search": {**job["search"], "start": meta["job"]["search"]["start"]}}
+    before, now = _flat(meta["job"]), _flat(job)
+    changed = [
+        f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
+    ]
+    return changed if Goals.from_json(meta["goals"]) == goals else [*changed, "the problem's goals"]
+
+
+def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
+    """Refuse a budget of fewer evaluations than a run has asked for.
+
+    Raises:
+        JobError: It has.
+    """
+    n_asked, n_evals = sum(ledger.counts().values()), job.budget.n_evals
+    if n_evals is not None and n_evals < n_asked:
+        raise JobError(
+            [
+                f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
+                "give more, or name a new folder"
+            ]
+        )
 
 
 def _ended(ledger: Ledger, goals: Goals) -> list[Evaluation]:

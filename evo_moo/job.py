@@ -156,6 +156,18 @@ def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
         raise JobError(faults)
 
 
+def option_assignments(options: Sequence[str]) -> list[str]:
+    """Give the problem's options, as ``NAME=VALUE``, as assignments for ``override``.
+
+    Raises:
+        JobError: One has no name, or no ``=``.
+    """
+    wrong = [option for option in options if "=" not in option or not option.partition("=")[0].strip()]
+    if wrong:
+        raise JobError([f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong])
+    return [f"problem.options.{option.lstrip()}" for option in options]
+
+
 def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, SearchProblem, ProblemSource]:
     """Check a job as a whole, and build its problem.
 

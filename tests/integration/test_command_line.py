@@ -196,3 +196,23 @@ def test_a_lost_job_file_is_read_from_the_ledger(finished: Path, tmp_path: Path)
     shutil.copytree(finished, tmp_path / "r")
     (tmp_path / "r" / "job.toml").unlink()
     assert "of 40 evaluations" in evo_moo("resume", "r", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--from", "nowhere"], "`search.from`: "),
+        (["--set", "evaluation.pool=dask", "--set", "evaluation.address=tcp://127.0.0.1:1"], "address"),
+    ],
+)
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, more: list[str], message: str) -> None:
+    if "evaluation.pool=dask" in more:
+        pytest.importorskip("distributed")
+    assert message in evo_moo("run", f"{USER_FILE}:Small", "--n-evals", 4, *more, cwd=tmp_path, code=2).stderr
+    assert list(tmp_path.glob("runs/*")) == []
+
+
+@pytest.mark.parametrize("command", [["run"], ["check"]])
+def test_an_option_must_have_a_name_and_a_value(tmp_path: Path, command: list[str]) -> None:
+    said = evo_moo(*command, "digits_cnn", "--option", "a", "--option", "=b", cwd=tmp_path, code=2).stderr.splitlines()
+    assert said == [f"evo-moo: `--option` must be NAME=VALUE, as in epochs=2, but is {o!r}" for o in ("a", "=b")]

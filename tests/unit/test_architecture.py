@@ -14,7 +14,7 @@ LAYERS = [
     | {"reference_workload", "surrogate", "stop_signals"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"},
     {"space", "run_folder"},
-    {"problem", "operators", "algorithms", "features"},
+    {"problem", "own_files", "operators", "algorithms", "features"},
     {"pymoo_problem", "profile_cache"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version"},
