@@ -10,6 +10,7 @@ from evo_moo.errors import JobError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
 from evo_moo.optimizer import Optimizer, default_pop_size
+from evo_moo.own_files import names_in, taken_away_if_refused
 from evo_moo.plugins import ProblemSource, absolute_reference
 from evo_moo.pools import BatchPool, Pool, SerialPool
 from evo_moo.problem import FunctionProblem, SearchProblem
@@ -18,7 +19,7 @@ from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, guarded_reads, read_job
-from evo_moo.run_setup import begin, ended_evaluations, has_begun, refuse_past_deadline
+from evo_moo.run_setup import begin, ended_evaluations, has_begun, refuse_fewer_evaluations, refuse_past_deadline
 from evo_moo.space import Variable
 
 OBJECT = "the Python object "
@@ -190,8 +191,10 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = job.budget.limits()
     refuse_past_deadline(job, run_dir)
-    with RunFolder(run_dir) as folder:
+    before_run = names_in(run_dir)
+    with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
         with guarded_reads(folder.path):
+            refuse_fewer_evaluations(job, folder.ledger)
             start = begin(folder, job, problem, goals, version, warm)
             meta = folder.ledger.meta()
             before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []

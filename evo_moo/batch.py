@@ -33,9 +33,11 @@ import tomli_w
 from evo_moo.api import evaluates_in_process
 from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow
 from evo_moo.folder_lock import FolderLock
+from evo_moo.goals import Goals
 from evo_moo.job import Job, check_job, read_job_file
 from evo_moo.plugins import absolute_reference
-from evo_moo.run_setup import refuse_past_deadline
+from evo_moo.run_folder import reading
+from evo_moo.run_setup import differences, refuse_fewer_evaluations, refuse_past_deadline
 from evo_moo.stop_signals import StopRequests
 
 POLL_S = 0.1
@@ -58,8 +60,13 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
     Raises:
         JobError: With every fault of every file.
     """
+    if (batch_dir / "run.sqlite").exists():
+        raise JobError(
+            [f"a batch's folder must not be that of a run, but `{batch_dir}` is; name another by --batch-dir"]
+        )
     faults: list[str] = []
     runs: dict[str, Run] = {}
+    jobs: dict[str, str] = {}  # the text of each to the name of its run
     for file in files:
         found: list[str] = []
         try:
@@ -71,7 +78,11 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
             try:
                 job, problem, _ = check_job(data)
                 name = _name(file.stem, overrides, runs)
+                twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
+                if twin != name:
+                    found.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
                 refuse_past_deadline(job, batch_dir / name)
+                found += _misfits(job, job.goals(problem), batch_dir / name)
                 runs[name] = Run(name, job, evaluates_in_process(job, problem))
             except JobError as error:
                 found += error.faults
@@ -119,7 +130,7 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
 
 def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, tell: Any) -> list[int]:
     """Run searches as child processes and give their exit codes; a request to stop is passed on to them once."""
-    waiting, codes = list(runs), []
+    waiting, codes, failed = list(runs), [], []
     children: dict[str, subprocess.Popen[bytes]] = {}
     with StopRequests() as requests:
         try:
@@ -144,6 +155,8 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
                         _close(children.pop(name))
                         codes.append(code)
                         stopped = code == RESUMABLE or (requests.reason and code < 0)
+                        if code and not stopped:
+                            failed.append(name)
                         ending = "stopped" if stopped else f"failed, exit code {code}" if code else "finished"
                         tell(f"{len(codes)}/{len(runs)} {name}: {ending}")
         except StopNow:
@@ -152,6 +165,8 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
             raise
     if requests.reason:
         raise RunStoppedError(f"stopped by {requests.reason}; everything that ended is recorded")
+    for name in failed:
+        tell(f"{name} failed: {_last_line(batch_dir / f'{name}.log')}")
     return codes
 
 
@@ -167,6 +182,29 @@ def _close(child: "subprocess.Popen[bytes]") -> None:
     if child.stdin is not None:
         with contextlib.suppress(OSError):
             child.stdin.close()
+
+
+def _misfits(job: Job, goals: Goals, run_dir: Path) -> list[str]:
+    """Say why a run's folder, if there is one, cannot go on with a job; what is damaged fails alone, as it runs."""
+    changed: list[str] = []
+    with contextlib.suppress(RunFolderError):
+        if (run_dir / "run.sqlite").is_file():
+            with reading(run_dir) as ledger:
+                if "job" in (meta := ledger.meta()):
+                    changed = differences(meta, job.to_toml(), goals)
+                refuse_fewer_evaluations(job, ledger)
+    return [
+        f"a batch's folder belongs to its jobs, but `{run_dir.parent}` has runs of another: {change}; "
+        "name a new one by --batch-dir"
+        for change in changed
+    ]
+
+
+def _last_line(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1].removeprefix("evo-moo: ") if lines else ""
+    return ""
 
 
 def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:

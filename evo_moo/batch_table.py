@@ -71,6 +71,8 @@ class GroupRow:
     n_front: float | None
     n_failed: float | None
     time_s: float | None
+    n_evals_min: int | None
+    n_evals_max: int | None
 
 
 def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
@@ -79,6 +81,8 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     Raises:
         RunFolderError: It is no batch's folder.
     """
+    if (batch_dir / "run.sqlite").exists():
+        raise RunFolderError(f"`{batch_dir}` must be a batch's folder, but is that of a run; try `evo-moo show`")
     files = sorted(batch_dir.glob("*.toml"), key=_natural)
     if not files:
         raise RunFolderError(f"`{batch_dir}` must be a batch's folder with a NAME.toml for each run, but has none")
@@ -183,6 +187,8 @@ def _group_row(members: list[RunRow]) -> GroupRow:
         _mean(row.n_front for row in finished),
         _mean(row.n_failed for row in finished),
         _mean(row.time_s for row in finished),
+        min((row.n_evals for row in finished), default=None),
+        max((row.n_evals for row in finished), default=None),
     )
 
 

@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 done, 1 failed, 2 wrong input, 75 stopped and resumable."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -100,14 +101,14 @@ def run(
     if end_with_stdin:
         follow_stdin(RESUMABLE)
     from evo_moo.errors import JobError
-    from evo_moo.job import check_job, override, read_job_file
+    from evo_moo.job import check_job, option_assignments, override, read_job_file
     from evo_moo.plugins import absolute_reference, job_file_of
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
     data: dict[str, Any] = (
         read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
     )
-    override(data, [*(f"problem.options.{option}" for option in options or []), *(settings or [])])
+    override(data, [*option_assignments(options or []), *(settings or [])])
     for section, key, value in (
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
@@ -155,13 +156,21 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
     from evo_moo.api import run_job
+    from evo_moo.errors import EvoMooError
     from evo_moo.run_folder import new_run_dir
     from evo_moo.run_setup import refuse_past_deadline
 
     refuse_past_deadline(job, run_dir)
     path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])
     typer.echo(f"run folder {path}", err=True)
-    _report(run_job(job, problem, source, path, verbose=True))
+    try:
+        result = run_job(job, problem, source, path, verbose=True)
+    except EvoMooError:
+        if run_dir is None:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # an empty one: the run was refused
+        raise
+    _report(result)
 
 
 def _report(result: "Result") -> None:

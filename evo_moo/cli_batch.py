@@ -65,6 +65,7 @@ def _name_of(files: list[Path]) -> str:
 
 def _print_table(folder: Path, as_json: bool, *, write: bool = False) -> None:
     from evo_moo.batch_table import read_table, table_json, write_summary
+    from evo_moo.errors import printable
     from evo_moo.tables import print_batch
 
     groups, rows = read_table(folder)
@@ -74,3 +75,6 @@ def _print_table(folder: Path, as_json: bool, *, write: bool = False) -> None:
         typer.echo(table_json(groups, rows))
     else:
         print_batch(groups, rows)
+        for group in groups:
+            if group.n_evals_min != group.n_evals_max:
+                typer.echo(printable(f"{group.group}: {group.n_evals_min} to {group.n_evals_max} evaluations per run"))

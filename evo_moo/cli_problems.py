@@ -31,13 +31,13 @@ def check(
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
     from evo_moo.checking import try_problem
     from evo_moo.errors import JobError
-    from evo_moo.job import override
+    from evo_moo.job import option_assignments, override
     from evo_moo.job_budget import seconds
     from evo_moo.plugins import ProblemSource, absolute_reference
     from evo_moo.tables import print_check
 
     data: dict[str, Any] = {"problem": {}}
-    override(data, [f"problem.options.{option}" for option in options or []])
+    override(data, option_assignments(options or []))
     source = ProblemSource(absolute_reference(reference, Path()), data["problem"].get("options", {}))
     try:
         timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
@@ -57,7 +57,7 @@ def latency(
     config: Annotated[str | None, typer.Option(metavar="JSON", help="The configuration; else one is drawn.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run", metavar="RUN", help="Take it from this run.")] = None,
     config_id: Annotated[int | None, typer.Option(help="Its number in that run.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides which configuration is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which configuration is drawn.")] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
     runtime: Annotated[
         str, typer.Option(help="torch, torch.compile, torchscript, torch.export, onnxruntime.")
@@ -68,11 +68,11 @@ def latency(
     device: Annotated[str | None, typer.Option(help="Where it runs, such as cuda.")] = None,
 ) -> None:
     """Measure the latency of one configuration several times, and show how far to trust it."""
-    from evo_moo.job import override
+    from evo_moo.job import option_assignments, override
     from evo_moo.latency_report import report_latency
 
     data: dict[str, Any] = {"problem": {}}
-    override(data, [f"problem.options.{option}" for option in options or []])
+    override(data, option_assignments(options or []))
     report_latency(
         reference,
         data["problem"].get("options", {}),

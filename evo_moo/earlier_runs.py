@@ -101,12 +101,13 @@ def read_earlier_runs(
         seed: Decides what is drawn for values that the earlier runs did not have.
 
     Raises:
-        JobError: A folder holds no run, or a damaged one.
+        JobError: A folder holds no run, or a damaged one, or one that shares no variable with the space.
     """
     here, runs = environment(seed), []
     for run_dir in run_dirs:
         try:
             record = RunRecord.read(run_dir)
+            _refuse_unrelated(record, space)
             there = record.environment()
             same_version = version is not None and record.meta.get("problem_version") == version
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
@@ -131,6 +132,17 @@ def read_earlier_runs(
             raise JobError([f"`search.from`: {error}"]) from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
+
+
+def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
+    names = record.variable_names()
+    if names and not set(names) & set(space.names):
+        raise JobError(
+            [
+                f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "
+                f"{record.path} are {', '.join(names)}; name another"
+            ]
+        )
 
 
 def translated(space: SearchSpace, configurations: Sequence[Configuration], seed: int) -> tuple[Array, Mask]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evo_moo.errors import EvoMooError, JobError, RunFolderError
 from evo_moo.ledger import Evaluation
+from evo_moo.own_files import is_own_file
 from evo_moo.run_record import RunRecord, missing_extra, moment
 
 if TYPE_CHECKING:
@@ -77,11 +78,13 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     if to == "mlflow":
         from evo_moo.export_mlflow import write_mlflow
 
+        _refuse_own_file(str(output or "").removeprefix("sqlite:///"))
         return write_mlflow(record, chosen, str(output) if output else None, force=force)
     if str(output) == "-":
         sys.stdout.write(_text(record, chosen, to))
         return "-"
     path = Path(output or f"{record.name}{SUFFIXES[to]}")
+    _refuse_own_file(path)
     if path.exists() and not force:
         raise JobError([f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force"])
     with _written_whole(path) as temporary:
@@ -94,6 +97,11 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
 
             write_optuna(record, chosen, temporary)
     return str(path)
+
+
+def _refuse_own_file(output: str | Path) -> None:
+    if is_own_file(Path(output)):
+        raise JobError([f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another"])
 
 
 @contextmanager

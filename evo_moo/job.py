@@ -57,6 +57,9 @@ from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
 from evo_moo.problem import SearchProblem
 from evo_moo.stop_rules import MOST_OBJECTIVES
 
+FREE_SECTIONS = ("budget", "evaluation")
+"""What may change from one call to the next: no evaluation's result depends on it."""
+
 RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
 
 
@@ -169,6 +172,18 @@ def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
             faults.append(f"`--set {key.strip()}` must name a key of a table, but what is before it is no table")
     if faults:
         raise JobError(faults)
+
+
+def option_assignments(options: Sequence[str]) -> list[str]:
+    """Give the problem's options, as ``NAME=VALUE``, as assignments for ``override``.
+
+    Raises:
+        JobError: One has no name, or no ``=``.
+    """
+    wrong = [option for option in options if "=" not in option or not option.partition("=")[0].strip()]
+    if wrong:
+        raise JobError([f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong])
+    return [f"problem.options.{option.lstrip()}" for option in options]
 
 
 def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, SearchProblem, ProblemSource]:

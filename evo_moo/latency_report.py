@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from evo_moo.errors import ProblemError, SpaceError
-from evo_moo.plugins import load_problem
+from evo_moo.plugins import absolute_reference, load_problem
 from evo_moo.result import Result
+from evo_moo.run_folder import reading
 
 if TYPE_CHECKING:
     from evo_moo.latency import Latency
@@ -38,7 +39,7 @@ def report_latency(
 
     Args:
         reference: How the problem is named.
-        options: Options of the problem.
+        options: Options of the problem; without any, those of the run, if it searched the problem by this reference.
         config: The configuration as JSON.
         run_dir: A run folder to take the configuration from.
         config_id: Number of the evaluation in that run.
@@ -53,19 +54,34 @@ def report_latency(
     """
     from evo_moo.latency import model_latency
 
-    problem = load_problem(reference, options)
+    problem = load_problem(reference, options or _options_of(run_dir, reference))
     configuration = _configuration(problem, config, run_dir, config_id, seed)
     network, example = problem.network(configuration)
     try:
         measured = [model_latency(network, example, **deployment) for _ in range(repeats)]
     except (ValueError, ImportError) as error:
         raise ProblemError(f"`{reference}` cannot be measured so: {error}") from error
+    except (RuntimeError, MemoryError) as error:  # torch's, as of memory that is spent
+        reason = str(error).partition("\n")[0]
+        raise ProblemError(
+            f"`{reference}` must have a network that runs as asked, but: {reason}; a smaller batch may fit"
+        ) from error
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     console.print(escape(", ".join(f"{name}={value}" for name, value in configuration.items())))
     _print_table(console, measured)
     _print_histogram(console, measured)
     _print_verdict(console, measured)
+
+
+def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
+    """Give the options that a run searched a problem with; none if it searched another."""
+    if run_dir is None:
+        return {}
+    with reading(run_dir) as ledger:
+        searched = ledger.meta().get("job", {}).get("problem", {})
+        same = searched.get("use") == absolute_reference(reference, Path())
+        return dict(searched.get("options", {})) if same else {}
 
 
 def _configuration(

@@ -11,13 +11,10 @@ from evo_moo.earlier_runs import WarmStart
 from evo_moo.engine import LOGGER
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.goals import Goals
-from evo_moo.job import Job
+from evo_moo.job import FREE_SECTIONS, Job
 from evo_moo.ledger import Evaluation, Ledger
 from evo_moo.problem import SearchProblem
 from evo_moo.run_folder import RunFolder, reading
-
-FREE_SECTIONS = ("budget.", "evaluation.")
-"""What may change from one call to the next: no evaluation's result depends on it."""
 
 
 def has_begun(run_dir: Path | None) -> bool:
@@ -41,14 +38,7 @@ def begin(
         if meta.get("given_start") == data["search"]["start"]:
             data["search"]["start"] = meta["job"]["search"]["start"]
         before, now = _flat(meta["job"]), _flat(data)
-        changed = [
-            f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
-            for key in sorted(before | now)
-            if before.get(key) != now.get(key) and not key.startswith(FREE_SECTIONS)
-        ]
-        if Goals.from_json(meta["goals"]) != goals:
-            changed.append("the problem's goals")
-        if changed:
+        if changed := differences(meta, data, goals):
             raise RunFolderError(
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
@@ -84,6 +74,41 @@ def begin(
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
     return list(data["search"]["start"])
+
+
+def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:
+    """Say in what a job differs from the one that a run was made for, where it must not.
+
+    Args:
+        meta: Facts on the run, as in its ledger.
+        job: The job as plain data.
+        goals: Its goals.
+    """
+    if meta.get("given_start") == job["search"]["start"]:
+        job = {**job, "search": {**job["search"], "start": meta["job"]["search"]["start"]}}
+    before, now = _flat(meta["job"]), _flat(job)
+    changed = [
+        f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key) and key.partition(".")[0] not in FREE_SECTIONS
+    ]
+    return changed if Goals.from_json(meta["goals"]) == goals else [*changed, "the problem's goals"]
+
+
+def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
+    """Refuse a budget of fewer evaluations than a run has asked for.
+
+    Raises:
+        JobError: It has.
+    """
+    n_asked, n_evals = sum(ledger.counts().values()), job.budget.n_evals
+    if n_evals is not None and n_evals < n_asked:
+        raise JobError(
+            [
+                f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
+                "give more, or name a new folder"
+            ]
+        )
 
 
 def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:

@@ -2,11 +2,13 @@
 
 import copy
 import io
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -33,12 +35,16 @@ def batch_of(inputs: Inputs, batch_size: int | None) -> Inputs:
     """Repeat the first sample of each input; without a batch size the inputs stay as they are.
 
     Raises:
-        ValueError: ``batch_size`` is below 1.
+        ValueError: ``batch_size`` is below 1, or so many samples do not fit into memory.
     """
     if batch_size is None:
         return inputs
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, but is {batch_size}")
+    memory = psutil.virtual_memory().total
+    if batch_size * sum(tensor[:1].nbytes for tensor in inputs) > memory:
+        most = memory // max(sum(tensor[:1].nbytes for tensor in inputs), 1)
+        raise ValueError(f"`batch_size` must be at most {most}, to fit into memory, but is {batch_size}")
     return tuple(tensor[:1].repeat(batch_size, *[1] * (tensor.ndim - 1)) for tensor in inputs)
 
 
@@ -76,10 +82,12 @@ def torch_threads(n: int) -> Iterator[None]:
     """Let torch compute on so many threads.
 
     Raises:
-        ValueError: ``n`` is below 1.
+        ValueError: ``n`` is below 1 or above the number of cores.
     """
     if n < 1:
         raise ValueError(f"`threads` must be at least 1, but is {n}")
+    if n > (cores := os.cpu_count() or 1):
+        raise ValueError(f"`threads` must be at most {cores}, the number of cores, but is {n}")
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

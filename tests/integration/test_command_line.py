@@ -196,3 +196,15 @@ def test_a_lost_job_file_is_read_from_the_ledger(finished: Path, tmp_path: Path)
     shutil.copytree(finished, tmp_path / "r")
     (tmp_path / "r" / "job.toml").unlink()
     assert "of 40 evaluations" in evo_moo("resume", "r", cwd=tmp_path).stdout
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    done = evo_moo("run", f"{USER_FILE}:Small", "--n-evals", 4, "--from", "nowhere", cwd=tmp_path, code=2)
+    assert "`search.from`: " in done.stderr
+    assert list(tmp_path.glob("runs/*")) == []
+
+
+@pytest.mark.parametrize("command", [["run"], ["check"]])
+def test_an_option_must_have_a_name_and_a_value(tmp_path: Path, command: list[str]) -> None:
+    said = evo_moo(*command, "digits_cnn", "--option", "a", "--option", "=b", cwd=tmp_path, code=2).stderr.splitlines()
+    assert said == [f"evo-moo: `--option` must be NAME=VALUE, as in epochs=2, but is {o!r}" for o in ("a", "=b")]

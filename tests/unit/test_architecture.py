@@ -15,7 +15,7 @@ LAYERS = [
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
-    {"problem", "operators", "algorithms", "features"},
+    {"problem", "own_files", "operators", "algorithms", "features"},
     {"belief"},
     {"pymoo_problem", "profile_cache", "infill"},
     {"plugins", "evaluation", "optimizer"},

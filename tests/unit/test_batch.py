@@ -1,7 +1,9 @@
 import pytest
 
-from evo_moo.batch import read_batch
-from evo_moo.errors import JobError
+import evo_moo
+from evo_moo.batch import _run_all, read_batch
+from evo_moo.batch_table import read_table
+from evo_moo.errors import JobError, RunFolderError
 
 BASE = '[problem]\nuse = "pymoo:bnh"\n[budget]\nn_evals = 40\n'
 
@@ -86,3 +88,50 @@ def test_a_file_is_taken_once(tmp_path):
     runs_of(tmp_path, "")
     with pytest.raises(JobError, match="takes a file once"):
         read_batch([tmp_path / "job.toml"] * 2, tmp_path)
+
+
+def test_runs_that_are_the_same_are_no_replicates(tmp_path):
+    (found,) = fault_of(tmp_path, '[grid]\n"search.seed" = [1, 2, 1]\n')
+    assert "a batch's runs must differ, but `job,seed=1-" in found and "is the same as `job,seed=1`; drop one" in found
+    runs_of(tmp_path, '[grid]\n"problem.options.n_var" = [4, 5]\n"problem.use" = ["pymoo:zdt1"]\n')
+
+
+def test_a_batch_of_a_changed_job_is_refused_as_a_whole_and_its_budget_may_grow_only(tmp_path):
+    text = '[grid]\n"search.seed" = [1, 2]\n[search]\npop_size = '
+    runs_of(tmp_path, text + "8\n")
+    run_dir = tmp_path / "b" / "job,seed=2"
+    evo_moo.search("pymoo:bnh", pop_size=8, termination=("n_evals", 40), seed=2, workers=1, run_dir=run_dir)
+    runs_of(tmp_path, text + "8\n[evaluation]\nretries = 2\n")
+    (found,) = fault_of(tmp_path, text + "12\n")
+    assert "search.pop_size: 8 there, 12 here; name a new one by --batch-dir" in found
+    (tmp_path / "few.toml").write_text(BASE.replace("40", "30"))
+    run_dir.rename(tmp_path / "b" / "few")
+    with pytest.raises(JobError) as raised:
+        read_batch([tmp_path / "few.toml"], tmp_path / "b")
+    assert any(
+        "`budget.n_evals` must be at least 40, as many as the run has asked for, but is 30" in fault
+        for fault in raised.value.faults
+    )
+
+
+def test_a_run_that_fails_is_named_at_the_end_with_its_last_words(tmp_path):
+    runs = read_batch([job_file(tmp_path)], tmp_path / "b")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "job").write_text("a file where the run's folder is to be")
+    (tmp_path / "b" / "job.toml").write_text(BASE)
+    told = []
+    assert _run_all(runs, tmp_path / "b", 1, 1, told.append) == [1]
+    assert told[-1].startswith("job failed: a run folder must be writable, but")
+
+
+def job_file(tmp_path):
+    (tmp_path / "job.toml").write_text(BASE)
+    return tmp_path / "job.toml"
+
+
+def test_the_folder_of_a_run_is_no_batch_folder(tmp_path):
+    evo_moo.search("pymoo:bnh", termination=("n_evals", 4), pop_size=4, workers=1, run_dir=tmp_path / "r")
+    with pytest.raises(JobError, match="a batch's folder must not be that of a run"):
+        read_batch([job_file(tmp_path)], tmp_path / "r")
+    with pytest.raises(RunFolderError, match="must be a batch's folder, but is that of a run"):
+        read_table(tmp_path / "r")

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo_moo.earlier_runs import EarlierRun, Observation, translated, warm_start
+import evo_moo
+from evo_moo.earlier_runs import EarlierRun, Observation, read_earlier_runs, translated, warm_start
+from evo_moo.errors import JobError
 from evo_moo.goals import Goals
 from evo_moo.space import Choice, Integer, Real, SearchSpace
 from tests.property.test_space_laws import SEEDS, spaces
@@ -109,3 +111,11 @@ def test_outcomes_of_given_configurations_are_known_too():
     start = start_of([observation(i, i, 10 - i) for i in range(1, 9)], given=[{"x": 0.07}, {"x": 0.5}])
     assert ids(start)[:2] == [7, 50] and len(start.start) == 6
     assert {known["configuration"]["x"] for known in start.known} == {c["x"] for c in start.start} - {0.5}
+
+
+def test_a_run_that_shares_no_variable_is_refused(tmp_path):
+    evo_moo.search("pymoo:bnh", termination=("n_evals", 4), pop_size=4, workers=1, run_dir=tmp_path / "r")
+    with pytest.raises(
+        JobError, match=r"must share a variable with the problem, other, but those of .* are x1, x2; name"
+    ):
+        read_earlier_runs([tmp_path / "r"], SearchSpace({"other": Real(0, 1)}), None, 1)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 import evo_moo  # noqa: E402
 from evo_moo.cli import app  # noqa: E402
-from evo_moo.errors import ProblemError, SpaceError  # noqa: E402
+from evo_moo.errors import EvoMooError, ProblemError, SpaceError  # noqa: E402
 from evo_moo.latency import Effort  # noqa: E402
 from evo_moo.latency_report import report_latency  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
@@ -34,6 +34,14 @@ class Networks(Plain):
     def network(self, config):
         layers = [torch.nn.Linear(config["width"], config["width"]) for _ in range(self.depth)]
         return torch.nn.Sequential(*layers), torch.zeros(2, config["width"])
+
+class Needs(Networks):
+    def __init__(self, needed):
+        self.depth = needed
+
+class Torn(Networks):
+    def network(self, config):
+        return torch.nn.Linear(3, 3), torch.zeros(2, 4)
 """
 
 
@@ -131,3 +139,34 @@ def test_a_histogram_of_equal_times_is_drawn(capsys):
 
     _print_histogram(Console(width=80), [Latency((1.0,) * 9, (1.0,) * 9, 1.0, 1, 1.0)])
     assert np.sum([int(n) for n in re.findall(r"█ (\d+)", capsys.readouterr().out)]) == 9
+
+
+def test_a_run_gives_its_options_where_none_are_given(reference, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    options = {"termination": ("n_evals", 4), "pop_size": 4, "run_dir": run_dir, "workers": 1}
+    evo_moo.search(f"{tmp_path / 'networks.py'}:Needs", options={"needed": 2}, **options)
+    report_latency(reference.replace("Networks", "Needs"), {}, run_dir=run_dir, config_id=2, **QUICK)
+    with pytest.raises(EvoMooError, match="needed"):
+        report_latency(reference.replace("Networks", "Needs"), {})
+    report_latency(reference, {}, run_dir=run_dir, config_id=2, **QUICK)  # another problem: not its options
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--seed", "-4"], "Invalid value for '--seed'"),
+        (["--batch-size", "999999999999999"], "`batch_size` must be at most"),
+        (["--threads", "100000"], "`threads` must be at most"),
+        (["--option", "a"], "`--option` must be NAME=VALUE, as in epochs=2, but is 'a'"),
+        (["--option", "=b"], "`--option` must be NAME=VALUE, as in epochs=2, but is '=b'"),
+    ],
+)
+def test_a_wrong_number_is_one_message(reference, given, message):
+    result = CliRunner().invoke(app, ["latency", reference, *given])
+    assert message in result.output + str(result.exception)
+    assert isinstance(result.exception, SystemExit | EvoMooError)
+
+
+def test_a_network_that_torch_cannot_run_is_one_message(reference):
+    with pytest.raises(ProblemError, match=r"must have a network that runs as asked, but: .*; a smaller batch may fit"):
+        report_latency(reference.replace("Networks", "Torn"), {}, **QUICK)
