@@ -3,7 +3,8 @@
 from typing import Any
 
 from evo_moo.errors import JobError
-from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.evaluation_row import Evaluation
+from evo_moo.ledger import Ledger
 from evo_moo.result import Result
 
 _WHY = {

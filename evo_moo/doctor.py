@@ -18,10 +18,11 @@ import orjson
 
 from evo_moo.database import in_memory, open_to_read
 from evo_moo.errors import EvoMooError, RunFolderError, in_words
+from evo_moo.evaluation_row import STATUSES
 from evo_moo.folder_lock import holder_of
 from evo_moo.goals import Goals
 from evo_moo.job import FREE_SECTIONS
-from evo_moo.ledger import STATUSES, unknown_format
+from evo_moo.ledger import unknown_format
 from evo_moo.migrations import FORMAT, TABLES, create, format_of, is_known, migrate
 from evo_moo.state import from_json
 

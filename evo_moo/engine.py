@@ -16,8 +16,8 @@ import numpy as np
 
 from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
 from evo_moo.evaluation import Outcome, Task
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.ledger import Evaluation
 from evo_moo.optimizer import Candidate, Optimizer
 from evo_moo.pools import Pool
 from evo_moo.run_folder import RunFolder, guarded_reads

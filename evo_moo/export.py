@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evo_moo.errors import EvoMooError, JobError, RunFolderError
-from evo_moo.ledger import Evaluation
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.own_files import is_own_file
 from evo_moo.run_record import RunRecord, missing_extra, moment
 

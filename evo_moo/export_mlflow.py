@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from evo_moo.errors import JobError, RunFolderError
-from evo_moo.ledger import Evaluation
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.run_record import RunRecord, missing_extra
 
 if TYPE_CHECKING:

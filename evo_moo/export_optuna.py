@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.ledger import Evaluation
 from evo_moo.run_record import RunRecord, missing_extra, moment
 
 if TYPE_CHECKING:

@@ -40,7 +40,6 @@ retries = 1                        # how often an evaluation whose worker died i
 profile_cache = true               # whether profiles of the same architecture are reused, also from other runs
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -53,6 +52,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationErr
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
+from evo_moo.job_faults import fault_text
 from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
 from evo_moo.problem import SearchProblem
 from evo_moo.stop_rules import MOST_OBJECTIVES
@@ -201,7 +201,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
     try:
         job = Job.model_validate(data)
     except ValidationError as error:
-        faults += [_fault(e) for e in error.errors()]
+        faults += [fault_text(e, _KNOWN_KEYS) for e in error.errors()]
     section = data.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     options = section.get("options", {}) if isinstance(section, dict) else {}
@@ -315,41 +315,3 @@ _KNOWN_KEYS = {
     "surrogate": list(SurrogateSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }
-
-
-def _fault(error: Any) -> str:
-    """Say what pydantic found as: key, rule, value, way out."""
-    *path, last = [str(part) for part in error["loc"]]
-    key, value, context = ".".join([*path, last]), error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            known = _KNOWN_KEYS.get(".".join(path), [])
-            near = difflib.get_close_matches(last, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
-            if key in ("grid", "runs"):
-                hint = "`evo-moo batch` takes it; "
-            return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
-        case "missing":
-            return f"`{key}` must be given, but is missing"
-        case "greater_than_equal":
-            return f"`{key}` must be at least {context['ge']}, but is {value!r}"
-        case "less_than":
-            return f"`{key}` must be below {context['lt']}, but is {value!r}"
-        case "less_than_equal":
-            return f"`{key}` must be at most {context['le']}, but is {value!r}"
-        case "literal_error":
-            return f"`{key}` must be {context['expected']}, but is {value!r}"
-        case "int_type" | "int_from_float" | "int_parsing":
-            return f"`{key}` must be a whole number, but is {value!r}"
-        case "bool_type":
-            return f"`{key}` must be true or false, but is {value!r}"
-        case "list_type":
-            return f"`{key}` must be a list, but is {value!r}"
-        case "string_type":
-            return f"`{key}` must be text, but is {value!r}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f"`{key}` must be a table, but is {value!r}"
-        case "value_error":
-            return f"`{key}` {context['error']}, but is {value!r}"
-        case _:
-            return f"`{key}`: {error['msg']}, but is {value!r}"

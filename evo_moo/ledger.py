@@ -22,81 +22,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import orjson
 
 from evo_moo.database import Journal, in_memory, open_to_read, open_to_write, set_journal
 from evo_moo.errors import RunFolderError
+from evo_moo.evaluation_row import COLUMNS, Evaluation
 from evo_moo.migrations import FORMAT, create, format_of, is_known, migrate
-
-STATUSES = ("asked", "ok", "infeasible", "failed", "timeout", "crashed")
-
-
-class Evaluation(NamedTuple):
-    """A row of the ledger; see the module for its fields. Those on ``_json`` are columns as they stand."""
-
-    id: int
-    generation: int
-    configuration_json: str
-    seed: int
-    status: str
-    metrics: dict[str, float]
-    violation: float | None
-    reason: str
-    traceback: str
-    output: str
-    started_at: float | None
-    duration_s: float | None
-    worker: int | None
-    attempts: int | None
-    x: bytes
-    asked_at: float
-    origin: str
-    parents_json: str
-    prediction_json: str | None
-
-    @classmethod
-    def of_row(cls, row: tuple[Any, ...]) -> Self:
-        """Read a row as SQLite gives it.
-
-        Raises:
-            RunFolderError: It has a status or values that no evaluation has.
-        """
-        values = list(row)
-        values[5] = orjson.loads(values[5])
-        if values[4] not in STATUSES:
-            raise _damaged(f"the status of evaluation {row[0]} must be one of {', '.join(STATUSES)}, but is {row[4]!r}")
-        if not row[2].startswith("{") or not isinstance(values[5], dict):
-            name, text = ("metrics", row[5]) if row[2].startswith("{") else ("configuration", row[2])
-            raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
-        return cls(*values)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Names to values, active variables only."""
-        return dict(orjson.loads(self.configuration_json))
-
-    @property
-    def parents(self) -> list[int]:
-        """Ids of the evaluations that it was bred from."""
-        return list(orjson.loads(self.parents_json))
-
-    @property
-    def prediction(self) -> dict[str, list[float]] | None:
-        """What a surrogate expected: metric names to mean and standard deviation."""
-        return None if self.prediction_json is None else dict(orjson.loads(self.prediction_json))
-
-    @property
-    def feasible(self) -> bool:
-        """Whether it was evaluated and keeps every limit."""
-        return self.status == "ok" and self.violation == 0
-
-
-_COLUMNS = (
-    "id, generation, configuration, seed, status, metrics, violation, reason, traceback, output, "
-    "started_at, duration_s, worker, attempts, x, asked_at, origin, parents, prediction"
-)
 
 
 class Ledger:
@@ -283,7 +216,7 @@ class Ledger:
         return self._select("1", ()).fetchall()
 
     def _select(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
-        return self._db.execute(f"SELECT {_COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
+        return self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
 
     def encoded_rows(self, up_to: int) -> list[bytes]:
         """Read the encoded rows of the first ``up_to`` evaluations."""
@@ -350,12 +283,6 @@ def begun_anew(path: Path | None) -> str:
     folder = path.parent if path else Path()
     command = f"resume {folder}" if (folder / "job.toml").is_file() else f"run JOB --run-dir {folder}"
     return f"`evo-moo {command}` begins it anew"
-
-
-def _damaged(words: str) -> RunFolderError:
-    return RunFolderError(
-        f"a ledger must be sound, but is damaged: {words}; `evo-moo doctor RUN` says what can be saved"
-    )
 
 
 def _coming(candidate: Any) -> tuple[str, str, str | None]:

@@ -13,8 +13,8 @@ import numpy as np
 from evo_moo.engine import Budget
 from evo_moo.errors import printable
 from evo_moo.evaluation import Outcome
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.ledger import Evaluation
 from evo_moo.pareto import Array, hypervolume, pareto_rows, reference_point
 from evo_moo.pools import Pool
 from evo_moo.run_folder import Printable

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import MetricError
+from evo_moo.evaluation_row import STATUSES, Evaluation
 from evo_moo.goals import Goals, Metric
-from evo_moo.ledger import STATUSES, Evaluation, Ledger
+from evo_moo.ledger import Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
 from evo_moo.run_folder import reading
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import JobError, RunFolderError
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.folder_lock import holder_of
 from evo_moo.goals import Goals, Metric
-from evo_moo.ledger import Evaluation
 from evo_moo.result import Result
 from evo_moo.run_folder import reading
 

@@ -10,9 +10,10 @@ from typing import Any
 from evo_moo.earlier_runs import WarmStart
 from evo_moo.engine import LOGGER
 from evo_moo.errors import JobError, RunFolderError
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
 from evo_moo.job import FREE_SECTIONS, Job
-from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.ledger import Ledger
 from evo_moo.problem import SearchProblem
 from evo_moo.run_folder import RunFolder, reading
 

@@ -19,8 +19,9 @@ from pymoo.termination.ftol import MultiObjectiveSpaceTermination, SingleObjecti
 from pymoo.termination.robust import RobustTermination
 from pymoo.termination.xtol import DesignSpaceTermination
 
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.ledger import Evaluation, Ledger
+from evo_moo.ledger import Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
 from evo_moo.problem import pymoo_shape
 from evo_moo.space import SearchSpace

@@ -10,8 +10,18 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
-    {"state", "database", "migrations", "variables", "goals", "training", "runtimes", "device_latency"}
-    | {"reference_workload", "surrogate", "stop_signals"},
+    {
+        "state",
+        "database",
+        "migrations",
+        "evaluation_row",
+        "variables",
+        "goals",
+        "training",
+        "runtimes",
+        "device_latency",
+    }
+    | {"reference_workload", "surrogate", "stop_signals", "evaluation_row"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
@@ -25,7 +35,7 @@ LAYERS = [
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
-    {"job_budget"},
+    {"job_budget", "job_faults"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"run_record", "batch_table"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
