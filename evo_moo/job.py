@@ -220,7 +220,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
-    faults += _surrogate_faults(job)
+    faults += _surrogate_faults(data)
     faults += _pool_faults(job)
     faults += _unwritable(job)
     faults += _budget_faults(data.get("budget", {}), job, built)
@@ -267,11 +267,13 @@ def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
     return faults
 
 
-def _surrogate_faults(job: Job | None) -> list[str]:
-    if job is None or job.surrogate is None or job.surrogate.model == "auto":
+def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:
+    section = data.get("surrogate")
+    model = section.get("model") if isinstance(section, dict) else None
+    if not isinstance(model, str) or model == "auto":
         return []
     try:
-        load_surrogate(job.surrogate.model)
+        load_surrogate(model)
     except EvoMooError as error:
         return [f"`surrogate.model`: {error}"]
     return []

@@ -89,7 +89,7 @@ sped = "maximum"
 [constraints]
 size = 7
 [surrogate]
-model = "gp"
+model = "gpp"
 """
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_job_lists_all_its_faults_at_once(tmp_path: Path) -> None:
         "`objectives.sped`: the problem has no metric `sped`; did you mean `speed`?",
         "`objectives.sped` must be 'min' or 'max', but is 'maximum'",
         "`constraints.size` must be a limit such as {at_most = 20}, but is 7",
-        "`surrogate` is no key of a job",
+        "`surrogate.model`: `gpp` names no surrogate; did you mean `gp`?",
     ):
         assert any(fault in line for line in lines), fault
     assert not (tmp_path / "runs").exists()
