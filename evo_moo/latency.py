@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from evo_moo import measurement
 from evo_moo.measurement import measurement_slot
 from evo_moo.reference_workload import Reference, numpy_reference, torch_reference
 from evo_moo.timing import Call, Clock, cuda_clock, quiet_process, wall_clock
@@ -31,6 +32,8 @@ _STABLE_BLOCKS = 5
 _STABLE_SHARE = 0.02
 _FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the median in 95 % of all cases
 _CHECK_EVERY = 10
+DISTURBED = 1.25
+"""Times that the reference takes of its nominal time, from which on a measurement is not worth keeping."""
 _CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
 _NORMAL_95 = 1.96
 _SHORTEST_MS = 1e-5  # less, no call of Python takes
@@ -136,6 +139,11 @@ class Latency:
         return float(np.median(self.reference_times_ms))
 
     @property
+    def is_disturbed(self) -> bool:
+        """Whether the machine was so slow that the correction may be far off."""
+        return self.reference_ms > DISTURBED * self.nominal_ms
+
+    @property
     def throughput_per_s(self) -> float:
         """Samples per second at the corrected latency, one call after the other."""
         return self.batch_size / self.corrected_ms * 1e3
@@ -239,6 +247,7 @@ def _measure(load: Callable[[], Call], effort: Effort, reference: Reference, clo
                     tuple(times), tuple(reference_times), nominal_ms, n_repeats, cold_start_ms, batch_size
                 )
                 if late or n == effort.max_blocks or latency.ci_share <= effort.precision:
+                    measurement.was_disturbed |= latency.is_disturbed
                     return latency
 
 

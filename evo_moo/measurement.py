@@ -39,6 +39,10 @@ class _Slot:
 _held: _Slot | None = None
 
 
+was_disturbed = False
+"""Set when a measurement of this process met a machine that others slowed down; who cares sets it back first."""
+
+
 def on_wait(waiting: bool) -> None:
     """Is called when this process begins and ceases to wait for others; time limits stop their clock meanwhile."""
 

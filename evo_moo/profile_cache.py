@@ -2,7 +2,7 @@
 
 What ``profile`` gives does not depend on trained weights, so a second configuration of the same architecture needs
 none of its own, and neither does the next run. A profile is kept if it took 0.1 s or longer: to look a cheaper one up
-saves nothing.
+saves nothing. One whose measurement met a machine that others slowed down is not kept, so that no odd value stays.
 
 One file per architecture lies below ``profiles`` in ``machine.cache_folder()``, in a folder whose name stands for the
 version of the problem (``evo_moo.problem_version``), the models of the CPU and the GPUs, and the versions of Python
@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from evo_moo import measurement
 from evo_moo.goals import Metrics, checked_metrics
 from evo_moo.machine import cache_folder, cpu_model, gpu_models, write_json
 from evo_moo.problem import Configuration, SearchProblem
@@ -68,9 +69,10 @@ class ProfileCache:
         kept = self._read(architecture) or self._in_this_process.get(architecture)
         if kept is not None:
             return kept
+        measurement.was_disturbed = False
         clock = time.perf_counter()
         metrics = self._problem.call_profile(config)
-        if time.perf_counter() - clock >= KEPT_FROM_S:
+        if time.perf_counter() - clock >= KEPT_FROM_S and not measurement.was_disturbed:
             self._keep(architecture, Profile(metrics, time.time()))
         return Profile(metrics)
 

@@ -7,6 +7,7 @@ import platform
 import numpy as np
 import pytest
 
+from evo_moo import measurement
 from evo_moo.latency import Effort, Latency, measure_latency, model_latency
 from evo_moo.reference_workload import Reference, numpy_reference
 from evo_moo.timing import quiet_process, wall_clock
@@ -252,3 +253,15 @@ def test_a_model_needs_at_least_one_sample_and_thread(size):
     torch = pytest.importorskip("torch")
     with pytest.raises(ValueError, match=f"`{size}` must be at least 1, but is 0"):
         model_latency(torch.nn.Linear(1, 1), torch.zeros(1, 1), **{size: 0})
+
+
+@pytest.mark.parametrize(("slowdown", "disturbed"), [(1.0, False), (3.0, True)])
+def test_a_measurement_on_a_slow_machine_says_so(
+    monkeypatch: pytest.MonkeyPatch, slowdown: float, disturbed: bool
+) -> None:
+    monkeypatch.setattr(measurement, "was_disturbed", False)
+    monkeypatch.setattr(Reference, "nominal_ms", lambda self, measure: measure() / slowdown)
+    measure_latency(
+        lambda: sum(range(2000)), effort=QUICK, reference=Reference(lambda: 1.0, "any"), clock=lambda *_: 1.0
+    )
+    assert measurement.was_disturbed == disturbed

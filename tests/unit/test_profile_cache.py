@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import evo_moo.profile_cache as cache
-from evo_moo import Choice, Integer, Real, SearchProblem
+from evo_moo import Choice, Integer, Real, SearchProblem, measurement
 from evo_moo.errors import MetricError, ProblemError
+from evo_moo.latency import Latency
 from evo_moo.machine import cpu_model, gpu_models
 from evo_moo.profile_cache import ProfileCache
 
@@ -54,6 +55,22 @@ def test_an_architecture_is_profiled_once(version: str | None) -> None:
     assert first.measured_at == other.measured_at == 0 < again.measured_at <= time.time()
     assert again.metrics == first.metrics and type(again.metrics["n_params"]) is int
     assert [p.metrics["n_params"] for p in (first, other, profiles.profile(B))] == [1, 2, 2]
+
+
+def test_what_was_measured_on_a_disturbed_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Counting()
+    profiles = ProfileCache(problem, "1")
+    plain, reference = problem.profile, [3.0]
+
+    def disturbed(config):
+        latency = Latency((2.0,), tuple(reference), 1.0, 1, 0.0)
+        monkeypatch.setattr(measurement, "was_disturbed", latency.is_disturbed)
+        return plain(config)
+
+    monkeypatch.setattr(problem, "profile", disturbed)
+    assert profiles.profile(A).metrics["n_params"] == 1
+    reference[0] = 1.1
+    assert [profiles.profile(A).metrics["n_params"] for _ in range(2)] == [2, 2]
 
 
 def test_by_default_every_variable_counts() -> None:
