@@ -164,7 +164,11 @@ class Prescreening:
         if self._chosen[name] == NONE:
             return MetricModel(sign, target, None)
         model = self._models.setdefault(name, self._new_model(self._chosen[name]))
-        return MetricModel(sign, target, model.fit(Z, y))
+        try:
+            return MetricModel(sign, target, model.fit(Z, y))
+        except SurrogateError as error:
+            self.decisions.append({"metric": name, "model": self._chosen[name], "fault": str(error)})
+            return MetricModel(sign, target, None)
 
     def _choose(self, name: str, Z: Array, y: Array) -> None:
         """Look at the choice of a metric's model again, if there is much more to learn from than last time."""
@@ -200,13 +204,13 @@ class Prescreening:
     def _success(self, ids: Sequence[int]) -> Surrogate | None:
         """Learn which configurations fail, once some have."""
         succeeded = np.array([float(self.archive[i][1] is not None) for i in ids])
-        if succeeded.all() or "rf" not in self._families:
+        if succeeded.all():
             return None
         Z = self._features.matrix(np.array([self.archive[i][0] for i in ids]))
-        return self._new_model("rf").fit(Z, succeeded)
+        return load_surrogate("rf")(self._features.columns, self.seed).fit(Z, succeeded)
 
     def _observed(self, belief: Belief) -> Observed:
-        rows = [(x, m) for x, m in self.archive.values() if m is not None]
+        rows = [(x, m) for x, m in (self.archive[i] for i in sorted(self.archive)) if m is not None]
         names = [objective.metric for objective in self.goals.objectives]
         rows = [(x, m) for x, m in rows if all(name in m for name in names)]
         X = np.array([x for x, _ in rows])

@@ -7,10 +7,12 @@ import pytest
 from pymoo.problems import get_problem
 
 from evo_moo.pareto import hypervolume
+from evo_moo.plugins import load_surrogate
 from evo_moo.problem import SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
 from evo_moo.space import Boolean, Choice, Integer, Real
 from evo_moo.state import from_json, to_json
+from evo_moo.surrogate import SurrogateError
 from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
 
@@ -110,6 +112,24 @@ def test_what_no_model_predicts_is_searched_without_one():
     candidates = search(optimizer, evaluate, 32)
     assert {decision["chosen"] for decision in optimizer.take_decisions()} == {"none"}
     assert {c.origin for c in candidates[20:]} == {"mating"} and all(c.parents for c in candidates[20:])
+
+
+def test_a_model_that_cannot_learn_is_noted_and_does_without(monkeypatch):
+    gp = load_surrogate("gp")
+
+    def fails(self, X, y):
+        raise SurrogateError("as asked")
+
+    monkeypatch.setattr(gp, "fit", fails)
+    problem, evaluate = PROBLEMS["zdt1"]()
+    optimizer = SurrogateOptimizer(problem, model="gp", pop_size=8)
+    monkeypatch.setattr(optimizer._prescreening, "_choose", lambda name, Z, y: chosen(optimizer, name))
+    assert {c.origin for c in search(optimizer, evaluate, 12)[8:]} == {"mating"}
+    assert [d["fault"] for d in optimizer.take_decisions()] == ["as asked"] * 2
+
+
+def chosen(optimizer, name):
+    optimizer._prescreening._chosen[name] = "gp"
 
 
 def test_models_avoid_what_fails_and_what_breaks_limits():
