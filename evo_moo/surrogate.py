@@ -87,7 +87,11 @@ class Surrogate(ABC):
     Attributes:
         columns: What each feature is.
         seed: Decides everything random in ``fit``.
+        validates_itself: Whether ``leave_one_out`` tells as much as cross-validation, because nothing of the
+            prediction of a point, hyperparameters included, has seen the point.
     """
+
+    validates_itself = False
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         self.columns = columns

@@ -36,6 +36,8 @@ class RandomForest(Surrogate):
     includes it.
     """
 
+    validates_itself = True
+
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         super().__init__(columns, seed)
         self._forest: Any = None
@@ -137,7 +139,10 @@ class RandomForest(Surrogate):
         self._require_fit()
         if not len(X):
             return np.empty((0, N_TREES), dtype=np.intp)
-        return np.asarray(self._forest.apply(self._design(X)) + self._offsets[:-1])
+        # Tree by tree: scikit-learn's own loop starts a pool of threads, which costs more than the trees.
+        design = self._design(X).astype(np.float32)
+        nodes = [tree.tree_.apply(design) for tree in self._forest.estimators_]
+        return np.stack(nodes, axis=1) + self._offsets[:-1]
 
     def _mixture(self, leaves: npt.NDArray[np.intp], used: npt.NDArray[np.bool_]) -> Prediction:
         means, weights = self._means[leaves], used / used.sum(axis=1, keepdims=True)
