@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import moocore
 import numpy as np
 import pytest
 
@@ -95,6 +96,16 @@ def test_a_front_that_is_not_known_is_found(tmp_path: Path, monkeypatch: pytest.
     assert scale(again, tmp_path).hypervolume == scale(problem, tmp_path).hypervolume
 
 
+@pytest.mark.parametrize(("device", "n"), [("gold_6226", 36), ("fpga", 13), ("titan_rtx_256", 43)])
+def test_the_front_of_nasbench201_is_that_of_its_table(device: str, n: int, tmp_path: Path) -> None:
+    problem = built(f"nasbench201-{device}", tmp_path)
+    assert problem.front is not None
+    front = problem.front()
+    front = front[moocore.is_nondominated(front, keep_weakly=False)]
+    assert len(front) == n
+    assert front[:, 0].min() == pytest.approx(100 - 94.373, abs=1e-3)
+
+
 def test_infeasible_points_and_those_beyond_the_reference_add_no_share() -> None:
     measure = Scale(np.zeros(2), np.ones(2), 1.21)
     F = [[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.5, 0.5], [0.6, 0.6]]
@@ -109,7 +120,7 @@ def test_cells_of_the_digits_are_the_whole_space() -> None:
     assert digits.n_parameters(cells[0]) == (64 + 1) * 8 + (8 + 1) * 10
 
 
-@pytest.mark.parametrize("method", ["random", "sobol", "pymoo-nsga2", "evo-moo-plain"])
+@pytest.mark.parametrize("method", ["random", "sobol", "pymoo-nsga2", "optuna-tpe", "evo-moo-plain"])
 @pytest.mark.parametrize("name", ["bnh", "re23", "digits"])
 def test_methods_give_just_the_evaluations_asked_for(method: str, name: str, tmp_path: Path) -> None:
     problem = built(name, tmp_path)

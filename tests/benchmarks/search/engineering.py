@@ -113,3 +113,10 @@ FORMULAS: dict[str, tuple[Callable[[Array], Array], list[float], list[float], in
     "re37": (re37, [0.0] * 4, [1.0] * 4, 3),
 }
 """Name to formula of ``(n, n_var)`` rows, lower and upper bounds (an int: of whole numbers), and ``n_obj``."""
+
+WORST = {"re33": (np.inf, np.inf, 25.0)}
+"""Where a front has an end that nobody wants, the values beyond which it does not count.
+
+Nearly equal radii of a brake break a constraint without bound while its mass and time hardly change; the radii's
+distance alone breaks one by 25 at most, which is the published nadir.
+"""

@@ -146,7 +146,10 @@ def scale(problem: "Problem", cache: Path) -> Scale:
     if path.exists():
         kept = json.loads(path.read_text())
         return Scale(np.array(kept["ideal"]), np.array(kept["nadir"]), kept["hypervolume"])
-    found = Scale.of_front(problem.front() if problem.front else searched(problem))
+    F = problem.front() if problem.front else searched(problem)
+    if problem.worst is not None:
+        F = F[(problem.worst >= F).all(axis=1)]
+    found = Scale.of_front(F)
     cache.mkdir(parents=True, exist_ok=True)
     kept = {"ideal": found.ideal.tolist(), "nadir": found.nadir.tolist(), "hypervolume": found.hypervolume}
     partial = path.with_suffix(".partial")

@@ -35,6 +35,7 @@ class Problem:
         n_constr: Number of constraints.
         function: Configurations to ``(n, n_obj)`` objectives and ``(n, n_constr)`` constraints.
         front: Gives ``(n, n_obj)`` points of the true Pareto front; None: it is searched for, once.
+        worst: ``(n_obj,)`` values beyond which points of the front do not count; by default all do.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Problem:
     n_constr: int
     function: Callable[[Sequence[Configuration]], tuple[np.ndarray, np.ndarray]] = field(repr=False)
     front: Callable[[], np.ndarray] | None = field(default=None, repr=False)
+    worst: Sequence[float] | None = None
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -94,7 +96,7 @@ def _engineering(name: str, cache: Path) -> Problem:
         X = np.array([list(configuration.values()) for configuration in configurations], dtype=float)
         return formula(X), np.empty((len(X), 0))
 
-    return Problem(name, variables, n_obj, 0, function)
+    return Problem(name, variables, n_obj, 0, function, worst=engineering.WORST.get(name))
 
 
 def _nasbench201(dataset: str, device: str, cache: Path) -> Problem:
