@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.search import digits, engineering, records, report, runner
-from tests.benchmarks.search.fronts import Scale, scale, searched
+from tests.benchmarks.search.fronts import Scale, scale, searched, without_ties
 from tests.benchmarks.search.methods import METHODS, run
 from tests.benchmarks.search.problems import HELD_OUT, PROBLEMS, Problem, UnavailableError, build
 
@@ -91,6 +91,9 @@ def test_a_front_that_is_not_known_is_found(tmp_path: Path, monkeypatch: pytest.
     problem = build("bnh", tmp_path)
     found = searched(problem)
     assert scale(problem, tmp_path).share(found) == pytest.approx(1, abs=0.01)
+    # A point that is better by a trifle does not decide the nadir.
+    trifle = np.array([[found[:, 0].max() + 50, found[:, 1].min() - 1e-6]])
+    assert without_ties(np.concatenate([found, trifle])).max() < trifle.max()
     # What is known once is not searched for again.
     again = dataclasses.replace(problem, front=lambda: np.array([[0.0, 1.0], [1.0, 0.0]]))
     assert scale(again, tmp_path).hypervolume == scale(problem, tmp_path).hypervolume

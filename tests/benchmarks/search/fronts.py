@@ -92,6 +92,18 @@ def searched(problem: "Problem") -> Array:
     return met[0]
 
 
+def without_ties(F: Array) -> Array:
+    """Leave out points that are on a front only by a thousandth of its range: a longer search would dominate them.
+
+    They can lie far off in the other objectives, and would put the nadir there.
+    """
+    import moocore
+
+    unit = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    extent = F[moocore.is_nondominated(np.round(unit, 3))].max(axis=0)
+    return F[(extent >= F).all(axis=1)]
+
+
 @dataclass(frozen=True)
 class Scale:
     """What a share is measured by.
@@ -149,7 +161,7 @@ def scale(problem: "Problem", cache: Path) -> Scale:
     F = problem.front() if problem.front else searched(problem)
     if problem.worst is not None:
         F = F[(problem.worst >= F).all(axis=1)]
-    found = Scale.of_front(F)
+    found = Scale.of_front(F if problem.front else without_ties(F))
     cache.mkdir(parents=True, exist_ok=True)
     kept = {"ideal": found.ideal.tolist(), "nadir": found.nadir.tolist(), "hypervolume": found.hypervolume}
     partial = path.with_suffix(".partial")
