@@ -153,10 +153,10 @@ def plot(records: Sequence[Record], path: Path) -> None:
             axis.fill_between(evaluations, low, high, color=color, alpha=0.12, linewidth=0)
         axis.set_title(f"{name}, batch {batch}", fontsize=10)
         axis.set_ylim(0, 1.02)
+        axis.set_xlabel("evaluations", fontsize=9)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=5, fontsize=9)
-    figure.supxlabel("evaluations", fontsize=10)
     figure.supylabel("share of the true hypervolume", fontsize=10)
     figure.savefig(path, dpi=110)
