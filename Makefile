@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PEERS := .venv/peers
 
-.PHONY: search test bench clean
+.PHONY: search test bench bench-search clean
 
 search: $(READY)  ## run the main job
 	$(BIN)/evo-moo run digits_cnn
@@ -17,10 +18,21 @@ test: $(READY)  ## run all checks
 bench: $(READY)  ## compare speed with pymoo, side by side
 	$(BIN)/python -m tests.benchmarks
 
+bench-search: $(PEERS)/ready  ## compare search quality with other optimisers (many hours); ARGS="--help" lists options
+	$(BIN)/python -m tests.benchmarks search --python pysamoo=$(PEERS)/bin/python $(ARGS)
+
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	touch $@
+
+# pysamoo asks for another pymoo than ours, and so for an environment of its own.
+$(PEERS)/ready: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	grep -vE '^(pymoo|cma)==' constraints.txt > $(PEERS)/constraints.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(PEERS)/constraints.txt ezmodel==0.2.1 pydacefit==1.0.1 pysamoo==0.1.2
 	touch $@

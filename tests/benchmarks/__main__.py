@@ -1,4 +1,7 @@
-"""Run every benchmark of this folder, one after the other: ``make bench``."""
+"""Run every benchmark of this folder, one after the other: ``make bench``.
+
+The comparison of search quality takes hours, and runs only when it is named: ``make bench-search``.
+"""
 
 import importlib
 import sys
@@ -7,6 +10,11 @@ from pathlib import Path
 
 def main() -> None:
     """Run the benchmarks, or those whose names are given."""
+    if sys.argv[1:2] == ["search"]:
+        from tests.benchmarks.search import runner
+
+        runner.main(sys.argv[2:])
+        return
     here = Path(__file__).parent
     for path in sorted(here.glob("bench_*.py")):
         if not sys.argv[1:] or path.stem.removeprefix("bench_") in sys.argv[1:]:
