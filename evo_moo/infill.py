@@ -1,8 +1,8 @@
 """Where to evaluate next, by what the models believe.
 
 A pool of candidates is evolved on the models and around the front. From it a batch is taken one by one: each
-member maximises the expected hypervolume improvement over the front, the earlier members and everything
-pending, times the probability that it is feasible and succeeds.
+member maximises a criterion against the front, the earlier members and everything pending, times the probability
+that it is feasible and succeeds.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.acquisition import Boxes
 from evo_moo.belief import Belief
+from evo_moo.criteria import Criteria
 from evo_moo.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array
@@ -24,8 +24,6 @@ N_EVOLVED, N_GENERATIONS = 60, 12
 N_BEST, N_CHILDREN = 30, 60
 STEPS = (20, 50, 100, 200, 500, 1000)
 """Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
-MANY_OBJECTIVES = 5
-"""From so many objectives on, boxes are too many, and one random direction is followed at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,12 @@ class Infill:
         best = _best(seen)
         # Nothing feasible yet: what is nearest to it is what there is to vary.
         feasible = seen.violation <= 0
-        front = _Front(seen.F[best], seen.F[feasible]) if feasible.any() else _Front(seen.F[:0], seen.F)
-        pool = self._pool(belief, seen.X[best], front, offspring)
+        criteria = Criteria(seen.F[best], seen.F[feasible]) if feasible.any() else Criteria(seen.F[:0], seen.F)
+        pool = self._pool(belief, seen.X[best], criteria, offspring)
+        criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
         chosen: list[Array] = []
         for i in range(n):
-            score = front.criterion(belief, turn + i, self.rng)
+            score = criteria.score(belief, turn + i, self.rng)
             pool, scores = self._refined(pool, score)
             ranked = pool[np.argsort(-scores, kind="stable")]
             new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]
@@ -83,14 +82,14 @@ class Infill:
             if i + 1 < n:
                 belief = belief.knowing(new)
                 if belief.log_probability(new)[0] > np.log(0.5):
-                    front.add(belief.objectives(new)[0])
+                    criteria.add(belief.objectives(new)[0])
         return np.concatenate(chosen) if chosen else np.empty((0, self.space.n_var))
 
-    def _pool(self, belief: Belief, best: Array, front: "_Front", offspring: Array) -> Array:
+    def _pool(self, belief: Belief, best: Array, criteria: Criteria, offspring: Array) -> Array:
         drawn = self.space.sample(N_RANDOM, self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         start = np.concatenate([best, drawn[:40], around[:40]])
-        evolved = [self._evolved(start, front.predicted(belief, optimism)) for optimism in (0.0, 1.0)]
+        evolved = [self._evolved(start, criteria.predicted(belief, optimism)) for optimism in (0.0, 1.0)]
         return np.concatenate([drawn, around, close, offspring, *evolved])
 
     def _evolved(self, X: Array, objectives: Callable[[Array], Array]) -> Array:
@@ -122,67 +121,6 @@ class Infill:
             children = self._crossover._do(None, np.stack([children, mates]), random_state=self.rng)[0]
         mutated: Array = SpaceMutation(self.space, eta=eta)._do(None, children, random_state=self.rng)
         return mutated
-
-
-class _Front:
-    """The front that candidates are measured against, and the scales of the objectives."""
-
-    def __init__(self, F: Array, seen: Array) -> None:
-        self.F = F
-        self.exists = len(F) > 0
-        scale = F if len(F) > 2 else seen
-        self.ideal, self.worst = seen.min(axis=0), seen.max(axis=0)
-        self.span = np.maximum(scale.max(axis=0) - self.ideal, 1e-12)
-        self._reachable = self.ideal + 1.1 * self.span
-
-    def add(self, F: Array) -> None:
-        """Add points, as if they had been measured; the reference points stay."""
-        if self.exists:
-            self.F = np.concatenate([self.F, F])
-
-    def predicted(self, belief: Belief, optimism: float) -> Callable[[Array], Array]:
-        """Give the function of rows that has the predicted objectives, better by so many standard deviations."""
-
-        def objectives(X: Array) -> Array:
-            mean, std = belief.objectives(X)
-            penalty = np.maximum(-belief.log_probability(X) - np.log(2), 0.0)
-            return np.asarray(mean - optimism * std + 10 * penalty[:, None] * (self.worst - self.ideal))
-
-        return objectives
-
-    def criterion(self, belief: Belief, turn: int, rng: np.random.Generator) -> Callable[[Array], Array]:
-        """Give the score to maximise.
-
-        Three take turns: the expected improvement up to the worst values seen, which lets the ends of the front
-        grow; up to a little beyond the front, which fills its middle; and the improvement of the mean alone.
-        """
-        if not self.exists:
-            return belief.log_probability
-        if len(self.span) >= MANY_OBJECTIVES:
-            return self._towards(rng.dirichlet(np.ones(len(self.span))), belief)
-        criterion = ("wide", "front", "mean")[turn % 3]
-        reference = np.maximum(self.worst, self._reachable) if criterion == "wide" else self._reachable
-        boxes = Boxes(self.F, reference)
-        unit = np.prod(reference - self.ideal)
-
-        def score(X: Array) -> Array:
-            mean, std = belief.objectives(X)
-            gain = boxes.expected_improvement(mean, std * (1e-3 if criterion == "mean" else 1.0)) / unit
-            # Where there is no gain to tell rows apart, the nearest to the ideal point is the best.
-            distance = ((mean - self.ideal) / self.span).sum(axis=1)
-            return np.asarray(np.log(gain + 1e-30) - 1e-3 * distance * (gain < 1e-25) + belief.log_probability(X))
-
-        return score
-
-    def _towards(self, weights: Array, belief: Belief) -> Callable[[Array], Array]:
-        """Score by the augmented Tchebycheff distance of an optimistic prediction (Knowles 2006, ParEGO, eq. 2)."""
-
-        def score(X: Array) -> Array:
-            mean, std = belief.objectives(X)
-            scaled = (mean - std - self.ideal) / self.span * weights
-            return np.asarray(-scaled.max(axis=1) - 0.05 * scaled.sum(axis=1) + belief.log_probability(X))
-
-        return score
 
 
 def _best(seen: Observed) -> npt.NDArray[np.int64]:

@@ -1,0 +1,134 @@
+"""What makes a candidate worth evaluating: criteria that take turns.
+
+How far the true front reaches is not known during a search, and every improvement of a hypervolume is measured
+up to some point. A point far out rewards the ends of the front, where one objective is best and the others are
+poor; there models are at their worst, and on concave fronts hardly anything else would be chosen. A point close
+by never lets the ends grow. So the criteria differ in it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from evo_moo.acquisition import Boxes
+from evo_moo.belief import Belief
+from evo_moo.surrogate import Array
+
+Score = Callable[[Array], Array]
+
+TURNS = ("inner", "direction", "inner", "direction", "wide")
+MANY_OBJECTIVES = 5
+"""From so many objectives on, boxes are too many, and directions alone are followed."""
+TRADE_OFF = 0.3
+"""A gain in one objective counts only if it costs the others less than 1 / TRADE_OFF times as much, in ranges."""
+MARGIN = 0.1
+"""How far beyond the front its reference point lies, in ranges of the front."""
+CERTAIN = 1e-3
+"""Share of its standard deviation that a prediction keeps where its mean is what counts."""
+
+
+class Criteria:
+    """The front that candidates are measured against, the scales of the objectives, and the scores.
+
+    Args:
+        F: ``(n, n_obj)`` objectives of the non-dominated feasible rows; empty while nothing is feasible.
+        seen: ``(m, n_obj)`` objectives of all feasible rows, or of all rows if none is.
+    """
+
+    def __init__(self, F: Array, seen: Array) -> None:
+        self.F = F
+        self.exists = len(F) > 0
+        self.ideal, self.worst = seen.min(axis=0), seen.max(axis=0)
+        scale = F if len(F) > 2 else seen
+        self.span = np.maximum(scale.max(axis=0) - self.ideal, 1e-12)
+        self._wide = np.maximum(self.worst, self.ideal + (1 + MARGIN) * self.span)
+
+    def add(self, F: Array) -> None:
+        """Add ``(n, n_obj)`` points, as if they had been measured; the scales stay."""
+        if self.exists:
+            self.F = np.concatenate([self.F, F])
+
+    def expect(self, F: Array) -> None:
+        """Let the scales be those of the front that ``(n, n_obj)`` predicted points and the known front make."""
+        if self.exists:
+            self.ideal, nadir = proper_range(np.concatenate([self.F, F]))
+            self.span = nadir - self.ideal
+
+    def predicted(self, belief: Belief, optimism: float) -> Score:
+        """Give the function of rows that has the predicted objectives, better by so many standard deviations."""
+        width = self.worst - self.ideal
+
+        def objectives(X: Array) -> Array:
+            mean, std = belief.objectives(X)
+            penalty = np.maximum(-belief.log_probability(X) - np.log(2), 0.0)
+            return np.asarray(mean - optimism * std + 10 * penalty[:, None] * width)
+
+        return objectives
+
+    def score(self, belief: Belief, turn: int, rng: np.random.Generator) -> Score:
+        """Give the score of ``(n, n_var)`` rows that this turn's candidate must maximise, ``(n,)``.
+
+        - ``inner``: hypervolume improvement of the mean, up to where trade-offs are still worth their price;
+        - ``direction``: distance of the mean from the ideal point along a random direction;
+        - ``wide``: expected hypervolume improvement up to the worst values seen, so that the ends can grow.
+
+        While nothing is feasible, the probability to be so is all that counts.
+        """
+        if not self.exists:
+            return belief.log_probability
+        criterion = "direction" if len(self.span) >= MANY_OBJECTIVES else TURNS[turn % len(TURNS)]
+        if criterion == "direction":
+            return self._along(rng.dirichlet(np.ones(len(self.span))), belief)
+        if criterion == "inner":
+            return self._improvement(belief, self.ideal + (1 + MARGIN) * self.span, CERTAIN)
+        return self._improvement(belief, self._wide, 1.0)
+
+    def _improvement(self, belief: Belief, ref_point: Array, uncertainty: float) -> Score:
+        boxes = Boxes(self.F, ref_point)
+        unit = np.prod(np.maximum(ref_point - self.ideal, 1e-12))
+
+        def score(X: Array) -> Array:
+            mean, std = belief.objectives(X)
+            gain = boxes.expected_improvement(mean, std * uncertainty) / unit
+            # Where there is no gain to tell rows apart, the nearest to the ideal point is the best.
+            distance = ((mean - self.ideal) / self.span).sum(axis=1)
+            return np.asarray(np.log(gain + 1e-30) - 1e-3 * distance * (gain < 1e-25) + belief.log_probability(X))
+
+        return score
+
+    def _along(self, direction: Array, belief: Belief) -> Score:
+        """Score by the augmented Tchebycheff distance (Steuer & Choo 1983), as ParEGO does (Knowles 2006, eq. 2)."""
+        weights = direction.max() / np.maximum(direction, CERTAIN)
+
+        def score(X: Array) -> Array:
+            scaled = (belief.objectives(X)[0] - self.ideal) / self.span
+            return np.asarray(-(scaled * weights).max(axis=1) - 0.05 * scaled.sum(axis=1) + belief.log_probability(X))
+
+        return score
+
+
+def proper_range(F: Array) -> tuple[Array, Array]:
+    """Give the ideal and the nadir point of the part of a front whose trade-offs are worth their price.
+
+    A point is left out if another one is much better in some objectives for little in the others: if it is
+    dominated in ``F_i + TRADE_OFF * sum of the other objectives``, all in ranges of the front (Ikeda, Kita &
+    Kobayashi 2001, "Failure of Pareto-based MOEAs: does non-dominated really mean near to optimal?").
+    The ranges are those of what is left, found by repetition.
+
+    Args:
+        F: ``(n, n_obj)`` points.
+
+    Returns:
+        ``(n_obj,)`` ideal and nadir, the nadir greater by more than nothing.
+    """
+    import moocore
+
+    front = F[moocore.is_nondominated(F)]
+    while True:
+        ideal, nadir = front.min(axis=0), front.max(axis=0)
+        scaled = (front - ideal) / np.maximum(nadir - ideal, 1e-12)
+        others = scaled.sum(axis=1, keepdims=True) - scaled
+        proper = np.asarray(moocore.is_nondominated(scaled + TRADE_OFF * others))
+        if proper.all():
+            return ideal, np.maximum(nadir, ideal + 1e-12)
+        front = front[proper]

@@ -1,0 +1,92 @@
+"""Criteria of candidates: the range of a front that counts, and the scores that take turns."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from evo_moo.criteria import MARGIN, TURNS, Criteria, proper_range
+
+POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), elements=st.floats(-100, 100, width=32))
+
+
+class Certain:
+    """A belief that knows the objectives, which are the variables, with one standard deviation for all."""
+
+    def __init__(self, std=0.1, log_probability=0.0):
+        self.std, self._log_probability = std, log_probability
+
+    def objectives(self, X):
+        return X, np.full_like(X, self.std)
+
+    def log_probability(self, X):
+        return np.full(len(X), self._log_probability)
+
+
+def sphere(n=400, seed=0):
+    F = np.abs(np.random.default_rng(seed).normal(size=(n, 3)))
+    return F / np.linalg.norm(F, axis=1, keepdims=True)
+
+
+def test_the_range_of_a_concave_front_leaves_out_what_costs_much_for_little():
+    resistant = np.array([[2.5, 1e-4, 1e-4], [1e-4, 3.0, 1e-4], [2.0, 2.0, 0.0]])
+    ideal, nadir = proper_range(np.concatenate([sphere(), resistant]))
+    assert (ideal < 0.05).all() and (nadir > 0.9).all() and (nadir <= 1.0).all()
+
+
+def test_the_range_of_a_front_without_such_points_is_its_own():
+    x = np.linspace(0, 1, 50)
+    ideal, nadir = proper_range(np.stack([x, 1 - x], axis=1))
+    assert ideal.tolist() == [0, 0] and nadir.tolist() == [1, 1]
+
+
+@given(POINTS)
+def test_the_range_is_inside_that_of_the_non_dominated_points(F):
+    ideal, nadir = proper_range(F)
+    front = np.array([f for f in F if not ((F <= f).all(axis=1) & (F < f).any(axis=1)).any()])
+    assert (ideal >= front.min(axis=0)).all() and (nadir <= front.max(axis=0) + 1e-11).all()
+    assert (nadir > ideal).all()
+
+
+@given(POINTS, st.sampled_from([0.25, 2.0, 1024.0]))
+def test_the_range_does_not_depend_on_the_units(F, factor):
+    ideal, nadir = proper_range(F)
+    scaled_ideal, scaled_nadir = proper_range(F * factor)
+    assert scaled_ideal == pytest.approx(ideal * factor) and scaled_nadir == pytest.approx(nadir * factor, abs=1e-6)
+
+
+def test_inner_and_wide_turns_differ_in_what_lies_beyond_the_front():
+    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    beyond = np.array([[1.3, -0.05]])
+    criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
+    criteria.expect(front)
+    rng, belief = np.random.default_rng(0), Certain(std=1e-6)
+    inner = criteria.score(belief, TURNS.index("inner"), rng)(beyond)
+    wide = criteria.score(belief, TURNS.index("wide"), rng)(beyond)
+    assert 1.3 > 1 + MARGIN and inner < -40 < wide
+
+
+def test_every_turn_prefers_what_dominates_more_of_the_front():
+    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
+    criteria.expect(front)
+    candidates = np.array([[0.2, 0.2], [0.45, 0.45], [0.9, 0.9]])
+    for turn in range(len(TURNS)):
+        scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(turn))(candidates)
+        assert scores.argmax() == 0 and scores.argmin() == 2
+
+
+def test_what_is_taken_as_measured_brings_nothing_again():
+    criteria = Criteria(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]]))
+    point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
+    before = criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point)
+    criteria.add(point)
+    assert criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point) < before - 10
+
+
+def test_while_nothing_is_feasible_only_the_probability_counts():
+    criteria = Criteria(np.empty((0, 2)), np.array([[1.0, 1.0]]))
+    criteria.expect(np.array([[0.0, 0.0]]))
+    scores = criteria.score(Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
+    assert scores.tolist() == [-3.0]
