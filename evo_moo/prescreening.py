@@ -160,20 +160,28 @@ class Prescreening:
         sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
         target = Target.fit(sign * values)
         Z, y = self._features.matrix(X), target.transform(sign * values)
-        self._choose(name, Z, y)
+        decision = self._choose(name, Z, y)
         if self._chosen[name] == NONE:
             return MetricModel(sign, target, None)
         model = self._models.setdefault(name, self._new_model(self._chosen[name]))
         try:
-            return MetricModel(sign, target, model.fit(Z, y))
+            model.fit(Z, y)
         except SurrogateError as error:
             self.decisions.append({"metric": name, "model": self._chosen[name], "fault": str(error)})
             return MetricModel(sign, target, None)
+        if decision is not None:
+            shares = model.importances().tolist()
+            decision["importances"] = dict(zip(self._features.columns.names, shares, strict=True))
+        return MetricModel(sign, target, model)
 
-    def _choose(self, name: str, Z: Array, y: Array) -> None:
-        """Look at the choice of a metric's model again, if there is much more to learn from than last time."""
+    def _choose(self, name: str, Z: Array, y: Array) -> dict[str, Any] | None:
+        """Look at the choice of a metric's model again, if there is much more to learn from than last time.
+
+        Returns:
+            The decision, as it is recorded; None where it was not looked at.
+        """
         if len(y) < GROWTH * self._looked_at.get(name, 0):
-            return
+            return None
         self._looked_at[name] = len(y)
         predicted: dict[str, Prediction] = {}
         scores: dict[str, Scores] = {}
@@ -193,8 +201,14 @@ class Prescreening:
         if chosen != before:
             self._models.pop(name, None)
         self._chosen[name] = chosen
-        shown = {family: asdict(its) for family, its in scores.items()}
-        self.decisions.append({"metric": name, "chosen": chosen, "scores": shown})
+        decision = {
+            "metric": name,
+            "n": len(y),
+            "chosen": chosen,
+            "scores": {family: asdict(its) for family, its in scores.items()},
+        }
+        self.decisions.append(decision)
+        return decision
 
     def _new_model(self, family: str) -> Surrogate:
         if family == AVERAGE:

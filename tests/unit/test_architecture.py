@@ -42,6 +42,7 @@ LAYERS = [
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch"},
+    {"surrogate_view"},
     {"cli_runs"},
     {"cli_problems", "cli_batch"},
     {"cli"},
