@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from evo_moo.features import Features
 from evo_moo.goals import Goals, Metrics
 from evo_moo.infill import Infill, Mask, Observed
 from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
+from evo_moo.offspring_choice import best_offspring
 from evo_moo.plugins import load_surrogate
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array, Prediction, Surrogate, SurrogateError, one_thread
 from evo_moo.targets import Target
 
+InfillName = Literal["ehvi", "prescreen"]
 FAMILIES = ("gp", "rf")
 AVERAGE = "average"
 NONE = "none"
@@ -53,6 +55,8 @@ class Prescreening:
         model: ``"auto"`` chooses a family for each metric by validation; or one family, by its name or by a
             reference to a class.
         seed: Decides everything random in the models.
+        infill: ``"ehvi"`` searches the models for rows of the largest expected hypervolume improvement;
+            ``"prescreen"`` takes the best of the offspring.
 
     Attributes:
         archive: Evaluation id to its row and its metrics, or None where it failed.
@@ -62,8 +66,10 @@ class Prescreening:
         PluginError: There is no such model.
     """
 
-    def __init__(self, space: SearchSpace, goals: Goals, model: str = "auto", seed: int = 1) -> None:
-        self.space, self.goals, self.seed = space, goals, seed
+    def __init__(
+        self, space: SearchSpace, goals: Goals, model: str = "auto", seed: int = 1, infill: InfillName = "ehvi"
+    ) -> None:
+        self.space, self.goals, self.seed, self.infill = space, goals, seed, infill
         self._features = Features(space)
         self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
         self.archive: dict[int, tuple[Array, Metrics | None]] = {}
@@ -116,8 +122,15 @@ class Prescreening:
             taken = np.concatenate([pending, plain])
             if len(taken):
                 belief = belief.knowing(taken)
-            infill = Infill(self.space, rng, lambda X: is_new(X) & ~_any_equal(X, taken))
-            X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
+
+            def is_free(X: Array) -> Mask:
+                return is_new(X) & ~_any_equal(X, taken)
+
+            if self.infill == "prescreen":
+                X = best_offspring(belief, offspring[is_free(offspring)], n - n_plain, rng)
+            else:
+                infill = Infill(self.space, rng, is_free)
+                X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
             return proposals + self._with_predictions(belief, X)
 
     def dump(self) -> dict[str, Any]:

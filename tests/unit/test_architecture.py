@@ -27,7 +27,7 @@ LAYERS = [
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
     {"belief"},
-    {"pymoo_problem", "profile_cache", "infill"},
+    {"pymoo_problem", "profile_cache", "infill", "offspring_choice"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening"},
     {"surrogate_optimizer"},
