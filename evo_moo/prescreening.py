@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evo_moo.belief import Belief, MetricModel
+from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.features import Features
 from evo_moo.goals import Goals, Metrics
 from evo_moo.infill import Infill, Mask, Observed
@@ -22,6 +23,7 @@ InfillName = Literal["ehvi", "prescreen"]
 FAMILIES = ("gp", "rf")
 AVERAGE = "average"
 NONE = "none"
+COMPUTED = "computed"
 GOOD_ENOUGH = 0.7
 """A rank correlation from which on no other model is tried."""
 GROWTH = 1.25
@@ -57,6 +59,7 @@ class Prescreening:
         seed: Decides everything random in the models.
         infill: ``"ehvi"`` searches the models for rows of the largest expected hypervolume improvement;
             ``"prescreen"`` takes the best of the offspring.
+        computed: Gives the metrics that need no model, as long as they are what was measured.
 
     Attributes:
         archive: Evaluation id to its row and its metrics, or None where it failed.
@@ -67,9 +70,15 @@ class Prescreening:
     """
 
     def __init__(
-        self, space: SearchSpace, goals: Goals, model: str = "auto", seed: int = 1, infill: InfillName = "ehvi"
+        self,
+        space: SearchSpace,
+        goals: Goals,
+        model: str = "auto",
+        seed: int = 1,
+        infill: InfillName = "ehvi",
+        computed: ComputedMetrics | None = None,
     ) -> None:
-        self.space, self.goals, self.seed, self.infill = space, goals, seed, infill
+        self.space, self.goals, self.seed, self.infill, self._computed = space, goals, seed, infill, computed
         self._features = Features(space)
         self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
         self.archive: dict[int, tuple[Array, Metrics | None]] = {}
@@ -165,12 +174,15 @@ class Prescreening:
             if not rows:
                 return None
             models[name] = self._fitted(name, np.array([x for x, _ in rows]), np.array([value for _, value in rows]))
-        if all(models[objective.metric].model is None for objective in self.goals.objectives):
+        to_predict = [o.metric for o in self.goals.objectives if self._chosen[o.metric] != COMPUTED]
+        if to_predict and all(models[metric].model is None for metric in to_predict):
             return None
         return Belief(self.goals, self._features, models, self._success(ids))
 
     def _fitted(self, name: str, X: Array, values: Array) -> MetricModel:
         sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
+        if self._computed is not None and self._computed.agree(name, X, values):
+            return self._as_computed(name, sign, values, self._computed)
         target = Target.fit(sign * values)
         Z, y = self._features.matrix(X), target.transform(sign * values)
         decision = self._choose(name, Z, y)
@@ -186,6 +198,13 @@ class Prescreening:
             shares = model.importances().tolist()
             decision["importances"] = dict(zip(self._features.columns.names, shares, strict=True))
         return MetricModel(sign, target, model)
+
+    def _as_computed(self, name: str, sign: int, values: Array, computed: ComputedMetrics) -> MetricModel:
+        if self._chosen.get(name) != COMPUTED:
+            self._chosen[name] = COMPUTED
+            self._models.pop(name, None)
+            self.decisions.append({"metric": name, "n": len(values), "chosen": COMPUTED, "scores": {}})
+        return MetricModel(sign, *ComputedMetric.of(name, sign, values, computed, self._features))
 
     def _choose(self, name: str, Z: Array, y: Array) -> dict[str, Any] | None:
         """Look at the choice of a metric's model again, if there is much more to learn from than last time.
@@ -267,7 +286,7 @@ class Prescreening:
         Z = self._features.matrix(X)
         predicted = {}
         for name, model in belief.models.items():
-            if model.model is not None:
+            if model.model is not None and not isinstance(model.model, ComputedMetric):
                 middle, width = model.values(Z)
                 predicted[name] = (model.sign * middle, width)
         return [

@@ -7,6 +7,7 @@ import numpy as np
 from pymoo.core.population import Population
 
 from evo_moo.algorithms import Array
+from evo_moo.computed import ComputedMetrics
 from evo_moo.goals import Metrics
 from evo_moo.offspring_choice import OVERSAMPLING
 from evo_moo.optimizer import Optimizer
@@ -53,7 +54,8 @@ class SurrogateOptimizer(Optimizer):
         prescreens = infill == "prescreen"
         self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
-        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1), infill)
+        computed = ComputedMetrics(problem) if problem.computes else None
+        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1), infill, computed)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the choices of models since the last call, as plain data."""
@@ -104,13 +106,13 @@ class SurrogateOptimizer(Optimizer):
         child = offspring.get(proposal.x.tobytes())
         if child is None:
             child = Population.new(X=proposal.x[None, :])[0]
-        child.data["prediction"] = proposal.prediction
+        child.data["prediction"], child.data["origin"] = proposal.prediction, proposal.origin
         return child
 
     def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
         origin, parents, _ = super()._origin(individual)
-        prediction = individual.data.get("prediction")
-        return "infill" if prediction and not parents else origin, parents, prediction or None
+        is_infill = individual.data.get("origin") == "infill" and not parents
+        return "infill" if is_infill else origin, parents, individual.data.get("prediction") or None
 
     def _is_new(self, X: Array) -> Any:
         return self._seen.are_new(X)  # type: ignore[union-attr]

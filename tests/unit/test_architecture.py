@@ -26,7 +26,7 @@ LAYERS = [
     | {"acquisition"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
-    {"belief"},
+    {"belief", "computed"},
     {"pymoo_problem", "profile_cache", "infill", "offspring_choice"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening"},
