@@ -32,7 +32,7 @@ def search(
     termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
     seed: int = 1,
     workers: int | None = None,
-    surrogate: str | None = None,
+    surrogate: str | Mapping[str, Any] | None = None,
     run_dir: str | Path | None = None,
     *,
     variables: Mapping[str, Variable] | None = None,
@@ -59,7 +59,8 @@ def search(
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
         surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
-            ``"rf"`` or a reference names the model. None: the algorithm alone.
+            ``"rf"`` or a reference names the model. A dict has the keys of a job file's section:
+            ``{"model": "rf", "infill": "prescreen"}``. None: the algorithm alone.
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
         variables: Names to variables, where the problem is a function.
@@ -105,7 +106,7 @@ def search(
             "from": [str(path) for path in from_runs] or None,
         },
         "budget": dict(termination),
-        "surrogate": None if surrogate is None else {"model": surrogate},
+        "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -237,7 +238,7 @@ def _optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[M
         return Optimizer(problem, **settings)
     from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
-    return SurrogateOptimizer(problem, model=job.surrogate.model, batch=job.surrogate.batch, **settings)
+    return SurrogateOptimizer(problem, **dict(job.surrogate), **settings)
 
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:

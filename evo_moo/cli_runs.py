@@ -13,11 +13,15 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or it
 
 def show(
     path: RunDir,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
     evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
+    surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
+    ] = False,
 ) -> None:
-    """Show a run's Pareto front, or the story of one evaluation."""
+    """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
     from evo_moo.errors import printable
     from evo_moo.result import Result
     from evo_moo.run_folder import csv_text, guarded_reads
@@ -25,6 +29,9 @@ def show(
 
     if evaluation_id is not None:
         _show_one(folder_of(path), evaluation_id, as_json)
+        return
+    if surrogate or plot:
+        _show_surrogate(folder_of(path), as_json, plot)
         return
     path = folder_of(path)
     with guarded_reads(path):
@@ -101,6 +108,31 @@ def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
             typer.echo(json.dumps(story, indent=1))
         else:
             print_audit(story)
+
+
+def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
+    from evo_moo.errors import RunFolderError
+    from evo_moo.run_folder import reading
+    from evo_moo.surrogate_view import print_surrogate, surrogate_view
+
+    with reading(path) as ledger:
+        view = surrogate_view(ledger)
+        if as_json:
+            typer.echo(json.dumps(view, indent=1))
+        else:
+            print_surrogate(view)
+        if not plot:
+            return
+        from evo_moo.plots import surrogate_figure
+
+        figure = surrogate_figure(view)
+    try:
+        figure.savefig(path / "surrogate.png")
+    except OSError as error:
+        raise RunFolderError(
+            f"`{path}` must be writable to hold surrogate.png, but is not: {error.strerror}"
+        ) from error
+    typer.echo(f"{path / 'surrogate.png'} is drawn", err=True)
 
 
 def folder_of(path: Path) -> Path:

@@ -58,3 +58,12 @@ class Features:
         scaled = np.where(active, (X - self._space.xl) / self._width, ABSENT)
         codes = np.where(active, X, self._space.high + 1)
         return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged]])
+
+    def rows(self, Z: Array) -> Array:
+        """Give the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, as ``matrix`` gives them.
+
+        Numbers without a grid may differ in the last digits.
+        """
+        space = self._space
+        Z = Z[:, : space.n_var]
+        return space.canonical(np.where(space.category, Z, space.xl + Z * self._width))

@@ -28,7 +28,8 @@ latency_ms = { at_most = 20 }
 
 [surrogate]                        # models propose the candidates; without this section the algorithm alone
 model = "auto"                     # chosen by validation; or "gp", "rf", package.module:Class, path/to/file.py:Class
-batch = 4                          # candidates at a time; in steady state one
+infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
+batch = 4                          # candidates at a time, by default pop_size to prescreen; in steady state one
 
 [evaluation]
 workers = 2
@@ -47,15 +48,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError, ValidationInfo, field_validator
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.job_faults import fault_text
 from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
+from evo_moo.prescreening import InfillName
 from evo_moo.problem import SearchProblem
 from evo_moo.stop_rules import MOST_OBJECTIVES
+from evo_moo.surrogate_optimizer import BATCH
 
 FREE_SECTIONS = ("budget", "evaluation")
 """What may change from one call to the next: no evaluation's result depends on it."""
@@ -86,7 +89,13 @@ class SurrogateSection(Section):
     """Which models propose candidates."""
 
     model: StrictStr = "auto"
-    batch: Annotated[Whole, Field(ge=1, le=1000)] = 4
+    infill: InfillName = "ehvi"
+    batch: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(default=None, validate_default=True)
+
+    @field_validator("batch")
+    @classmethod
+    def _batch_of_ehvi(cls, batch: int | None, info: ValidationInfo) -> int | None:
+        return BATCH if batch is None and info.data.get("infill") == "ehvi" else batch
 
 
 class EvaluationSection(Section):

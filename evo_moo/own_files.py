@@ -15,6 +15,7 @@ PATTERNS = (
     "log.txt",
     "front.csv*",
     "front.png",
+    "surrogate.png",
     "writer.json*",
     ".lock",
 )

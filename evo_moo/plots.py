@@ -1,6 +1,7 @@
 """Figures of a run, drawn without a display."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,6 +27,34 @@ def result_figure(result: "Result") -> Figure:
         _draw_parallel(front_axes, result)
     _draw_hypervolume(figure.add_subplot(1, 2, 2), result)
     return figure
+
+
+def surrogate_figure(view: Mapping[str, Any]) -> Figure:
+    """Draw what was predicted against what was measured, one panel per metric, as ``surrogate_view`` gives them."""
+    panels = {name: its for name, its in view["metrics"].items() if its["pairs"]}
+    n_columns = min(len(panels), 3) or 1
+    n_rows = -(-len(panels) // n_columns) or 1
+    figure = Figure(figsize=(4.5 * n_columns, 4.2 * n_rows), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    if not panels:
+        figure.suptitle("No evaluation that a model predicted has ended")
+    for i, (name, its) in enumerate(panels.items(), 1):
+        _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, its)
+    return figure
+
+
+def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
+    _, means, stds, measured = zip(*its["pairs"], strict=True)
+    if its["log"] and min(*means, *measured) > 0:
+        axes.set_xscale("log")
+        axes.set_yscale("log", nonpositive="clip")
+    bars = {"fmt": ".", "color": _FRONT, "ecolor": _OTHERS, "elinewidth": 1}
+    axes.errorbar(measured, means, yerr=[2 * std for std in stds], **bars)
+    ends = min(*means, *measured), max(*means, *measured)
+    axes.plot(ends, ends, color=_OTHERS, lw=1, ls="--")
+    label = f"{name} ({its['unit']})" if its["unit"] and not name.endswith(f"_{its['unit']}") else name
+    axes.set(xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=label)
+    axes.grid(alpha=0.3)
 
 
 def _draw_front(axes: Any, result: "Result", n_obj: int) -> None:

@@ -3,23 +3,27 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from evo_moo.belief import Belief, MetricModel
+from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.features import Features
 from evo_moo.goals import Goals, Metrics
 from evo_moo.infill import Infill, Mask, Observed
 from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
+from evo_moo.offspring_choice import best_offspring
 from evo_moo.plugins import load_surrogate
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array, Prediction, Surrogate, SurrogateError, one_thread
 from evo_moo.targets import Target
 
+InfillName = Literal["ehvi", "prescreen"]
 FAMILIES = ("gp", "rf")
 AVERAGE = "average"
 NONE = "none"
+COMPUTED = "computed"
 GOOD_ENOUGH = 0.7
 """A rank correlation from which on no other model is tried."""
 GROWTH = 1.25
@@ -53,6 +57,9 @@ class Prescreening:
         model: ``"auto"`` chooses a family for each metric by validation; or one family, by its name or by a
             reference to a class.
         seed: Decides everything random in the models.
+        infill: ``"ehvi"`` searches the models for rows of the largest expected hypervolume improvement;
+            ``"prescreen"`` takes the best of the offspring.
+        computed: Gives the metrics that need no model, as long as they are what was measured.
 
     Attributes:
         archive: Evaluation id to its row and its metrics, or None where it failed.
@@ -62,8 +69,16 @@ class Prescreening:
         PluginError: There is no such model.
     """
 
-    def __init__(self, space: SearchSpace, goals: Goals, model: str = "auto", seed: int = 1) -> None:
-        self.space, self.goals, self.seed = space, goals, seed
+    def __init__(
+        self,
+        space: SearchSpace,
+        goals: Goals,
+        model: str = "auto",
+        seed: int = 1,
+        infill: InfillName = "ehvi",
+        computed: ComputedMetrics | None = None,
+    ) -> None:
+        self.space, self.goals, self.seed, self.infill, self._computed = space, goals, seed, infill, computed
         self._features = Features(space)
         self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
         self.archive: dict[int, tuple[Array, Metrics | None]] = {}
@@ -116,8 +131,15 @@ class Prescreening:
             taken = np.concatenate([pending, plain])
             if len(taken):
                 belief = belief.knowing(taken)
-            infill = Infill(self.space, rng, lambda X: is_new(X) & ~_any_equal(X, taken))
-            X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
+
+            def is_free(X: Array) -> Mask:
+                return is_new(X) & ~_any_equal(X, taken)
+
+            if self.infill == "prescreen":
+                X = best_offspring(belief, offspring[is_free(offspring)], n - n_plain, rng)
+            else:
+                infill = Infill(self.space, rng, is_free)
+                X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
             return proposals + self._with_predictions(belief, X)
 
     def dump(self) -> dict[str, Any]:
@@ -152,28 +174,46 @@ class Prescreening:
             if not rows:
                 return None
             models[name] = self._fitted(name, np.array([x for x, _ in rows]), np.array([value for _, value in rows]))
-        if all(models[objective.metric].model is None for objective in self.goals.objectives):
+        to_predict = [o.metric for o in self.goals.objectives if self._chosen[o.metric] != COMPUTED]
+        if to_predict and all(models[metric].model is None for metric in to_predict):
             return None
         return Belief(self.goals, self._features, models, self._success(ids))
 
     def _fitted(self, name: str, X: Array, values: Array) -> MetricModel:
         sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
+        if self._computed is not None and self._computed.agree(name, X, values):
+            return self._as_computed(name, sign, values, self._computed)
         target = Target.fit(sign * values)
         Z, y = self._features.matrix(X), target.transform(sign * values)
-        self._choose(name, Z, y)
+        decision = self._choose(name, Z, y)
         if self._chosen[name] == NONE:
             return MetricModel(sign, target, None)
         model = self._models.setdefault(name, self._new_model(self._chosen[name]))
         try:
-            return MetricModel(sign, target, model.fit(Z, y))
+            model.fit(Z, y)
         except SurrogateError as error:
             self.decisions.append({"metric": name, "model": self._chosen[name], "fault": str(error)})
             return MetricModel(sign, target, None)
+        if decision is not None:
+            shares = model.importances().tolist()
+            decision["importances"] = dict(zip(self._features.columns.names, shares, strict=True))
+        return MetricModel(sign, target, model)
 
-    def _choose(self, name: str, Z: Array, y: Array) -> None:
-        """Look at the choice of a metric's model again, if there is much more to learn from than last time."""
+    def _as_computed(self, name: str, sign: int, values: Array, computed: ComputedMetrics) -> MetricModel:
+        if self._chosen.get(name) != COMPUTED:
+            self._chosen[name] = COMPUTED
+            self._models.pop(name, None)
+            self.decisions.append({"metric": name, "n": len(values), "chosen": COMPUTED, "scores": {}})
+        return MetricModel(sign, *ComputedMetric.of(name, sign, values, computed, self._features))
+
+    def _choose(self, name: str, Z: Array, y: Array) -> dict[str, Any] | None:
+        """Look at the choice of a metric's model again, if there is much more to learn from than last time.
+
+        Returns:
+            The decision, as it is recorded; None where it was not looked at.
+        """
         if len(y) < GROWTH * self._looked_at.get(name, 0):
-            return
+            return None
         self._looked_at[name] = len(y)
         predicted: dict[str, Prediction] = {}
         scores: dict[str, Scores] = {}
@@ -193,8 +233,14 @@ class Prescreening:
         if chosen != before:
             self._models.pop(name, None)
         self._chosen[name] = chosen
-        shown = {family: asdict(its) for family, its in scores.items()}
-        self.decisions.append({"metric": name, "chosen": chosen, "scores": shown})
+        decision = {
+            "metric": name,
+            "n": len(y),
+            "chosen": chosen,
+            "scores": {family: asdict(its) for family, its in scores.items()},
+        }
+        self.decisions.append(decision)
+        return decision
 
     def _new_model(self, family: str) -> Surrogate:
         if family == AVERAGE:
@@ -240,7 +286,7 @@ class Prescreening:
         Z = self._features.matrix(X)
         predicted = {}
         for name, model in belief.models.items():
-            if model.model is not None:
+            if model.model is not None and not isinstance(model.model, ComputedMetric):
                 middle, width = model.values(Z)
                 predicted[name] = (model.sign * middle, width)
         return [

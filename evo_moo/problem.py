@@ -51,8 +51,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
     """A search space with named metrics; also a pymoo ``Problem`` over the encoded columns.
 
     A subclass sets ``variables`` and ``objectives`` and defines ``evaluate``. Keyword arguments of its
-    ``__init__`` are the problem's options; declarations may be set there as well. It may define ``profile`` and
-    ``network``.
+    ``__init__`` are the problem's options; declarations may be set there as well. It may define ``compute``,
+    ``profile`` and ``network``.
 
     Attributes:
         variables: Name to ``Real``, ``Integer``, ``Choice`` or ``Boolean``.
@@ -60,8 +60,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
-        architecture: Names of the variables that decide what ``profile`` gives; those of the training do not. By
-            default all variables. Profiles are kept and reused by them; see ``evo_moo.profile_cache``.
+        architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
+            do not. By default all variables. Profiles are kept and reused by them; see ``evo_moo.profile_cache``.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
     """
 
@@ -136,6 +136,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
         self._check_arguments("evaluate", self.evaluated_function, _KEYWORDS)
         self._check_arguments("profile", self.profile, ())
+        self._check_arguments("compute", self.compute, ())
         if self.has_network:
             self._check_arguments("network", self.network, ())
 
@@ -175,6 +176,20 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         return {}
 
+    def compute(self, config: Configuration) -> Mapping[str, float]:
+        """Give metrics that a formula tells at once, such as a number of parameters; ``profile`` need not give them.
+
+        Optional: a search with surrogates asks for them of thousands of configurations instead of predicting them, so
+        it should take no longer than some microseconds. It depends on the variables of ``architecture`` only, and
+        gives the same whenever it is called.
+        """
+        return {}
+
+    @property
+    def computes(self) -> bool:
+        """Whether the problem defines ``compute``."""
+        return type(self).compute is not SearchProblem.compute
+
     def network(self, config: Configuration) -> tuple[Any, Any]:
         """Give the untrained torch module of a configuration, and its example input or a tuple of inputs.
 
@@ -203,12 +218,20 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return super().evaluate(config, *args, **kwargs)
 
     def call_profile(self, config: Configuration) -> Metrics:
-        """Run ``profile`` and check what it returned.
+        """Run ``compute`` and ``profile``, and check what they returned.
+
+        Raises:
+            MetricError: One returned something else than finite numbers by name.
+        """
+        return self.call_compute(config) | checked_metrics(self.profile(dict(config)))
+
+    def call_compute(self, config: Configuration) -> Metrics:
+        """Run ``compute`` and check what it returned.
 
         Raises:
             MetricError: It returned something else than finite numbers by name.
         """
-        return checked_metrics(self.profile(dict(config)))
+        return checked_metrics(self.compute(dict(config)))
 
     def call_evaluate(self, config: Configuration, *, seed: int, workspace: str | None = None) -> Metrics:
         """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.

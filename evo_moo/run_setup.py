@@ -17,6 +17,9 @@ from evo_moo.ledger import Ledger
 from evo_moo.problem import SearchProblem
 from evo_moo.run_folder import RunFolder, reading
 
+ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi"}}
+"""Keys of sections that jobs of older versions do not have, with the defaults that those searched by."""
+
 
 def has_begun(run_dir: Path | None) -> bool:
     """Tell whether a folder holds a run that has recorded its job."""
@@ -156,5 +159,7 @@ def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job's values by their dotted keys."""
-    return {f"{s}.{key}": value for s, table in job.items() for key, value in table.items()}
+    """Give a job's values by their dotted keys; one that an older version did not know has its default."""
+    return {
+        f"{s}.{key}": value for s, table in job.items() for key, value in {**ADDED_LATER.get(s, {}), **table}.items()
+    }

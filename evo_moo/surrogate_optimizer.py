@@ -7,12 +7,14 @@ import numpy as np
 from pymoo.core.population import Population
 
 from evo_moo.algorithms import Array
+from evo_moo.computed import ComputedMetrics
 from evo_moo.goals import Metrics
+from evo_moo.offspring_choice import OVERSAMPLING
 from evo_moo.optimizer import Optimizer
-from evo_moo.prescreening import Prescreening, Proposal
+from evo_moo.prescreening import InfillName, Prescreening, Proposal
 from evo_moo.problem import SearchProblem
 
-N_OFFSPRING = 50
+BATCH, N_OFFSPRING = 4, 50
 
 
 class SurrogateOptimizer(Optimizer):
@@ -26,7 +28,9 @@ class SurrogateOptimizer(Optimizer):
     Args:
         problem: The problem; it is never evaluated here.
         model: ``"auto"``, or a surrogate's name or reference for all metrics.
-        batch: Number of candidates at a time, in generational mode.
+        batch: Number of candidates at a time, in generational mode; by default 4, and ``pop_size`` to prescreen.
+        infill: ``"ehvi"``: candidates come from a search on the models, by their expected hypervolume improvement.
+            ``"prescreen"``: they are the best of ten times as many offspring, which is cheap for large populations.
         options: Those of ``Optimizer``.
 
     Raises:
@@ -37,10 +41,21 @@ class SurrogateOptimizer(Optimizer):
 
     _may_be_plain = False
 
-    def __init__(self, problem: SearchProblem, *, model: str = "auto", batch: int = 4, **options: Any) -> None:
+    def __init__(
+        self,
+        problem: SearchProblem,
+        *,
+        model: str = "auto",
+        batch: int | None = None,
+        infill: InfillName = "ehvi",
+        **options: Any,
+    ) -> None:
         super().__init__(problem, **options)
-        self.batch = 1 if self.mode == "steady-state" else batch
-        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1))
+        prescreens = infill == "prescreen"
+        self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
+        self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
+        computed = ComputedMetrics(problem) if problem.computes else None
+        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1), infill, computed)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the choices of models since the last call, as plain data."""
@@ -69,12 +84,13 @@ class SurrogateOptimizer(Optimizer):
         self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
 
     def _kind(self) -> list[Any]:
-        return [*super()._kind(), "surrogate", self.batch]
+        infill = self._prescreening.infill
+        return [*super()._kind(), "surrogate" if infill == "ehvi" else infill, self.batch]
 
     def _make_candidates(self) -> None:
         if self.n_asked < self.pop_size:
             return super()._make_candidates()
-        offspring = {child.X.tobytes(): child for child in self._offspring(N_OFFSPRING)}
+        offspring = {child.X.tobytes(): child for child in self._offspring(self._n_offspring)}
         mated = np.array([child.X for child in offspring.values()]).reshape(-1, self.space.n_var)
         pending = np.array([candidate.x for candidate in self.pending]).reshape(-1, self.space.n_var)
         proposals = self._prescreening.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
@@ -90,13 +106,13 @@ class SurrogateOptimizer(Optimizer):
         child = offspring.get(proposal.x.tobytes())
         if child is None:
             child = Population.new(X=proposal.x[None, :])[0]
-        child.data["prediction"] = proposal.prediction
+        child.data["prediction"], child.data["origin"] = proposal.prediction, proposal.origin
         return child
 
     def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
         origin, parents, _ = super()._origin(individual)
-        prediction = individual.data.get("prediction")
-        return "infill" if prediction and not parents else origin, parents, prediction or None
+        is_infill = individual.data.get("origin") == "infill" and not parents
+        return "infill" if is_infill else origin, parents, individual.data.get("prediction") or None
 
     def _is_new(self, X: Array) -> Any:
         return self._seen.are_new(X)  # type: ignore[union-attr]

@@ -27,7 +27,7 @@ MAX_ROWS = 40
 
 def print_front(result: Result) -> None:
     """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
-    console = _console()
+    console = terminal()
     if not result.front:
         console.print("No evaluation has ended well.")
     else:
@@ -62,9 +62,9 @@ def print_runs(root: Path) -> None:
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
-        _console().print(table)
+        terminal().print(table)
     else:
-        _console().print(f"No runs in {safe(str(root))}.")
+        terminal().print(f"No runs in {safe(str(root))}.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
@@ -74,12 +74,12 @@ def print_findings(findings: "list[Finding]") -> None:
         table.add_column(heading, overflow="fold")
     for finding in findings:
         table.add_row(finding.what, "sound" if finding.sound else "damaged", safe(finding.detail))
-    _console().print(table)
+    terminal().print(table)
 
 
 def print_audit(story: dict[str, Any]) -> None:
     """Print all that is known of one evaluation, as ``audit`` gives it."""
-    console, table = _console(), Table(show_header=False)
+    console, table = terminal(), Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
     member = story["survived"]
@@ -112,7 +112,7 @@ def print_audit(story: dict[str, Any]) -> None:
 
 def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
     """Print a batch's groups with their means, and then why runs are not finished."""
-    console = _console()
+    console = terminal()
     table = Table()
     for heading in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
         table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
@@ -149,7 +149,7 @@ def print_problems() -> None:
             safe(", ".join(others)),
             safe(", ".join(problem.variables)),
         )
-    console = _console()
+    console = terminal()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
 
@@ -158,7 +158,7 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    console, problem = _console(), load_problem(reference)
+    console, problem = terminal(), load_problem(reference)
     _print_definition(console, problem, reference)
     if problem.has_network:
         console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
@@ -166,7 +166,7 @@ def print_problem(reference: str) -> None:
 
 def print_check(check: "Check", reference: str) -> None:
     """Print what trying a problem showed; its faults are left to the caller."""
-    console = _console()
+    console = terminal()
     if check.problem is None:
         return
     _print_definition(console, check.problem, reference, check)
@@ -205,7 +205,8 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
     console.print(metrics)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Give the console to print on; where there is no terminal, lines are 160 wide."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 

@@ -60,6 +60,7 @@ def test_features_are_in_range_and_as_different_as_their_configurations(seed, n)
         if kind == "category":
             np.testing.assert_array_equal(column, np.rint(column))
     assert len(np.unique(M, axis=0)) == len(np.unique(X, axis=0))
+    np.testing.assert_allclose(FEATURES.rows(M), X, rtol=1e-12, atol=1e-12)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from evo_moo.errors import EvoMooError  # noqa: E402
+from evo_moo.metrics import count_flops, count_parameters  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
 
 FILE = Path(__file__).parents[2] / "problems" / "digits_cnn.py"
@@ -48,10 +49,17 @@ def test_a_tiny_network_learns_in_a_few_epochs(problem):
 
 
 def test_the_profile_is_that_of_a_hand_count(problem):
-    profile = problem.profile(TINY)
+    profile = problem.call_profile(TINY)
     assert profile["n_params"] == 4 * 9 + 2 * 4 + (4 * 4 * 4 * 10 + 10)
     assert profile["flops"] == 2 * (8 * 8 * 9 * 4 + 4 * 4 * 4 * 10)
     assert profile["latency_ms"] > 0 and profile["latency_raw_ms"] > 0
+
+
+def test_what_is_computed_is_what_the_network_has(problem):
+    for config in problem.space.decode(problem.space.sample(20, np.random.default_rng(2))):
+        network, batch = problem.network(config)
+        counted = {"n_params": count_parameters(network), "flops": count_flops(network, batch[:1])}
+        assert problem.compute(config) == counted
 
 
 def test_the_architecture_is_all_that_changes_the_untrained_network(problem):
@@ -74,7 +82,7 @@ def test_a_network_comes_with_the_batch_that_is_measured():
 
 
 def test_every_declared_metric_is_returned_once(problem):
-    profile, metrics = problem.profile(TINY), problem.evaluate(TINY, seed=0)
+    profile, metrics = problem.call_profile(TINY), problem.evaluate(TINY, seed=0)
     assert sorted([*profile, *metrics]) == sorted(problem.known_metrics)
     assert set(profile) == {name for name, metric in problem.known_metrics.items() if metric.cheap}
 

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from evo_moo.computed import ComputedMetric, ComputedMetrics
+from evo_moo.errors import MetricError, ProblemError
+from evo_moo.features import Features
+from evo_moo.problem import SearchProblem
+from evo_moo.space import Integer, Real
+
+CALLS = []
+
+
+class Sized(SearchProblem):
+    variables = {"width": Integer(1, 50), "lr": Real(0, 1)}
+    objectives = {"loss": "min", "size": "max"}
+    architecture = ["width"]
+
+    def compute(self, config):
+        CALLS.append(config["width"])
+        if config["width"] == 13:
+            raise RuntimeError("as asked")
+        return {"size": config["width"] ** 3}
+
+    def evaluate(self, config):
+        return {"loss": config["lr"]}
+
+
+ROWS = np.array([[50.0, 0.5], [1.0, 0.25], [13.0, 0.5], [50.0, 0.75]])
+
+
+def test_an_architecture_is_computed_once():
+    CALLS.clear()
+    metrics = ComputedMetrics(Sized())
+    np.testing.assert_array_equal(metrics.values("size", ROWS), [125_000, 1, np.nan, 125_000])
+    np.testing.assert_array_equal(metrics.values("loss", ROWS), [np.nan] * 4)
+    assert CALLS == [50, 1, 13]
+    assert metrics.agree("size", ROWS[:2], np.array([125_000.0, 1.0]))
+    assert not metrics.agree("size", ROWS[:2], np.array([125_000.0, 2.0]))
+    assert not metrics.agree("size", ROWS, np.array([125_000.0, 1.0, 1.0, 125_000.0]))
+
+
+def test_it_is_exact_and_certain_far_beyond_what_was_measured():
+    problem = Sized()
+    features = Features(problem.space)
+    seen = np.array([1.0, 8.0])
+    target, model = ComputedMetric.of("size", -1, seen, ComputedMetrics(problem), features)
+    mean, std = model.fit(features.matrix(ROWS[1:2]), np.zeros(1)).predict(features.matrix(ROWS))
+    assert target.inverse(mean[:2]) == pytest.approx([-125_000, -1]) and std.tolist() == [0, 0, 1, 0]
+    assert model.condition(features.matrix(ROWS[2:3]), np.ones(1)).predict(features.matrix(ROWS[2:3])).std == 1
+    drawn = model.sample(features.matrix(ROWS), 5, np.random.default_rng(0))
+    assert drawn.shape == (5, 4) and np.ptp(drawn, axis=0)[[0, 1, 3]].tolist() == [0, 0, 0]
+
+
+def test_what_is_computed_is_part_of_the_profile():
+    assert Sized().call_profile({"width": 2, "lr": 0.5}) == {"size": 8}
+
+    class Bad(Sized):
+        def compute(self, config):
+            return {"size": float("nan")}
+
+    with pytest.raises(MetricError):
+        Bad().call_profile({"width": 2, "lr": 0.5})
+
+    class Asks(Sized):
+        def compute(self, config, seed):
+            return {}
+
+    with pytest.raises(ProblemError, match="`compute` of `Asks` may ask for nothing more"):
+        Asks().check()

@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import evo_moo
+from evo_moo.cli import app
+from evo_moo.evaluation import Outcome
+from evo_moo.goals import Goals
+from evo_moo.ledger import Ledger
+from evo_moo.optimizer import Candidate
+from evo_moo.surrogate_view import print_surrogate, surrogate_view
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+GP = {"rank_correlation": 0.5, "log_likelihood": -1.0, "n": 4}
+
+
+def ledger_of(predictions, measured, decisions):
+    """A ledger of the metrics ``a`` and ``b[red]``, one evaluation per prediction."""
+    goals = Goals.declared({"a": "min", "b[red]": "max"}, {})
+    ledger = Ledger(None)
+    with ledger.transaction():
+        ledger.set_meta(
+            job={"surrogate": {"model": "auto"}}, goals=goals.to_json(), metrics={"a": {"unit": "ms", "log": True}}
+        )
+        candidates = [
+            Candidate(i, 1, {"x": i}, np.zeros(1), "infill", (), prediction)
+            for i, prediction in enumerate(predictions, 1)
+        ]
+        ledger.record_asked((c, 0) for c in candidates)
+        ledger.record_outcomes((Outcome(i, "ok", metrics), 0.0) for i, metrics in enumerate(measured, 1) if metrics)
+        for decision in decisions:
+            ledger.record_event("surrogate", **decision)
+    return ledger
+
+
+def test_predictions_are_counted_by_hand():
+    predictions = [{"a": [1.0, 0.5]}, {"a": [2.0, 0.5]}, {"a": [3.0, 0.0]}, {"a": [None, 1.0]}, None, {"a": [9.0, 1.0]}]
+    measured = [{"a": 2.0}, {"a": 1.0}, {"a": 3.5}, {"a": 1.0}, {"a": 1.0}, None]
+    its = surrogate_view(ledger_of(predictions, measured, []))["metrics"]["a"]
+    assert its["pairs"] == [[1, 1.0, 0.5, 2.0], [2, 2.0, 0.5, 1.0], [3, 3.0, 0.0, 3.5]]
+    # Two of three pairs are in order; two values are just two standard deviations off.
+    assert its["predicted"] == {
+        "n": 3,
+        "rank_correlation": pytest.approx(1 / 3),
+        "within_2_std": pytest.approx(2 / 3),
+    }
+    assert (its["unit"], its["log"], its["model"], its["history"]) == ("ms", True, None, [])
+
+
+def test_the_last_choice_counts_and_one_made_again_counts_once(capsys):
+    earlier = {"metric": "a", "chosen": "none", "scores": {"gp": GP}}
+    later = {"metric": "a", "n": 8, "chosen": "gp", "scores": {"gp": {**GP, "n": 8}}, "importances": {"x": 1.0}}
+    fault = {"metric": "b[red]", "model": "rf", "fault": "as asked"}
+    view = surrogate_view(ledger_of([], [], [earlier, later, fault, later, fault]))
+    a, b = view["metrics"].values()
+    assert a["model"] == "gp" and [(look["n"], look["chosen"]) for look in a["history"]] == [(4, "none"), (8, "gp")]
+    assert a["importances"] == {"x": 1.0} and b["faults"] == ["rf: as asked"]
+    assert a["predicted"] == {"n": 0, "rank_correlation": None, "within_2_std": None}
+    print_surrogate(view)
+    shown = capsys.readouterr().out
+    assert "100%" in shown and "0.50 (-1.00)" in shown and "b[red]: rf: as asked" in shown
+
+
+def test_a_run_before_its_first_choice_says_so(capsys):
+    print_surrogate(surrogate_view(ledger_of([None], [None], [])))
+    assert "No model was chosen yet" in capsys.readouterr().out
+
+
+def shown(*arguments):
+    result = CliRunner().invoke(app, ["show", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("run", ["format_1/stopped", "format_2/finished"])
+def test_a_run_without_models_says_so_in_every_format(run):
+    assert "had no surrogate models" in shown(GOLDEN / run, "--surrogate")
+    assert json.loads(shown(GOLDEN / run, "--surrogate", "--json")) == {"settings": None, "metrics": {}}
+
+
+def test_a_real_run_shows_its_models_and_draws_them(tmp_path):
+    run = tmp_path / "r"
+    evo_moo.search("pymoo:bnh", pop_size=12, termination=("n_evals", 16), workers=1, surrogate="gp", run_dir=run)
+    view = json.loads(shown(run, "--surrogate", "--json", "--plot"))
+    its = view["metrics"]["f1"]
+    assert its["model"] == "gp" and [pair[0] for pair in its["pairs"]] == list(range(13, 17))
+    assert sum(its["importances"].values()) == pytest.approx(1) and its["importances"].keys() == {"x1", "x2"}
+    assert (run / "surrogate.png").read_bytes().startswith(b"\x89PNG")
