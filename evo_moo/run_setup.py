@@ -67,7 +67,7 @@ def begin(
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
             space=problem.space.to_json(),
             problem_version=version,
-            front="population" if problem.is_plain and job.surrogate is None else "archive",
+            front="population" if job.is_searched_as_by_pymoo(problem) else "archive",
             state="new",
         )
         if warm is not None:

@@ -25,7 +25,7 @@ LAYERS = [
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
-    {"problem", "own_files", "operators", "algorithms", "features"},
+    {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief"},
     {"pymoo_problem", "profile_cache", "infill"},
     {"plugins", "evaluation", "optimizer"},
