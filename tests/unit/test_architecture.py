@@ -12,6 +12,8 @@ LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
     {
         "data_files",
+        "fairness",
+        "tabular",
         "state",
         "database",
         "migrations",
@@ -52,7 +54,18 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
-FOR_PROBLEMS = {"data_files", "errors", "problem", "space", "training", "latency", "device_latency", "metrics"}
+FOR_PROBLEMS = {
+    "data_files",
+    "errors",
+    "fairness",
+    "tabular",
+    "problem",
+    "space",
+    "training",
+    "latency",
+    "device_latency",
+    "metrics",
+}
 
 
 def imported(path: Path) -> set[str]:
