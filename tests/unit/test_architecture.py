@@ -40,7 +40,7 @@ LAYERS = [
     {"engine"},
     {"job_budget", "job_faults"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record", "batch_table"},
+    {"run_record", "batch_table", "comparisons"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
@@ -54,18 +54,8 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
-FOR_PROBLEMS = {
-    "data_files",
-    "errors",
-    "fairness",
-    "tabular",
-    "problem",
-    "space",
-    "training",
-    "latency",
-    "device_latency",
-    "metrics",
-}
+FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
+FOR_PROBLEMS |= {"data_files", "errors", "fairness", "pymoo_problem", "tabular"}
 
 
 def imported(path: Path) -> set[str]:
