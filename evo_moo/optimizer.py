@@ -28,7 +28,7 @@ from evo_moo.algorithms import (
     members_of,
     rows_of,
 )
-from evo_moo.designs import Design, GridDesign, GridPoints, SobolDesign, new_rows
+from evo_moo.designs import Design, GridDesign, GridPoints, SobolDesign, grid_faults, new_rows
 from evo_moo.errors import JobError, MetricError, StateError
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
@@ -339,6 +339,12 @@ class Optimizer:
             drawn = Population.new(X=self.space.sample(FILLING_DRAWS, self._algorithm.random_state))
             new = drawn if self._seen is None else self._seen.do(drawn, made)
             made = Population.merge(made, new[:missing])
+        missing = wanted - len(made)
+        if missing > 0 and self._seen is not None and self.space.grid.all() and not grid_faults(self.space, None):
+            # Draws miss the last few configurations of a finite space; it is used up only when all were asked.
+            every = GridDesign(self.space, int(self._algorithm.random_state.integers(2**32)))
+            rest = self._seen.do(Population.new(X=every.rows(0, len(every))), made)
+            made = Population.merge(made, rest[:missing])
         return made
 
     def _left_in_space(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pymoo.problems import get_problem
 
+import evo_moo
 from evo_moo.api import words_on_the_grid
 from evo_moo.errors import JobError, StateError
 from evo_moo.job import check_job
@@ -27,6 +28,14 @@ class Mixed(SearchProblem):
 
     def evaluate(self, config):
         return {"loss": config["lr"]}
+
+
+class Large(SearchProblem):
+    variables = {"a": Integer(1, 300), "b": Integer(1, 300)}
+    objectives = {"loss": "min"}
+
+    def evaluate(self, config):
+        return {"loss": config["a"]}
 
 
 def asked(optimizer, n=10_000):
@@ -91,6 +100,30 @@ def test_a_sobol_sequence_is_continued_from_batch_to_batch(mode):
     problem = as_search_problem(get_problem("zdt1", n_var=2))
     points = np.array([list(c.values()) for c in asked(Optimizer(problem, "sobol", pop_size=7, mode=mode), 64)[:64]])
     assert len({tuple(box) for box in (points * 8).astype(int).tolist()}) == 64
+
+
+@pytest.mark.parametrize("algorithm", ["random", "sobol", "nsga2"])
+def test_the_last_configuration_of_a_large_finite_space_is_found(algorithm):
+    optimizer = Optimizer(Large(), algorithm, pop_size=4)
+    every = Optimizer(Large(), "grid")._design.rows(0, 100_000)
+    assert len(every) == 90_000
+    optimizer._seen.remember(every[1:])
+    (last,) = optimizer.ask()
+    assert last.configuration == Large().space.decode(every[:1])[0]
+    optimizer.tell(last.id, {"loss": 1.0})
+    assert optimizer.ask() == [] and optimizer.exhausted
+
+
+@pytest.mark.parametrize("algorithm", ["random", "sobol", "grid"])
+def test_a_run_that_goes_on_asks_what_one_in_one_go_asks(algorithm, tmp_path):
+    found = []
+    for name, budgets in (("in one go", [23]), ("in steps", [5, 14, 23])):
+        for n_evals in budgets:
+            result = evo_moo.search(
+                Mixed(), algorithm, 6, ("n_evals", n_evals), seed=4, workers=1, run_dir=tmp_path / name
+            )
+        found.append([(e.configuration, e.seed, e.generation) for e in result.evaluations])
+    assert found[0] == found[1] and len(found[0]) == 23
 
 
 def test_a_baseline_on_a_plain_problem_is_searched_in_our_space():
