@@ -79,12 +79,13 @@ def test_four_objectives_end_with_a_front_that_spreads():
         "nsga3",
         56,
         ("n_evals", 600),
+        seed=2,
         workers=1,
         options={"devices": ["made_up_cpu", "made_up_gpu"]},
         objectives={"accuracy": "max", **dict.fromkeys([*latencies, "params_m"], "min")},
     )
     covered = np.ptp(result.F, axis=0) / np.ptp(result.true_front, axis=0)
-    assert (covered > 0.6).all() and result.share_of_true_hypervolume() > 0.7
+    assert (covered > 0.6).all() and result.share_of_true_hypervolume() > 0.9
 
 
 def test_twelve_epochs_are_another_column_and_other_fidelities_are_refused():
