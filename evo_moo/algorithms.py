@@ -14,15 +14,21 @@ from pymoo.operators.selection.tournament import TournamentSelection, compare
 from pymoo.util.ref_dirs import get_reference_directions
 
 Array = npt.NDArray[np.float64]
-AlgorithmName = Literal["nsga2", "nsga3"]
+AlgorithmName = Literal["nsga2", "nsga3", "random", "sobol", "grid"]
+EVOLUTIONARY = ("nsga2", "nsga3")
+"""The algorithms that learn from outcomes; the others are the baselines to compare them with."""
+
 _NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 _RANKING = ("rank", "crowding", "niche", "dist_to_niche")
 _INTEGER_KEYS = ("id", "rank", "niche")
 
 
 def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
-    """Build NSGA-II (Deb et al. 2002) or NSGA-III (Deb and Jain 2014) with pymoo's defaults and these operators."""
-    if name == "nsga2":
+    """Build NSGA-II (Deb et al. 2002) or NSGA-III (Deb and Jain 2014) with pymoo's defaults and these operators.
+
+    Of the baselines only the population, the best so far, is kept by an algorithm: by NSGA-II.
+    """
+    if name != "nsga3":
         algorithm = NSGA2(pop_size=pop_size, **operators)
     else:
         selection = TournamentSelection(func_comp=_feasible_first)

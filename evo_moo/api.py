@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evo_moo.designs import GridDesign, GridPoints
 from evo_moo.earlier_runs import read_earlier_runs, warm_start
 from evo_moo.engine import Engine
 from evo_moo.errors import JobError
@@ -43,6 +44,7 @@ def search(
     sampling: str = "random",
     start: Sequence[Mapping[str, Any]] = (),
     from_runs: Sequence[str | Path] = (),
+    grid_points: GridPoints | None = None,
     timeout_s: float | None = None,
     verbose: bool = False,
 ) -> Result:
@@ -52,7 +54,8 @@ def search(
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
             any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
             configuration and gives metrics.
-        algorithm: ``"nsga2"`` or ``"nsga3"``.
+        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline that does not learn: ``"random"``, ``"sobol"``,
+            ``"grid"``.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
             several of them as a dict, of which whichever comes first.
@@ -73,6 +76,8 @@ def search(
         start: Configurations that the first population begins with.
         from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
             ``evo_moo.earlier_runs`` says what is taken and which outcomes are reused.
+        grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
+            number of points or the values of each.
         timeout_s: Time limit of one evaluation, in seconds.
         verbose: Whether to show progress.
 
@@ -104,6 +109,7 @@ def search(
             "sampling": sampling,
             "start": start,
             "from": [str(path) for path in from_runs] or None,
+            "grid_points": grid_points,
         },
         "budget": dict(termination),
         "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
@@ -188,7 +194,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
     warm = None
     if job.search.from_runs and not has_begun(run_dir):
         runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
-        pop_size = job.search.pop_size or default_pop_size(problem.is_plain and job.surrogate is None)
+        pop_size = job.search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
         warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
     budget = job.budget.limits()
     refuse_past_deadline(job, run_dir)
@@ -233,12 +239,25 @@ def _optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[M
         "sampling": search.sampling,
         "start": start,
         "mode": search.mode,
+        "grid_points": search.grid_points,
     }
     if job.surrogate is None:
         return Optimizer(problem, **settings)
     from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
     return SurrogateOptimizer(problem, **dict(job.surrogate), **settings)
+
+
+def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
+    """Say how much of its grid a job evaluates; empty where it searches otherwise."""
+    search = job.search
+    if search.algorithm != "grid":
+        return ""
+    size = len(GridDesign(problem.space, search.seed, search.grid_points))
+    n_evals = job.budget.n_evals
+    if n_evals is None or n_evals >= size:
+        return f"the grid has {size:,} configurations"
+    return f"the grid has {size:,} configurations, of which n_evals = {n_evals:,} are evaluated, drawn at random"
 
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:

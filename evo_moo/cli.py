@@ -86,6 +86,9 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="nsga2, nsga3, or a baseline that does not learn: random, sobol, grid.")
+    ] = None,
     surrogate: Annotated[
         str | None, typer.Option(metavar="auto|gp|rf|REF", help="Models that propose the candidates.")
     ] = None,
@@ -113,6 +116,7 @@ def run(
         ("evaluation", "workers", workers),
         ("budget", "n_evals", n_evals),
         ("search", "seed", seed),
+        ("search", "algorithm", algorithm),
         ("surrogate", "model", absolute_reference(surrogate, Path()) if surrogate else None),
         ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
     ):
@@ -155,7 +159,7 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
-    from evo_moo.api import run_job
+    from evo_moo.api import run_job, words_on_the_grid
     from evo_moo.errors import EvoMooError
     from evo_moo.run_folder import new_run_dir
     from evo_moo.run_setup import refuse_past_deadline
@@ -163,6 +167,8 @@ def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
     refuse_past_deadline(job, run_dir)
     path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])
     typer.echo(f"run folder {path}", err=True)
+    if words := words_on_the_grid(job, problem):
+        typer.echo(f"evo-moo: {words}", err=True)
     try:
         result = run_job(job, problem, source, path, verbose=True)
     except EvoMooError:

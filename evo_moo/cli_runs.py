@@ -37,7 +37,9 @@ def show(
     with guarded_reads(path):
         result = Result.read(path, whole=False)
         if as_json:
-            typer.echo(json.dumps({"feasible": result.feasible, "front": result.rows()}, indent=1))
+            share = result.share_of_true_hypervolume()
+            known = {} if share is None else {"share_of_true_hypervolume": share}
+            typer.echo(json.dumps({"feasible": result.feasible, **known, "front": result.rows()}, indent=1))
         elif as_csv:
             text = csv_text(result.rows())
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)

@@ -119,7 +119,7 @@ class Engine:
                     raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
         self._fail_if_all_failed(1)
-        self._set_state("finished", self._spent() or "the space has no new configuration left")
+        self._set_state("finished", self._spent() or self._exhausted())
 
     def _advance(self) -> bool:
         """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""
@@ -300,6 +300,10 @@ class Engine:
         if budget.time_s is not None and self._elapsed_s() >= budget.time_s:
             return f"time = {budget.time_s:g} s is spent"
         return self._watch.reason
+
+    def _exhausted(self) -> str:
+        where = "grid" if self.optimizer.name == "grid" else "space"
+        return f"the {where} has no new configuration left"
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._clock

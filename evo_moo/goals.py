@@ -8,7 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from evo_moo.errors import MetricError
+from evo_moo.pareto import pareto_rows
 
 Metrics = dict[str, float]
 Limits = Mapping[str, Mapping[str, float]]
@@ -105,6 +109,32 @@ class Goals:
         """Names of the metrics that every evaluation must return, each once."""
         names = [objective.metric for objective in self.objectives] + [limit.metric for limit in self.limits]
         return tuple(dict.fromkeys(names))
+
+    def seek_the_same_as(self, other: "Goals") -> bool:
+        """Tell whether objectives and limits agree, in their order; what counts as good enough may differ."""
+        aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
+        return aims[0] == aims[1] and self.limits == other.limits
+
+    def front_of(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | None:
+        """Give the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
+
+        Equal points are one.
+
+        Args:
+            columns: Metric names to ``(n,)`` values.
+
+        Returns:
+            None where a metric is not in the table, or nothing keeps the limits.
+        """
+        if not columns.keys() >= set(self.metric_names):
+            return None
+        F = np.column_stack([columns[o.metric] * (1 if o.direction == "min" else -1) for o in self.objectives])
+        kept = np.ones(len(F), dtype=bool)
+        for limit in self.limits:
+            excess = np.array([limit.violation(value) for value in columns[limit.metric].tolist()])
+            kept &= np.abs(excess) <= 1e-4 if limit.relation == "equals" else excess <= 0
+        F = np.unique(F[kept], axis=0)
+        return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
     def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
         """Give the row of F, ``(n_obj,)``, minimised."""

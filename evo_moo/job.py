@@ -5,13 +5,14 @@ use = "digits_cnn"                 # a name, pymoo:NAME, package.module:Class or
 options = { }                      # keyword arguments of the problem's class
 
 [search]
-algorithm = "nsga2"                # or "nsga3"
+algorithm = "nsga2"                # or "nsga3"; or a baseline that does not learn: "random", "sobol", "grid"
 pop_size = 20
 seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
 start = [{ lr = 0.01 }]            # configurations that it begins with
 from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
+grid_points = 5                    # of a grid, of every Real; or by name, number or values: { lr = 3, n = [8, 32] }
 
 [budget]                           # at least one of
 n_evals = 100
@@ -50,6 +51,8 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError, ValidationInfo, field_validator
 
+from evo_moo.algorithms import EVOLUTIONARY, AlgorithmName
+from evo_moo.designs import grid_faults
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
@@ -76,13 +79,14 @@ class ProblemSection(Section):
 class SearchSection(Section):
     """Which algorithm."""
 
-    algorithm: Literal["nsga2", "nsga3"] = "nsga2"
+    algorithm: AlgorithmName = "nsga2"
     pop_size: Annotated[Whole, Field(ge=4)] | None = None
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
     from_runs: list[RunPath] | None = Field(default=None, alias="from")
+    grid_points: Whole | dict[str, Whole | list[Any]] | None = None
 
 
 class SurrogateSection(Section):
@@ -126,6 +130,10 @@ class Job(Section):
         objectives = problem.objectives if self.objectives is None else self.objectives
         constraints = problem.constraints if self.constraints is None else self.constraints
         return Goals.declared(objectives, constraints)
+
+    def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
+        """Tell whether the populations are the very ones that pymoo makes of a plain problem."""
+        return problem.is_plain and self.surrogate is None and self.search.algorithm in EVOLUTIONARY
 
     def to_toml(self) -> dict[str, Any]:
         """Give plain data for a TOML file; what is None is left out."""
@@ -229,6 +237,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
+        faults += _baseline_faults(job, built)
     faults += _surrogate_faults(data)
     faults += _pool_faults(job)
     faults += _unwritable(job)
@@ -273,6 +282,24 @@ def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
             problem.space.encode([configuration])
         except EvoMooError as error:
             faults.append(f"`search.start[{i}]`: {error}")
+    return faults
+
+
+def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
+    if job is None:
+        return []
+    search, faults = job.search, []
+    if search.algorithm == "grid":
+        faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
+    elif search.grid_points is not None:
+        faults.append(f"`search.grid_points` must go with algorithm = 'grid', but it is {search.algorithm!r}")
+    if search.algorithm in EVOLUTIONARY:
+        return faults
+    learning = " or ".join(map(repr, EVOLUTIONARY))
+    if search.sampling != "random":
+        faults.append(f"`search.sampling` must go with algorithm = {learning}, but it is {search.algorithm!r}")
+    if job.surrogate is not None:
+        faults.append(f"`surrogate` must go with algorithm = {learning}, but it is {search.algorithm!r}")
     return faults
 
 

@@ -1,4 +1,4 @@
-"""pymoo's NSGA-II and NSGA-III behind ask and tell, with a state that can be saved and loaded.
+"""pymoo's NSGA-II and NSGA-III, and their baselines, behind ask and tell, with a state that can be saved and loaded.
 
 The main loop of every search, ours or a user's own:
 
@@ -8,6 +8,7 @@ The main loop of every search, ours or a user's own:
             optimizer.tell(candidate.id, train(candidate.configuration))
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
@@ -18,6 +19,7 @@ from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
 
 from evo_moo.algorithms import (
+    EVOLUTIONARY,
     AlgorithmName,
     Array,
     dump_algorithm,
@@ -26,6 +28,7 @@ from evo_moo.algorithms import (
     members_of,
     rows_of,
 )
+from evo_moo.designs import Design, GridDesign, GridPoints, SobolDesign, grid_faults, new_rows
 from evo_moo.errors import JobError, MetricError, StateError
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
@@ -45,7 +48,7 @@ class Candidate(NamedTuple):
         generation: The generation that it belongs to, counted from 1.
         configuration: Names to values, active variables only.
         x: ``(n_var,)`` array, the encoded configuration.
-        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``.
+        origin: How it came about: ``"start"``, ``"sample"`` (also of a baseline) or ``"mating"``.
         parents: Ids of the evaluations that it was bred from.
         prediction: What a surrogate expects: metric names to ``[mean, std]``.
     """
@@ -60,7 +63,7 @@ class Candidate(NamedTuple):
 
 
 class Optimizer:
-    """NSGA-II or NSGA-III over a problem's space.
+    """NSGA-II, NSGA-III, or a baseline to compare them with, over a problem's space.
 
     Generational, it asks for a population at a time and selects once all of it is told; on a plain continuous
     pymoo problem it then makes the very populations that ``pymoo.optimize.minimize`` makes with the same seed.
@@ -70,18 +73,21 @@ class Optimizer:
 
     Args:
         problem: The problem; it is never evaluated here.
-        algorithm: ``"nsga2"`` (Deb et al. 2002) or ``"nsga3"`` (Deb and Jain 2014).
+        algorithm: ``"nsga2"`` (Deb et al. 2002), ``"nsga3"`` (Deb and Jain 2014), or a baseline that does not
+            learn: ``"random"``, ``"sobol"`` (one sequence throughout) or ``"grid"``. The population of a baseline
+            is the best so far, as NSGA-II selects it; it decides nothing.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         seed: Seed of every random choice.
         goals: Objectives and limits; by default the problem's own.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with.
         mode: ``"generational"`` or ``"steady-state"``.
+        grid_points: Values of a grid, as in ``GridDesign``.
 
     Attributes:
         generation: Number of generations that ended; steady-state, one ends with every ``pop_size`` outcomes.
         n_asked: Number of candidates given so far.
-        exhausted: Whether the space has no new configuration left.
+        exhausted: Whether the space, or the grid, has no new configuration left.
 
     Raises:
         JobError: Some argument is wrong; all faults are listed.
@@ -100,18 +106,22 @@ class Optimizer:
         sampling: Method = "random",
         start: Sequence[Mapping[str, Any]] = (),
         mode: Mode = "generational",
+        grid_points: GridPoints | None = None,
     ) -> None:
-        faults = _faults(problem, algorithm, pop_size, seed, mode)
+        faults = _faults(problem, algorithm, pop_size, seed, mode, grid_points)
         if faults:
             raise JobError(faults)
         self.space, self.goals = problem.space, goals or problem.goals
-        as_pymoo = problem.is_plain and self._may_be_plain
+        as_pymoo = problem.is_plain and self._may_be_plain and algorithm in EVOLUTIONARY
         self.pop_size = pop_size or default_pop_size(as_pymoo)
         self.name, self.mode = algorithm, mode
         operators = {} if as_pymoo else space_operators(self.space)
         if not as_pymoo or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
-        self._start = {row.tobytes() for row in self.space.encode(start)}
+        self._start = [row.tobytes() for row in self.space.encode(start)]
+        self._size = self.space.size()
+        self._grid_points, self._position = grid_points, 0
+        self._design = self._design_of(seed)
         self._seen: RowDuplicateElimination | None = operators.get("eliminate_duplicates")
         self._algorithm = make_algorithm(algorithm, len(self.goals.objectives), self.pop_size, operators)
         self._shape = Problem(**pymoo_shape(self.space, self.goals))
@@ -206,6 +216,7 @@ class Optimizer:
             "open_X": rows_of([individual for _, individual in self._open.values()], self.space.n_var),
             "told": {str(key): metrics for key, metrics in self._told.items()},
             "exhausted": self.exhausted,
+            "design": [self._design_seed, self._position] if self._design is not None else None,
             "seen": self._seen.rows() if self._seen and with_seen else None,
         }
 
@@ -234,6 +245,9 @@ class Optimizer:
         load_algorithm(self._algorithm, state["algorithm"])
         self.generation, self.n_asked, self._n_told = state["generation"], state["n_asked"], state["n_told"]
         self.exhausted = state["exhausted"]
+        if self._design is not None:
+            seed, self._position = state["design"]
+            self._design = self._design_of(seed)
         self._open = {}
         self._open_up(Population.new(X=state["open_X"]) if state["open"] else Population.empty(), state["open"])
         self._told = {int(key): metrics for key, metrics in state["told"].items()}
@@ -253,18 +267,40 @@ class Optimizer:
             len(goals.objectives),
             len(goals.inequalities),
             len(goals.equalities),
+            *([len(self._design)] if isinstance(self._design, GridDesign) else []),
         ]
+
+    def _design_of(self, seed: int) -> Design | None:
+        """Lay out what a baseline asks, if it is one with a design."""
+        self._design_seed = seed
+        if self.name == "grid":
+            return GridDesign(self.space, seed, self._grid_points)
+        return SobolDesign(self.space, seed) if self.name == "sobol" else None
 
     def _make_candidates(self) -> None:
         """Make the next generation, or in steady state, once there is a population, the next candidate."""
         algorithm, wanted = self._algorithm, self.pop_size
         if self.mode == "steady-state" and self.n_asked:
             wanted = 1
+        if self.name not in EVOLUTIONARY:
+            made = self._designed(wanted)
+        elif wanted == 1:
             made = self._offspring(1)
         else:
             made = algorithm.ask()
             algorithm.termination.force_termination = False
         self._take(made if made is not None else Population.empty(), wanted)
+
+    def _designed(self, wanted: int) -> Population:
+        """Give the configurations to begin with, then the next new rows of the design; random ones are filled up."""
+        rows = list(dict.fromkeys(self._start)) if self.n_asked == 0 else []
+        if self._design is not None:
+            are_new = self._seen.are_new  # type: ignore[union-attr]
+            wanted = min(wanted, self._left_in_space())
+            new, self._position = new_rows(self._design, self._position, wanted, rows, are_new)
+            rows += new
+        X = np.frombuffer(b"".join(rows)).reshape(-1, self.space.n_var)
+        return Population.new(X=X.copy()) if rows else Population.empty()
 
     def _offspring(self, n: int) -> Population:
         """Mate members of the population, if there are any."""
@@ -277,7 +313,8 @@ class Optimizer:
 
     def _take(self, made: Population, wanted: int) -> None:
         """Make candidates of individuals, and of random rows for those that are missing."""
-        made = self._filled_up(made, wanted)
+        if self.name != "grid":
+            made = self._filled_up(made, wanted)
         if self._seen is not None:
             self._seen.remember(rows_of(made, self.space.n_var))
         self.exhausted = len(made) == 0
@@ -294,6 +331,7 @@ class Optimizer:
         """Add new random rows where mating found too few, as it does in a small space or around a dense front."""
         if self._seen is None and len(made):
             return made
+        wanted = min(wanted, self._left_in_space())
         for _ in range(FILLING_ROUNDS):
             missing = wanted - len(made)
             if missing <= 0:
@@ -301,7 +339,18 @@ class Optimizer:
             drawn = Population.new(X=self.space.sample(FILLING_DRAWS, self._algorithm.random_state))
             new = drawn if self._seen is None else self._seen.do(drawn, made)
             made = Population.merge(made, new[:missing])
+        missing = wanted - len(made)
+        if missing > 0 and self._seen is not None and self.space.grid.all() and not grid_faults(self.space, None):
+            # Draws miss the last few configurations of a finite space; it is used up only when all were asked.
+            every = GridDesign(self.space, int(self._algorithm.random_state.integers(2**32)))
+            rest = self._seen.do(Population.new(X=every.rows(0, len(every))), made)
+            made = Population.merge(made, rest[:missing])
         return made
+
+    def _left_in_space(self) -> int:
+        """Give the most configurations that were not asked yet, so that nobody looks for more."""
+        n_asked = len(self._seen.seen) if self._seen is not None else 0
+        return int(min(self._size - n_asked, sys.maxsize))
 
     def _open_up(self, made: Population, facts: Sequence[Sequence[Any]]) -> None:
         X = rows_of(made, self.space.n_var)
@@ -341,7 +390,7 @@ def default_pop_size(as_pymoo: bool) -> int:
     return 100 if as_pymoo else 20
 
 
-def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any) -> list[str]:
+def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any, grid_points: Any) -> list[str]:
     faults = []
     if not isinstance(problem, SearchProblem):
         faults.append(f"`problem` must be a SearchProblem, but is {problem!r}; evo_moo.plugins.load_problem builds one")
@@ -352,4 +401,6 @@ def _faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any) -
         faults.append(f"`pop_size` must be a whole number of at least 4, but is {pop_size!r}")
     if not isinstance(seed, Integral) or seed < 0:
         faults.append(f"`seed` must be a whole number of at least 0, but is {seed!r}")
+    if grid_points is not None and algorithm != "grid":
+        faults.append(f"`grid_points` must go with algorithm = 'grid', but it is {algorithm!r}")
     return faults

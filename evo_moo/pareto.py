@@ -41,6 +41,27 @@ def hypervolume(F: Array, ref_point: Any) -> float:
     return float(moocore.hypervolume(inside, ref=ref)) if len(inside) else 0.0
 
 
+def share_of_front(F: Array, front: Array) -> float | None:
+    """Give the hypervolume of points as a share of that of a front.
+
+    Objectives are normalised to 0 at the front's best value and 1 at its worst; the reference point is 1.1 in each.
+
+    Args:
+        F: ``(n, n_obj)`` array, minimised.
+        front: ``(m, n_obj)`` array, the front.
+
+    Returns:
+        The share, above 1 where the points lie between those of a continuous front; None for a single objective, and
+        where an objective is the same all along the front: there is no scale to measure by.
+    """
+    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    if front.shape[1] < 2 or not (nadir > ideal).all():
+        return None
+    ref = np.full(len(ideal), 1.1)
+    found, whole = (hypervolume((points - ideal) / (nadir - ideal), ref) for points in (F, front))
+    return found / whole
+
+
 def reference_point(F: Array) -> Array:
     """Give a reference point for a set of points: its worst values, and a tenth of its range beyond.
 

@@ -26,7 +26,7 @@ from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space import SearchSpace, Variable
 
-__all__ = ["Configuration", "FunctionProblem", "Metric", "SearchProblem"]
+__all__ = ["Configuration", "FunctionProblem", "Goals", "Metric", "SearchProblem"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
@@ -216,6 +216,21 @@ class SearchProblem(Problem):  # type: ignore[misc]
         (a folder of this evaluation's own, a ``pathlib.Path``).
         """
         return super().evaluate(config, *args, **kwargs)
+
+    def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
+        """Give the exact Pareto front, ``(n, n_obj)`` objectives minimised, or points all along it; None if unknown.
+
+        Optional. Where it is known, ``evo-moo show`` says how much of its hypervolume a run has reached. A problem
+        that knows the front of its own goals only may define pymoo's ``_calc_pareto_front(self)`` instead.
+
+        Args:
+            goals: Objectives and limits; by default the problem's own.
+            options: Those of pymoo's method.
+        """
+        if goals is not None and not goals.seek_the_same_as(self.goals):
+            return None
+        front: Array | None = super().pareto_front(**options)
+        return front
 
     def call_profile(self, config: Configuration) -> Metrics:
         """Run ``compute`` and ``profile``, and check what they returned.

@@ -13,7 +13,7 @@ from evo_moo.errors import MetricError
 from evo_moo.evaluation_row import STATUSES, Evaluation
 from evo_moo.goals import Goals, Metric
 from evo_moo.ledger import Ledger
-from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.pareto import hypervolume, pareto_rows, reference_point, share_of_front
 from evo_moo.run_folder import reading
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Result:
         ledger_rows: Rows of the ledger, from which ``evaluations`` is made when it is first needed; None where
             they are to be read from the run folder then.
         run_dir: The run folder, if there is one.
+        true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
     """
 
     goals: Goals
@@ -47,6 +48,7 @@ class Result:
     endings: dict[tuple[str, str], int]
     ledger_rows: list[tuple[Any, ...]] | None = field(repr=False)
     run_dir: Path | None = None
+    true_front: Array | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, run_dir: str | Path, *, whole: bool = True) -> "Result":
@@ -80,7 +82,8 @@ class Result:
             F = _objectives(goals, [metrics for _, metrics in candidates])
             ids = [candidates[i][0] for i in pareto_rows(F, np.zeros(len(F)))]
         rows = ledger.rows() if whole or run_dir is None else None
-        return cls(goals, known, ledger.of_ids(ids), endings, rows, run_dir)
+        true_front = np.array(front) if (front := meta.get("true_front")) else None
+        return cls(goals, known, ledger.of_ids(ids), endings, rows, run_dir, true_front)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -157,6 +160,16 @@ class Result:
         if ref.shape != (len(names),):
             raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
         return hypervolume(self.F, ref)
+
+    def share_of_true_hypervolume(self) -> float | None:
+        """Give how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
+
+        Returns:
+            None where the true front is not known.
+        """
+        if self.true_front is None:
+            return None
+        return share_of_front(self.F if self.feasible else self.true_front[:0], self.true_front)
 
     def rows(self) -> list[dict[str, Any]]:
         """Give the front as flat rows: id, metrics with the objectives first, then the configuration."""

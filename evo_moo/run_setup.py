@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evo_moo.earlier_runs import WarmStart
 from evo_moo.engine import LOGGER
 from evo_moo.errors import JobError, RunFolderError
@@ -70,7 +72,8 @@ def begin(
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
             space=problem.space.to_json(),
             problem_version=version,
-            front="population" if problem.is_plain and job.surrogate is None else "archive",
+            front="population" if job.is_searched_as_by_pymoo(problem) else "archive",
+            true_front=_true_front(problem, goals),
             state="new",
         )
         if warm is not None:
@@ -78,6 +81,18 @@ def begin(
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
     return list(data["search"]["start"])
+
+
+def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
+    """Give the exact Pareto front where the problem knows it, as rows of objectives, minimised."""
+    try:
+        known = problem.pareto_front(goals)
+        front = np.empty((0, 0)) if known is None else np.asarray(known, dtype=float)
+    except Exception as error:
+        LOGGER.warning("`pareto_front` of `%s` failed: %s: %s", problem.name(), type(error).__name__, error)
+        return None
+    fits = front.ndim == 2 and len(front) and front.shape[1] == len(goals.objectives) and np.isfinite(front).all()
+    return front.tolist() if fits else None
 
 
 def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:

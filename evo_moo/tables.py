@@ -46,6 +46,9 @@ def print_front(result: Result) -> None:
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
+    share = result.share_of_true_hypervolume()
+    if share is not None and result.true_front is not None:
+        console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
     _print_endings(console, result)
 
 

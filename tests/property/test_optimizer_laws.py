@@ -64,16 +64,18 @@ PROBLEMS = {
     "finite": Finite(),
     "grid": Grid(),
 }
-ALGORITHMS = st.sampled_from(["nsga2", "nsga3"])
+ALGORITHMS = st.sampled_from(["nsga2", "nsga3", "random", "sobol", "grid"])
 NAMES = st.sampled_from(sorted(PROBLEMS))
 SEEDS = st.integers(0, 2**32 - 1)
 MODES = st.sampled_from(["generational", "steady-state"])
 BOTH = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+ALL = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "random", "sobol", "grid"])
 N = 50
 
 
 def new(name, algorithm, seed=1, pop_size=8, mode="generational"):
-    return Optimizer(PROBLEMS[name], algorithm, pop_size=pop_size, seed=seed, mode=mode)
+    points = 3 if algorithm == "grid" else None
+    return Optimizer(PROBLEMS[name], algorithm, pop_size=pop_size, seed=seed, mode=mode, grid_points=points)
 
 
 def outcome(name, candidate, share_failed=0.0):
@@ -170,7 +172,7 @@ def test_neither_chunks_nor_the_order_of_outcomes_change_a_search(name, algorith
         assert in_order.population_ids() == shuffled.population_ids()
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_seed_decides_all_candidates(name, algorithm):
     one, same, other = (described(steps(name, new(name, algorithm, seed), N)) for seed in (1, 1, 2))
@@ -199,7 +201,7 @@ def test_ids_count_the_candidates_and_generations_do_not_mix(name, algorithm, se
         assert set(optimizer.optimum_ids()) and max(optimizer.population_ids()) <= optimizer.n_asked
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("seed", range(3))
 def test_an_exhausted_space_was_asked_for_every_configuration(algorithm, seed):
     optimizer = new("finite", algorithm, seed, pop_size=4)
@@ -219,7 +221,7 @@ def test_a_space_is_not_exhausted_before_every_configuration_was_asked(algorithm
     assert len(asked) == 400 and not optimizer.exhausted
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", ["zdt1", "mixed"])
 def test_failures_are_left_out_and_followed_by_new_samples(name, algorithm):
     optimizer = new(name, algorithm)
@@ -243,7 +245,7 @@ def test_failures_are_left_out_and_followed_by_new_samples(name, algorithm):
     assert set(optimizer.population_ids()) <= alive
 
 
-@BOTH
+@ALL
 def test_a_candidate_that_was_not_evaluated_ranks_behind_the_feasible(algorithm):
     optimizer = new("mixed", algorithm, pop_size=8)
     first = optimizer.ask()
@@ -256,7 +258,7 @@ def test_a_candidate_that_was_not_evaluated_ranks_behind_the_feasible(algorithm)
     assert not {c.id for c in first if c.id % 2} & set(optimizer.population_ids())
 
 
-@BOTH
+@ALL
 def test_a_load_replaces_everything_that_went_before(algorithm):
     state = of_file(new("mixed", algorithm, seed=3).dump())
     used = new("mixed", algorithm, seed=3)

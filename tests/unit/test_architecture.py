@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
     {
+        "data_files",
+        "fairness",
+        "tabular",
         "state",
         "database",
         "migrations",
@@ -25,7 +28,7 @@ LAYERS = [
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
-    {"problem", "own_files", "operators", "algorithms", "features"},
+    {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief", "computed"},
     {"pymoo_problem", "profile_cache", "criteria", "offspring_choice"},
     {"infill"},
@@ -38,7 +41,7 @@ LAYERS = [
     {"engine"},
     {"job_budget", "job_faults"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record", "batch_table"},
+    {"run_record", "batch_table", "comparisons"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
@@ -54,6 +57,7 @@ SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
+FOR_PROBLEMS |= {"data_files", "errors", "fairness", "pymoo_problem", "tabular"}
 
 
 def imported(path: Path) -> set[str]:

@@ -1,0 +1,181 @@
+"""Classifiers of tabular data with a sensitive attribute: how accurate can they be, and how fair?"""
+
+import importlib.util
+import re
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evo_moo.data_files import digest, find_data
+from evo_moo.errors import ProblemError
+from evo_moo.fairness import METRICS, group_metrics, reweighting
+from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.space import Choice, Integer, Real
+from evo_moo.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MLP, BOOSTING = {"model": "mlp"}, {"model": "gradient_boosting"}
+COMPAS_FILTER = ("days_b_screening_arrest", "is_recid", "c_charge_degree", "score_text")
+TABLES = {
+    "demo": TableColumns("high_progression", 1, "sex", (1, 2)),
+    "adult": TableColumns("income", ">50K", "gender", ("Female", "Male"), ("fnlwgt", "education")),
+    "compas": TableColumns(
+        "two_year_recid",
+        1,
+        "race",
+        ("African-American", "Caucasian"),
+        # `is_recid` is the label once more, and the scores are the answer of the system under study.
+        ("is_recid", "decile_score", "score_text", "days_b_screening_arrest", "age_cat", "c_jail_in", "c_jail_out"),
+    ),
+    "credit": TableColumns("default.payment.next.month", 1, "SEX", (1, 2), ("ID",)),
+}
+
+
+class FairTabular(SearchProblem):
+    """An MLP or gradient boosting, reweighting of the training data, and a decision threshold for each group.
+
+    The sensitive attribute is no feature: it decides weights and thresholds only. Half of the rows train, a quarter
+    is what the search sees, a quarter is for the final report.
+
+    Args:
+        data: ``"demo"``, a demonstration and no study of fairness: scikit-learn's 442 diabetes patients, whether their
+            disease progressed more than the median, by the recorded sex. ``"adult"``, ``"compas"`` (of the usual 6,172
+            rows the 5,278 of two races) or ``"credit"``: ``NAME.csv.gz`` in the folder EVO_MOO_DATA, or at ``path``.
+            Or the path of any CSV file, which may be compressed.
+        path: File of one of the named tables.
+        target: Column to predict, of two values.
+        sensitive: Column of the groups.
+        positive: The target's value that counts as positive; by default the greater one.
+        groups: Values of ``sensitive`` to keep; by default all.
+        drop: Columns to leave out.
+
+    Raises:
+        ProblemError: The file or a column is missing, or a group is too small; or fairlearn is not installed.
+    """
+
+    objectives = {"balanced_accuracy": "max", "demographic_parity_difference": "min"}
+    metrics = {
+        **{name: Metric(description=f"{words}; validation data", noisy=True) for name, words in METRICS.items()},
+        **{f"test_{name}": Metric(description=f"{name}, test data", noisy=True, held_out=True) for name in METRICS},
+    }
+
+    def __init__(
+        self,
+        data: str = "demo",
+        path: str | None = None,
+        target: str | None = None,
+        sensitive: str | None = None,
+        positive: Any = None,
+        groups: Sequence[Any] | None = None,
+        drop: Sequence[str] = (),
+    ) -> None:
+        if importlib.util.find_spec("fairlearn") is None:
+            raise ProblemError("`fair_tabular` must have fairlearn, but it is missing; pip install 'evo-moo[fairness]'")
+        if path and (data == "demo" or data not in TABLES):
+            raise ProblemError(f"`path` must go with `data` = 'adult', 'compas' or 'credit', but `data` is {data!r}")
+        known = TABLES.get(data, TableColumns("", None, ""))
+        self.source = data
+        own_groups = () if sensitive else known.groups
+        self.table = TableColumns(
+            target or known.target,
+            positive if positive is not None or target else known.positive,
+            sensitive or known.sensitive,
+            tuple(groups or own_groups),
+            (*known.drop, *drop),
+        )
+        self.file = None if data == "demo" else find_data(f"{data}.csv.gz", path if data in TABLES else data)
+        if data != "demo" and self.file is None:
+            raise ProblemError(
+                f"`data` = {data!r} must have its file, but none is named; set `path`, or EVO_MOO_DATA to the folder "
+                f"of {data}.csv.gz"
+            )
+        self.version = digest(self.file) if self.file else data
+        found = self.rows[self.table.sensitive].unique().tolist() if self.file else []
+        self.groups = self.table.groups or tuple(sorted(found))
+        named = [re.sub(r"[^A-Za-z0-9]+", "_", str(group)) for group in self.groups]
+        thresholds = named if len(set(named)) == len(named) else range(len(named))
+        self.variables = {
+            "model": Choice(["mlp", "gradient_boosting"]),
+            "n_layers": Integer(1, 2, when=MLP),
+            "width": Integer(4, 64, log=True, when=MLP),
+            "epochs": Integer(5, 40, when=MLP),
+            "lr": Real(1e-3, 3e-2, log=True, when=MLP),
+            "alpha": Real(1e-5, 1.0, log=True, when=MLP),
+            "n_trees": Integer(10, 150, log=True, when=BOOSTING),
+            "n_leaves": Integer(3, 31, log=True, when=BOOSTING),
+            "shrinkage": Real(0.02, 0.5, log=True, when=BOOSTING),
+            "reweighting": Real(0.0, 1.0),
+            **{f"threshold_{group}": Real(0.05, 0.95) for group in thresholds},
+        }
+
+    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+        """Train on one thread, and decide by each group's threshold."""
+        from threadpoolctl import threadpool_limits
+
+        X, y, group = self.parts["train"]
+        model = build_model(config, seed)
+        thresholds = np.array([value for name, value in config.items() if name.startswith("threshold_")])
+        metrics: dict[str, float] = {}
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an MLP says that it was given few epochs
+            model.fit(X, y, sample_weight=reweighting(y, group, config["reweighting"]))
+            for prefix, part in (("", "validation"), ("test_", "test")):
+                X, y, group = self.parts[part]
+                score = model.predict_proba(X)[:, 1]
+                found = group_metrics(y, score, score >= thresholds[group], group)
+                metrics |= {f"{prefix}{name}": value for name, value in found.items()}
+        return metrics
+
+    @cached_property
+    def rows(self) -> "pd.DataFrame":
+        """The table's rows and columns that are used; read once per process."""
+        if self.file is None:
+            return _demonstration()
+        rows = read_csv(self.file, self.table)
+        if self.source == "compas":
+            if missing := set(COMPAS_FILTER) - set(rows):
+                raise ProblemError(
+                    f"{self.file.name} must have {', '.join(COMPAS_FILTER)}, but lacks {sorted(missing)[0]!r}"
+                )
+            rows = rows[rows["days_b_screening_arrest"].abs().le(30) & rows["is_recid"].ne(-1)]
+            rows = rows[rows["c_charge_degree"].ne("O") & rows["score_text"].notna()]
+        return usable_rows(rows, self.table)
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """Features, labels and groups by the name of their part."""
+        return split_and_encode(self.rows, self.table, self.groups)
+
+
+def build_model(config: Configuration, seed: int) -> Any:
+    """Build an untrained classifier of scikit-learn's."""
+    if config["model"] == "mlp":
+        from sklearn.neural_network import MLPClassifier
+
+        sizes = [config["width"]] * config["n_layers"]
+        settings = {"max_iter": config["epochs"], "n_iter_no_change": config["epochs"], "tol": 0.0}
+        rates = {"learning_rate_init": config["lr"], "alpha": config["alpha"]}
+        return MLPClassifier(sizes, batch_size=128, random_state=seed, **settings, **rates)
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=config["n_trees"],
+        max_leaf_nodes=config["n_leaves"],
+        learning_rate=config["shrinkage"],
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def _demonstration() -> "pd.DataFrame":
+    import pandas as pd
+    from sklearn.datasets import load_diabetes
+
+    loaded = load_diabetes(scaled=False)
+    rows = pd.DataFrame(loaded.data, columns=loaded.feature_names)
+    return rows.assign(sex=rows["sex"].astype(int), high_progression=(loaded.target > np.median(loaded.target)) * 1)

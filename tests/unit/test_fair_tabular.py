@@ -1,0 +1,144 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("fairlearn")
+
+from evo_moo.errors import ProblemError
+from evo_moo.fairness import METRICS, group_metrics, reweighting
+from evo_moo.plugins import load_problem
+
+REFERENCE = f"{Path(__file__).parents[2] / 'problems' / 'fair_tabular.py'}:FairTabular"
+DATA = os.environ.get("EVO_MOO_DATA")
+TREES = {"model": "gradient_boosting", "n_trees": 10, "n_leaves": 3, "shrinkage": 0.2, "reweighting": 0.5}
+MLP = {"model": "mlp", "n_layers": 1, "width": 4, "epochs": 5, "lr": 0.01, "alpha": 1e-3, "reweighting": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch):
+    monkeypatch.delenv("EVO_MOO_DATA", raising=False)
+
+
+@st.composite
+def decisions(draw):
+    """Labels, decisions and groups in which every group has both labels."""
+    n_groups = draw(st.integers(2, 4))
+    group = np.array([g for g in range(n_groups) for _ in range(2)] + draw(st.lists(st.integers(0, n_groups - 1))))
+    y = np.array([0, 1] * n_groups + draw(st.lists(st.integers(0, 1), min_size=len(group) - 2 * n_groups)))
+    y = y[: len(group)]
+    decided = np.array(draw(st.lists(st.integers(0, 1), min_size=len(y), max_size=len(y))))
+    return y, decided, group
+
+
+@given(decisions())
+@settings(max_examples=25, deadline=None)
+def test_the_metrics_are_what_a_count_by_hand_gives(drawn):
+    y, decided, group = drawn
+    found = group_metrics(y, decided + 0.0, decided, group)
+    assert list(found) == list(METRICS)
+    names = range(group.max() + 1)
+    selected = [decided[group == g].mean() for g in names]
+    true_rate = [decided[(group == g) & (y == 1)].mean() for g in names]
+    false_rate = [decided[(group == g) & (y == 0)].mean() for g in names]
+    assert found["accuracy"] == pytest.approx((y == decided).mean())
+    recalls = [decided[y == 1].mean(), 1 - decided[y == 0].mean()]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(recalls)) == found["auc"]
+    assert found["demographic_parity_difference"] == pytest.approx(np.ptp(selected))
+    ratio = min(selected) / max(selected) if max(selected) else 1.0
+    assert found["demographic_parity_ratio"] == pytest.approx(ratio)
+    assert found["equal_opportunity_difference"] == pytest.approx(np.ptp(true_rate))
+    assert found["equalized_odds_difference"] == pytest.approx(max(np.ptp(true_rate), np.ptp(false_rate)))
+
+
+@given(decisions())
+@settings(max_examples=25, deadline=None)
+def test_full_reweighting_makes_label_and_group_independent_and_none_changes_nothing(drawn):
+    y, _, group = drawn
+    weights = reweighting(y, group, 1.0)
+    share = [weights[(group == g) & (y == 1)].sum() / weights[group == g].sum() for g in range(group.max() + 1)]
+    assert share == pytest.approx([y.mean()] * len(share))
+    assert weights.sum() == pytest.approx(len(y))
+    assert (reweighting(y, group, 0.0) == 1).all()
+
+
+@pytest.mark.parametrize("model", [TREES, MLP])
+def test_a_seed_decides_all_and_each_threshold_its_group_alone(model):
+    problem = load_problem(REFERENCE)
+    config = model | {"threshold_1": 0.5, "threshold_2": 0.5}
+    problem.space.encode([config])
+    one, same = (problem.evaluate(config, seed=3) for _ in range(2))
+    strict = problem.evaluate(config | {"threshold_1": 0.95}, seed=3)
+    assert one == same and set(one) == set(problem.known_metrics)
+    assert strict["auc"] == one["auc"] > 0.6
+    assert strict["demographic_parity_difference"] > one["demographic_parity_difference"]
+
+
+def test_a_users_table_has_a_threshold_for_each_group(tmp_path):
+    path = csv(tmp_path, [f"{'abc'[i % 3]} {i % 3},{i},{'no' if i // 3 % 2 else 'yes'}" for i in range(96)])
+    problem = load_problem(REFERENCE, {"data": path, "target": "y", "sensitive": "group"})
+    names = [name for name in problem.variables if name.startswith("threshold")]
+    assert names == ["threshold_a_0", "threshold_b_1", "threshold_c_2"]
+    metrics = problem.evaluate(TREES | dict.fromkeys(names, 0.5), seed=1)
+    assert 0 <= metrics["demographic_parity_ratio"] <= 1
+
+
+def csv(folder, rows):
+    (folder / "own.csv").write_text("\n".join(["group,x,y", *rows]))
+    return str(folder / "own.csv")
+
+
+ROWS = [f"{'ab'[i % 2]},{i},{i // 2 % 2}" for i in range(80)]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (
+            {"data": "adult"},
+            "must have its file, but none is named; set `path`, or EVO_MOO_DATA to the folder of adult",
+        ),
+        ({"data": "nowhere.csv"}, "there is no `nowhere.csv`; name it by an option, or its folder by EVO_MOO_DATA"),
+        ({"target": None}, "`target` must name a column of own.csv, but is not given; it has group, x, y"),
+        ({"target": "label"}, "`target` must name a column of own.csv, but is 'label'; it has group, x, y"),
+        ({"sensitive": None}, "`sensitive` must name a column of own.csv, but is not given; it has group, x, y"),
+        ({"target": "x"}, "`target` must have two values, but 'x' has 80"),
+        ({"sensitive": "x"}, "`sensitive` must have 2 to 10 groups, but 'x' has 80; name those to keep by `groups`"),
+        ({"groups": ["a"]}, "`sensitive` must have 2 to 10 groups, but 'group' has 1"),
+        ({"positive": 2}, "`positive` must be a value of 'y', 0 and 1, but is 2"),
+        ({"path": "adult.csv"}, "`path` must go with `data` = 'adult', 'compas' or 'credit'"),
+    ],
+)
+def test_wrong_tables_are_refused_with_the_way_out(tmp_path, options, fault):
+    given = {"data": csv(tmp_path, ROWS), "target": "y", "sensitive": "group"} | options
+    with pytest.raises(ProblemError, match=fault):
+        load_problem(REFERENCE, given)
+
+
+def test_a_group_of_too_few_is_refused_until_it_is_left_out(tmp_path):
+    options = {"data": csv(tmp_path, [*ROWS, "c,1,0", "c,2,1"]), "target": "y", "sensitive": "group"}
+    with pytest.raises(ProblemError, match="every group must have 8 rows of each class, but c of 'group' has fewer"):
+        load_problem(REFERENCE, options)
+    assert load_problem(REFERENCE, options | {"groups": ["a", "b"]}).groups == ("a", "b")
+
+
+def test_a_compas_file_without_the_columns_of_its_filter_is_refused(tmp_path):
+    (tmp_path / "own.csv").write_text("race,two_year_recid\nCaucasian,1\n")
+    with pytest.raises(
+        ProblemError, match=r"own.csv must have days_b_screening_arrest, .*, but lacks 'c_charge_degree'"
+    ):
+        load_problem(REFERENCE, {"data": "compas", "path": str(tmp_path / "own.csv")})
+
+
+@pytest.mark.skipif(not DATA, reason="needs EVO_MOO_DATA")
+@pytest.mark.parametrize(("name", "n_rows"), [("adult", 48842), ("compas", 5278), ("credit", 30000)])
+def test_the_real_tables_are_learnt_from(name, n_rows, monkeypatch):
+    monkeypatch.setenv("EVO_MOO_DATA", DATA or "")
+    problem = load_problem(REFERENCE, {"data": name})
+    thresholds = {name: 0.5 for name in problem.variables if name.startswith("threshold")}
+    assert len(problem.rows) == n_rows and len(thresholds) == 2
+    metrics = problem.evaluate(TREES | {"n_trees": 40} | thresholds, seed=1)
+    assert 0.68 < metrics["auc"] < 0.95
