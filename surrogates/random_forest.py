@@ -142,7 +142,7 @@ class RandomForest(Surrogate):
         # Tree by tree: scikit-learn's own loop starts a pool of threads, which costs more than the trees.
         design = self._design(X).astype(np.float32)
         nodes = [tree.tree_.apply(design) for tree in self._forest.estimators_]
-        return np.stack(nodes, axis=1) + self._offsets[:-1]
+        return np.asarray(np.stack(nodes, axis=1) + self._offsets[:-1])
 
     def _mixture(self, leaves: npt.NDArray[np.intp], used: npt.NDArray[np.bool_]) -> Prediction:
         means, weights = self._means[leaves], used / used.sum(axis=1, keepdims=True)
