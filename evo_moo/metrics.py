@@ -1,4 +1,4 @@
-"""Metrics of a network that need no training, as plain numbers."""
+"""Metrics of a network and of what it predicts, as plain numbers."""
 
 import io
 import weakref
@@ -34,6 +34,27 @@ def count_flops(model: nn.Module, example: Tensor) -> int:
     with inference(model), FlopCounterMode(display=False) as counter:
         model(example)
     return int(counter.get_total_flops())
+
+
+def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float:
+    """Give the expected calibration error: how far a classifier's confidence is from the share that it gets right.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3: over bins of equal width of the
+    highest probability, the mean of |accuracy - confidence|, weighted by the samples in each.
+
+    Args:
+        logits: ``(n, n_classes)``.
+        labels: ``(n,)``.
+        n_bins: Number of bins of [0, 1].
+
+    Returns:
+        A number from 0 to 1.
+    """
+    confidence, predicted = logits.double().softmax(1).max(1)
+    bins = (confidence * n_bins).ceil().long().clamp(1, n_bins) - 1  # a bin holds its upper end, as in the paper
+    gaps = torch.zeros(n_bins, dtype=torch.float64, device=logits.device)
+    gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
+    return gaps.abs().sum().item() / len(labels)
 
 
 def size_mb(model: nn.Module) -> float:
