@@ -20,10 +20,13 @@ LAYERS = [
         "training",
         "runtimes",
         "device_latency",
+        "augmentation",
+        "image_files",
+        "networks",
     }
     | {"reference_workload", "surrogate", "stop_signals", "evaluation_row"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
-    | {"acquisition"},
+    | {"acquisition", "robustness", "datasets"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
     {"belief"},
@@ -52,6 +55,7 @@ SIBLINGS = {("result", "plots"), ("plots", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
+FOR_PROBLEMS |= {"datasets", "networks", "augmentation", "robustness"}
 
 
 def imported(path: Path) -> set[str]:
