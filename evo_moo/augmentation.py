@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from evo_moo.seeding import seed_for
+
 ROTATION, ZOOM, SHIFT = math.radians(15), 0.1, 0.125
 """The largest changes at full strength: an angle, a share of the size, a share of the width and height."""
 
@@ -26,7 +28,7 @@ class Augmentation:
         if not 0 <= strength <= 1:
             raise ValueError(f"`strength` must lie between 0 and 1, but is {strength!r}")
         self.strength, self.mirror = strength, mirror
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed_for("augmentation", seed))
 
     def __call__(self, X: Tensor) -> Tensor:
         """Give changed images of the same shape, ``(n, channels, height, width)``."""

@@ -13,6 +13,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from evo_moo.training import inference
 
 
+def network_metrics(model: nn.Module, batch: Tensor) -> dict[str, float]:
+    """Give what a network costs, by the names that the ready problems use.
+
+    Args:
+        model: The network.
+        batch: An input; ``peak_memory_mb`` is for all of it, ``flops`` for its first sample.
+
+    Returns:
+        ``n_params``, ``flops``, ``peak_memory_mb`` and ``size_on_disk_mb``.
+    """
+    return {
+        "n_params": count_parameters(model),
+        "flops": count_flops(model, batch[:1]),
+        "peak_memory_mb": peak_memory_mb(model, batch),
+        "size_on_disk_mb": size_on_disk_mb(model),
+    }
+
+
 def count_parameters(model: nn.Module) -> int:
     """Count the trainable numbers of a network; what several modules share counts once."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evo_moo.goals import Metric
+from evo_moo.seeding import seed_for
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +112,7 @@ class Robustness:
                 f"`{name}` must be asked of images (n, channels, height, width), but the inputs have the shape "
                 f"{tuple(X.shape)}; leave it out of `perturbations`"
             )
-        draw = torch.Generator().manual_seed(seed)
+        draw = torch.Generator().manual_seed(seed_for(name, seed))
         if name == "noise":
             return self._bounded(X + self.noise * torch.randn(X.shape, generator=draw).to(X))
         if name == "blur":

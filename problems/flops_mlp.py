@@ -26,10 +26,8 @@ class FlopsMLP(SearchProblem):
     multiplication and its addition for one. Validation images come from the set's training part.
 
     Args:
-        data: ``"fashion_mnist"`` for the tutorial's images; by default scikit-learn's digits, which need no files.
-            ``evo_moo.datasets.find_images`` says more on this and the next two.
-        root: Folder of the data.
-        download: Whether the data may be fetched.
+        data, root, download: As in ``evo_moo.datasets.find_images``: ``"fashion_mnist"`` for the tutorial's images; by
+            default scikit-learn's digits, which need no files.
         epochs: Number of passes over the training images.
 
     Raises:

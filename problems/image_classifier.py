@@ -12,50 +12,42 @@ from evo_moo.space import Boolean, Choice, Integer, Real, Variable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-BACKBONES = ("resnet18", "mobilenet_v3")
-NETWORKS = ("blocks", *BACKBONES)
+NETWORKS = ("blocks", "resnet18", "mobilenet_v3")
 MOST_BLOCKS = 6
-
-
-def _block(number: int) -> dict[str, Variable]:
-    when = {"depth": {"at_least": number}}
-    return {
-        f"width_{number}": Integer(4, 64, log=True, when=when),
-        f"kernel_{number}": Choice([1, 3, 5], ordered=True, when=when),
-        f"shrink_{number}": Choice(["no", "stride", "pool"], when=when),
-    }
+TRAINING: dict[str, Variable] = {
+    "optimizer": Choice(["adam", "adamw", "sgd"]),
+    "lr": Real(3e-4, 1e-1, log=True),
+    "weight_decay": Real(1e-6, 1e-2, log=True),
+    "batch_size": Choice([32, 64, 128, 256], ordered=True),
+    "augmentation": Real(0.0, 1.0),
+    "label_smoothing": Real(0.0, 0.2),
+}
 
 
 def variables_of(networks: Sequence[str]) -> dict[str, Variable]:
     """Give the variables of these networks, and those of their training."""
-    variables: dict[str, Variable] = {"network": Choice(list(networks))}
-    if "blocks" in networks:
-        own = {"network": "blocks"}
-        variables |= {"depth": Integer(1, MOST_BLOCKS, when=own)}
-        for number in range(1, MOST_BLOCKS + 1):
-            variables |= _block(number)
-        variables |= {
-            "block": Choice(["plain", "residual", "depthwise"], when=own),
-            "norm": Choice(["batch", "group", "none"], when=own),
-            "activation": Choice(["relu", "silu", "gelu", "tanh"], when=own),
-            "dense": Boolean(when=own),
-            "dense_units": Integer(8, 128, log=True, when={"dense": True}),
-            "dropout": Real(0.0, 0.5, when=own),
-        }
-    if backbones := [name for name in networks if name in BACKBONES]:
-        theirs = {"network": backbones}
-        variables |= {
-            "width": Choice([0.125, 0.25, 0.5, 1.0], ordered=True, when=theirs),
-            "resolution": Choice([16, 32, 48, 64], ordered=True, when=theirs),
-        }
-    return variables | {
-        "optimizer": Choice(["adam", "adamw", "sgd"]),
-        "lr": Real(3e-4, 1e-1, log=True),
-        "weight_decay": Real(1e-6, 1e-2, log=True),
-        "batch_size": Choice([32, 64, 128, 256], ordered=True),
-        "augmentation": Real(0.0, 1.0),
-        "label_smoothing": Real(0.0, 0.2),
+    own, theirs = {"network": "blocks"}, {"network": [name for name in networks if name != "blocks"]}
+    blocks: dict[str, Variable] = {"depth": Integer(1, MOST_BLOCKS, when=own)}
+    for number in range(1, MOST_BLOCKS + 1):
+        when = {"depth": {"at_least": number}}
+        blocks[f"width_{number}"] = Integer(4, 64, log=True, when=when)
+        blocks[f"kernel_{number}"] = Choice([1, 3, 5], ordered=True, when=when)
+        blocks[f"shrink_{number}"] = Choice(["no", "stride", "pool"], when=when)
+    blocks |= {
+        "block": Choice(["plain", "residual", "depthwise"], when=own),
+        "norm": Choice(["batch", "group", "none"], when=own),
+        "activation": Choice(["relu", "silu", "gelu", "tanh"], when=own),
+        "head_grid": Choice([1, 2, 4], ordered=True, when=own),
+        "dense": Boolean(when=own),
+        "dense_units": Integer(8, 128, log=True, when={"dense": True}),
+        "dropout": Real(0.0, 0.5, when=own),
     }
+    backbones: dict[str, Variable] = {
+        "width": Choice([0.125, 0.25, 0.5, 1.0], ordered=True, when=theirs),
+        "resolution": Choice([16, 32, 48, 64], ordered=True, when=theirs),
+    }
+    architecture = (blocks if "blocks" in networks else {}) | (backbones if theirs["network"] else {})
+    return {"network": Choice(list(networks)), **architecture, **TRAINING}
 
 
 class ImageClassifier(SearchProblem):
@@ -64,18 +56,12 @@ class ImageClassifier(SearchProblem):
     The search sees the validation images only; ``test_accuracy`` is for the final report.
 
     Args:
-        data: ``"digits"``, ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``, an ``.npz`` file or a
-            folder of images; ``evo_moo.datasets.find_images`` says more on this and the next four.
-        root: Folder of the data.
-        download: Whether the data may be fetched.
-        n_images: Uses at most so many images.
-        image_size: Height and width of the images of a folder.
+        data, root, download, n_images, image_size: As in ``evo_moo.datasets.find_images``: ``"digits"``, ``"mnist"``,
+            ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``, an ``.npz`` file or a folder of images.
         networks: Some of ``"blocks"``, ``"resnet18"`` and ``"mobilenet_v3"``.
-        epochs: Number of passes over the training images.
-        patience: Ends a training after so many epochs without a lower validation loss.
-        mirror: Whether augmentation mirrors images; by default those of CIFAR and folders.
-        robustness: Perturbations under which accuracy is measured too; see ``evo_moo.robustness``.
-        epsilon: The most by which FGSM and PGD change a pixel; pixels lie in [0, 1].
+        epochs, patience: Passes over the training images, and after how many without a lower loss it ends early.
+        mirror: Whether augmentation mirrors images too: right for photographs, wrong for digits.
+        robustness, epsilon: As in ``evo_moo.robustness``: perturbations under which accuracy is measured too.
         latency_batch: Number of images in the batch whose latency is measured.
         device: Where it all runs, such as ``"cpu"``; by default on the GPU where there is one.
 
@@ -90,7 +76,6 @@ class ImageClassifier(SearchProblem):
         "loss": Metric(description="cross-entropy on the validation images", log=True, noisy=True),
         "calibration_error": Metric(description="expected gap of confidence and accuracy", noisy=True),
         "latency_ms": Metric("ms", "forward pass of a batch, freed from drift", log=True, timed=True, cheap=True),
-        "latency_raw_ms": Metric("ms", "the same as the clock showed it", log=True, timed=True, cheap=True),
         "throughput_per_s": Metric("1/s", "images per second, batch by batch", log=True, timed=True, cheap=True),
         "n_params": Metric(description="trainable parameters", log=True, cheap=True),
         "flops": Metric(description="operations of one forward pass of one image", log=True, cheap=True),
@@ -110,7 +95,7 @@ class ImageClassifier(SearchProblem):
         networks: Sequence[str] = ("blocks",),
         epochs: int = 8,
         patience: int | None = None,
-        mirror: bool | None = None,
+        mirror: bool = False,
         robustness: Sequence[str] = (),
         epsilon: float = 0.03,
         latency_batch: int = 16,
@@ -122,37 +107,29 @@ class ImageClassifier(SearchProblem):
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {value}")
         self.where = find_images(data, root=root, download=download, n_images=n_images, image_size=image_size)
-        self.version = self.where.version
-        self.epochs, self.patience, self.latency_batch, self.device = epochs, patience, latency_batch, device
-        self.mirror = data not in ("digits", "mnist") and not data.endswith(".npz") if mirror is None else mirror
+        self.version, self.device, self.latency_batch = self.where.version, device, latency_batch
+        self.epochs, self.patience, self.mirror = epochs, patience, mirror
         self.variables = variables_of(networks)
-        training = ("optimizer", "lr", "weight_decay", "batch_size", "augmentation", "label_smoothing", "dropout")
-        self.architecture = [name for name in self.variables if name not in training]
+        self.architecture = [name for name in self.variables if name not in {*TRAINING, "dropout"}]
         self.robustness = Robustness(robustness, epsilon=epsilon, n_samples=500) if robustness else None
         self.metrics = self.metrics | (self.robustness.metrics if self.robustness else {})
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure what needs no training."""
         from evo_moo.latency import Effort, model_latency
-        from evo_moo.metrics import count_flops, count_parameters, peak_memory_mb, size_on_disk_mb
+        from evo_moo.metrics import network_metrics
 
         network, batch = self.network(config)
         latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
-        return {
+        return network_metrics(network, batch) | {
             "latency_ms": latency.corrected_ms,
-            "latency_raw_ms": latency.median_ms,
             "throughput_per_s": latency.throughput_per_s,
-            "n_params": count_parameters(network),
-            "flops": count_flops(network, batch[:1]),
-            "peak_memory_mb": peak_memory_mb(network, batch),
-            "size_on_disk_mb": size_on_disk_mb(network),
         }
 
     def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
         """Build the network, and a batch ``(latency_batch, channels, height, width)`` of images."""
-        images = self.images.train[0]
-        copies = images[:1].expand(self.latency_batch, *self.images.shape)
-        return build_network(config, self.images).to(images.device), copies.contiguous()
+        batch = self.images.train[0][:1].repeat(self.latency_batch, 1, 1, 1)
+        return build_network(config, self.images).to(batch.device), batch
 
     def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
@@ -175,8 +152,7 @@ class ImageClassifier(SearchProblem):
             )
             X, y = self.images.validation
             accuracy, loss = accuracy_and_loss(network, X, y)
-            robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
-            return robust | {
+            return (self.robustness(network, X, y, seed=seed) if self.robustness else {}) | {
                 "accuracy": accuracy,
                 "loss": loss,
                 "calibration_error": calibration_error(predict(network, X), y),
@@ -211,9 +187,10 @@ def build_network(config: Configuration, images: Images) -> "nn.Module":
         layers.append(conv_block(config["block"], channels, width, kernel, **settings))
         if shrink == "pool":
             layers.append(nn.MaxPool2d(2))
-        channels, size = width, size if shrink == "no" else (size + 1) // 2
-    layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten()]
-    features = channels * 4
+        channels, size = width, {"no": size, "stride": (size + 1) // 2, "pool": size // 2}[shrink]
+    grid = min(config["head_grid"], size)
+    layers += [nn.AdaptiveAvgPool2d(grid), nn.Flatten()]
+    features = channels * grid**2
     if config["dense"]:
         layers += [nn.Linear(features, config["dense_units"]), activation()]
         features = config["dense_units"]
