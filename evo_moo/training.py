@@ -255,7 +255,7 @@ def _train_epoch(
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        total += loss.detach() * len(batch)
+        total.add_(loss.detach(), alpha=len(batch))
     return total.item() / len(y)
 
 
