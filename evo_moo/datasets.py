@@ -85,7 +85,7 @@ class ImageSet:
         """Changes with the files behind a path: for a problem's attribute ``version``."""
         if self.data in NAMES:
             return ""
-        files = [Path(self.data), *image_files(Path(self.data))]
+        files = [Path(self.data), *(file for part in parts_of(Path(self.data)) for file in image_files(part))]
         stats = [file.stat() for file in files]
         return f"{len(files)} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)}"
 

@@ -13,10 +13,10 @@ ROBUST = Path(__file__).parents[2] / "problems" / "image_robustness.toml"
 
 
 def test_three_objectives_are_searched_by_nsga3(tmp_path: Path) -> None:
-    small = ["--n-evals", 8, "--set", "search.pop_size=4", "--option", "epochs=1", "--option", "n_images=300"]
+    small = ["--n-evals", 6, "--set", "search.pop_size=4", "--option", "epochs=1", "--option", "n_images=300"]
     evo_moo("run", ROBUST, *small, "--run-dir", "r", cwd=tmp_path)
     result = Result.read(tmp_path / "r")
-    assert result.F.shape[1] == 3 and len(result.evaluations) == 8
+    assert result.F.shape[1] == 3 and len(result.evaluations) == 6
     assert {e.status for e in result.evaluations} <= {"ok", "infeasible"}
     for metrics in result.metrics:
         assert metrics["accuracy_worst"] == min(v for n, v in metrics.items() if n.startswith("accuracy_"))

@@ -94,7 +94,10 @@ def test_a_folder_of_images_is_scaled_to_one_size(tmp_path, with_test):
     pictures(tmp_path / "train" if with_test else tmp_path)
     if with_test:
         pictures(tmp_path / "test", n=3)
-    images = find_images(str(tmp_path), image_size=16).load()
+    found = find_images(str(tmp_path), image_size=16)
+    images, before = found.load(), found.version
+    next(tmp_path.glob("**/cat/0.png")).unlink()
+    assert found.version != before
     assert images.shape == (3, 16, 16) and images.n_classes == 2
     assert len(images.test[1]) == (6 if with_test else 5)
     assert 0 <= images.train[0].min() < images.train[0].max() <= 1
