@@ -167,7 +167,7 @@ def test_a_missing_class_is_an_error_that_lists_those_there_are(write):
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("digits_cn", "did you mean `digits_cnn`? use one of digits_cnn, `pymoo:NAME`"),
+        ("digits_cn", "did you mean `digits_cnn`? use one of digits_cnn, "),
         ("digits_cnn.py", "name the class too, as in `digits_cnn.py:MyProblem`"),
         ("", "names no problem; use one of"),
         ("missing.py:Mine", "must be a Python file, but there is no such file"),
