@@ -1,4 +1,4 @@
-"""Metrics of a network that need no training, as plain numbers."""
+"""Metrics of a network and of what it predicts, as plain numbers."""
 
 import io
 import weakref
@@ -11,6 +11,24 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from evo_moo.training import inference
+
+
+def network_metrics(model: nn.Module, batch: Tensor) -> dict[str, float]:
+    """Give what a network costs, by the names that the ready problems use.
+
+    Args:
+        model: The network.
+        batch: An input; ``peak_memory_mb`` is for all of it, ``flops`` for its first sample.
+
+    Returns:
+        ``n_params``, ``flops``, ``peak_memory_mb`` and ``size_on_disk_mb``.
+    """
+    return {
+        "n_params": count_parameters(model),
+        "flops": count_flops(model, batch[:1]),
+        "peak_memory_mb": peak_memory_mb(model, batch),
+        "size_on_disk_mb": size_on_disk_mb(model),
+    }
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -34,6 +52,27 @@ def count_flops(model: nn.Module, example: Tensor) -> int:
     with inference(model), FlopCounterMode(display=False) as counter:
         model(example)
     return int(counter.get_total_flops())
+
+
+def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float:
+    """Give the expected calibration error: how far a classifier's confidence is from the share that it gets right.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3: over bins of equal width of the
+    highest probability, the mean of |accuracy - confidence|, weighted by the samples in each.
+
+    Args:
+        logits: ``(n, n_classes)``.
+        labels: ``(n,)``.
+        n_bins: Number of bins of [0, 1].
+
+    Returns:
+        A number from 0 to 1.
+    """
+    confidence, predicted = logits.double().softmax(1).max(1)
+    bins = (confidence * n_bins).ceil().long().clamp(1, n_bins) - 1  # a bin holds its upper end, as in the paper
+    gaps = torch.zeros(n_bins, dtype=torch.float64, device=logits.device)
+    gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
+    return gaps.abs().sum().item() / len(labels)
 
 
 def size_mb(model: nn.Module) -> float:

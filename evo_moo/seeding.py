@@ -21,4 +21,17 @@ def evaluation_seed(
         An integer in ``[0, 2**32)``, the range that NumPy, PyTorch and scikit-learn all take.
     """
     key = json.dumps([run_seed, configuration, fidelity, replicate], sort_keys=True, separators=(",", ":"))
+    return _digest(key)
+
+
+def seed_for(purpose: str, seed: int) -> int:
+    """Give a seed of its own for one purpose, so that its draws are not those of another with the same seed.
+
+    Returns:
+        An integer in ``[0, 2**32)``.
+    """
+    return _digest(f"{purpose} {seed}")
+
+
+def _digest(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest(), "big")

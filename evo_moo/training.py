@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -42,14 +42,19 @@ class History:
     """A training, epoch by epoch.
 
     Attributes:
-        epochs: One entry per epoch; fewer than asked for where the training diverged.
+        epochs: One entry per epoch; fewer than asked for where the training diverged or was stopped early.
     """
 
     epochs: tuple[Epoch, ...]
 
     @property
+    def best(self) -> Epoch:
+        """The epoch of the lowest validation loss: whose weights are kept where training may stop early."""
+        return min(self.epochs, key=lambda epoch: epoch.loss if math.isfinite(epoch.loss) else math.inf)
+
+    @property
     def last(self) -> Epoch:
-        """The last epoch: what the trained weights are worth."""
+        """The last epoch: what the trained weights are worth, unless ``patience`` brought the best ones back."""
         return self.epochs[-1]
 
     @property
@@ -70,11 +75,15 @@ def train_classifier(
     optimizer: str = "adamw",
     weight_decay: float = 0.0,
     schedule: str = "cosine",
+    label_smoothing: float = 0.0,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    patience: int | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
 ) -> History:
     """Train a classifier in place by cross-entropy; stops after an epoch whose loss is not finite.
 
-    Weights and dropout draw from torch's global generator: call ``set_determinism`` before building a model.
+    Weights and dropout draw from torch's global generator: call ``set_determinism`` before building a model. On a
+    GPU that computes with bfloat16 itself, training does so where that is safe (``torch.autocast``).
 
     Args:
         model: The network, giving ``(n, n_classes)`` logits.
@@ -87,33 +96,54 @@ def train_classifier(
         optimizer: ``"adam"``, ``"adamw"``, or ``"sgd"`` with Nesterov's momentum 0.9.
         weight_decay: Weight decay, as the optimizer understands it.
         schedule: ``"constant"``, ``"cosine"`` or ``"one_cycle"``; see ``lr_factor``.
+        label_smoothing: Share of the target that is spread over all classes, in training only: equation 7 of
+            Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016.
+        augment: Changes each batch of training inputs, such as an ``Augmentation``.
+        patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
+            lowest; None trains all epochs and keeps the last weights.
         on_epoch: Called with each epoch's report.
 
     Returns:
         The reports of all epochs.
 
     Raises:
-        ValueError: ``epochs`` or ``batch_size`` is below 1, or an optimizer or schedule is unknown.
+        ValueError: ``epochs``, ``batch_size`` or ``patience`` is below 1, or an optimizer or schedule is unknown.
     """
-    _check(epochs, batch_size, schedule)
+    _check(epochs, batch_size, patience, schedule)
     steps = _optimizer(optimizer, model, lr, weight_decay)
     generator = torch.Generator().manual_seed(seed)
     n_batches = len(_batches(torch.arange(len(train[1])), batch_size))
     factors = [lr_factor(schedule, step / (epochs * n_batches)) for step in range(epochs * n_batches)]
     reports: list[Epoch] = []
+    kept: dict[str, Tensor] = {}
     start_s = perf_counter()
     for number in range(1, epochs + 1):
         order = torch.randperm(len(train[1]), generator=generator).to(train[1].device)
         rates = [lr * factor for factor in factors[(number - 1) * n_batches : number * n_batches]]
-        train_loss = _train_epoch(model, train, _batches(order, batch_size), steps, rates)
+        train_loss = _train_epoch(model, train, _batches(order, batch_size), steps, rates, label_smoothing, augment)
         finite = math.isfinite(train_loss)
         accuracy, loss = accuracy_and_loss(model, *validation) if finite else (math.nan, math.nan)
         reports.append(Epoch(number, train_loss, loss, accuracy, perf_counter() - start_s))
         if on_epoch is not None:
             on_epoch(reports[-1])
-        if not finite:
+        best = History(tuple(reports)).best.number
+        if patience is not None and best == number:
+            kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if not finite or (patience is not None and number - best >= patience):
             break
+    if kept:
+        model.load_state_dict(kept)
     return History(tuple(reports))
+
+
+def predict(model: nn.Module, X: Tensor, batch_size: int = 1024) -> Tensor:
+    """Give a model's outputs for inputs ``(n, ...)`` in evaluation mode, such as logits ``(n, n_classes)``."""
+    outputs = []
+    with inference(model):
+        for inputs in torch.split(X, batch_size):
+            yield_to_measurements()
+            outputs.append(model(inputs))
+    return torch.cat(outputs)
 
 
 def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 1024) -> tuple[float, float]:
@@ -136,6 +166,11 @@ def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 
             n_correct += (logits.argmax(1) == labels).sum().item()
             loss += cross_entropy(logits, labels, reduction="sum").item()
     return n_correct / len(y), loss / len(y)
+
+
+def best_device() -> str:
+    """Name the GPU where there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def set_determinism(seed: int) -> None:
@@ -170,11 +205,17 @@ def lr_factor(schedule: str, progress: float) -> float:
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation mode without gradients; every module's training flag is restored."""
+    with evaluation_mode(model), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode; every module's training flag is restored."""
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for module, training in flags:
             module.training = training
@@ -197,20 +238,32 @@ def _train_epoch(
     batches: list[Tensor],
     optimizer: torch.optim.Optimizer,
     rates: list[float],
+    label_smoothing: float,
+    augment: Callable[[Tensor], Tensor] | None,
 ) -> float:
     X, y = train
+    precision = _precision(y.device)
     model.train()
     total = torch.zeros((), device=y.device)
     for batch, rate in zip(batches, rates, strict=True):
         yield_to_measurements()
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = cross_entropy(model(X[batch]), y[batch])
+        inputs = X[batch] if augment is None else augment(X[batch])
+        with precision:
+            loss = cross_entropy(model(inputs), y[batch], label_smoothing=label_smoothing)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        total += loss.detach() * len(batch)
+        total.add_(loss.detach(), alpha=len(batch))
     return total.item() / len(y)
+
+
+def _precision(device: torch.device) -> AbstractContextManager[object]:
+    """Give bfloat16 where a GPU computes with it itself; unlike float16 it needs no scaling of gradients."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -233,9 +286,9 @@ def _optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> t
     raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but is {name!r}")
 
 
-def _check(epochs: int, batch_size: int, schedule: str) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
+def _check(epochs: int, batch_size: int, patience: int | None, schedule: str) -> None:
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if value is not None and value < 1:
             raise ValueError(f"`{name}` must be at least 1, but is {value}")
     if schedule not in SCHEDULES:
         raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")

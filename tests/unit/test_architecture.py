@@ -23,10 +23,13 @@ LAYERS = [
         "training",
         "runtimes",
         "device_latency",
+        "augmentation",
+        "image_files",
+        "networks",
     }
     | {"reference_workload", "surrogate", "stop_signals", "evaluation_row"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
-    | {"acquisition"},
+    | {"acquisition", "robustness", "datasets"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief", "computed"},
@@ -58,6 +61,7 @@ MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.s
 FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
 FOR_PROBLEMS |= {"data_files", "errors", "fairness", "pymoo_problem", "tabular"}
+FOR_PROBLEMS |= {"datasets", "networks", "augmentation", "robustness"}
 
 
 def imported(path: Path) -> set[str]:

@@ -3,6 +3,7 @@ import math
 import os
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import tomli_w
@@ -321,3 +322,9 @@ def test_a_deadline_must_be_a_date_with_a_time(value):
 def test_a_deadline_alone_ends_no_search():
     (fault,) = faults_of({"problem": {"use": "pymoo:bnh"}, "budget": {"deadline": "2999-12-01T08:00:00"}})
     assert fault.startswith("`budget` must set n_evals, n_gen, time or stop_when")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "problems").glob("*.toml")), ids=lambda p: p.stem)
+def test_the_job_files_of_the_ready_problems_are_valid(path):
+    job, problem, _ = check_job(read_job_file(path))
+    assert job.budget.n_evals and job.goals(problem).objectives

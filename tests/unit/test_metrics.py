@@ -3,7 +3,14 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo.metrics import count_flops, count_parameters, peak_memory_mb, size_mb, size_on_disk_mb  # noqa: E402
+from evo_moo.metrics import (  # noqa: E402
+    calibration_error,
+    count_flops,
+    count_parameters,
+    peak_memory_mb,
+    size_mb,
+    size_on_disk_mb,
+)
 
 NETWORK = nn.Sequential(
     nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 10)
@@ -66,3 +73,28 @@ def test_the_size_on_disk_is_that_of_the_saved_weights(tmp_path):
     torch.save(NETWORK.state_dict(), tmp_path / "weights.pt")
     assert size_on_disk_mb(NETWORK) == pytest.approx((tmp_path / "weights.pt").stat().st_size / 1e6, rel=0.05)
     assert size_on_disk_mb(NETWORK) > size_mb(NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_classes", "sharpness", "n_bins"), [(500, 10, 3.0, 15), (300, 2, 0.5, 10), (5, 3, 9, 15)]
+)
+def test_the_calibration_error_is_that_of_scikit_learns_curve(n, n_classes, sharpness, n_bins):
+    import numpy as np
+    from sklearn.calibration import calibration_curve
+
+    draw = torch.Generator().manual_seed(n)
+    logits = sharpness * torch.randn(n, n_classes, generator=draw)
+    labels = torch.where(torch.rand(n, generator=draw) < 0.6, logits.argmax(1), torch.zeros(n, dtype=torch.long))
+    confidence, predicted = (t.numpy() for t in logits.double().softmax(1).max(1))
+    right = predicted == labels.numpy()
+    shares, means = calibration_curve(right, confidence, n_bins=n_bins)
+    counts = np.histogram(confidence, n_bins, (0, 1))[0]
+    expected = np.sum(counts[counts > 0] / n * np.abs(shares - means))
+    assert calibration_error(logits, labels, n_bins) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_calibration_error_of_hand_made_predictions():
+    sure = torch.tensor([[0.0, 50.0], [0.0, 50.0], [0.0, 50.0], [0.0, 50.0]])
+    assert calibration_error(sure, torch.tensor([1, 1, 1, 1])) == pytest.approx(0)
+    assert calibration_error(sure, torch.tensor([1, 0, 0, 0])) == pytest.approx(0.75)
+    assert calibration_error(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1])) == pytest.approx(0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.seeding import evaluation_seed
+from evo_moo.seeding import evaluation_seed, seed_for
 
 VALUES = st.one_of(st.integers(-(10**12), 10**12), st.floats(allow_nan=False), st.booleans(), st.text(), st.none())
 CONFIGURATIONS = st.dictionaries(st.text(), VALUES, max_size=5)
@@ -41,3 +41,9 @@ def test_seeds_of_many_replicates_hardly_repeat():
 
 def test_a_seed_is_the_same_in_every_release():
     assert evaluation_seed(1, {"lr": 0.1, "act": "relu"}) == 2467145835
+
+
+def test_each_purpose_has_a_seed_of_its_own():
+    seeds = {seed_for(purpose, seed) for purpose in ("noise", "pgd") for seed in range(500)}
+    assert len(seeds) == 1000 and all(0 <= seed < 2**32 for seed in seeds)
+    assert seed_for("noise", 7) == seed_for("noise", 7)

@@ -13,6 +13,7 @@ from evo_moo.training import (  # noqa: E402
     inference,
     lr_factor,
     one_thread,
+    predict,
     set_determinism,
     train_classifier,
 )
@@ -156,9 +157,73 @@ def test_learning_rates_follow_their_schedules():
     assert {lr_factor("constant", step) for step in steps} == {1.0}
 
 
+def test_predictions_are_those_of_the_judge():
+    model, history = trained()
+    logits = predict(model, VALIDATION[0], batch_size=7)
+    assert logits.shape == (60, 2) and not logits.requires_grad
+    assert (logits.argmax(1) == VALIDATION[1]).double().mean().item() == history.last.accuracy
+
+
+def test_accuracy_and_loss_are_those_of_scikit_learn():
+    from sklearn.metrics import accuracy_score, log_loss
+
+    logits = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.randint(5, (200,), generator=torch.Generator().manual_seed(1))
+    accuracy, loss = accuracy_and_loss(nn.Identity(), logits, y)
+    assert accuracy == pytest.approx(accuracy_score(y, logits.argmax(1)))
+    assert loss == pytest.approx(log_loss(y, logits.double().softmax(1)), rel=1e-5)
+
+
+def test_label_smoothing_makes_a_network_less_sure():
+    sure, unsure = (trained(epochs=6, label_smoothing=smoothing)[0] for smoothing in (0.0, 0.3))
+    highest = [predict(model, VALIDATION[0]).softmax(1).max(1).values.mean() for model in (sure, unsure)]
+    assert highest[1] < highest[0] - 0.05
+
+
+def test_inputs_are_augmented_in_training_only():
+    shapes = []
+
+    def far_away(X):
+        shapes.append(tuple(X.shape))
+        return -X
+
+    _, history = trained(epochs=4, augment=far_away)
+    assert shapes == [*[(16, 2)] * 6, (4, 2)] * 4
+    assert history.last.train_loss < 0.4 and history.last.accuracy < 0.2
+
+
+def test_training_stops_early_and_keeps_the_best_weights():
+    far = {"optimizer": "sgd", "lr": 3.0, "schedule": "constant"}
+    model, history = trained(epochs=60, patience=3, **far)
+    assert history.last.number == history.best.number + 3 < 60
+    assert history.best.loss == min(epoch.loss for epoch in history.epochs)
+    assert accuracy_and_loss(model, *VALIDATION) == (history.best.accuracy, history.best.loss)
+    same = trained(epochs=60, patience=60, **far)[1]
+    assert [epoch.loss for epoch in same.epochs[: history.last.number]] == [epoch.loss for epoch in history.epochs]
+
+
+def test_a_cpu_trains_in_full_precision(monkeypatch):
+    kinds = set()
+
+    class Recorder(nn.Linear):
+        def forward(self, x):
+            out = super().forward(x)
+            kinds.add(out.dtype)
+            return out
+
+    options = {"epochs": 1, "batch_size": 50, "lr": 0.01, "seed": 0}
+    train_classifier(Recorder(2, 2), TRAIN, VALIDATION, **options)
+    assert kinds == {torch.float32}
+    # As on a GPU, whose autocast this machine need not have.
+    monkeypatch.setattr(training, "_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    history = train_classifier(Recorder(2, 2), TRAIN, VALIDATION, **options | {"epochs": 8, "lr": 0.1})
+    assert kinds == {torch.float32, torch.bfloat16} and history.last.accuracy > 0.9
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"patience": 0}, "`patience` must be at least 1, but is 0"),
         ({"epochs": 0}, "`epochs` must be at least 1, but is 0"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, but is 0"),
         ({"optimizer": "lion"}, "`optimizer` must be one of adam, adamw, sgd, but is 'lion'"),

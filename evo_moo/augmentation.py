@@ -1,0 +1,46 @@
+"""Random changes of training images, drawn for each image by itself and computed for a whole batch at once."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from evo_moo.seeding import seed_for
+
+ROTATION, ZOOM, SHIFT = math.radians(15), 0.1, 0.125
+"""The largest changes at full strength: an angle, a share of the size, a share of the width and height."""
+
+
+class Augmentation:
+    """Turns, zooms, shifts and perhaps mirrors images at random, black beyond their edges.
+
+    Args:
+        strength: From 0, which changes nothing, to 1.
+        mirror: Whether images may be mirrored left to right, half of them at full strength; wrong for digits.
+        seed: Seed of the changes.
+
+    Raises:
+        ValueError: The strength is out of range.
+    """
+
+    def __init__(self, strength: float, *, mirror: bool = False, seed: int = 0) -> None:
+        if not 0 <= strength <= 1:
+            raise ValueError(f"`strength` must lie between 0 and 1, but is {strength!r}")
+        self.strength, self.mirror = strength, mirror
+        self._generator = torch.Generator().manual_seed(seed_for("augmentation", seed))
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Give changed images of the same shape, ``(n, channels, height, width)``."""
+        if self.strength == 0:
+            return X
+        angle, zoom, right, down = self.strength * (2 * torch.rand(4, len(X), generator=self._generator) - 1)
+        cos, sin = (1 + ZOOM * zoom) * torch.cos(ROTATION * angle), torch.sin(ROTATION * angle)
+        # The grid's coordinates span 2 from edge to edge.
+        rows = (cos, -sin, 2 * SHIFT * right, sin, cos, 2 * SHIFT * down)
+        theta = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+        if self.mirror:
+            mirrored = torch.rand(len(X), generator=self._generator) < self.strength / 2
+            theta[mirrored, 0] *= -1
+        grid = affine_grid(theta.to(X.device), list(X.shape), align_corners=False)
+        return grid_sample(X, grid, padding_mode="zeros", align_corners=False)

@@ -1,0 +1,104 @@
+"""The multi-objective tutorial of Optuna: multilayer perceptrons for Fashion-MNIST, accurate against cheap."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evo_moo.datasets import Images, find_images
+from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.space import Integer, Real, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MOST_LAYERS, BATCH_SIZE = 3, 128
+N_TRAIN, N_VALIDATION = 30 * BATCH_SIZE, 10 * BATCH_SIZE
+
+
+def _layer(number: int) -> dict[str, Variable]:
+    when = {"n_layers": {"at_least": number}}
+    return {f"units_{number}": Integer(4, 128, when=when), f"dropout_{number}": Real(0.2, 0.5, when=when)}
+
+
+class FlopsMLP(SearchProblem):
+    """The space and the training of that tutorial: Adam, 10 epochs of 30 batches of 128 images.
+
+    Operations count as in ``evo_moo.metrics.count_flops``: twice what the tutorial's counter gives, which takes a
+    multiplication and its addition for one. Validation images come from the set's training part.
+
+    Args:
+        data, root, download: As in ``evo_moo.datasets.find_images``: ``"fashion_mnist"`` for the tutorial's images; by
+            default scikit-learn's digits, which need no files.
+        epochs: Number of passes over the training images.
+
+    Raises:
+        ValueError: ``epochs`` is below 1, or the data are not there.
+    """
+
+    variables = {
+        "n_layers": Integer(1, MOST_LAYERS),
+        **_layer(1),
+        **_layer(2),
+        **_layer(3),
+        "lr": Real(1e-5, 1e-1, log=True),
+    }
+    architecture = ["n_layers", *(f"units_{number}" for number in range(1, MOST_LAYERS + 1))]
+    objectives = {"accuracy": "max", "flops": "min"}
+    metrics = {
+        "accuracy": Metric(description="share of the validation images classified correctly", noisy=True),
+        "flops": Metric(description="operations of one forward pass of one image", log=True, cheap=True),
+        "loss": Metric(description="cross-entropy on the validation images", log=True, noisy=True),
+        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
+        "train_s": Metric("s", "time of the training", timed=True),
+    }
+
+    def __init__(self, data: str = "digits", root: str | None = None, download: bool = False, epochs: int = 10) -> None:
+        if epochs < 1:
+            raise ValueError(f"`epochs` must be at least 1, but is {epochs}")
+        self.epochs = epochs
+        self.where = find_images(data, root=root, download=download)
+        self.version = self.where.version
+
+    def profile(self, config: Configuration) -> dict[str, float]:
+        """Count operations and parameters."""
+        from evo_moo.metrics import count_flops, count_parameters
+
+        network, image = self.network(config)
+        return {"flops": count_flops(network, image), "n_params": count_parameters(network)}
+
+    def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
+        """Build the network, and one image ``(1, channels, height, width)``."""
+        from torch import nn
+
+        image = self.images.train[0][:1]
+        layers: list[Any] = [nn.Flatten()]
+        features = image.numel()
+        for number in range(1, config["n_layers"] + 1):
+            units, dropout = config[f"units_{number}"], config[f"dropout_{number}"]
+            layers += [nn.Linear(features, units), nn.ReLU(), nn.Dropout(dropout)]
+            features = units
+        return nn.Sequential(*layers, nn.Linear(features, self.images.n_classes)), image
+
+    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+        """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
+        from evo_moo.training import one_thread, set_determinism, train_classifier
+
+        (X, y), (X_validation, y_validation) = self.images.train, self.images.validation
+        with one_thread():
+            set_determinism(seed)
+            history = train_classifier(
+                self.network(config)[0],
+                (X[:N_TRAIN], y[:N_TRAIN]),
+                (X_validation[:N_VALIDATION], y_validation[:N_VALIDATION]),
+                epochs=self.epochs,
+                batch_size=BATCH_SIZE,
+                lr=config["lr"],
+                seed=seed,
+                optimizer="adam",
+                schedule="constant",
+            )
+        return {"accuracy": history.last.accuracy, "loss": history.last.loss, "train_s": history.last.train_s}
+
+    @cached_property
+    def images(self) -> Images:
+        """The images, read once per process."""
+        return self.where.load()

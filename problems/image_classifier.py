@@ -1,0 +1,197 @@
+"""Image classifiers of every size, on digits, MNIST, CIFAR or images of your own: accurate, fast, small, robust?"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from evo_moo.datasets import Images, find_images
+from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.robustness import Robustness
+from evo_moo.space import Boolean, Choice, Integer, Real, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NETWORKS = ("blocks", "resnet18", "mobilenet_v3")
+MOST_BLOCKS = 6
+TRAINING: dict[str, Variable] = {
+    "optimizer": Choice(["adam", "adamw", "sgd"]),
+    "lr": Real(3e-4, 1e-1, log=True),
+    "weight_decay": Real(1e-6, 1e-2, log=True),
+    "batch_size": Choice([32, 64, 128, 256], ordered=True),
+    "augmentation": Real(0.0, 1.0),
+    "label_smoothing": Real(0.0, 0.2),
+}
+
+
+def variables_of(networks: Sequence[str]) -> dict[str, Variable]:
+    """Give the variables of these networks, and those of their training."""
+    own, theirs = {"network": "blocks"}, {"network": [name for name in networks if name != "blocks"]}
+    blocks: dict[str, Variable] = {"depth": Integer(1, MOST_BLOCKS, when=own)}
+    for number in range(1, MOST_BLOCKS + 1):
+        when = {"depth": {"at_least": number}}
+        blocks[f"width_{number}"] = Integer(4, 64, log=True, when=when)
+        blocks[f"kernel_{number}"] = Choice([1, 3, 5], ordered=True, when=when)
+        blocks[f"shrink_{number}"] = Choice(["no", "stride", "pool"], when=when)
+    blocks |= {
+        "block": Choice(["plain", "residual", "depthwise"], when=own),
+        "norm": Choice(["batch", "group", "none"], when=own),
+        "activation": Choice(["relu", "silu", "gelu", "tanh"], when=own),
+        "head_grid": Choice([1, 2, 4], ordered=True, when=own),
+        "dense": Boolean(when=own),
+        "dense_units": Integer(8, 128, log=True, when={"dense": True}),
+        "dropout": Real(0.0, 0.5, when=own),
+    }
+    backbones: dict[str, Variable] = {
+        "width": Choice([0.125, 0.25, 0.5, 1.0], ordered=True, when=theirs),
+        "resolution": Choice([16, 32, 48, 64], ordered=True, when=theirs),
+    }
+    architecture = (blocks if "blocks" in networks else {}) | (backbones if theirs["network"] else {})
+    return {"network": Choice(list(networks)), **architecture, **TRAINING}
+
+
+class ImageClassifier(SearchProblem):
+    """Architecture and training of an image classifier.
+
+    The search sees the validation images only; ``test_accuracy`` is for the final report.
+
+    Args:
+        data, root, download, n_images, image_size: As in ``evo_moo.datasets.find_images``: ``"digits"``, ``"mnist"``,
+            ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``, an ``.npz`` file or a folder of images.
+        networks: Some of ``"blocks"``, ``"resnet18"`` and ``"mobilenet_v3"``.
+        epochs, patience: Passes over the training images, and after how many without a lower loss it ends early.
+        mirror: Whether augmentation mirrors images too: right for photographs, wrong for digits.
+        robustness, epsilon: As in ``evo_moo.robustness``: perturbations under which accuracy is measured too.
+        latency_batch: Number of images in the batch whose latency is measured.
+        device: Where it all runs, such as ``"cpu"``; by default on the GPU where there is one.
+
+    Raises:
+        ValueError: An option is out of range, or the data are not there.
+    """
+
+    variables = variables_of(["blocks"])
+    objectives = {"accuracy": "max", "latency_ms": "min"}
+    metrics = {
+        "accuracy": Metric(description="share of the validation images classified correctly", noisy=True),
+        "loss": Metric(description="cross-entropy on the validation images", log=True, noisy=True),
+        "calibration_error": Metric(description="expected gap of confidence and accuracy", noisy=True),
+        "latency_ms": Metric("ms", "forward pass of a batch, freed from drift", log=True, timed=True, cheap=True),
+        "throughput_per_s": Metric("1/s", "images per second, batch by batch", log=True, timed=True, cheap=True),
+        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
+        "flops": Metric(description="operations of one forward pass of one image", log=True, cheap=True),
+        "peak_memory_mb": Metric("MB", "most memory of tensors in a forward pass of a batch", log=True, cheap=True),
+        "size_on_disk_mb": Metric("MB", "file of the weights", log=True, cheap=True),
+        "train_s": Metric("s", "time of the training", timed=True),
+        "test_accuracy": Metric(description="share of the test images classified correctly", noisy=True, held_out=True),
+    }
+
+    def __init__(
+        self,
+        data: str = "digits",
+        root: str | None = None,
+        download: bool = False,
+        n_images: int | None = None,
+        image_size: int = 32,
+        networks: Sequence[str] = ("blocks",),
+        epochs: int = 8,
+        patience: int | None = None,
+        mirror: bool = False,
+        robustness: Sequence[str] = (),
+        epsilon: float = 0.03,
+        latency_batch: int = 16,
+        device: str | None = None,
+    ) -> None:
+        if isinstance(networks, str) or not networks or not set(networks) <= set(NETWORKS):
+            raise ValueError(f"`networks` must be a list of some of {', '.join(NETWORKS)}, but is {networks!r}")
+        for name, value in (("epochs", epochs), ("patience", patience), ("latency_batch", latency_batch)):
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {value}")
+        self.where = find_images(data, root=root, download=download, n_images=n_images, image_size=image_size)
+        self.version, self.device, self.latency_batch = self.where.version, device, latency_batch
+        self.epochs, self.patience, self.mirror = epochs, patience, mirror
+        self.variables = variables_of(networks)
+        self.architecture = [name for name in self.variables if name not in {*TRAINING, "dropout"}]
+        self.robustness = Robustness(robustness, epsilon=epsilon, n_samples=500) if robustness else None
+        self.metrics = self.metrics | (self.robustness.metrics if self.robustness else {})
+
+    def profile(self, config: Configuration) -> dict[str, float]:
+        """Build the network and measure what needs no training."""
+        from evo_moo.latency import Effort, model_latency
+        from evo_moo.metrics import network_metrics
+
+        network, batch = self.network(config)
+        latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
+        return network_metrics(network, batch) | {
+            "latency_ms": latency.corrected_ms,
+            "throughput_per_s": latency.throughput_per_s,
+        }
+
+    def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
+        """Build the network, and a batch ``(latency_batch, channels, height, width)`` of images."""
+        batch = self.images.train[0][:1].repeat(self.latency_batch, 1, 1, 1)
+        return build_network(config, self.images).to(batch.device), batch
+
+    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+        """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
+        from evo_moo.augmentation import Augmentation
+        from evo_moo.metrics import calibration_error
+        from evo_moo.training import accuracy_and_loss, one_thread, predict, set_determinism, train_classifier
+
+        with one_thread():
+            set_determinism(seed)
+            network, _ = self.network(config)
+            history = train_classifier(
+                network,
+                self.images.train,
+                self.images.validation,
+                epochs=self.epochs,
+                seed=seed,
+                patience=self.patience,
+                augment=Augmentation(config["augmentation"], mirror=self.mirror, seed=seed),
+                **{n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")},
+            )
+            X, y = self.images.validation
+            accuracy, loss = accuracy_and_loss(network, X, y)
+            return (self.robustness(network, X, y, seed=seed) if self.robustness else {}) | {
+                "accuracy": accuracy,
+                "loss": loss,
+                "calibration_error": calibration_error(predict(network, X), y),
+                "train_s": history.last.train_s,
+                "test_accuracy": accuracy_and_loss(network, *self.images.test)[0],
+            }
+
+    @cached_property
+    def images(self) -> Images:
+        """The images, read once per process."""
+        from evo_moo.training import best_device
+
+        return self.where.load(self.device or best_device())
+
+
+def build_network(config: Configuration, images: Images) -> "nn.Module":
+    """Build an untrained network that takes such images, ``(n, channels, height, width)``, and gives logits."""
+    from torch import nn
+
+    from evo_moo.networks import Standardize, backbone, conv_block
+
+    channels, size = images.shape[0], min(images.shape[1:])
+    layers: list[Any] = [Standardize(images.mean, images.std)]
+    if config["network"] != "blocks":
+        resized = nn.Upsample((config["resolution"],) * 2, mode="bilinear")
+        return nn.Sequential(*layers, resized, backbone(config["network"], channels, images.n_classes, config["width"]))
+    activation = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}[config["activation"]]
+    for block in range(1, config["depth"] + 1):
+        width, kernel = config[f"width_{block}"], config[f"kernel_{block}"]
+        shrink = config[f"shrink_{block}"] if size >= 4 else "no"
+        settings = {"stride": 2 if shrink == "stride" else 1, "norm": config["norm"], "activation": activation}
+        layers.append(conv_block(config["block"], channels, width, kernel, **settings))
+        if shrink == "pool":
+            layers.append(nn.MaxPool2d(2))
+        channels, size = width, {"no": size, "stride": (size + 1) // 2, "pool": size // 2}[shrink]
+    grid = min(config["head_grid"], size)
+    layers += [nn.AdaptiveAvgPool2d(grid), nn.Flatten()]
+    features = channels * grid**2
+    if config["dense"]:
+        layers += [nn.Linear(features, config["dense_units"]), activation()]
+        features = config["dense_units"]
+    return nn.Sequential(*layers, nn.Dropout(config["dropout"]), nn.Linear(features, images.n_classes))
