@@ -30,6 +30,13 @@ latency_ms = { at_most = 20 }
 model = "auto"                     # chosen by validation; or "gp", "rf", package.module:Class, path/to/file.py:Class
 batch = 4                          # candidates at a time; in steady state one
 
+[refinement]                       # short evaluations first, where the problem declares a fidelity
+metric = "epochs"                  # its name, as a check
+rungs = [2, 6, 18]                 # the last one full; or min = 2, max = 18, with eta between one rung and the next
+eta = 3                            # one in so many rises from each rung
+replicates = 1                     # trainings with different seeds of what reaches the front
+weights_mb = 1000                  # size that saved weights keep below
+
 [evaluation]
 workers = 2
 pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
@@ -53,6 +60,7 @@ from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.job_faults import fault_text
+from evo_moo.job_refinement import RefinementSection, refinement_faults
 from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
 from evo_moo.problem import SearchProblem
 from evo_moo.stop_rules import MOST_OBJECTIVES
@@ -110,6 +118,7 @@ class Job(Section):
     objectives: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
     surrogate: SurrogateSection | None = None
+    refinement: RefinementSection | None = None
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
 
     def goals(self, problem: SearchProblem) -> Goals:
@@ -220,6 +229,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += find_faults(*declared, built.known_metrics)
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
+        faults += refinement_faults(job.refinement if job else None, built)
     faults += _surrogate_faults(data)
     faults += _pool_faults(job)
     faults += _unwritable(job)
@@ -315,5 +325,6 @@ _KNOWN_KEYS = {
     "budget": list(BudgetSection.model_fields),
     "budget.stop_when": list(StopWhenSection.model_fields),
     "surrogate": list(SurrogateSection.model_fields),
+    "refinement": list(RefinementSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }

@@ -36,11 +36,18 @@ class SurrogateOptimizer(Optimizer):
     """
 
     _may_be_plain = False
+    learns = True
 
     def __init__(self, problem: SearchProblem, *, model: str = "auto", batch: int = 4, **options: Any) -> None:
         super().__init__(problem, **options)
         self.batch = 1 if self.mode == "steady-state" else batch
         self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1))
+        self._estimates: dict[int, Metrics | None] = {}
+
+    def leave_out(self, candidate: int, estimate: Metrics | None) -> None:
+        """Report that a candidate was not evaluated to the end; models learn the guess as if it was."""
+        self._estimates[candidate] = estimate
+        self.tell(candidate, None)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the choices of models since the last call, as plain data."""
@@ -103,5 +110,5 @@ class SurrogateOptimizer(Optimizer):
 
     def _select(self) -> None:
         for key, metrics in sorted(self._told.items()):
-            self._prescreening.tell(key, self._open[key][0].x, metrics)
+            self._prescreening.tell(key, self._open[key][0].x, self._estimates.pop(key, metrics))
         super()._select()

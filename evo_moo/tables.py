@@ -57,8 +57,8 @@ def print_runs(root: Path) -> None:
     for path in run_dirs(root):
         try:
             with reading(path) as ledger:
-                meta, counts = ledger.meta(), ledger.counts()
-                table.add_row(*map(safe, _run_row(path, meta, counts, ledger.evaluations("status = 'ok'"))))
+                ended = ledger.cost("status != 'asked'")
+                table.add_row(*map(safe, _run_row(path, ledger.meta(), ended, ledger.evaluations("status = 'ok'"))))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
@@ -226,7 +226,7 @@ def _print_endings(console: Console, result: Result) -> None:
     """Say how many evaluations ended otherwise than well, by reason."""
     endings: dict[tuple[str, str], int] = {}
     for (status, reason), n in result.endings.items():
-        if status not in ("ok", "asked"):
+        if status not in ("ok", "partial", "asked"):
             rule = reason.partition(", but is ")[0]
             endings[status, rule] = endings.get((status, rule), 0) + n
     for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
@@ -235,11 +235,10 @@ def _print_endings(console: Console, result: Result) -> None:
         console.print(f"and {len(endings) - 10} other reasons")
 
 
-def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Iterable[Any]) -> list[str]:
+def _run_row(path: Path, meta: dict[str, Any], done: float, ok: Iterable[Any]) -> list[str]:
     state = meta.get("state", "new")
     if state in ("running", "new"):
         state = "running" if holder_of(path) else "killed"
-    done = sum(counts.values()) - counts.get("asked", 0)
     total = meta["job"]["budget"].get("n_evals") if "job" in meta else None
     use = meta["job"]["problem"]["use"].rpartition("/")[2] if "job" in meta else "?"
     best = []
@@ -247,7 +246,7 @@ def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Itera
     for objective in Goals.from_json(meta["goals"]).objectives if metrics else ():
         choose = min if objective.direction == "min" else max
         best.append(f"{objective.metric} {choose(m[objective.metric] for m in metrics):.4g}")
-    return [path.name, use, state, f"{done}/{total}" if total else str(done), ", ".join(best)]
+    return [path.name, use, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
 
 
 def safe(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"} | {"weights"},
     {
         "state",
         "database",
@@ -21,21 +21,22 @@ LAYERS = [
         "runtimes",
         "device_latency",
     }
-    | {"reference_workload", "surrogate", "stop_signals", "evaluation_row"},
+    | {"reference_workload", "surrogate", "stop_signals", "ladder"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
     {"belief"},
-    {"pymoo_problem", "profile_cache", "infill"},
+    {"pymoo_problem", "profile_cache", "infill", "candidate"},
     {"plugins", "evaluation", "optimizer"},
-    {"problem_version", "prescreening"},
+    {"problem_version", "prescreening", "refinement"},
     {"surrogate_optimizer"},
     {"pools", "worker", "stop_rules"},
     {"loky_pool"},
     {"dask_pool"},
     {"engine"},
     {"job_budget", "job_faults"},
+    {"job_refinement"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
     {"run_record", "batch_table"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
