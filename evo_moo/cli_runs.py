@@ -16,6 +16,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
     evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
+    rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
 ) -> None:
     """Show a run's Pareto front, or the story of one evaluation."""
     from evo_moo.errors import printable
@@ -25,6 +26,9 @@ def show(
 
     if evaluation_id is not None:
         _show_one(folder_of(path), evaluation_id, as_json)
+        return
+    if rungs:
+        _show_rungs(folder_of(path), as_json)
         return
     path = folder_of(path)
     with guarded_reads(path):
@@ -36,6 +40,18 @@ def show(
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         else:
             print_front(result)
+
+
+def _show_rungs(path: Path, as_json: bool) -> None:
+    from evo_moo.run_folder import reading
+    from evo_moo.rungs import print_rungs, rung_report
+
+    with reading(path) as ledger:
+        report = rung_report(ledger)
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+    else:
+        print_rungs(report)
 
 
 def export(

@@ -20,7 +20,7 @@ TRUSTED_TAU = 0.3
 """Kendall's tau between two rungs under which more than the usual share rises."""
 MIN_PAIRS = 8
 """So many configurations must be known on two rungs before their correlation counts."""
-PROBE_EVERY = 5
+PROBE_EVERY = 10
 """One in so many promotions is drawn at random: it shows what the order on the low rung would miss."""
 MOST_OBJECTIVES = 4
 """Beyond so many, ties within a rank are broken by crowding distance: hypervolumes would take too long."""

@@ -28,7 +28,7 @@ from evo_moo.seeding import evaluation_seed
 from evo_moo.space import SearchSpace, Variable
 from evo_moo.weights import Weights
 
-__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Metric", "SearchProblem"]
+__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Metric", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]

@@ -27,7 +27,7 @@ MAX_ROWS = 40
 
 def print_front(result: Result) -> None:
     """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
-    console = _console()
+    console = open_console()
     if not result.front:
         console.print("No evaluation has ended well.")
     else:
@@ -40,7 +40,10 @@ def print_front(result: Result) -> None:
             table.add_column(safe(_heading(name, result.known_metrics)), justify="right", overflow="fold")
         table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
-            cells = [_cell(e.metrics.get(name)) for name in (*names, *others)]
+            spread = result.spread.get(e.id, {})
+            cells = [
+                f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in (*names, *others)
+            ]
             words = _pairs(e.configuration)
             table.add_row(str(e.id), *cells, safe(words))
         console.print(table)
@@ -62,9 +65,9 @@ def print_runs(root: Path) -> None:
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
-        _console().print(table)
+        open_console().print(table)
     else:
-        _console().print(f"No runs in {safe(str(root))}.")
+        open_console().print(f"No runs in {safe(str(root))}.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
@@ -74,12 +77,12 @@ def print_findings(findings: "list[Finding]") -> None:
         table.add_column(heading, overflow="fold")
     for finding in findings:
         table.add_row(finding.what, "sound" if finding.sound else "damaged", safe(finding.detail))
-    _console().print(table)
+    open_console().print(table)
 
 
 def print_audit(story: dict[str, Any]) -> None:
     """Print all that is known of one evaluation, as ``audit`` gives it."""
-    console, table = _console(), Table(show_header=False)
+    console, table = open_console(), Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
     member = story["survived"]
@@ -95,6 +98,7 @@ def print_audit(story: dict[str, Any]) -> None:
         "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
         "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
         "metrics": _pairs(story["metrics"]),
+        "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
         "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
         "front": "on it" if story["on_front"] else "not on it",
@@ -112,7 +116,7 @@ def print_audit(story: dict[str, Any]) -> None:
 
 def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
     """Print a batch's groups with their means, and then why runs are not finished."""
-    console = _console()
+    console = open_console()
     table = Table()
     for heading in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
         table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
@@ -120,8 +124,8 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
         spread = "" if group.hypervolume_sd is None else f" ± {group.hypervolume_sd:.4f}"
         volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"
         count = str(group.runs) if group.finished == group.runs else f"{group.finished} of {group.runs}"
-        means = [_cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
-        table.add_row(safe(group.group), count, _cell(group.n_evals), volume, *means)
+        means = [cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
+        table.add_row(safe(group.group), count, cell(group.n_evals), volume, *means)
     console.print(table)
     console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
     for row in rows:
@@ -149,7 +153,7 @@ def print_problems() -> None:
             safe(", ".join(others)),
             safe(", ".join(problem.variables)),
         )
-    console = _console()
+    console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
 
@@ -158,7 +162,7 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    console, problem = _console(), load_problem(reference)
+    console, problem = open_console(), load_problem(reference)
     _print_definition(console, problem, reference)
     if problem.has_network:
         console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
@@ -166,7 +170,7 @@ def print_problem(reference: str) -> None:
 
 def print_check(check: "Check", reference: str) -> None:
     """Print what trying a problem showed; its faults are left to the caller."""
-    console = _console()
+    console = open_console()
     if check.problem is None:
         return
     _print_definition(console, check.problem, reference, check)
@@ -205,7 +209,8 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
     console.print(metrics)
 
 
-def _console() -> Console:
+def open_console() -> Console:
+    """Give the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 
@@ -266,11 +271,19 @@ def _relatives(relatives: list[dict[str, Any]]) -> str:
     return "\n".join(lines + more) or "none"
 
 
+def _fidelity(story: dict[str, Any]) -> str:
+    if story["fidelity"] is None:
+        return ""
+    risen = f", rose from {story['continues']}" if story["continues"] and not story["replicate"] else ""
+    again = f", repetition {story['replicate']} of {story['continues']}" if story["replicate"] else ""
+    return f"{story['fidelity']}{risen}{again}, at the cost of {story['cost']:.3g} full evaluations"
+
+
 def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
     lines = []
     for name, p in (prediction or {}).items():
         off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
-        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {_cell(p['value']) or 'nothing'} came{off}")
+        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {cell(p['value']) or 'nothing'} came{off}")
     return "\n".join(lines)
 
 
@@ -299,5 +312,6 @@ def _heading(name: str, known: dict[str, Metric]) -> str:
     return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Write a value as tables show it."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else safe(str(value))

@@ -17,12 +17,22 @@ LAYERS = [
         "evaluation_row",
         "variables",
         "goals",
-        "training",
+        "continued",
         "runtimes",
         "device_latency",
     }
     | {"reference_workload", "surrogate", "stop_signals", "ladder"},
-    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
+    {
+        "conditions",
+        "training",
+        "configspace",
+        "ledger",
+        "folder_lock",
+        "latency",
+        "metrics",
+        "model_selection",
+        "targets",
+    }
     | {"acquisition"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
@@ -43,6 +53,7 @@ LAYERS = [
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch"},
+    {"rungs"},
     {"cli_runs"},
     {"cli_problems", "cli_batch"},
     {"cli"},
