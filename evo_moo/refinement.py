@@ -86,6 +86,7 @@ class Refinement:
         self._repeats: dict[int, list[int]] = {}
         self._estimates: dict[int, Metrics | None] = {}
         self._trusted = [True] * self._top
+        self._taus: dict[tuple[int, int], float | None] = {}
         self._units = 0
         self._decisions: list[dict[str, Any]] = []
 
@@ -195,7 +196,7 @@ class Refinement:
         self.inner.load(state["inner"], seen)
         self._steps, self._results, self._last, self._units, self._repeats = [], {}, {}, 0, {}
         self._seen, self._risen = [[] for _ in self.rungs], [set() for _ in self.rungs]
-        self._queue = [Step(*step) for step in state["queue"]]
+        self._taus, self._queue = {}, [Step(*step) for step in state["queue"]]
         self._estimates = {int(key): metrics for key, metrics in state["estimates"].items()}
         self._trusted = list(state["trusted"])
         self._open = {candidate.id: candidate for candidate in self.inner.pending}
@@ -294,6 +295,12 @@ class Refinement:
 
     def correlation(self, rung: int) -> float | None:
         """Give the least of the objectives' rank correlations of a rung with the next; None while too few are known."""
+        known = rung, len(self._seen[rung + 1])
+        if known not in self._taus:
+            self._taus[known] = self._computed_correlation(rung)
+        return self._taus[known]
+
+    def _computed_correlation(self, rung: int) -> float | None:
         above = {self._steps[key - 1].source: key for key in self._seen[rung + 1]}
         pairs = [(key, above[key]) for key in self._seen[rung] if key in above]
         if len(pairs) < MIN_PAIRS:
