@@ -2,9 +2,10 @@
 
 Multi-objective successive halving. Everything seen on a rung is put in order: those that keep the limits first, by
 non-dominated rank (Deb et al. 2002, section III-A) and within a rank by their contribution to the rank's hypervolume
-(Emmerich et al. 2005, equation 3); the others after them, by how much they exceed the limits. Who belongs to the best
-share may rise, as in asynchronous successive halving (Li et al. 2020, algorithm 2), and in all never more than
-that share rise.
+(Emmerich, Beume and Naujoks 2005, section 2); the others after them, by how much they exceed the limits. As many rise
+as make up the usual share of all that were seen there, as in asynchronous successive halving (Li et al. 2020,
+algorithm 2): of those that wait, the first in this order. Unlike there, one that falls behind after it rose keeps its
+place: else a search that gets better all the time would promote nearly everything.
 """
 
 from collections.abc import Collection, Sequence
@@ -79,20 +80,12 @@ def to_promote(
     Returns:
         Members of ``waiting`` in the order of their promotion.
     """
-    quota = int(len(order) * share + 1e-9)
-    best = [i for i in order[:quota] if i in waiting and i not in promoted]
+    slots = range(len(promoted) + 1, int(len(order) * share + 1e-9) + 1)
     left = [i for i in order if i in waiting and i not in promoted]
     chosen: list[int] = []
-    for number in range(len(promoted) + 1, quota + 1):
-        if number % PROBE_EVERY == 0 and left:
-            taken = left[int(np.random.default_rng([*seed, number]).integers(len(left)))]
-        elif best:
-            taken = best[0]
-        else:
-            break
-        chosen.append(taken)
-        left.remove(taken)
-        best = [i for i in best if i != taken]
+    for number in slots[: len(left)]:
+        drawn = int(np.random.default_rng([*seed, number]).integers(len(left))) if number % PROBE_EVERY == 0 else 0
+        chosen.append(left.pop(drawn))
     return chosen
 
 

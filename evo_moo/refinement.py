@@ -398,7 +398,11 @@ class Refinement:
         del self._open[candidate]
         key = self._last[candidate]
         if self._is_barred(self._results[key]) or self._steps[key - 1].rung == self._top:
-            self.inner.tell(candidate, self._told(candidate))
+            told = self._told(candidate)
+            if told is None or self._steps[key - 1].rung == self._top or not self._seen[0]:
+                self.inner.tell(candidate, told)
+            else:  # once something keeps the limits, what breaks them would only crowd the population
+                self.inner.leave_out(candidate, told)
             return
         estimate = self._estimate(key) if self.inner.learns else None
         if estimate is not None:
