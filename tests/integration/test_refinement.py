@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import evo_moo
+from evo_moo.doctor import examine
 from evo_moo.errors import JobError
 from evo_moo.run_folder import reading
+from evo_moo.rungs import rung_report
+from evo_moo.tables import print_runs
 from tests.golden.problem import Golden
 from tests.integration.running import USER_FILE, front_of, ledger_of
 from tests.integration.running import evo_moo as command
@@ -46,17 +49,17 @@ def job(folder: Path, name: str, mode: str, turns: Path) -> Path:
     path = folder / f"{name}.toml"
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsLadder"\noptions = {{ turns = "{turns}" }}\n'
-        f'[search]\npop_size = 9\nseed = 3\nmode = "{mode}"\n[budget]\nn_evals = 22\n'
+        f'[search]\npop_size = 9\nseed = 3\nmode = "{mode}"\n[budget]\nn_evals = 14\n'
         f"[refinement]\nrungs = [1, 3, 9]\n[evaluation]\nworkers = {1 if mode == 'steady-state' else 2}\n"
     )
     return path
 
 
-@pytest.mark.parametrize("mode", ["generational", "steady-state"])
-def test_a_ladder_killed_on_every_rung_ends_like_one_left_in_peace(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "turns"), [("generational", "1 3 9"), ("steady-state", "3 9")])
+def test_a_ladder_killed_on_every_rung_ends_like_one_left_in_peace(mode: str, turns: str, tmp_path: Path) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")
-    war.write_text("1 3 9 3 9")
+    war.write_text(turns)
     command("run", job(tmp_path, "peace", mode, peace), "--run-dir", "peace", cwd=tmp_path)
     command("run", job(tmp_path, "war", mode, war), "--run-dir", "war", cwd=tmp_path, code=-9)
     while war.read_text():
@@ -74,7 +77,7 @@ def test_a_ladder_killed_on_every_rung_ends_like_one_left_in_peace(mode: str, tm
 
 @pytest.mark.parametrize("mode", ["refined", "refined-steady-state"])
 def test_a_ladder_killed_at_any_of_its_writes_ends_like_one_left_in_peace(mode: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "11"]
+    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "29"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -137,12 +140,21 @@ def test_show_draws_how_candidates_rose(tmp_path: Path) -> None:
     for climb in report["climbs"]:
         assert [step["fidelity"] for step in climb] == [1, 3, 9]
     assert "rose from" in command("show", "r", "--id", report["climbs"][0][1]["id"], cwd=tmp_path).stdout
-    assert "sound" in command("doctor", "r", cwd=tmp_path).stdout
-    assert "/30" in command("list", ".", cwd=tmp_path).stdout
-    exported = command("export", "r", "--to", "csv", "--output", "-", cwd=tmp_path).stdout
-    assert exported.splitlines()[0].endswith("fidelity,continues,replicate,cost")
-    command("run", "pymoo:bnh", "--n-evals", 100, "--run-dir", "plain", cwd=tmp_path)
-    assert "had refinement" in command("show", "plain", "--rungs", cwd=tmp_path, code=2).stderr
+
+
+def test_every_reader_takes_a_ladder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(tmp_path / "r", 30)
+    assert all(finding.sound for finding in examine(tmp_path / "r"))
+    evo_moo.export_run(tmp_path / "r", "csv", tmp_path / "r.csv")
+    assert (tmp_path / "r.csv").read_text().splitlines()[0].endswith("fidelity,continues,replicate,cost")
+    print_runs(tmp_path)
+    assert "/30" in capsys.readouterr().out
+    earlier = evo_moo.search(LADDER, termination=("n_evals", 6), pop_size=6, workers=1, from_runs=[tmp_path / "r"])
+    known = [e for e in earlier.evaluations if "taken from" in e.reason]
+    assert known and all(e.metrics["steps_here"] == 6 or e.metrics["steps_here"] == 9 for e in known)
+    evo_moo.search("pymoo:bnh", termination=("n_evals", 100), run_dir=tmp_path / "plain", workers=1)
+    with reading(tmp_path / "plain") as ledger, pytest.raises(JobError, match="had refinement"):
+        rung_report(ledger)
 
 
 @pytest.mark.parametrize(
