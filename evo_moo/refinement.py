@@ -11,36 +11,21 @@ until it rises, or until so many better ones wait there as the population has me
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from evo_moo.algorithms import Array
 from evo_moo.candidate import Candidate, checked_outcome
+from evo_moo.climbs import Climbs, Step
 from evo_moo.errors import StateError
 from evo_moo.goals import Metric, Metrics
-from evo_moo.ladder import MIN_PAIRS, TRUSTED_TAU, promotion_order, rank_correlations, to_promote, widened
+from evo_moo.ladder import TRUSTED_TAU, to_promote, widened
 from evo_moo.optimizer import Optimizer
 from evo_moo.pareto import pareto_rows
 
 LOGGER = logging.getLogger("evo_moo")
 STATE_FORMAT = 1
-
-
-class Step(NamedTuple):
-    """One evaluation on the ladder.
-
-    Attributes:
-        candidate: Id of the inner optimizer's candidate.
-        rung: Number of the rung, 0 for the lowest.
-        replicate: Number of the repetition with another seed.
-        source: Id of the evaluation that it rises from, 0 on the lowest rung.
-    """
-
-    candidate: int
-    rung: int
-    replicate: int
-    source: int
 
 
 class Refinement:
@@ -74,26 +59,20 @@ class Refinement:
         self.space, self.goals, self.pop_size, self.mode = inner.space, inner.goals, inner.pop_size, inner.mode
         self._eta, self._seed, self._top = eta, seed, len(self.rungs) - 1
         self._cheap = {name for name, metric in metrics.items() if metric.cheap}
-        self._steps: list[Step] = []
-        self._queue: list[Step] = []
-        self._results: dict[int, Metrics | None] = {}
-        # Derived of those: the candidates that the inner optimizer waits for, the last evaluation of each candidate,
-        # and by rung who may be compared on it and who has risen from it.
-        self._open: dict[int, Candidate] = {}
-        self._last: dict[int, int] = {}
-        self._seen: list[list[int]] = [[] for _ in self.rungs]
-        self._risen: list[set[int]] = [set() for _ in self.rungs]
-        self._repeats: dict[int, list[int]] = {}
+        self._climbs = self._new_climbs()
+        self._queue: list[Step] = []  # decided, and not asked for yet
+        self._open: dict[int, Candidate] = {}  # what the inner optimizer waits for
         self._estimates: dict[int, Metrics | None] = {}
         self._trusted = [True] * self._top
-        self._taus: dict[tuple[int, int], float | None] = {}
-        self._units = 0
         self._decisions: list[dict[str, Any]] = []
+
+    def _new_climbs(self) -> Climbs:
+        return Climbs(self.goals, self.rungs, self._cheap, self._continues)
 
     @property
     def n_asked(self) -> int:
         """Number of evaluations given so far, on all rungs."""
-        return len(self._steps)
+        return len(self._climbs.steps)
 
     @property
     def generation(self) -> int:
@@ -103,12 +82,12 @@ class Refinement:
     @property
     def cost(self) -> float:
         """What was asked for so far, in full evaluations."""
-        return self._units / self.rungs[-1]
+        return self._climbs.units / self.rungs[-1]
 
     @property
     def pending(self) -> list[Candidate]:
         """Evaluations that were given and are not told yet."""
-        return [self._candidate(key) for key in range(1, self.n_asked + 1) if key not in self._results]
+        return [self._candidate(key) for key in range(1, self.n_asked + 1) if key not in self._climbs.results]
 
     @property
     def is_settled(self) -> bool:
@@ -119,7 +98,7 @@ class Refinement:
         """Tell whether the next evaluation keeps the cost within so many full ones: 1 if it does, else 0."""
         self._promote_one()
         following = self._queue[0] if self._queue else Step(0, 0, 0, 0)
-        return int(self._units + self._units_of(following) <= n_evals * self.rungs[-1])
+        return int(self._climbs.units + self._climbs.units_of(following) <= n_evals * self.rungs[-1])
 
     def ask(self, n: int | None = None) -> list[Candidate]:
         """Give up to ``n`` candidates; by default all that can be asked now, or one in steady state."""
@@ -133,7 +112,7 @@ class Refinement:
                 step = Step(fresh[0].id, 0, 0, 0)
             else:
                 break
-            self._enter(step)
+            self._climbs.enter(step)
             given.append(self._candidate(self.n_asked))
             if n is None and self.mode == "steady-state":
                 break
@@ -142,28 +121,29 @@ class Refinement:
     def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if not 1 <= key <= self.n_asked or key in self._results:
+        if not 1 <= key <= self.n_asked or key in self._climbs.results:
             raise StateError(f"a told candidate must be awaited, but {key} is not")
-        self._take(key, checked_outcome(self.goals, metrics))
+        self._climbs.take(key, checked_outcome(self.goals, metrics))
         if self.mode == "steady-state":
             self._judge_rungs()
-            self._settle(self._steps[key - 1].candidate)
-        elif not self._queue and self.inner.n_waiting == 0 and len(self._results) == self.n_asked:
+            self._settle(self._climbs.steps[key - 1].candidate)
+        elif not self._queue and self.inner.n_waiting == 0 and len(self._climbs.results) == self.n_asked:
             self._end_rung()
 
     def population_ids(self) -> list[int]:
         """Give the evaluation ids of the current population, all of them on the top rung."""
-        return [self._last[key] for key in self.inner.population_ids()]
+        return [self._climbs.last[key] for key in self.inner.population_ids()]
 
     def optimum_ids(self) -> list[int]:
         """Give the evaluation ids of the optimum of the current population."""
-        return [self._last[key] for key in self.inner.optimum_ids()]
+        return [self._climbs.last[key] for key in self.inner.optimum_ids()]
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Give the evaluations whose weights are needed now, and those that may be, the likeliest first."""
-        running = [key for key in range(1, self.n_asked + 1) if key not in self._results]
-        sources = [self._steps[key - 1].source for key in running] + [step.source for step in self._queue]
-        waiting = [key for rung in reversed(range(self._top)) for key in self._in_order(rung, self._waiting(rung))]
+        running = [key for key in range(1, self.n_asked + 1) if key not in self._climbs.results]
+        sources = [self._climbs.steps[key - 1].source for key in running] + [step.source for step in self._queue]
+        downwards = reversed(range(self._top))
+        waiting = [key for rung in downwards for key in self._climbs.in_order(rung, self._waiting(rung))]
         return [*running, *(key for key in sources if key)], waiting
 
     def take_decisions(self) -> list[dict[str, Any]]:
@@ -178,11 +158,11 @@ class Refinement:
             "generation": self.generation,
             "n_asked": self.n_asked,
             "inner": self.inner.dump(with_seen),
-            "steps": np.array(self._steps, dtype="<i8").reshape(-1, len(Step._fields)),
+            "steps": np.array(self._climbs.steps, dtype="<i8").reshape(-1, len(Step._fields)),
             "queue": [list(step) for step in self._queue],
             "estimates": {str(key): metrics for key, metrics in self._estimates.items()},
             "trusted": self._trusted,
-            "results": [[key, metrics] for key, metrics in self._results.items()] if with_seen else [],
+            "results": [[key, metrics] for key, metrics in self._climbs.results.items()] if with_seen else [],
         }
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
@@ -194,124 +174,62 @@ class Refinement:
         if state.get("kind") != self._kind():
             raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
         self.inner.load(state["inner"], seen)
-        self._steps, self._results, self._last, self._units, self._repeats = [], {}, {}, 0, {}
-        self._seen, self._risen = [[] for _ in self.rungs], [set() for _ in self.rungs]
-        self._taus, self._queue = {}, [Step(*step) for step in state["queue"]]
+        self._climbs, self._queue = self._new_climbs(), [Step(*step) for step in state["queue"]]
         self._estimates = {int(key): metrics for key, metrics in state["estimates"].items()}
         self._trusted = list(state["trusted"])
         self._open = {candidate.id: candidate for candidate in self.inner.pending}
         for step in state["steps"].tolist():
-            self._enter(Step(*step))
+            self._climbs.enter(Step(*step))
         for step in self._queue:
-            self._note_rise(step)
+            self._climbs.note_rise(step)
         for key, metrics in state["results"]:
-            self._take(key, metrics)
+            self._climbs.take(key, metrics)
 
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
         """Take in the outcomes that a loaded state was dumped without: id, ``(n_var,)`` row and metrics."""
         rows = {}
         for key, x, metrics in outcomes:
-            if key <= self.n_asked and key not in self._results:
-                self._take(key, metrics)
-                rows[self._steps[key - 1].candidate] = x
+            if key <= self.n_asked and key not in self._climbs.results:
+                self._climbs.take(key, metrics)
+                rows[self._climbs.steps[key - 1].candidate] = x
         self.inner.recall((key, x, self._told(key)) for key, x in sorted(rows.items()) if key not in self._open)
 
     def _kind(self) -> list[Any]:
         return ["refinement", STATE_FORMAT, self.rungs, self._eta, self._replicates, self._continues]
 
-    def _units_of(self, step: Step) -> int:
-        spared = self.rungs[step.rung - 1] if self._continues and step.rung and not step.replicate else 0
-        return self.rungs[step.rung] - spared
-
     def _candidate(self, key: int) -> Candidate:
-        step = self._steps[key - 1]
+        step = self._climbs.steps[key - 1]
         base, is_top = self._open[step.candidate], step.rung == self._top
         return base._replace(
             id=key,
             origin="replicate" if step.replicate else "promotion" if step.rung else base.origin,
-            parents=tuple(self._last[parent] for parent in base.parents),
+            parents=tuple(self._climbs.last[parent] for parent in base.parents),
             prediction=base.prediction if is_top else None,
             fidelity=self.rungs[step.rung],
             is_partial=not is_top,
             replicate=step.replicate,
             continues=step.source or None,
-            cost=self._units_of(step) / self.rungs[-1],
+            cost=self._climbs.units_of(step) / self.rungs[-1],
         )
-
-    def _enter(self, step: Step) -> None:
-        """Note an evaluation that begins."""
-        self._steps.append(step)
-        self._units += self._units_of(step)
-        if step.replicate:
-            self._repeats.setdefault(step.candidate, []).append(self.n_asked)
-        else:
-            self._last[step.candidate] = self.n_asked
-            self._note_rise(step)
-
-    def _note_rise(self, step: Step) -> None:
-        if step.rung and not step.replicate:
-            self._risen[step.rung - 1].add(step.source)
-
-    def _take(self, key: int, metrics: Metrics | None) -> None:
-        """Note an evaluation that ended."""
-        self._results[key] = metrics
-        step = self._steps[key - 1]
-        if not step.replicate and not self._is_barred(metrics):
-            self._seen[step.rung].append(key)
-            self._seen[step.rung].sort()
-
-    def _is_barred(self, metrics: Metrics | None) -> bool:
-        """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
-        if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
-            return True
-        return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))
 
     def _waiting(self, rung: int) -> set[int]:
         """Give the evaluations on a rung whose candidates have neither risen nor been left out."""
-        on_it = {key for candidate in self._open if (key := self._last[candidate]) in self._results}
-        return {k for k in on_it if self._steps[k - 1].rung == rung} & set(self._seen[rung]) - self._risen[rung]
-
-    def _in_order(self, rung: int, wanted: Iterable[int]) -> list[int]:
-        """Put evaluations on a rung in the order of promotion, as it is among all that were seen there."""
-        chosen, seen = set(wanted), self._seen[rung]
-        if not chosen:
-            return []
-        rows = [self._results[key] or {} for key in seen]
-        F, violation = self._F(seen), np.array([self.goals.violation(metrics) for metrics in rows])
-        return [seen[i] for i in promotion_order(F, violation) if seen[i] in chosen]
-
-    def _F(self, keys: Sequence[int]) -> Array:
-        rows = [self.goals.objective_values(self._results[key] or {}) for key in keys]
-        return np.array(rows, dtype=float).reshape(len(keys), len(self.goals.objectives))
+        latest = {self._climbs.last[candidate] for candidate in self._open}
+        return latest & set(self._climbs.seen[rung]) - self._climbs.risen[rung]
 
     def _choose(self, rung: int) -> list[Step]:
         """Choose who rises from a rung now."""
-        tau = self.correlation(rung)
+        tau = self._climbs.correlation(rung)
         share = 1 / self._eta if tau is None else widened(1 / self._eta, tau)
         waiting = self._waiting(rung)
-        order = self._in_order(rung, self._seen[rung]) if waiting else []
-        chosen = to_promote(order, self._risen[rung], waiting, share, [self._seed, rung])
-        return [Step(self._steps[key - 1].candidate, rung + 1, 0, key) for key in chosen]
-
-    def correlation(self, rung: int) -> float | None:
-        """Give the least of the objectives' rank correlations of a rung with the next; None while too few are known."""
-        known = rung, len(self._seen[rung + 1])
-        if known not in self._taus:
-            self._taus[known] = self._computed_correlation(rung)
-        return self._taus[known]
-
-    def _computed_correlation(self, rung: int) -> float | None:
-        above = {self._steps[key - 1].source: key for key in self._seen[rung + 1]}
-        pairs = [(key, above[key]) for key in self._seen[rung] if key in above]
-        if len(pairs) < MIN_PAIRS:
-            return None
-        low, high = zip(*pairs, strict=True)
-        return float(rank_correlations(self._F(low), self._F(high)).min())
+        order = self._climbs.in_order(rung, self._climbs.seen[rung]) if waiting else []
+        chosen = to_promote(order, self._climbs.risen[rung], waiting, share, [self._seed, rung])
+        return [Step(self._climbs.steps[key - 1].candidate, rung + 1, 0, key) for key in chosen]
 
     def _judge_rungs(self) -> None:
         """Say where a rung has ceased, or begun again, to rank the next."""
         for rung in range(self._top):
-            tau = self.correlation(rung)
+            tau = self._climbs.correlation(rung)
             trusted = tau is None or tau >= TRUSTED_TAU
             if trusted == self._trusted[rung] or tau is None:
                 continue
@@ -339,15 +257,15 @@ class Refinement:
     def _push(self, steps: list[Step]) -> None:
         self._queue += steps
         for step in steps:
-            self._note_rise(step)
+            self._climbs.note_rise(step)
 
     def _end_rung(self) -> None:
         """Generational: let the best of the generation rise, or end it once nobody does."""
         self._judge_rungs()
-        rung = max(self._steps[self._last[candidate] - 1].rung for candidate in self._open)
+        rung = max(self._climbs.steps[self._climbs.last[candidate] - 1].rung for candidate in self._open)
         if rung < self._top:
             self._push(self._choose(rung))
-        elif not any(candidate in self._repeats for candidate in self._open):
+        elif not any(candidate in self._climbs.repeats for candidate in self._open):
             self._push([step for candidate in sorted(self._open) for step in self._replication(candidate)])
         if not self._queue:
             for candidate in sorted(self._open):
@@ -355,83 +273,60 @@ class Refinement:
 
     def _settle(self, candidate: int) -> None:
         """Steady state: repeat what reached the front, tell what is done, leave out what waits behind too many."""
-        key = self._last[candidate]
-        rung = self._steps[key - 1].rung
-        if key not in self._results:
+        key = self._climbs.last[candidate]
+        rung = self._climbs.steps[key - 1].rung
+        if key not in self._climbs.results:
             return
-        if self._is_barred(self._results[key]):
+        if self._climbs.is_barred(self._climbs.results[key]):
             self._close(candidate)
         elif rung < self._top:
-            for late in self._in_order(rung, self._waiting(rung))[self.pop_size :]:
-                self._close(self._steps[late - 1].candidate)
+            for late in self._climbs.in_order(rung, self._waiting(rung))[self.pop_size :]:
+                self._close(self._climbs.steps[late - 1].candidate)
         else:
-            if candidate not in self._repeats:
+            if candidate not in self._climbs.repeats:
                 self._push(self._replication(candidate))
             waits = any(step.candidate == candidate for step in self._queue)
-            if not waits and all(repeat in self._results for repeat in self._repeats.get(candidate, [])):
+            if not waits and all(repeat in self._climbs.results for repeat in self._climbs.repeats.get(candidate, [])):
                 self._close(candidate)
 
     def _replication(self, candidate: int) -> list[Step]:
         """Give the repetitions that a candidate on the top rung has deserved: those of a member of the front."""
-        key = self._last[candidate]
-        keys = self._seen[self._top]
-        if self._replicates == 1 or key not in keys or self._steps[key - 1].rung < self._top:
+        key = self._climbs.last[candidate]
+        keys = self._climbs.seen[self._top]
+        if self._replicates == 1 or key not in keys or self._climbs.steps[key - 1].rung < self._top:
             return []
-        means = [self._mean(self._steps[k - 1].candidate) for k in keys]
+        means = [self._climbs.mean(self._climbs.steps[k - 1].candidate) for k in keys]
         F = np.array([self.goals.objective_values(metrics) for metrics in means])
         front = pareto_rows(F, np.array([self.goals.violation(metrics) for metrics in means]))
         if keys.index(key) not in front:
             return []
         return [Step(candidate, self._top, replicate, key) for replicate in range(1, self._replicates)]
 
-    def _mean(self, candidate: int) -> Metrics:
-        """Give the mean metrics of a candidate's evaluations on the top rung that ended well."""
-        keys = [self._last[candidate], *self._repeats.get(candidate, [])]
-        ended = [metrics for key in keys if (metrics := self._results.get(key)) and not self._is_barred(metrics)]
-        if len(ended) == 1:
-            return ended[0]
-        common = [name for name in ended[0] if all(name in metrics for metrics in ended)]
-        return {name: sum(metrics[name] for metrics in ended) / len(ended) for name in common}
-
     def _close(self, candidate: int) -> None:
         """Tell the inner optimizer what became of one of its candidates."""
         del self._open[candidate]
-        key = self._last[candidate]
-        if self._is_barred(self._results[key]) or self._steps[key - 1].rung == self._top:
+        key = self._climbs.last[candidate]
+        if self._climbs.is_barred(self._climbs.results[key]) or self._climbs.steps[key - 1].rung == self._top:
             told = self._told(candidate)
-            if told is None or self._steps[key - 1].rung == self._top or not self._seen[0]:
+            if told is None or self._climbs.steps[key - 1].rung == self._top or not self._climbs.seen[0]:
                 self.inner.tell(candidate, told)
             else:  # once something keeps the limits, what breaks them would only crowd the population
                 self.inner.leave_out(candidate, told)
             return
-        estimate = self._estimate(key) if self.inner.learns else None
+        estimate = self._climbs.estimate(key) if self.inner.learns else None
         if estimate is not None:
             self._estimates[candidate] = estimate
         self.inner.leave_out(candidate, estimate)
 
     def _told(self, candidate: int) -> Metrics | None:
         """Give what the inner optimizer is told of a candidate that is done with; None if it failed or was left out."""
-        key = self._last[candidate]
-        metrics, is_top = self._results[key], self._steps[key - 1].rung == self._top
-        if metrics is None or not self._is_barred(metrics):
-            return self._mean(candidate) if metrics is not None and is_top else self._estimates.get(candidate)
+        key = self._climbs.last[candidate]
+        metrics, is_top = self._climbs.results[key], self._climbs.steps[key - 1].rung == self._top
+        if metrics is None or not self._climbs.is_barred(metrics):
+            return self._climbs.mean(candidate) if metrics is not None and is_top else self._estimates.get(candidate)
         if is_top:
             return metrics
         # The population holds no objectives of a training that was to go on.
         objectives = {objective.metric for objective in self.goals.objectives}
         limits = {limit.metric for limit in self.goals.limits}
         return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
-
-    def _estimate(self, key: int) -> Metrics:
-        """Guess what a full evaluation would show: what its rung did, plus the usual change from there to the top."""
-        rung = self._steps[key - 1].rung
-        metrics = self._results[key] or {}
-        changes: dict[str, list[float]] = {name: [] for name in self.goals.metric_names}
-        for top in self._seen[self._top]:
-            low = top
-            while self._steps[low - 1].rung > rung:
-                low = self._steps[low - 1].source
-            before, after = self._results[low] or {}, self._results[top] or {}
-            for name, found in changes.items():
-                found.append(after[name] - before[name])
-        return {name: metrics[name] + (float(np.median(found)) if found else 0.0) for name, found in changes.items()}

@@ -237,6 +237,7 @@ def test_members_of_the_front_are_repeated_and_told_as_their_mean():
     assert sorted(groups.values())[1:] == [[1, 2]] * (len(groups) - 1) and len(groups) > 1
     assert all(c.cost == 1 and c.origin == "replicate" for c in repeats)
     members = {m.data["id"]: m for m in ladder.inner._algorithm.pop}
-    key, last = next((k, ladder._last[k]) for k in members if ladder._last[k] in groups)
+    ids = zip(ladder.inner.population_ids(), ladder.population_ids(), strict=True)
+    key, last = next((own, last) for own, last in ids if last in groups)
     losses = [told[last][1]["loss"], *(m["loss"] for c, m in told.values() if c.replicate and c.continues == last)]
     assert members[key].F[0] == pytest.approx(np.mean(losses))

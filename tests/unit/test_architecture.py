@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes"} | {"weights"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes", "weights"},
+    {"continued"},
     {
         "state",
         "database",
@@ -17,27 +18,17 @@ LAYERS = [
         "evaluation_row",
         "variables",
         "goals",
-        "continued",
+        "training",
         "runtimes",
         "device_latency",
     }
     | {"reference_workload", "surrogate", "stop_signals", "ladder"},
-    {
-        "conditions",
-        "training",
-        "configspace",
-        "ledger",
-        "folder_lock",
-        "latency",
-        "metrics",
-        "model_selection",
-        "targets",
-    }
+    {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"acquisition"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "features"},
     {"belief"},
-    {"pymoo_problem", "profile_cache", "infill", "candidate"},
+    {"pymoo_problem", "profile_cache", "infill", "candidate", "climbs"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening", "refinement"},
     {"surrogate_optimizer"},
