@@ -37,9 +37,8 @@ def refinement_faults(section: RefinementSection | None, problem: SearchProblem)
     fidelity = problem.fidelity
     if fidelity is None:
         return [
-            f"`refinement` must go with a problem that can be evaluated at less than full length, but "
-            f"{problem.name()} declares no `fidelity`; drop the section, or see `evo-moo problems NAME` for an option "
-            "that gives it one"
+            f"`refinement` must go with a problem that can be evaluated at less than full length, but {problem.name()} "
+            "declares no `fidelity` with these options; drop the section, or give the problem one"
         ]
     faults = []
     if section.metric not in (None, fidelity.name):

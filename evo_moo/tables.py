@@ -207,6 +207,9 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         )
     console.print(variables)
     console.print(metrics)
+    if problem.fidelity is not None:
+        name, low, high = problem.fidelity
+        console.print(safe(f"Fidelity: {name} from {low} to {high}"), highlight=False)
 
 
 def open_console() -> Console:
