@@ -14,7 +14,7 @@ start = [{ lr = 0.01 }]            # configurations that it begins with
 from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
 
 [budget]                           # at least one of
-n_evals = 100
+n_evals = 100                      # with [refinement] in full evaluations, of which a short one is a share
 n_gen = 10
 time = "2 h"                       # of searching, summed over resumes; or seconds
 stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }

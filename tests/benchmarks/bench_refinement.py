@@ -1,8 +1,9 @@
 """What short trainings first are worth: hypervolume over cost on NAS-Bench-201, 12 against 200 epochs.
 
 Real accuracies of 15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120, and their measured latencies, both to be
-made good. Full-length search and the ladder [12, 200], of which one in six rises, have the same seeds; cost counts in trainings of 200
-epochs. The hypervolume is a share of that of the table's true front, up to its worst values among the 15,625.
+made good. Full-length search and the ladder [12, 200], of which one in six rises, have the same seeds; cost counts in
+trainings of 200 epochs. The hypervolume is a share of that of the table's true front, up to its worst values among the
+15,625.
 
 Needs the table: the environment variable ``EVO_MOO_DATA`` names its folder.
 """
