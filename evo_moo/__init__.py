@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evo_moo.errors import EvoMooError
     from evo_moo.export import export_run
     from evo_moo.goals import Metric
+    from evo_moo.ladder import Fidelity
     from evo_moo.optimizer import Optimizer
     from evo_moo.problem import FunctionProblem, SearchProblem
     from evo_moo.result import Result
@@ -20,6 +21,7 @@ __all__ = [
     "Boolean",
     "Choice",
     "EvoMooError",
+    "Fidelity",
     "FunctionProblem",
     "Integer",
     "Metric",
@@ -38,6 +40,7 @@ _HOME = {
     "errors": ("EvoMooError",),
     "export": ("export_run",),
     "goals": ("Metric",),
+    "ladder": ("Fidelity",),
     "optimizer": ("Optimizer",),
     "problem": ("FunctionProblem", "SearchProblem"),
     "result": ("Result",),

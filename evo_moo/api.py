@@ -18,10 +18,12 @@ from evo_moo.problem import FunctionProblem, SearchProblem
 from evo_moo.problem_version import problem_version
 from evo_moo.progress import shown_progress
 from evo_moo.pymoo_problem import PymooProblem
+from evo_moo.refinement import Refinement
 from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, guarded_reads, read_job
 from evo_moo.run_setup import begin, ended_evaluations, has_begun, refuse_fewer_evaluations, refuse_past_deadline
 from evo_moo.space import Variable
+from evo_moo.weights import WeightStore
 
 OBJECT = "the Python object "
 
@@ -45,6 +47,7 @@ def search(
     start: Sequence[Mapping[str, Any]] = (),
     from_runs: Sequence[str | Path] = (),
     grid_points: GridPoints | None = None,
+    refinement: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
     verbose: bool = False,
 ) -> Result:
@@ -78,6 +81,8 @@ def search(
             ``evo_moo.earlier_runs`` says what is taken and which outcomes are reused.
         grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
             number of points or the values of each.
+        refinement: Lets evaluations begin short: the section of that name in a job file, such as
+            ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
         timeout_s: Time limit of one evaluation, in seconds.
         verbose: Whether to show progress.
 
@@ -113,6 +118,7 @@ def search(
         },
         "budget": dict(termination),
         "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
+        "refinement": None if refinement is None else dict(refinement),
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
@@ -220,6 +226,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
                         seed=job.search.seed,
                         observer=observer,
                         seeded=not problem.is_plain,
+                        weights=_weights(job, problem, folder),
                     ).run()
             finally:
                 pool.close()
@@ -229,7 +236,30 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         return result
 
 
-def _optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
+def _optimizer(
+    job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]
+) -> Optimizer | Refinement:
+    inner = _inner_optimizer(job, problem, goals, start)
+    if job.refinement is None:
+        return inner
+    return Refinement(
+        inner,
+        job.refinement.ladder(problem),
+        job.refinement.eta,
+        job.refinement.replicates,
+        continues=problem.continues,
+        metrics=problem.known_metrics,
+        seed=job.search.seed,
+    )
+
+
+def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
+    """Give the keeper of what trainings go on from, if they do."""
+    refinement = job.refinement
+    return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
+
+
+def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
     search = job.search
     settings: dict[str, Any] = {
         "algorithm": search.algorithm,

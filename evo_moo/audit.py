@@ -12,6 +12,8 @@ _WHY = {
     "sample": "drawn to fill the population",
     "mating": "bred from its parents",
     "infill": "proposed with the help of surrogates",
+    "promotion": "among the best of its rung",
+    "replicate": "repeated with another seed, since it reached the front",
 }
 
 
@@ -39,6 +41,10 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         "why": _WHY.get(e.origin, e.origin or "not recorded by the version that asked for it"),
         "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
         "prediction": _compared(e),
+        "fidelity": e.fidelity,
+        "continues": e.continues,
+        "replicate": e.replicate,
+        "cost": e.cost,
         "seed": e.seed,
         "worker": e.worker,
         "attempts": e.attempts,

@@ -36,7 +36,7 @@ class RunRow:
         name: Its folder's name.
         group: The name without the seed.
         state: ``finished``, ``running``, ``stopped``, ``killed``, ``failed`` or ``new``.
-        n_evals: Number of evaluations that ended.
+        n_evals: Number of evaluations that ended, those on lower rungs as the share of a full one that they cost.
         n_failed: Number of those that failed, crashed or ran too long.
         n_front: Size of the feasible front.
         time_s: Seconds of searching.
@@ -47,7 +47,7 @@ class RunRow:
     name: str
     group: str
     state: str
-    n_evals: int = 0
+    n_evals: float = 0
     n_failed: int = 0
     n_front: int = 0
     time_s: float = 0.0
@@ -71,8 +71,8 @@ class GroupRow:
     n_front: float | None
     n_failed: float | None
     time_s: float | None
-    n_evals_min: int | None
-    n_evals_max: int | None
+    n_evals_min: float | None
+    n_evals_max: float | None
 
 
 def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
@@ -145,11 +145,11 @@ def _run_row(file: Path) -> tuple[RunRow, Result | None]:
             row.reason = _last_words(file)
             return row, None
         with reading(folder) as ledger:
-            meta, counts = ledger.meta(), ledger.counts()
+            meta, counts, spent = ledger.meta(), ledger.counts(), ledger.cost("status != 'asked'")
         row.state = meta.get("state", "new")
         if row.state in ("new", "running"):
             row.state = "running" if holder_of(folder) else "killed"
-        row.n_evals = sum(counts.values()) - counts.get("asked", 0)
+        row.n_evals = int(spent) if spent.is_integer() else spent
         row.n_failed = sum(counts.get(status, 0) for status in ("failed", "timeout", "crashed"))
         row.time_s = meta.get("elapsed_s", 0.0)
         if row.state not in ("finished", "running"):

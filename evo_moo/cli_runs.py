@@ -20,6 +20,7 @@ def show(
     plot: Annotated[
         bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
     ] = False,
+    rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
     from evo_moo.errors import printable
@@ -33,6 +34,9 @@ def show(
     if surrogate or plot:
         _show_surrogate(folder_of(path), as_json, plot)
         return
+    if rungs:
+        _show_rungs(folder_of(path), as_json)
+        return
     path = folder_of(path)
     with guarded_reads(path):
         result = Result.read(path, whole=False)
@@ -45,6 +49,18 @@ def show(
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         else:
             print_front(result)
+
+
+def _show_rungs(path: Path, as_json: bool) -> None:
+    from evo_moo.run_folder import reading
+    from evo_moo.rungs import print_rungs, rung_report
+
+    with reading(path) as ledger:
+        report = rung_report(ledger)
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+    else:
+        print_rungs(report)
 
 
 def export(

@@ -111,7 +111,7 @@ def evaluation_fault(row: tuple[Any, ...], n_bytes: int) -> str:
         row: The row.
         n_bytes: The length that encoded rows have.
     """
-    key, configuration, x, status, metrics, parents, prediction = row
+    key, configuration, x, status, metrics, parents, prediction, continues = row
     if key < 1:
         return "an id below 1"
     try:
@@ -126,10 +126,12 @@ def evaluation_fault(row: tuple[Any, ...], n_bytes: int) -> str:
         return "columns that are no JSON"
     if status not in STATUSES:
         return f"the unknown status {status!r}"
+    if continues is not None and not 0 < continues < key:
+        return "a rung below that cannot be"
     return "" if len(x) == n_bytes else f"{len(x)} bytes as its encoded row"
 
 
-EVALUATION_COLUMNS = "id, configuration, x, status, metrics, parents, prediction"
+EVALUATION_COLUMNS = "id, configuration, x, status, metrics, parents, prediction, continues"
 
 
 def row_length(db: sqlite3.Connection) -> int:
@@ -151,9 +153,12 @@ def check_checkpoint(db: sqlite3.Connection) -> str:
     ids = _ids(db)
     if lacking := _lacking(ids, state["n_asked"]):
         raise ValueError(f"knows evaluations that are not there: {lacking}")
+    if "steps" in state:  # on a ladder the ids of the optimizer's own candidates are others
+        state = {**state, "algorithm": None, "told": {}}
     algorithm = state["algorithm"]
     members = [int(key) for key in (algorithm["population"] or {"id": []})["id"].tolist()] if algorithm else []
-    missing = ({*members, *map(int, algorithm["optimum"]), *map(int, state["told"])}) - ids
+    optimum = map(int, algorithm["optimum"]) if algorithm else ()
+    missing = {*members, *optimum, *map(int, state["told"])} - ids
     if missing:
         raise ValueError(f"knows evaluations that are not there: {_some(missing)}")
     (last,) = db.execute("SELECT coalesce(max(generation), 0) FROM generations").fetchone()

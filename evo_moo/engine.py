@@ -14,18 +14,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from evo_moo.candidate import Candidate
 from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
-from evo_moo.evaluation import Outcome, Task
+from evo_moo.evaluation import USABLE, Outcome, Task
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.optimizer import Candidate, Optimizer
+from evo_moo.optimizer import Optimizer
 from evo_moo.pools import Pool
+from evo_moo.refinement import Refinement
 from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
 from evo_moo.stop_rules import StopWatch, StopWhen
 from evo_moo.stop_signals import StopRequests
 from evo_moo.variables import json_key
+from evo_moo.weights import WeightStore
 
 LOGGER = logging.getLogger("evo_moo")
 LOGGER.addHandler(logging.NullHandler())
@@ -38,7 +41,7 @@ class Budget:
     """When a search ends: at whichever limit comes first.
 
     Attributes:
-        n_evals: Number of evaluations, kept exactly.
+        n_evals: Number of evaluations, kept exactly; with refinement in full evaluations, never exceeded.
         n_gen: Number of generations.
         time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
         stop_when: A rule that ends a search which no longer gets better.
@@ -77,11 +80,12 @@ class Engine:
         seed: The run's seed; evaluations derive theirs from it.
         observer: Is told what happens.
         seeded: Whether evaluations use a seed at all; a plain pymoo problem does not.
+        weights: Keeps what evaluations with refinement go on from; None where they begin anew.
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Refinement,
         pool: Pool,
         folder: RunFolder,
         budget: Budget,
@@ -90,10 +94,12 @@ class Engine:
         seed: int,
         observer: Observer,
         seeded: bool = True,
+        weights: WeightStore | None = None,
     ) -> None:
         self.optimizer, self.pool, self.folder, self.budget = optimizer, pool, folder, budget
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
+        self._weights, self._costs = weights, dict[int, float]()
         self._known: dict[int, Evaluation] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
@@ -139,7 +145,7 @@ class Engine:
         if not self._requests.reason:
             return outcomes
         # Schedulers send their signal to every process: what fails now may fail for that, and is to run again.
-        return [outcome for outcome in outcomes if outcome.status in ("ok", "infeasible")]
+        return [outcome for outcome in outcomes if outcome.status in USABLE]
 
     def _fill_workers(self) -> None:
         """Ask for candidates while workers are free, record them as asked, and submit them."""
@@ -151,8 +157,7 @@ class Engine:
             self._observer.submitted(len(tasks) - len(ended))
             with self.ledger.transaction():
                 self.ledger.record_asked(new)
-                for decision in self.optimizer.take_decisions():
-                    self.ledger.record_event("surrogate", **decision)
+                self._record_decisions()
                 # With what was asked, so that no resume finds one asked, and evaluates it after all.
                 taken = [
                     Outcome(c.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
@@ -169,7 +174,9 @@ class Engine:
 
     def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
         """Give what an earlier run found for a candidate, if the search was started from one that knows."""
-        return self._earlier.get(json_key(candidate.configuration), {}) if self._earlier else {}
+        if not self._earlier or candidate.fidelity is not None:
+            return {}
+        return self._earlier.get(json_key(candidate.configuration), {})
 
     def _next_candidates(self) -> list[Candidate]:
         """Give as many candidates as there are free workers: first those that ran when the run was killed."""
@@ -184,6 +191,7 @@ class Engine:
         """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
         if not outcomes:
             return
+        outcomes = [outcome._replace(cost=self._costs.pop(outcome.id, 1.0)) for outcome in outcomes]
         self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
@@ -196,6 +204,7 @@ class Engine:
                     self.ledger.record_event(
                         "profile reused", evaluation=outcome.id, measured_at=outcome.profile_measured_at
                     )
+        self._prune_weights()
         for outcome in outcomes:
             if outcome.status in ("failed", "timeout", "crashed"):
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
@@ -205,14 +214,27 @@ class Engine:
             return
         generation = self.optimizer.generation
         for outcome in outcomes:
-            usable = outcome.status in ("ok", "infeasible")
+            usable = outcome.status in USABLE
             self._n_usable += usable
             self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
+        self._record_decisions()
         if self.optimizer.generation > generation:
             self._end_generation()
         if self.optimizer.is_settled:
             self.ledger.record_checkpoint(to_json(self.optimizer.dump(with_seen=False)))
             self.ledger.set_meta(elapsed_s=self._elapsed_s())
+
+    def _record_decisions(self) -> None:
+        for decision in self.optimizer.take_decisions():
+            self.ledger.record_event(decision.pop("kind", "surrogate"), **decision)
+
+    def _prune_weights(self) -> None:
+        """Remove weights that nothing goes on from: only now that the outcomes which decided so are recorded."""
+        if self._weights is None or not isinstance(self.optimizer, Refinement):
+            return
+        if dropped := self._weights.prune(*self.optimizer.restartable(), self.optimizer.n_asked):
+            with self.ledger.transaction():
+                self.ledger.record_event("weights dropped", evaluations=dropped)
 
     def _end_generation(self) -> None:
         optimizer = self.optimizer
@@ -228,7 +250,7 @@ class Engine:
     def _fail_if_all_failed(self, least: int) -> None:
         if self._n_usable:
             return
-        failed = list(self.ledger.evaluations("status NOT IN ('asked', 'ok', 'infeasible')"))
+        failed = list(self.ledger.evaluations("status IN ('failed', 'timeout', 'crashed')"))
         if len(failed) >= least:
             self._set_state("failed")
             first = failed[0]
@@ -249,7 +271,7 @@ class Engine:
             self._known = {e.id: e for e in self.ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
             self._earlier = {json_key(e["configuration"]): e for e in self.ledger.meta().get("known_outcomes", [])}
         counts = self.ledger.counts()
-        self._n_usable = counts.get("ok", 0) + counts.get("infeasible", 0)
+        self._n_usable = sum(counts.get(status, 0) for status in USABLE)
         self._clock = time.monotonic() - self.ledger.meta().get("elapsed_s", 0.0)
         self._watch.follow(self.ledger)
         ended = sum(e.status != "asked" for e in self._known.values())
@@ -263,8 +285,7 @@ class Engine:
             self.optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
             ended = self.ledger.evaluations("status != 'asked'")
             self.optimizer.recall(
-                (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in ("ok", "infeasible") else None)
-                for e in ended
+                (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in USABLE else None) for e in ended
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
@@ -274,26 +295,38 @@ class Engine:
         if recorded is not None:
             with guarded_reads(self.folder.path):
                 before = recorded.configuration
-            if before != candidate.configuration:
+            if (before, recorded.fidelity) != (candidate.configuration, candidate.fidelity):
                 raise StateError(
                     f"evaluation {candidate.id} must be the configuration in the ledger, {before}, but the search now "
                     f"asks for {candidate.configuration}; the problem or a library has changed since: start a new run"
                 )
-        seed = evaluation_seed(self._seed, candidate.configuration) if self._seeded else 0
+        # One seed for all rungs: a promoted training is the same training that goes on.
+        seed = evaluation_seed(self._seed, candidate.configuration, None, candidate.replicate) if self._seeded else 0
         seed = self._earlier_outcome(candidate).get("seed", seed)
-        return Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
+        task = Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
+        self._costs[candidate.id] = candidate.cost
+        if candidate.fidelity is None:
+            return task
+        task = task._replace(fidelity=candidate.fidelity, is_partial=candidate.is_partial)
+        if self._weights is None:
+            return task
+        goes_on = candidate.continues is not None and not candidate.replicate
+        return task._replace(
+            previous=self._weights.folder(candidate.continues) if goes_on else None,  # type: ignore[arg-type]
+            weights=self._weights.folder(candidate.id) if candidate.is_partial else None,
+        )
 
     def _left(self) -> int:
         """Give the number of evaluations that may still be asked for."""
         if self._spent():
             return 0
         n_evals = self.budget.n_evals
-        return self.pool.free if n_evals is None else n_evals - self.optimizer.n_asked
+        return self.pool.free if n_evals is None else self.optimizer.n_within(n_evals)
 
     def _spent(self) -> str:
         """Say which part of the budget is spent; empty if none is."""
         budget = self.budget
-        if budget.n_evals is not None and self.optimizer.n_asked >= budget.n_evals:
+        if budget.n_evals is not None and not self.optimizer.n_within(budget.n_evals):
             return f"n_evals = {budget.n_evals} is reached"
         if budget.n_gen is not None and self.optimizer.generation >= budget.n_gen:
             return f"n_gen = {budget.n_gen} is reached"

@@ -23,10 +23,13 @@ from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.measurement import compute_slot
 from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.profile_cache import Profile, ProfileCache
+from evo_moo.weights import Weights
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-Status = Literal["ok", "failed", "timeout", "crashed", "infeasible"]
+Status = Literal["ok", "partial", "failed", "timeout", "crashed", "infeasible"]
+USABLE = ("ok", "partial", "infeasible")
+"""Statuses of outcomes that an optimizer learns from."""
 
 
 class Task(NamedTuple):
@@ -37,12 +40,20 @@ class Task(NamedTuple):
         configuration: Names to values.
         seed: Seed of every random choice of the evaluation.
         workspace: Folder of this evaluation's own; made only if the problem asks for it.
+        fidelity: How thoroughly to evaluate it; None is as thoroughly as can be.
+        is_partial: Whether that is less than the full fidelity.
+        previous: Folder of the weights to go on from.
+        weights: Folder for the weights that a longer evaluation may go on from.
     """
 
     id: int
     configuration: Configuration
     seed: int
     workspace: str | None = None
+    fidelity: int | None = None
+    is_partial: bool = False
+    previous: str | None = None
+    weights: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -50,8 +61,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         id: Number of the evaluation.
-        status: ``ok``; ``infeasible`` (over a hard limit, so not trained); ``failed`` (it raised, or gave no
-            finite numbers); ``timeout``; ``crashed`` (its worker died).
+        status: ``ok``; ``partial`` (well, at less than the full fidelity); ``infeasible`` (over a hard limit, so not
+            trained); ``failed`` (it raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
         metrics: Names to numbers; of an infeasible one those known so far; otherwise empty.
         reason: One line on why it is not ``ok``.
         traceback: The problem's traceback, where there is one.
@@ -61,6 +72,7 @@ class Outcome(NamedTuple):
         attempts: How many times it was started.
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
+        cost: What the evaluation counts, in full evaluations; the engine knows it.
     """
 
     id: int
@@ -74,6 +86,7 @@ class Outcome(NamedTuple):
     attempts: int = 1
     output: str = ""
     profile_measured_at: float = 0.0
+    cost: float = 1.0
 
 
 class _TimeLimitReached(BaseException):
@@ -131,8 +144,14 @@ def _evaluate_within_limits(
     if broken:
         return "infeasible", profile, "; ".join(broken)
     with compute_slot():
-        evaluated = problem.call_evaluate(task.configuration, seed=task.seed, workspace=task.workspace)
-    return "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
+        evaluated = problem.call_evaluate(
+            task.configuration,
+            seed=task.seed,
+            workspace=task.workspace,
+            fidelity=task.fidelity,
+            weights=Weights(task.previous, task.weights),
+        )
+    return "partial" if task.is_partial else "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
 
 
 def _definition_of(problem: SearchProblem) -> str:

@@ -6,7 +6,7 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 
-STATUSES = ("asked", "ok", "infeasible", "failed", "timeout", "crashed")
+STATUSES = ("asked", "ok", "partial", "infeasible", "failed", "timeout", "crashed")
 
 
 class Evaluation(NamedTuple):
@@ -31,6 +31,10 @@ class Evaluation(NamedTuple):
     origin: str
     parents_json: str
     prediction_json: str | None
+    fidelity: int | None
+    replicate: int
+    continues: int | None
+    cost: float
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
@@ -71,7 +75,8 @@ class Evaluation(NamedTuple):
 
 COLUMNS = (
     "id, generation, configuration, seed, status, metrics, violation, reason, traceback, output, "
-    "started_at, duration_s, worker, attempts, x, asked_at, origin, parents, prediction"
+    "started_at, duration_s, worker, attempts, x, asked_at, origin, parents, prediction, "
+    "fidelity, replicate, continues, cost"
 )
 
 

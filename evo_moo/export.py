@@ -4,12 +4,14 @@ An export reads the ledger and nothing else of the run: the problem's code is no
 works on runs that go on, that failed, that are empty, and on those that others made. Tables have one row per
 evaluation, or per member of the front, with the columns
 
-- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``infeasible``, ``failed``, ``timeout``, ``crashed``);
+- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``infeasible``, ``failed``, ``timeout``,
+  ``crashed``);
 - ``config.NAME`` for each variable, empty where it is not active;
 - ``metrics.NAME`` for each metric, empty where it is not known;
 - ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),
   ``violation``;
-- ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``.
+- ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``;
+- ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
 """
 
 import csv
@@ -143,6 +145,10 @@ def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, 
         "worker": e.worker,
         "attempts": e.attempts,
         "reason": e.reason,
+        "fidelity": e.fidelity,
+        "continues": e.continues,
+        "replicate": e.replicate,
+        "cost": e.cost,
     }
     return before, after
 
@@ -209,6 +215,10 @@ _KINDS_AFTER = {
     "worker": "int64",
     "attempts": "int64",
     "reason": "string",
+    "fidelity": "int64",
+    "continues": "int64",
+    "replicate": "int64",
+    "cost": "float64",
 }
 
 

@@ -15,7 +15,7 @@ from = ["runs/monday"]             # earlier runs whose best it begins with, rel
 grid_points = 5                    # of a grid, of every Real; or by name, number or values: { lr = 3, n = [8, 32] }
 
 [budget]                           # at least one of
-n_evals = 100
+n_evals = 100                      # with [refinement] in full evaluations, of which a short one is a share
 n_gen = 10
 time = "2 h"                       # of searching, summed over resumes; or seconds
 stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }
@@ -31,6 +31,13 @@ latency_ms = { at_most = 20 }
 model = "auto"                     # chosen by validation; or "gp", "rf", package.module:Class, path/to/file.py:Class
 infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
 batch = 4                          # candidates at a time, by default pop_size to prescreen; in steady state one
+
+[refinement]                       # short evaluations first, where the problem declares a fidelity
+metric = "epochs"                  # its name, as a check
+rungs = [2, 6, 18]                 # the last one full; or min = 2, max = 18, with eta between one rung and the next
+eta = 3                            # one in so many rises from each rung
+replicates = 1                     # trainings with different seeds of what reaches the front
+weights_mb = 1000                  # size that saved weights keep below
 
 [evaluation]
 workers = 2
@@ -57,6 +64,7 @@ from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
 from evo_moo.job_budget import BudgetSection, Seconds, Section, StopWhenSection, Whole
 from evo_moo.job_faults import fault_text
+from evo_moo.job_refinement import RefinementSection, refinement_faults
 from evo_moo.plugins import ProblemSource, absolute_reference, load_surrogate
 from evo_moo.prescreening import InfillName
 from evo_moo.problem import SearchProblem
@@ -123,6 +131,7 @@ class Job(Section):
     objectives: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
     surrogate: SurrogateSection | None = None
+    refinement: RefinementSection | None = None
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
 
     def goals(self, problem: SearchProblem) -> Goals:
@@ -238,6 +247,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
             faults += _too_few_for_nsga3(job, len(declared[0]))
         faults += _start_faults(job, built)
         faults += _baseline_faults(job, built)
+        faults += refinement_faults(job.refinement if job else None, built)
     faults += _surrogate_faults(data)
     faults += _pool_faults(job)
     faults += _unwritable(job)
@@ -351,5 +361,6 @@ _KNOWN_KEYS = {
     "budget": list(BudgetSection.model_fields),
     "budget.stop_when": list(StopWhenSection.model_fields),
     "surrogate": list(SurrogateSection.model_fields),
+    "refinement": list(RefinementSection.model_fields),
     "evaluation": list(EvaluationSection.model_fields),
 }

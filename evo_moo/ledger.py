@@ -1,15 +1,18 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 2; times are Unix seconds, and nothing depends on them):
+Tables (format 3; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
   ``metrics`` are JSON objects; ``x`` is the encoded row, little-endian float64; ``status`` is ``asked`` until
-  the evaluation ends and then ``ok``, ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its
-  ``reason``; ``output`` is the last of what it printed; ``violation`` is the sum by which limits are exceeded,
-  0 when feasible; ``origin`` says how the configuration came about (``start``, ``sample``, ``mating``; empty where
-  it was not recorded), ``parents`` are the ids of the evaluations that it was bred from, and ``prediction`` what a
-  surrogate expected of it: metric names to ``[mean, std]``.
+  the evaluation ends and then ``ok``, ``partial`` (well, at less than the full fidelity), ``infeasible``, ``failed``,
+  ``timeout`` or ``crashed`` with its ``reason``; ``output`` is the last of what it printed; ``violation`` is the sum
+  by which limits are exceeded, 0 when feasible; ``origin`` says how the configuration came about (``start``,
+  ``sample``, ``mating``; empty where it was not recorded), ``parents`` are the ids of the evaluations that it was bred
+  from, and ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``. With refinement a
+  configuration has a row for each rung that it reached: ``fidelity`` is the rung, ``continues`` the id of the
+  evaluation below that it rose from, ``replicate`` the number of the repetition with another seed; ``cost`` is in full
+  evaluations.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``events``: decisions and incidents of the run.
@@ -143,10 +146,10 @@ class Ledger:
         """
         now = time.time()
         self._db.executemany(
-            "INSERT INTO evaluations (id, generation, configuration, x, seed, asked_at, origin, parents, prediction) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO evaluations (id, generation, configuration, x, seed, asked_at, origin, parents, prediction, "
+            "fidelity, replicate, continues, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (c.id, c.generation, _json(c.configuration), c.x.tobytes(), seed, now, *_coming(c))
+                (c.id, c.generation, _json(c.configuration), c.x.tobytes(), seed, now, *_coming(c), *_rung(c))
                 for c, seed in candidates
             ),
         )
@@ -230,6 +233,11 @@ class Ledger:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
 
+    def cost(self, where: str = "1") -> float:
+        """Give what the evaluations for which the SQL condition holds cost, in full evaluations."""
+        (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()
+        return round(float(total), 6)
+
     def children(self, evaluation_id: int) -> list[int]:
         """Give the ids of the evaluations that were bred from one."""
         rows = self._db.execute(
@@ -288,6 +296,10 @@ def begun_anew(path: Path | None) -> str:
 def _coming(candidate: Any) -> tuple[str, str, str | None]:
     prediction = candidate.prediction
     return candidate.origin, _json(candidate.parents), None if prediction is None else _json(prediction)
+
+
+def _rung(candidate: Any) -> tuple[int | None, int, int | None, float]:
+    return candidate.fidelity, candidate.replicate, candidate.continues, candidate.cost
 
 
 def _ending(outcome: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import sqlite3
 
-FORMAT = 2
+FORMAT = 3
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -31,7 +31,11 @@ CREATE TABLE evaluations (
     attempts INTEGER,
     origin TEXT NOT NULL DEFAULT '',
     parents TEXT NOT NULL DEFAULT '[]',
-    prediction TEXT
+    prediction TEXT,
+    fidelity INTEGER,
+    replicate INTEGER NOT NULL DEFAULT 0,
+    continues INTEGER,
+    cost REAL NOT NULL DEFAULT 1
 ) STRICT;
 CREATE TABLE generations (
     generation INTEGER PRIMARY KEY,
@@ -95,4 +99,12 @@ def _from_1(db: sqlite3.Connection) -> None:
             db.execute("UPDATE checkpoint SET state = ?", (json.dumps(state),))
 
 
-_STEPS = {1: _from_1}
+def _from_2(db: sqlite3.Connection) -> None:
+    """Add how thorough each evaluation was: all were full ones."""
+    db.execute("ALTER TABLE evaluations ADD COLUMN fidelity INTEGER")
+    db.execute("ALTER TABLE evaluations ADD COLUMN replicate INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE evaluations ADD COLUMN continues INTEGER")
+    db.execute("ALTER TABLE evaluations ADD COLUMN cost REAL NOT NULL DEFAULT 1")
+
+
+_STEPS = {1: _from_1, 2: _from_2}

@@ -11,7 +11,7 @@ The main loop of every search, ours or a user's own:
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pymoo.core.population import Population
@@ -28,38 +28,17 @@ from evo_moo.algorithms import (
     members_of,
     rows_of,
 )
+from evo_moo.candidate import Candidate, checked_outcome
 from evo_moo.designs import Design, GridDesign, GridPoints, SobolDesign, grid_faults, new_rows
-from evo_moo.errors import JobError, MetricError, StateError
-from evo_moo.goals import Goals, Metrics, checked_metrics
+from evo_moo.errors import JobError, StateError
+from evo_moo.goals import Goals, Metrics
 from evo_moo.operators import RowDuplicateElimination, SpaceSampling, space_operators
-from evo_moo.problem import Configuration, SearchProblem, pymoo_shape
+from evo_moo.problem import SearchProblem, pymoo_shape
 from evo_moo.space import Method
 
 Mode = Literal["generational", "steady-state"]
 STATE_FORMAT = 2
 FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
-
-
-class Candidate(NamedTuple):
-    """A configuration to evaluate.
-
-    Attributes:
-        id: Number of the evaluation, counted from 1 in the order of asking.
-        generation: The generation that it belongs to, counted from 1.
-        configuration: Names to values, active variables only.
-        x: ``(n_var,)`` array, the encoded configuration.
-        origin: How it came about: ``"start"``, ``"sample"`` (also of a baseline) or ``"mating"``.
-        parents: Ids of the evaluations that it was bred from.
-        prediction: What a surrogate expects: metric names to ``[mean, std]``.
-    """
-
-    id: int
-    generation: int
-    configuration: Configuration
-    x: Array
-    origin: str = ""
-    parents: tuple[int, ...] = ()
-    prediction: Mapping[str, Any] | None = None
 
 
 class Optimizer:
@@ -95,6 +74,8 @@ class Optimizer:
     """
 
     _may_be_plain = True
+    learns = False
+    """Whether there are models, which learn of candidates that are left out."""
 
     def __init__(
         self,
@@ -138,6 +119,15 @@ class Optimizer:
         return [c for key, (c, _) in self._open.items() if key <= self.n_asked and key not in self._told]
 
     @property
+    def n_waiting(self) -> int:
+        """Number of candidates of the present generation that were not given yet."""
+        return sum(key > self.n_asked for key in self._open)
+
+    def n_within(self, n_evals: int) -> int:
+        """Give how many more candidates may be asked for until there are so many."""
+        return max(0, n_evals - self.n_asked)
+
+    @property
     def is_settled(self) -> bool:
         """Whether a generation, or in steady state an outcome, has just been selected upon: a moment to save."""
         return not (self._told if self.mode == "steady-state" else self._open)
@@ -176,17 +166,14 @@ class Optimizer:
         candidate_id = candidate.id if isinstance(candidate, Candidate) else candidate
         if candidate_id not in self._open or candidate_id > self.n_asked or candidate_id in self._told:
             raise StateError(f"a told candidate must be awaited, but {candidate_id} is not")
-        if metrics is not None:
-            metrics = checked_metrics(metrics)
-            missing = [o.metric for o in self.goals.objectives if o.metric not in metrics]
-            if missing and not self.goals.broken_limits(metrics):
-                raise MetricError(
-                    f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure"
-                )
-        self._told[candidate_id] = metrics
+        self._told[candidate_id] = checked_outcome(self.goals, metrics)
         self._n_told += 1
         if self.mode == "steady-state" or len(self._told) == len(self._open):
             self._select()
+
+    def leave_out(self, candidate: int, estimate: Metrics | None) -> None:
+        """Report that a candidate is not evaluated to the end; a guess of its metrics is for models."""
+        self.tell(candidate, None)
 
     def population_ids(self) -> list[int]:
         """Give the evaluation ids of the current population."""

@@ -23,16 +23,18 @@ from pymoo.core.problem import Problem
 
 from evo_moo.errors import ProblemError
 from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_faults
+from evo_moo.ladder import Fidelity
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space import SearchSpace, Variable
+from evo_moo.weights import Weights
 
-__all__ = ["Configuration", "FunctionProblem", "Goals", "Metric", "SearchProblem"]
+__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
 
 
-_KEYWORDS = ("fidelity", "seed", "workspace")
+_KEYWORDS = ("fidelity", "seed", "workspace", "weights")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
@@ -62,6 +64,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
         architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
             do not. By default all variables. Profiles are kept and reused by them; see ``evo_moo.profile_cache``.
+        fidelity: What a short evaluation is short of, for a search with refinement; None: there are only full ones.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
     """
 
@@ -71,6 +74,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
     constraints: Limits = {}
     metrics: Mapping[str, Metric] = {}
     architecture: Sequence[str] | None = None
+    fidelity: Fidelity | None = None
     is_plain: bool = False
 
     def __init__(self) -> None:
@@ -135,6 +139,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         if type(self).evaluate is SearchProblem.evaluate:
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
         self._check_arguments("evaluate", self.evaluated_function, _KEYWORDS)
+        self._check_fidelity()
         self._check_arguments("profile", self.profile, ())
         self._check_arguments("compute", self.compute, ())
         if self.has_network:
@@ -152,6 +157,31 @@ class SearchProblem(Problem):  # type: ignore[misc]
                 f"`architecture` of `{self.name()}` must name variables, but names {unknown}; its variables: "
                 f"{', '.join(self.variables)}"
             )
+
+    def _check_fidelity(self) -> None:
+        fidelity = self.fidelity
+        if fidelity is None:
+            return
+        whole = isinstance(fidelity, Fidelity) and all(type(end) is int for end in fidelity[1:])
+        if not whole or not 1 <= fidelity.low <= fidelity.high:
+            raise ProblemError(
+                f"`fidelity` of `{self.name()}` must be a Fidelity(name, low, high) of whole numbers, "
+                f"1 <= low <= high, but is {fidelity!r}"
+            )
+        if "fidelity" not in self._named_keywords:
+            raise ProblemError(
+                f"`evaluate` of `{self.name()}` must name `fidelity`, since the problem declares {fidelity.name}, but "
+                "does not"
+            )
+
+    @property
+    def _named_keywords(self) -> list[str]:
+        return list(inspect.signature(self.evaluated_function).parameters)[1:]
+
+    @property
+    def continues(self) -> bool:
+        """Whether a longer evaluation goes on from what a shorter one saved: it then names ``weights``."""
+        return "weights" in self._named_keywords
 
     def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
         parameters = list(inspect.signature(method).parameters.values())
@@ -212,8 +242,10 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Give the metrics of a configuration: a mapping of names to numbers.
 
         A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
-        ``fidelity`` (an int or None), ``seed`` (an int that decides every random choice) and ``workspace``
-        (a folder of this evaluation's own, a ``pathlib.Path``).
+        ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
+        ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
+        ``pathlib.Path``) and ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
+        configuration and seed, and to save for a longer one).
         """
         return super().evaluate(config, *args, **kwargs)
 
@@ -248,20 +280,32 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         return checked_metrics(self.compute(dict(config)))
 
-    def call_evaluate(self, config: Configuration, *, seed: int, workspace: str | None = None) -> Metrics:
+    def call_evaluate(
+        self,
+        config: Configuration,
+        *,
+        seed: int,
+        workspace: str | None = None,
+        fidelity: int | None = None,
+        weights: Weights | None = None,
+    ) -> Metrics:
         """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
 
         Args:
             config: Names to values.
             seed: Seed of every random choice.
             workspace: Folder for ``evaluate``, made if it names ``workspace``; by default a temporary one.
+            fidelity: How thorough it is to be; by default as thorough as it can be.
+            weights: What it goes on from, and where it saves; by default neither.
 
         Raises:
             MetricError: It returned something else than finite numbers by name.
         """
-        offered: dict[str, Any] = {"fidelity": None, "seed": seed}
+        if fidelity is None and self.fidelity is not None:
+            fidelity = self.fidelity.high
+        offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
         with contextlib.ExitStack() as stack:
-            wanted = list(inspect.signature(self.evaluated_function).parameters)[1:]
+            wanted = self._named_keywords
             if "workspace" in wanted:
                 offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
                 offered["workspace"].mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,8 @@ class Progress:
         self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
-        self.n_done = self._n_before = len(before)
+        self.n_done = len(before)
+        self.spent = self._spent_before = sum(e.cost for e in before)
         self.n_failed = 0
         self.best: dict[str, float] = {}
         self._began_at = self._line_at = time.monotonic()
@@ -54,6 +55,7 @@ class Progress:
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes; now and then log a line."""
         self.n_done += len(outcomes)
+        self.spent += sum(outcome.cost for outcome in outcomes)
         self._count(outcomes)
         self._end_at = self._expected_end()
         if time.monotonic() > self._line_at + LINE_EVERY_S:
@@ -61,14 +63,17 @@ class Progress:
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
-        self._per_generation = n_asked / generation
+        self._per_generation = self.spent / generation
         self._end_at = self._expected_end()
         self._log(f"generation {generation}")
 
     def summary(self) -> str:
         """Say in a few words how many evaluations ended and failed, and the best values."""
         n_evals = self._budget.n_evals
-        done = f"{self.n_done} evaluated" if n_evals is None else f"{self.n_done} of {n_evals} evaluated"
+        whole = self.spent == self.n_done
+        done = f"{self.n_done} evaluated" if n_evals is None or not whole else f"{self.n_done} of {n_evals} evaluated"
+        if not whole:
+            done += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
         failed = [f"{self.n_failed} failed"] if self.n_failed else []
         best = [f"best {printable(name)} {value:.4g}" for name, value in self.best.items()]
         return ", ".join([done, *failed, *self._more_words(), *best])
@@ -88,9 +93,9 @@ class Progress:
         if budget.time_s is not None:
             ends.append(self._began_at + budget.time_s - self._elapsed_s)
         n_evals = min(budget.n_evals or math.inf, (budget.n_gen or math.inf) * self._per_generation)
-        if self.n_done > self._n_before and n_evals < math.inf:
-            pace_s = (now - self._began_at) / (self.n_done - self._n_before)
-            ends.append(now + pace_s * (n_evals - self.n_done))
+        if self.spent > self._spent_before and n_evals < math.inf:
+            pace_s = (now - self._began_at) / (self.spent - self._spent_before)
+            ends.append(now + pace_s * (n_evals - self.spent))
         return min(ends)
 
     def _log(self, what: str) -> None:

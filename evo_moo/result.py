@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import MetricError
 from evo_moo.evaluation_row import STATUSES, Evaluation
-from evo_moo.goals import Goals, Metric
+from evo_moo.goals import Goals, Metric, Metrics
 from evo_moo.ledger import Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point, share_of_front
 from evo_moo.run_folder import reading
@@ -33,13 +33,14 @@ class Result:
     Attributes:
         goals: Objectives and limits.
         known_metrics: Every metric that the problem declares.
-        front: The evaluations of the Pareto front. If nothing keeps the limits, those that exceed them least;
-            ``feasible`` then is False.
+        front: The evaluations of the Pareto front, with the means of their metrics where they were repeated. If nothing
+            keeps the limits, those that exceed them least; ``feasible`` then is False.
         endings: Numbers of evaluations by status and reason.
         ledger_rows: Rows of the ledger, from which ``evaluations`` is made when it is first needed; None where
             they are to be read from the run folder then.
         run_dir: The run folder, if there is one.
         true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
+        spread: Of members that were repeated with other seeds: id to the standard deviation of each metric.
     """
 
     goals: Goals
@@ -49,6 +50,7 @@ class Result:
     ledger_rows: list[tuple[Any, ...]] | None = field(repr=False)
     run_dir: Path | None = None
     true_front: Array | None = field(default=None, repr=False)
+    spread: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, run_dir: str | Path, *, whole: bool = True) -> "Result":
@@ -73,17 +75,24 @@ class Result:
         endings = ledger.endings()
         if unknown := {status for status, _ in endings} - set(STATUSES):
             raise ValueError(f"the unknown status {unknown.pop()!r}")
-        last = ledger.last_generation()
+        last, means, spread = ledger.last_generation(), dict[int, Metrics](), dict[int, Metrics]()
         if meta["front"] == "population" and last is not None and last["n_asked"] == sum(endings.values()):
             ids = last["optimum"]
         else:
             # Dominance is among those of least violation, 0 where anything is feasible.
             candidates = ledger.least_violating()
+            if meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1:
+                means, spread = _means_and_spread(ledger)
+                violation = {key: goals.violation(metrics) for key, metrics in means.items()}
+                least = min(violation.values(), default=0.0)
+                candidates = [(key, metrics) for key, metrics in means.items() if violation[key] == least]
             F = _objectives(goals, [metrics for _, metrics in candidates])
             ids = [candidates[i][0] for i in pareto_rows(F, np.zeros(len(F)))]
         rows = ledger.rows() if whole or run_dir is None else None
-        true_front = np.array(front) if (front := meta.get("true_front")) else None
-        return cls(goals, known, ledger.of_ids(ids), endings, rows, run_dir, true_front)
+        true_front = np.array(known_front) if (known_front := meta.get("true_front")) else None
+        front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
+        its_spread = {key: spread[key] for key in ids if key in spread}
+        return cls(goals, known, front, endings, rows, run_dir, true_front, its_spread)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -175,7 +184,13 @@ class Result:
         """Give the front as flat rows: id, metrics with the objectives first, then the configuration."""
         names = [objective.metric for objective in self.goals.objectives]
         return [
-            {"id": e.id, **{name: e.metrics[name] for name in names}, **e.metrics, **e.configuration}
+            {
+                "id": e.id,
+                **{name: e.metrics[name] for name in names},
+                **e.metrics,
+                **{f"{name}_sd": sd for name, sd in self.spread.get(e.id, {}).items()},
+                **e.configuration,
+            }
             for e in self.front
         ]
 
@@ -191,6 +206,21 @@ class Result:
         if path is not None:
             figure.savefig(path)
         return figure
+
+
+def _means_and_spread(ledger: Ledger) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
+    """Give means and standard deviations over the repetitions of each full evaluation, by its id."""
+    groups: dict[int, list[Metrics]] = {}
+    for e in ledger.evaluations("status = 'ok'"):
+        groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)
+    means, spread = {}, {}
+    for key, members in groups.items():
+        names = [name for name in members[0] if all(name in metrics for metrics in members)]
+        values = {name: [metrics[name] for metrics in members] for name in names}
+        means[key] = {name: sum(found) / len(found) for name, found in values.items()}
+        if len(members) > 1:
+            spread[key] = {name: float(np.std(found, ddof=1)) for name, found in values.items()}
+    return means, spread
 
 
 def _objective_matrix(goals: Goals, evaluations: Sequence[Evaluation]) -> Array:

@@ -6,6 +6,7 @@
         run.sqlite        the ledger and the checkpoint
         log.txt           what happened, with times
         front.csv         the Pareto front
+        weights/          what trainings with refinement go on from
         work/             a folder for each evaluation that asks for one
         writer.json       the process that writes here now, or was killed doing so
         .lock             held by that process
@@ -25,6 +26,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,7 @@ class RunFolder:
         self._lock: FolderLock | None = None
         if self.path is None:
             self.ledger = Ledger(None)
+            self._temporary = tempfile.TemporaryDirectory()
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,8 @@ class RunFolder:
         """Close the ledger and give the lock back."""
         if hasattr(self, "ledger"):
             self.ledger.close()
+        if self.path is None:
+            self._temporary.cleanup()
         if self._handler is not None:
             LOGGER.removeHandler(self._handler)
             with contextlib.suppress(OSError):
@@ -121,6 +126,11 @@ class RunFolder:
     def workspace(self, evaluation_id: int) -> str | None:
         """Name the folder that belongs to one evaluation; None in memory."""
         return f"{self.path}{os.sep}work{os.sep}{evaluation_id}" if self.path else None
+
+    @property
+    def weights(self) -> Path:
+        """The folder of all saved weights; in memory a temporary one."""
+        return (self.path or Path(self._temporary.name)) / "weights"
 
     def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
         """Write ``job.toml``, unless it is there already and is not to be replaced."""

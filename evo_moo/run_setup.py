@@ -1,6 +1,7 @@
 """What a job and its run folder must agree on before the search begins or goes on."""
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -120,7 +121,7 @@ def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
     Raises:
         JobError: It has.
     """
-    n_asked, n_evals = sum(ledger.counts().values()), job.budget.n_evals
+    n_asked, n_evals = math.ceil(ledger.cost()), job.budget.n_evals
     if n_evals is not None and n_evals < n_asked:
         raise JobError(
             [
@@ -139,7 +140,7 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
     """
     ended = list(ledger.evaluations("status != 'asked'"))
     for e in ended:
-        numbers = goals.objective_values(e.metrics) if e.status == "ok" else []
+        numbers = goals.objective_values(e.metrics) if e.status in ("ok", "partial") else []
         if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
             raise TypeError(f"evaluation {e.id} has a metric that is no number")
     return ended

@@ -40,6 +40,7 @@ class SurrogateOptimizer(Optimizer):
     """
 
     _may_be_plain = False
+    learns = True
 
     def __init__(
         self,
@@ -56,6 +57,12 @@ class SurrogateOptimizer(Optimizer):
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
         computed = ComputedMetrics(problem) if problem.computes else None
         self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1), infill, computed)
+        self._estimates: dict[int, Metrics | None] = {}
+
+    def leave_out(self, candidate: int, estimate: Metrics | None) -> None:
+        """Report that a candidate was not evaluated to the end; models learn the guess as if it was."""
+        self._estimates[candidate] = estimate
+        self.tell(candidate, None)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the choices of models since the last call, as plain data."""
@@ -119,5 +126,5 @@ class SurrogateOptimizer(Optimizer):
 
     def _select(self) -> None:
         for key, metrics in sorted(self._told.items()):
-            self._prescreening.tell(key, self._open[key][0].x, metrics)
+            self._prescreening.tell(key, self._open[key][0].x, self._estimates.pop(key, metrics))
         super()._select()

@@ -9,7 +9,7 @@ from rich.table import Table
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
 from evo_moo.ledger import Ledger
-from evo_moo.tables import safe, terminal
+from evo_moo.tables import open_console, safe
 
 MAX_VARIABLES = 20
 NO_SURROGATE = (
@@ -60,7 +60,7 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
 
 def print_surrogate(view: dict[str, Any]) -> None:
     """Print what ``surrogate_view`` gives: the models, how good they were over time, and what they looked at."""
-    console = terminal()
+    console = open_console()
     metrics = view["metrics"]
     if view["settings"] is None:
         console.print(NO_SURROGATE, markup=False)

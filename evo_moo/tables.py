@@ -27,7 +27,7 @@ MAX_ROWS = 40
 
 def print_front(result: Result) -> None:
     """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
-    console = terminal()
+    console = open_console()
     if not result.front:
         console.print("No evaluation has ended well.")
     else:
@@ -40,7 +40,10 @@ def print_front(result: Result) -> None:
             table.add_column(safe(_heading(name, result.known_metrics)), justify="right", overflow="fold")
         table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
-            cells = [_cell(e.metrics.get(name)) for name in (*names, *others)]
+            spread = result.spread.get(e.id, {})
+            cells = [
+                f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in (*names, *others)
+            ]
             words = _pairs(e.configuration)
             table.add_row(str(e.id), *cells, safe(words))
         console.print(table)
@@ -60,14 +63,14 @@ def print_runs(root: Path) -> None:
     for path in run_dirs(root):
         try:
             with reading(path) as ledger:
-                meta, counts = ledger.meta(), ledger.counts()
-                table.add_row(*map(safe, _run_row(path, meta, counts, ledger.evaluations("status = 'ok'"))))
+                ended = ledger.cost("status != 'asked'")
+                table.add_row(*map(safe, _run_row(path, ledger.meta(), ended, ledger.evaluations("status = 'ok'"))))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
-        terminal().print(table)
+        open_console().print(table)
     else:
-        terminal().print(f"No runs in {safe(str(root))}.")
+        open_console().print(f"No runs in {safe(str(root))}.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
@@ -77,12 +80,12 @@ def print_findings(findings: "list[Finding]") -> None:
         table.add_column(heading, overflow="fold")
     for finding in findings:
         table.add_row(finding.what, "sound" if finding.sound else "damaged", safe(finding.detail))
-    terminal().print(table)
+    open_console().print(table)
 
 
 def print_audit(story: dict[str, Any]) -> None:
     """Print all that is known of one evaluation, as ``audit`` gives it."""
-    console, table = terminal(), Table(show_header=False)
+    console, table = open_console(), Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
     member = story["survived"]
@@ -98,6 +101,7 @@ def print_audit(story: dict[str, Any]) -> None:
         "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
         "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
         "metrics": _pairs(story["metrics"]),
+        "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
         "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
         "front": "on it" if story["on_front"] else "not on it",
@@ -115,7 +119,7 @@ def print_audit(story: dict[str, Any]) -> None:
 
 def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
     """Print a batch's groups with their means, and then why runs are not finished."""
-    console = terminal()
+    console = open_console()
     table = Table()
     for heading in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
         table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
@@ -123,8 +127,8 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
         spread = "" if group.hypervolume_sd is None else f" ± {group.hypervolume_sd:.4f}"
         volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"
         count = str(group.runs) if group.finished == group.runs else f"{group.finished} of {group.runs}"
-        means = [_cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
-        table.add_row(safe(group.group), count, _cell(group.n_evals), volume, *means)
+        means = [cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
+        table.add_row(safe(group.group), count, cell(group.n_evals), volume, *means)
     console.print(table)
     console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
     for row in rows:
@@ -152,7 +156,7 @@ def print_problems() -> None:
             safe(", ".join(others)),
             safe(", ".join(problem.variables)),
         )
-    console = terminal()
+    console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
 
@@ -161,7 +165,7 @@ def print_problem(reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
     from evo_moo.plugins import load_problem
 
-    console, problem = terminal(), load_problem(reference)
+    console, problem = open_console(), load_problem(reference)
     _print_definition(console, problem, reference)
     if problem.has_network:
         console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
@@ -169,7 +173,7 @@ def print_problem(reference: str) -> None:
 
 def print_check(check: "Check", reference: str) -> None:
     """Print what trying a problem showed; its faults are left to the caller."""
-    console = terminal()
+    console = open_console()
     if check.problem is None:
         return
     _print_definition(console, check.problem, reference, check)
@@ -206,10 +210,13 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         )
     console.print(variables)
     console.print(metrics)
+    if problem.fidelity is not None:
+        name, low, high = problem.fidelity
+        console.print(safe(f"Fidelity: {name} from {low} to {high}"), highlight=False)
 
 
-def terminal() -> Console:
-    """Give the console to print on; where there is no terminal, lines are 160 wide."""
+def open_console() -> Console:
+    """Give the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 
@@ -230,7 +237,7 @@ def _print_endings(console: Console, result: Result) -> None:
     """Say how many evaluations ended otherwise than well, by reason."""
     endings: dict[tuple[str, str], int] = {}
     for (status, reason), n in result.endings.items():
-        if status not in ("ok", "asked"):
+        if status not in ("ok", "partial", "asked"):
             rule = reason.partition(", but is ")[0]
             endings[status, rule] = endings.get((status, rule), 0) + n
     for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
@@ -239,11 +246,10 @@ def _print_endings(console: Console, result: Result) -> None:
         console.print(f"and {len(endings) - 10} other reasons")
 
 
-def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Iterable[Any]) -> list[str]:
+def _run_row(path: Path, meta: dict[str, Any], done: float, ok: Iterable[Any]) -> list[str]:
     state = meta.get("state", "new")
     if state in ("running", "new"):
         state = "running" if holder_of(path) else "killed"
-    done = sum(counts.values()) - counts.get("asked", 0)
     total = meta["job"]["budget"].get("n_evals") if "job" in meta else None
     use = meta["job"]["problem"]["use"].rpartition("/")[2] if "job" in meta else "?"
     best = []
@@ -251,7 +257,7 @@ def _run_row(path: Path, meta: dict[str, Any], counts: dict[str, int], ok: Itera
     for objective in Goals.from_json(meta["goals"]).objectives if metrics else ():
         choose = min if objective.direction == "min" else max
         best.append(f"{objective.metric} {choose(m[objective.metric] for m in metrics):.4g}")
-    return [path.name, use, state, f"{done}/{total}" if total else str(done), ", ".join(best)]
+    return [path.name, use, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
 
 
 def safe(text: str) -> str:
@@ -271,11 +277,19 @@ def _relatives(relatives: list[dict[str, Any]]) -> str:
     return "\n".join(lines + more) or "none"
 
 
+def _fidelity(story: dict[str, Any]) -> str:
+    if story["fidelity"] is None:
+        return ""
+    risen = f", rose from {story['continues']}" if story["continues"] and not story["replicate"] else ""
+    again = f", repetition {story['replicate']} of {story['continues']}" if story["replicate"] else ""
+    return f"{story['fidelity']}{risen}{again}, at the cost of {story['cost']:.3g} full evaluations"
+
+
 def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
     lines = []
     for name, p in (prediction or {}).items():
         off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
-        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {_cell(p['value']) or 'nothing'} came{off}")
+        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {cell(p['value']) or 'nothing'} came{off}")
     return "\n".join(lines)
 
 
@@ -304,5 +318,6 @@ def _heading(name: str, known: dict[str, Metric]) -> str:
     return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Write a value as tables show it."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else safe(str(value))

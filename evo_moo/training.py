@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from evo_moo.continued import restored_training, save_training
 from evo_moo.measurement import yield_to_measurements
+from evo_moo.weights import Weights
 
 Data = tuple[Tensor, Tensor]
 
@@ -79,6 +81,8 @@ def train_classifier(
     augment: Callable[[Tensor], Tensor] | None = None,
     patience: int | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    until: int | None = None,
+    weights: Weights | None = None,
 ) -> History:
     """Train a classifier in place by cross-entropy; stops after an epoch whose loss is not finite.
 
@@ -102,12 +106,16 @@ def train_classifier(
         patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
             lowest; None trains all epochs and keeps the last weights.
         on_epoch: Called with each epoch's report.
+        until: Number of epochs after which to stop, by default ``epochs``. The schedule is that of ``epochs``, so that
+            a training which goes on from here is the one that would not have stopped.
+        weights: What the training goes on from, and where it saves its state at the end.
 
     Returns:
-        The reports of all epochs.
+        The reports of all epochs that were trained here.
 
     Raises:
-        ValueError: ``epochs``, ``batch_size`` or ``patience`` is below 1, or an optimizer or schedule is unknown.
+        ValueError: ``epochs``, ``batch_size`` or ``patience`` is below 1, ``until`` is not from what is done to
+            ``epochs``, or an optimizer or schedule is unknown.
     """
     _check(epochs, batch_size, patience, schedule)
     steps = _optimizer(optimizer, model, lr, weight_decay)
@@ -116,8 +124,12 @@ def train_classifier(
     factors = [lr_factor(schedule, step / (epochs * n_batches)) for step in range(epochs * n_batches)]
     reports: list[Epoch] = []
     kept: dict[str, Tensor] = {}
-    start_s = perf_counter()
-    for number in range(1, epochs + 1):
+    weights = weights or Weights()
+    n_done, before_s = restored_training(weights, model, steps, generator)
+    if not n_done < (until or epochs) <= epochs:
+        raise ValueError(f"`until` must be from {n_done + 1} to `epochs`, {epochs}, but is {until or epochs}")
+    start_s = perf_counter() - before_s
+    for number in range(n_done + 1, (until or epochs) + 1):
         order = torch.randperm(len(train[1]), generator=generator).to(train[1].device)
         rates = [lr * factor for factor in factors[(number - 1) * n_batches : number * n_batches]]
         train_loss = _train_epoch(model, train, _batches(order, batch_size), steps, rates, label_smoothing, augment)
@@ -131,6 +143,8 @@ def train_classifier(
             kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         if not finite or (patience is not None and number - best >= patience):
             break
+    else:
+        save_training(weights, model, steps, generator, reports[-1].number, reports[-1].train_s)
     if kept:
         model.load_state_dict(kept)
     return History(tuple(reports))

@@ -3,11 +3,13 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.problem import Configuration, Fidelity, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from evo_moo.problem import Weights
 
 TWO_OR_MORE = {"n_blocks": {"at_least": 2}}
 THREE = {"n_blocks": {"at_least": 3}}
@@ -20,7 +22,8 @@ class DigitsCNN(SearchProblem):
     validation data only; ``test_accuracy`` is for the final report.
 
     Args:
-        epochs: Trains every configuration for so many epochs instead of searching their number.
+        epochs: Trains every configuration for so many epochs instead of searching their number; they are the fidelity
+            then, and a shorter training is the beginning of the full one, with its learning rates.
         latency_batch: Number of digits in the batch whose latency is measured.
 
     Raises:
@@ -64,6 +67,7 @@ class DigitsCNN(SearchProblem):
                 raise ValueError(f"`{name}` must be at least 1, but is {value}")
         self.epochs, self.latency_batch = epochs, latency_batch
         if epochs is not None:
+            self.fidelity = Fidelity("epochs", 1, epochs)
             self.variables = {name: v for name, v in self.variables.items() if name != "epochs"}
 
     def compute(self, config: Configuration) -> dict[str, float]:
@@ -96,7 +100,9 @@ class DigitsCNN(SearchProblem):
 
         return build_network(config), torch.ones(self.latency_batch, 1, 8, 8)
 
-    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+    def evaluate(
+        self, config: Configuration, *, seed: int, fidelity: int | None = None, weights: "Weights | None" = None
+    ) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
@@ -109,6 +115,8 @@ class DigitsCNN(SearchProblem):
                 self.data["validation"],
                 epochs=self.epochs or config["epochs"],
                 seed=seed,
+                until=fidelity,
+                weights=weights,
                 **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
             )
             test_accuracy, _ = accuracy_and_loss(network, *self.data["test"])

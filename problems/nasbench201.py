@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from evo_moo.data_files import digest, find_data
 from evo_moo.errors import ProblemError
-from evo_moo.problem import Configuration, Goals, Metric, SearchProblem
+from evo_moo.problem import Configuration, Fidelity, Goals, Metric, SearchProblem
 from evo_moo.space import Choice
 
 Array = npt.NDArray[np.float64]
@@ -47,6 +47,7 @@ class NASBench201(SearchProblem):
         ProblemError: There is no such file, data set or device.
     """
 
+    fidelity = Fidelity("epochs", 12, 200)
     variables = {f"edge_{a}{b}": Choice(OPS) for a, b in (edge.split(">") for edge in EDGES)}
 
     def __init__(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pymoo.problems import get_problem
 
 from evo_moo.errors import ProblemError
-from evo_moo.problem import Configuration, Goals, Metric, SearchProblem
+from evo_moo.problem import Configuration, Fidelity, Goals, Metric, SearchProblem
 from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.space import Integer, Real
 
@@ -34,6 +34,8 @@ class Synthetic(SearchProblem):
     Raises:
         ProblemError: pymoo does not know the problem, or an option is out of range.
     """
+
+    fidelity = Fidelity("steps", 1, TOP_FIDELITY)
 
     def __init__(
         self,

@@ -17,21 +17,24 @@ from typing import Any
 import evo_moo
 from evo_moo.errors import RunStoppedError
 from evo_moo.ledger import FORMAT
+from tests.golden.ladder import GoldenLadder
 from tests.golden.problem import Golden
 
 HERE = Path(__file__).parent
 JOBS: dict[str, dict[str, Any]] = {
     "finished": {"algorithm": "nsga2", "termination": ("n_evals", 32)},
     "stopped": {"algorithm": "nsga2", "termination": ("n_evals", 40)},
+    "stopped-refined": {"termination": ("n_evals", 20), "refinement": {"replicates": 2}},
     "stopped-steady-state": {"algorithm": "nsga2", "termination": ("n_evals", 40), "mode": "steady-state"},
 }
-STOPPED_AT = 17
+STOPPED_AT = {"stopped": 17, "stopped-refined": 45, "stopped-steady-state": 17}
 ENVIRONMENT = {"platform": "any", "processor": "any", "cores": 2, "memory_gb": 8.0, "git_commit": None, "packages": {}}
 
 
 def search(name: str, run_dir: Path | None) -> evo_moo.Result:
     """Run one of the jobs in this process."""
-    use = f"{Golden.__module__}:{Golden.__name__}"
+    problem = GoldenLadder if "refinement" in JOBS[name] else Golden
+    use = f"{problem.__module__}:{problem.__name__}"
     return evo_moo.search(use, pop_size=8, seed=3, workers=1, run_dir=run_dir, **JOBS[name])
 
 
@@ -40,7 +43,7 @@ def make(name: str, run_dir: Path) -> None:
     evaluate, count = Golden.evaluate, itertools.count(1)
 
     def stopping(self: Golden, config: dict[str, Any], *, seed: int) -> dict[str, float]:
-        if name != "finished" and next(count) == STOPPED_AT:
+        if next(count) == STOPPED_AT.get(name):
             signal.raise_signal(signal.SIGTERM)
         return evaluate(self, config, seed=seed)
 

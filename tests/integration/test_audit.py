@@ -108,5 +108,5 @@ def test_what_happened_to_a_run_is_recorded(tmp_path: Path) -> None:
 
 def test_a_stop_is_recorded_with_its_signal() -> None:
     with reading(ROOT / "tests" / "golden" / f"format_{FORMAT}" / "stopped") as ledger:
-        events = [(kind, detail.get("signal")) for _, kind, detail in ledger.events()]
+        events = [(kind, detail.get("reason")) for _, kind, detail in ledger.events()]
     assert events == [("running", None), ("stopped", "SIGTERM")]

@@ -44,8 +44,8 @@ def test_shell_lines_run_in_order(tmp_path: Path) -> None:
         assert "Pareto front" in done.stdout or command[1] in silent or "--id" in command, f"{line}\n{done.stdout}"
 
 
-def test_the_job_file_is_a_valid_job() -> None:
-    (job,) = blocks("toml")
+@pytest.mark.parametrize("job", blocks("toml"))
+def test_job_files_are_valid_jobs(job: str) -> None:
     check_job(tomllib.loads(job))
 
 

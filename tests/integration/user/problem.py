@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from landscape import valley
 
-from evo_moo import Choice, Integer, Real, SearchProblem
+from evo_moo import Choice, Fidelity, Integer, Real, SearchProblem
 
 
 class Small(SearchProblem):
@@ -59,6 +59,34 @@ class KillsItsRun(Small):
                 os.kill(run, getattr(signal, self.signal_name))
                 time.sleep(60)
         return super().evaluate(config, seed=seed)
+
+
+class KillsItsLadder(Small):
+    """Kills the main process after the training on a rung whose turn has come, before anybody knows of its outcome.
+
+    The turns are fidelities. How many steps it trained here it says as a metric: too many if saved weights were lost.
+    """
+
+    fidelity = Fidelity("steps", 1, 9)
+
+    def __init__(self, turns: str = "") -> None:
+        super().__init__()
+        self.turns = Path(turns)
+
+    def evaluate(self, config, *, seed, fidelity, weights):
+        run = json.loads((weights.own or weights.previous).parents[1].joinpath("writer.json").read_text())["pid"]
+        done = int((weights.previous / "done").read_text()) if weights.previous else 0
+        metrics = super().evaluate(config, seed=seed)
+        if weights.own is not None:
+            weights.own.mkdir(parents=True, exist_ok=True)
+            (weights.own / "done").write_text(str(fidelity))
+        with FileLock(self.turns.with_suffix(".lock")):
+            turns = self.turns.read_text().split()
+            if turns and fidelity == int(turns[0]) and os.getppid() == run:
+                self.turns.write_text(" ".join(turns[1:]))
+                os.kill(run, signal.SIGKILL)
+                time.sleep(60)
+        return metrics | {"loss": metrics["loss"] + seed % 5 / fidelity, "steps_here": fidelity - done}
 
 
 class Faulty(SearchProblem):

@@ -1,0 +1,142 @@
+"""What was evaluated on a ladder so far: who stands on which rung, in which order, and how well rungs rank."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from evo_moo.algorithms import Array
+from evo_moo.goals import Goals, Metrics
+from evo_moo.ladder import MIN_PAIRS, promotion_order, rank_correlations
+
+
+class Step(NamedTuple):
+    """One evaluation on the ladder.
+
+    Attributes:
+        candidate: Id of the inner optimizer's candidate.
+        rung: Number of the rung, 0 for the lowest.
+        replicate: Number of the repetition with another seed.
+        source: Id of the evaluation that it rises from, 0 on the lowest rung.
+    """
+
+    candidate: int
+    rung: int
+    replicate: int
+    source: int
+
+
+class Climbs:
+    """The evaluations on a ladder and their outcomes.
+
+    Args:
+        goals: Objectives and limits.
+        rungs: Growing fidelities, the last one full.
+        cheap: Names of metrics that do not depend on the fidelity: who breaks a limit on one never rises.
+        continues: Whether an evaluation goes on from what the rung below saved.
+
+    Attributes:
+        steps: Every evaluation in the order of asking; ids count from 1.
+        results: Id of each evaluation that ended to its metrics, None where it failed.
+        last: Id of the inner optimizer's candidate to that of its evaluation on its highest rung.
+        repeats: Id of a candidate to those of its repetitions with other seeds.
+        seen: For each rung, the evaluations that are compared on it.
+        risen: For each rung, the evaluations that rose from it.
+        units: What was asked for, in steps of the fidelity.
+    """
+
+    def __init__(self, goals: Goals, rungs: Sequence[int], cheap: Collection[str], continues: bool) -> None:
+        self.goals, self.rungs, self._cheap, self._continues = goals, list(rungs), set(cheap), continues
+        self.top, self.units = len(self.rungs) - 1, 0
+        self.steps: list[Step] = []
+        self.results: dict[int, Metrics | None] = {}
+        self.last: dict[int, int] = {}
+        self.repeats: dict[int, list[int]] = {}
+        self.seen: list[list[int]] = [[] for _ in self.rungs]
+        self.risen: list[set[int]] = [set() for _ in self.rungs]
+        self._taus: dict[tuple[int, int], float | None] = {}
+
+    def units_of(self, step: Step) -> int:
+        """Give the cost of an evaluation in steps of the fidelity."""
+        spared = self.rungs[step.rung - 1] if self._continues and step.rung and not step.replicate else 0
+        return self.rungs[step.rung] - spared
+
+    def enter(self, step: Step) -> None:
+        """Note an evaluation that begins."""
+        self.steps.append(step)
+        self.units += self.units_of(step)
+        if step.replicate:
+            self.repeats.setdefault(step.candidate, []).append(len(self.steps))
+        else:
+            self.last[step.candidate] = len(self.steps)
+            self.note_rise(step)
+
+    def note_rise(self, step: Step) -> None:
+        """Note who rises for an evaluation, before it is asked for."""
+        if step.rung and not step.replicate:
+            self.risen[step.rung - 1].add(step.source)
+
+    def take(self, key: int, metrics: Metrics | None) -> None:
+        """Note an evaluation that ended."""
+        self.results[key] = metrics
+        step = self.steps[key - 1]
+        if not step.replicate and not self.is_barred(metrics):
+            self.seen[step.rung].append(key)
+            self.seen[step.rung].sort()
+
+    def is_barred(self, metrics: Metrics | None) -> bool:
+        """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
+        if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
+            return True
+        return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))
+
+    def in_order(self, rung: int, wanted: Iterable[int]) -> list[int]:
+        """Put evaluations on a rung in the order of promotion, as it is among all that were seen there."""
+        chosen, seen = set(wanted), self.seen[rung]
+        if not chosen:
+            return []
+        violation = np.array([self.goals.violation(self.results[key] or {}) for key in seen])
+        return [seen[i] for i in promotion_order(self.F(seen), violation) if seen[i] in chosen]
+
+    def F(self, keys: Sequence[int]) -> Array:
+        """Give the objectives of evaluations that ended well, ``(n, n_obj)`` array."""
+        rows = [self.goals.objective_values(self.results[key] or {}) for key in keys]
+        return np.array(rows, dtype=float).reshape(len(keys), len(self.goals.objectives))
+
+    def correlation(self, rung: int) -> float | None:
+        """Give the least of the objectives' rank correlations of a rung with the next; None while too few are known."""
+        known = rung, len(self.seen[rung + 1])
+        if known not in self._taus:
+            self._taus[known] = self._computed_correlation(rung)
+        return self._taus[known]
+
+    def _computed_correlation(self, rung: int) -> float | None:
+        above = {self.steps[key - 1].source: key for key in self.seen[rung + 1]}
+        pairs = [(key, above[key]) for key in self.seen[rung] if key in above]
+        if len(pairs) < MIN_PAIRS:
+            return None
+        low, high = zip(*pairs, strict=True)
+        return float(rank_correlations(self.F(low), self.F(high)).min())
+
+    def mean(self, candidate: int) -> Metrics:
+        """Give the mean metrics of a candidate's evaluations on the top rung that ended well."""
+        keys = [self.last[candidate], *self.repeats.get(candidate, [])]
+        ended = [metrics for key in keys if (metrics := self.results.get(key)) and not self.is_barred(metrics)]
+        if len(ended) == 1:
+            return ended[0]
+        common = [name for name in ended[0] if all(name in metrics for metrics in ended)]
+        return {name: sum(metrics[name] for metrics in ended) / len(ended) for name in common}
+
+    def estimate(self, key: int) -> Metrics:
+        """Guess what a full evaluation would show: what its rung did, plus the usual change from there to the top."""
+        rung = self.steps[key - 1].rung
+        metrics = self.results[key] or {}
+        changes: dict[str, list[float]] = {name: [] for name in self.goals.metric_names}
+        for top in self.seen[self.top]:
+            low = top
+            while self.steps[low - 1].rung > rung:
+                low = self.steps[low - 1].source
+            before, after = self.results[low] or {}, self.results[top] or {}
+            for name, found in changes.items():
+                found.append(after[name] - before[name])
+        return {name: metrics[name] + (float(np.median(found)) if found else 0.0) for name, found in changes.items()}

@@ -1,0 +1,76 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from evo_moo.problem import SearchProblem
+from evo_moo.space import Boolean
+from evo_moo.weights import FILE, Weights, WeightStore
+
+
+def saved(store: WeightStore, key: int, size: int = 1) -> None:
+    Weights(own=store.folder(key)).save({"w": torch.zeros(size * 1000, dtype=torch.uint8)})
+
+
+def there(store: WeightStore) -> set[int]:
+    return {int(path.name) for path in store.root.glob("*")}
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    state = {"model": {"w": torch.tensor([0.1, torch.inf])}, "epochs": 3, "notes": ["a", None, 1.5]}
+    Weights(own=tmp_path / "1").save(state)
+    loaded = Weights(previous=tmp_path / "1").load()
+    assert loaded is not None and torch.equal(loaded.pop("model")["w"], state.pop("model")["w"])
+    assert loaded == state
+    assert [path.name for path in (tmp_path / "1").iterdir()] == [FILE]
+
+
+def test_without_a_place_nothing_is_saved_and_nothing_found() -> None:
+    weights = Weights()
+    weights.save({"w": 1})
+    assert weights.load() is None
+    assert Weights(previous="no/such/folder").load() is None
+
+
+def test_code_in_a_saved_state_is_refused(tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "harm",))
+
+    torch.save({"w": Harm()}, tmp_path / FILE)
+    with pytest.raises(pickle.UnpicklingError):
+        Weights(previous=tmp_path).load()
+    assert not (tmp_path / "harm").exists()
+
+
+def test_what_is_not_needed_is_removed_but_not_what_is_still_to_be_asked_for(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path / "weights", 1)
+    assert store.prune([], [], 9) == []
+    for key in range(1, 8):
+        saved(store, key)
+    assert store.prune([1], [3, 4], 5) == []
+    assert there(store) == {1, 3, 4, 6, 7}
+
+
+def test_over_its_size_the_least_likely_go_first(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path / "weights", 0.03)
+    for key in range(1, 7):
+        saved(store, key, 8)
+    assert store.prune([1], [4, 2, 6, 3, 5], 6) == [6, 3, 5]
+    assert there(store) == {1, 4, 2}
+    assert WeightStore(store.root, 0).prune([1], [4, 2], 6) == [4, 2]
+    assert there(store) == {1}
+
+
+def test_a_problem_gets_the_weights_that_it_names() -> None:
+    class Asks(SearchProblem):
+        variables = {"a": Boolean()}
+        objectives = {"f": "min"}
+
+        def evaluate(self, config, weights):
+            return {"f": float(weights.own is None)}
+
+    assert Asks().call_evaluate({"a": True}, seed=1) == {"f": 1.0}
+    assert Asks().call_evaluate({"a": True}, seed=1, weights=Weights(own="x")) == {"f": 0.0}
+    assert Asks().continues
