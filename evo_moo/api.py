@@ -21,7 +21,14 @@ from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.refinement import Refinement
 from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, guarded_reads, read_job
-from evo_moo.run_setup import begin, ended_evaluations, has_begun, refuse_fewer_evaluations, refuse_past_deadline
+from evo_moo.run_setup import (
+    begin,
+    ended_evaluations,
+    has_begun,
+    refuse_fewer_evaluations,
+    refuse_past_deadline,
+    with_models_decided,
+)
 from evo_moo.space import Variable
 from evo_moo.weights import WeightStore
 
@@ -65,8 +72,9 @@ def search(
         seed: Decides everything but measured times.
         workers: Number of worker processes; by default one per core. 1 evaluates in this process.
         surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
-            ``"rf"`` or a reference names the model. A dict has the keys of a job file's section:
-            ``{"model": "rf", "infill": "prescreen"}``. None: the algorithm alone.
+            ``"rf"`` or a reference names the model; ``"none"`` is the algorithm alone. A dict has the keys of a job
+            file's section: ``{"model": "rf", "infill": "prescreen"}``. By default ``"auto"`` up to 1000 evaluations,
+            except for plain pymoo problems, and ``"none"`` beyond.
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
         variables: Names to variables, where the problem is a function.
@@ -195,6 +203,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal or the deadline stopped the search.
     """
+    job = with_models_decided(job, problem, run_dir)
     goals = job.goals(problem)
     version = problem_version(problem, source)
     warm = None

@@ -90,7 +90,8 @@ def run(
         str | None, typer.Option(help="nsga2, nsga3, or a baseline that does not learn: random, sobol, grid.")
     ] = None,
     surrogate: Annotated[
-        str | None, typer.Option(metavar="auto|gp|rf|REF", help="Models that propose the candidates.")
+        str | None,
+        typer.Option(metavar="auto|none|gp|rf|REF", help="Models that propose candidates; auto if --n-evals <= 1000."),
     ] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,

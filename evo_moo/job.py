@@ -27,8 +27,8 @@ accuracy = "max"                   # or { direction = "max", goal = 0.99 }
 [constraints]                      # instead of the problem's own
 latency_ms = { at_most = 20 }
 
-[surrogate]                        # models propose the candidates; without this section the algorithm alone
-model = "auto"                     # chosen by validation; or "gp", "rf", package.module:Class, path/to/file.py:Class
+[surrogate]                        # models propose the candidates, by default if n_evals is at most 1000
+model = "auto"                     # chosen by validation; or "none", "gp", "rf", package.module:Class, FILE.py:Class
 infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
 batch = 4                          # candidates at a time, by default pop_size to prescreen; in steady state one
 
@@ -308,7 +308,7 @@ def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
     learning = " or ".join(map(repr, EVOLUTIONARY))
     if search.sampling != "random":
         faults.append(f"`search.sampling` must go with algorithm = {learning}, but it is {search.algorithm!r}")
-    if job.surrogate is not None:
+    if job.surrogate is not None and job.surrogate.model != "none":
         faults.append(f"`surrogate` must go with algorithm = {learning}, but it is {search.algorithm!r}")
     return faults
 
@@ -316,7 +316,7 @@ def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
 def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:
     section = data.get("surrogate")
     model = section.get("model") if isinstance(section, dict) else None
-    if not isinstance(model, str) or model == "auto":
+    if not isinstance(model, str) or model in ("auto", "none"):
         return []
     try:
         load_surrogate(model)

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from evo_moo.algorithms import EVOLUTIONARY
 from evo_moo.earlier_runs import WarmStart
 from evo_moo.engine import LOGGER
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals
-from evo_moo.job import FREE_SECTIONS, Job
+from evo_moo.job import FREE_SECTIONS, Job, SurrogateSection
 from evo_moo.ledger import Ledger
 from evo_moo.problem import SearchProblem
 from evo_moo.run_folder import RunFolder, reading
 
+FEW_EVALUATIONS = 1000
+"""Up to so many, models propose the candidates unless a job says otherwise."""
 ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi"}}
 """Keys of sections that jobs of older versions do not have, with the defaults that those searched by."""
 
@@ -94,6 +97,25 @@ def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | Non
         return None
     fits = front.ndim == 2 and len(front) and front.shape[1] == len(goals.objectives) and np.isfinite(front).all()
     return front.tolist() if fits else None
+
+
+def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) -> Job:
+    """Give the job with models or without, where it does not say.
+
+    A run goes on as it began. Else there are models where evaluations are few, hence dear; not for plain pymoo
+    problems, which are searched as pymoo does.
+    """
+    chosen = job.surrogate
+    if chosen is None and run_dir is not None and has_begun(run_dir):
+        with reading(run_dir) as ledger:
+            there = ledger.meta()["job"].get("surrogate")
+        chosen = SurrogateSection(**there) if there else None
+    elif chosen is None and not problem.is_plain and job.search.algorithm in EVOLUTIONARY:
+        n_evals = job.budget.n_evals
+        chosen = SurrogateSection() if n_evals is not None and n_evals <= FEW_EVALUATIONS else None
+    elif chosen is not None and chosen.model == "none":
+        chosen = None
+    return job.model_copy(update={"surrogate": chosen})
 
 
 def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:
