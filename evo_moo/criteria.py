@@ -3,7 +3,7 @@
 How far the true front reaches is not known during a search, and every improvement of a hypervolume is measured
 up to some point. A point far out rewards the ends of the front, where one objective is best and the others are
 poor; there models are at their worst, and on concave fronts hardly anything else would be chosen. A point close
-by never lets the ends grow. So the criteria differ in it.
+by never lets the ends grow. So the criteria differ in it, and some need no such point.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,10 @@ from evo_moo.surrogate import Array
 
 Score = Callable[[Array], Array]
 
-TURNS = ("inner", "direction", "inner", "direction", "wide")
+TURNS = ("inner", "directions", "direction", "wide")
 MANY_OBJECTIVES = 5
 """From so many objectives on, boxes are too many, and directions alone are followed."""
+N_DIRECTIONS = 100
 TRADE_OFF = 0.3
 """A gain in one objective counts only if it costs the others less than 1 / TRADE_OFF times as much, in ranges."""
 MARGIN = 0.1
@@ -65,20 +66,31 @@ class Criteria:
 
         return objectives
 
-    def score(self, belief: Belief, turn: int, rng: np.random.Generator) -> Score:
+    def score(self, belief: Belief, turn: int, rng: np.random.Generator, exploration: float = 1.0) -> Score:
         """Give the score of ``(n, n_var)`` rows that this turn's candidate must maximise, ``(n,)``.
 
         - ``inner``: hypervolume improvement of the mean, up to where trade-offs are still worth their price;
-        - ``direction``: distance of the mean from the ideal point along a random direction;
+        - ``directions``: expected improvement of the best along a random direction, averaged over many;
+        - ``direction``: distance of the mean from the ideal point along one random direction;
         - ``wide``: expected hypervolume improvement up to the worst values seen, so that the ends can grow.
 
         While nothing is feasible, the probability to be so is all that counts.
+
+        Args:
+            belief: What the models say.
+            turn: Decides the criterion.
+            rng: Source of the directions.
+            exploration: How much of the predicted standard deviations counts as a chance in ``directions``.
         """
         if not self.exists:
             return belief.log_probability
-        criterion = "direction" if len(self.span) >= MANY_OBJECTIVES else TURNS[turn % len(TURNS)]
+        n_obj = len(self.span)
+        turns = TURNS if n_obj < MANY_OBJECTIVES else ("directions", "direction")
+        criterion = turns[turn % len(turns)]
         if criterion == "direction":
-            return self._along(rng.dirichlet(np.ones(len(self.span))), belief)
+            return self._along(rng.dirichlet(np.ones(n_obj)), belief)
+        if criterion == "directions":
+            return self._along_many(rng.dirichlet(np.ones(n_obj), size=N_DIRECTIONS), belief, max(exploration, CERTAIN))
         if criterion == "inner":
             return self._improvement(belief, self.ideal + (1 + MARGIN) * self.span, CERTAIN)
         return self._improvement(belief, self._wide, 1.0)
@@ -103,6 +115,33 @@ class Criteria:
         def score(X: Array) -> Array:
             scaled = (belief.objectives(X)[0] - self.ideal) / self.span
             return np.asarray(-(scaled * weights).max(axis=1) - 0.05 * scaled.sum(axis=1) + belief.log_probability(X))
+
+        return score
+
+    def _along_many(self, directions: Array, belief: Belief, uncertainty: float) -> Score:
+        """Score by the expected gain of the R2 indicator (Hansen & Jaszkiewicz 1998) with Tchebycheff distances.
+
+        The distance along a direction is taken to be normal, as the objective is that decides it for the mean.
+        """
+        from scipy.special import ndtr
+
+        weights = 1 / np.maximum(directions, CERTAIN)
+        weights /= weights.sum(axis=1, keepdims=True)
+        known = (self.F - self.ideal) / self.span
+        best = (known[:, None, :] * weights).max(axis=2).min(axis=0)
+
+        def score(X: Array) -> Array:
+            mean, std = belief.objectives(X)
+            scaled = (mean - self.ideal) / self.span
+            weighted = scaled[:, None, :] * weights
+            decides = weighted.argmax(axis=2)[..., None]
+            distance = np.take_along_axis(weighted, decides, axis=2)[..., 0]
+            its_std = np.take_along_axis((std * uncertainty / self.span)[:, None, :] * weights, decides, axis=2)[..., 0]
+            its_std = np.maximum(its_std, 1e-12)
+            z = (best - distance) / its_std
+            gain = (its_std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))).mean(axis=1)
+            tie = 1e-3 * scaled.sum(axis=1) * (gain < 1e-25)
+            return np.asarray(np.log(gain + 1e-30) - tie + belief.log_probability(X))
 
         return score
 

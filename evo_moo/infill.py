@@ -54,7 +54,7 @@ class Infill:
         self.space, self.rng, self._is_new = space, rng, is_new
         self._crossover = SpaceCrossover(space)
 
-    def batch(self, belief: Belief, seen: Observed, n: int, turn: int, offspring: Array) -> Array:
+    def batch(self, belief: Belief, seen: Observed, n: int, turn: int, exploration: float, offspring: Array) -> Array:
         """Choose up to ``n`` rows.
 
         Args:
@@ -62,6 +62,7 @@ class Infill:
             seen: What was measured.
             n: Number of rows.
             turn: Counts the rows chosen by earlier calls: criteria take turns.
+            exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
         """
         best = _best(seen)
@@ -72,7 +73,7 @@ class Infill:
         criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
         chosen: list[Array] = []
         for i in range(n):
-            score = criteria.score(belief, turn + i, self.rng)
+            score = criteria.score(belief, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)
             ranked = pool[np.argsort(-scores, kind="stable")]
             new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]

@@ -1,6 +1,5 @@
 """Candidates by surrogate models: what was measured so far decides what is evaluated next."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from evo_moo.plugins import load_surrogate
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array, Prediction, Surrogate, SurrogateError, one_thread
 from evo_moo.targets import Target
+from evo_moo.track_record import TrackRecord
 
 InfillName = Literal["ehvi", "prescreen"]
 FAMILIES = ("gp", "rf")
@@ -28,7 +28,6 @@ GOOD_ENOUGH = 0.7
 """A rank correlation from which on no other model is tried."""
 GROWTH = 1.25
 """The choice of the model is looked at again whenever there are so many times more evaluations."""
-RECENT = 20
 TRUSTED = 0.3
 """Rank correlation between predictions and outcomes from which on every candidate comes from the models."""
 
@@ -85,23 +84,18 @@ class Prescreening:
         self._models: dict[str, Surrogate] = {}
         self._chosen: dict[str, str] = {}
         self._looked_at: dict[str, int] = {}
-        self._recent: list[tuple[dict[str, float], dict[str, float]]] = []
-        self._expected: dict[int, dict[str, float]] = {}
+        self._record = TrackRecord(goals)
         self._turn = 0
         self.decisions: list[dict[str, Any]] = []
 
     def tell(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
         """Take an outcome in; None: the evaluation failed."""
         self.archive[evaluation_id] = x, metrics
-        expected = self._expected.pop(evaluation_id, None)
-        if expected and metrics is not None:
-            measured = {name: metrics[name] for name in expected if name in metrics}
-            self._recent = [*self._recent, (expected, measured)][-RECENT:]
+        self._record.tell(evaluation_id, metrics)
 
     def expect(self, evaluation_id: int, proposal: Proposal) -> None:
         """Note which evaluation a proposal became."""
-        if proposal.prediction:
-            self._expected[evaluation_id] = {name: mean for name, (mean, _) in proposal.prediction.items()}
+        self._record.expect(evaluation_id, proposal.prediction)
 
     def propose(
         self,
@@ -139,7 +133,8 @@ class Prescreening:
                 X = best_offspring(belief, offspring[is_free(offspring)], n - n_plain, rng)
             else:
                 infill = Infill(self.space, rng, is_free)
-                X = infill.batch(belief, self._observed(belief), n - n_plain, self._turn - n, offspring)
+                turn, exploration = self._turn - n, self._record.exploration()
+                X = infill.batch(belief, self._observed(belief), n - n_plain, turn, exploration, offspring)
             return proposals + self._with_predictions(belief, X)
 
     def dump(self) -> dict[str, Any]:
@@ -148,16 +143,14 @@ class Prescreening:
             "models": {name: model.dump() for name, model in self._models.items()},
             "chosen": self._chosen,
             "looked_at": self._looked_at,
-            "recent": [list(pair) for pair in self._recent],
-            "expected": {str(key): value for key, value in self._expected.items()},
+            "record": self._record.dump(),
             "turn": self._turn,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take a dumped state over; the outcomes so far must be told anew before or after."""
         self._chosen, self._looked_at = dict(state["chosen"]), dict(state["looked_at"])
-        self._recent = [(dict(a), dict(b)) for a, b in state["recent"]]
-        self._expected = {int(key): value for key, value in state["expected"].items()}
+        self._record.load(state["record"])
         self._turn = state["turn"]
         self._models = {}
         for name, its_state in state["models"].items():
@@ -268,18 +261,10 @@ class Prescreening:
 
     def _n_plain(self, n: int) -> int:
         """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
-        from scipy.stats import kendalltau
-
-        correlations = []
-        for objective in self.goals.objectives:
-            name = objective.metric
-            pairs = [(a[name], b[name]) for a, b in self._recent if name in a and name in b]
-            if len(pairs) >= RECENT // 2:
-                tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
-                correlations.append(0.0 if math.isnan(tau) else tau)
-        if not correlations or (mean := sum(correlations) / len(correlations)) >= TRUSTED:
+        correlation = self._record.rank_correlation()
+        if correlation is None or correlation >= TRUSTED:
             return 0
-        share = 0.5 * min(1.0, (TRUSTED - mean) / TRUSTED)
+        share = 0.5 * min(1.0, (TRUSTED - correlation) / TRUSTED)
         return int(share * n) if n > 1 else int(self._turn % 4 == 0)
 
     def _with_predictions(self, belief: Belief, X: Array) -> list[Proposal]:

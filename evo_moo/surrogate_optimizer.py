@@ -92,7 +92,7 @@ class SurrogateOptimizer(Optimizer):
 
     def _kind(self) -> list[Any]:
         infill = self._prescreening.infill
-        return [*super()._kind(), "surrogate" if infill == "ehvi" else infill, self.batch]
+        return [*super()._kind(), "turns" if infill == "ehvi" else infill, self.batch]
 
     def _make_candidates(self) -> None:
         if self.n_asked < self.pop_size:

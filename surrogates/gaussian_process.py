@@ -32,7 +32,7 @@ LENGTH_SCALE_LOC, LENGTH_SCALE_STD = math.sqrt(2.0), math.sqrt(3.0)
 
 Hvarfner, Hellsten & Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024, eq. 5.
 """
-NOISE_LOC, NOISE_STD = -4.0, 2.0
+NOISE_LOC, NOISE_STD = -6.0, 2.0
 """Log-normal prior of the noise's variance, as a share of the signal's; most of it lies far below 1."""
 SIGNAL_COUNT = 1.0
 """The prior of the signal's variance counts like so many observations of mean square 1."""

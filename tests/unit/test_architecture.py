@@ -33,7 +33,7 @@ LAYERS = [
     | {"acquisition", "robustness", "datasets"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features"},
-    {"belief", "computed"},
+    {"belief", "computed", "track_record"},
     {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},

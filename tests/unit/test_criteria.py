@@ -81,6 +81,19 @@ def test_every_turn_prefers_what_dominates_more_of_the_front():
         assert scores.argmax() == 0 and scores.argmin() == 2
 
 
+def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
+    class SureOnTheLeft(Certain):
+        def objectives(self, X):
+            return np.full_like(X, 0.6), np.where(X[:, [0]] < 0.5, 1e-3, 0.3) * np.ones_like(X)
+
+    front = np.array([[0.0, 1.0], [0.4, 0.4], [1.0, 0.0]])
+    criteria, turn = Criteria(front, front), TURNS.index("directions")
+    sure, unsure = np.array([[0.1, 0.0]]), np.array([[0.9, 0.0]])
+    for exploration, advantage in ((1.0, True), (0.0, False)):
+        score = criteria.score(SureOnTheLeft(), turn, np.random.default_rng(0), exploration)
+        assert (score(unsure)[0] > score(sure)[0] + 1) == advantage
+
+
 def test_what_is_taken_as_measured_brings_nothing_again():
     criteria = Criteria(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]]))
     point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
