@@ -37,7 +37,7 @@ from evo_moo.goals import Goals
 from evo_moo.job import Job, check_job, read_job_file
 from evo_moo.plugins import absolute_reference
 from evo_moo.run_folder import reading
-from evo_moo.run_setup import differences, refuse_fewer_evaluations, refuse_past_deadline
+from evo_moo.run_setup import differences, refuse_fewer_evaluations, refuse_past_deadline, with_models_decided
 from evo_moo.stop_signals import StopRequests
 
 POLL_S = 0.1
@@ -82,8 +82,9 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
                 if twin != name:
                     found.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
                 refuse_past_deadline(job, batch_dir / name)
-                found += _misfits(job, job.goals(problem), batch_dir / name)
-                runs[name] = Run(name, job, evaluates_in_process(job, problem))
+                decided = with_models_decided(job, problem, batch_dir / name)
+                found += _misfits(decided, job.goals(problem), batch_dir / name)
+                runs[name] = Run(name, job, evaluates_in_process(decided, problem))
             except JobError as error:
                 found += error.faults
         faults += [f"{file}: {fault}" for fault in dict.fromkeys(found)]

@@ -19,7 +19,7 @@ from evo_moo.goals import Goals
 from evo_moo.job import FREE_SECTIONS, Job, SurrogateSection
 from evo_moo.ledger import Ledger
 from evo_moo.problem import SearchProblem
-from evo_moo.run_folder import RunFolder, reading
+from evo_moo.run_folder import RunFolder, read_job, reading
 
 FEW_EVALUATIONS = 1000
 """Up to so many, models propose the candidates unless a job says otherwise."""
@@ -105,10 +105,9 @@ def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) 
     A run goes on as it began. Else there are models where evaluations are few, hence dear; not for plain pymoo
     problems, which are searched as pymoo does.
     """
-    chosen = job.surrogate
-    if chosen is None and run_dir is not None and has_begun(run_dir):
-        with reading(run_dir) as ledger:
-            there = ledger.meta()["job"].get("surrogate")
+    chosen, recorded = job.surrogate, _recorded_job(run_dir)
+    if chosen is None and recorded is not None:
+        there = recorded.get("surrogate")
         chosen = SurrogateSection(**there) if there else None
     elif chosen is None and not problem.is_plain and job.search.algorithm in EVOLUTIONARY:
         n_evals = job.budget.n_evals
@@ -116,6 +115,18 @@ def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) 
     elif chosen is not None and chosen.model == "none":
         chosen = None
     return job.model_copy(update={"surrogate": chosen})
+
+
+def _recorded_job(run_dir: Path | None) -> Mapping[str, Any] | None:
+    """Give the job of a folder's run from its ledger, else from its job file, which outlives a damaged ledger."""
+    if run_dir is None or not (run_dir / "run.sqlite").exists():
+        return None
+    with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
+        if "job" in (meta := ledger.meta()):
+            return dict(meta["job"])
+    with contextlib.suppress(RunFolderError, JobError):
+        return read_job(run_dir)
+    return None
 
 
 def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:

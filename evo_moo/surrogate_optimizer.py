@@ -82,7 +82,8 @@ class SurrogateOptimizer(Optimizer):
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
         """Take in what was told before the state to load was dumped."""
         for key, x, metrics in outcomes:
-            self._prescreening.archive[key] = x, metrics
+            if key <= self.n_asked and key not in self._open:  # what ended later is told again
+                self._prescreening.archive[key] = x, metrics
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
         """Go on from a dumped state."""

@@ -35,7 +35,7 @@ def search(name: str, run_dir: Path | None) -> evo_moo.Result:
     """Run one of the jobs in this process."""
     problem = GoldenLadder if "refinement" in JOBS[name] else Golden
     use = f"{problem.__module__}:{problem.__name__}"
-    return evo_moo.search(use, pop_size=8, seed=3, workers=1, run_dir=run_dir, **JOBS[name])
+    return evo_moo.search(use, pop_size=8, seed=3, workers=1, run_dir=run_dir, surrogate="none", **JOBS[name])
 
 
 def make(name: str, run_dir: Path) -> None:

@@ -27,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         workers=1,
         start=start,
         run_dir=folder / "r",
+        surrogate="none",
     )
     prediction = json.dumps({"loss": [0.5, 0.1], "speed": [1.0, 0.0]})
     with sqlite3.connect(folder / "r" / "run.sqlite") as db:
@@ -92,7 +93,7 @@ def test_what_happened_to_a_run_is_recorded(tmp_path: Path) -> None:
         return {"a": config["x"]}
 
     space = {"variables": {"x": evo_moo.Real(0, 1)}, "objectives": {"a": "min"}}
-    common = {**space, "pop_size": 4, "seed": 1, "workers": 2, "run_dir": tmp_path / "r"}
+    common = {**space, "pop_size": 4, "seed": 1, "workers": 2, "run_dir": tmp_path / "r", "surrogate": "none"}
     evo_moo.search(crashing, termination=("n_evals", 8), **common)
     evo_moo.search(crashing, termination=("n_evals", 12), **common)
     with reading(tmp_path / "r") as ledger:

@@ -42,7 +42,7 @@ def test_a_plain_problem_gives_what_pymoo_gives(name: str) -> None:
 
 
 def test_a_budget_that_ends_within_a_generation_is_kept_exactly() -> None:
-    result = evo_moo.search(f"{USER_FILE}:Small", pop_size=20, termination=("n_evals", 33), workers=1)
+    result = evo_moo.search(f"{USER_FILE}:Small", pop_size=20, termination=("n_evals", 33), workers=1, surrogate="none")
     assert len(result.evaluations) == 33
     assert {e.generation for e in result.evaluations} == {1, 2}
 

@@ -144,7 +144,7 @@ def test_a_small_space_is_searched_to_its_last_configuration():
 
 def test_what_no_model_predicts_is_searched_without_one():
     problem, evaluate = PROBLEMS["noise"]()
-    optimizer = SurrogateOptimizer(problem, pop_size=20, seed=3)
+    optimizer = SurrogateOptimizer(problem, pop_size=20, seed=5)
     candidates = search(optimizer, evaluate, 32)
     assert {decision["chosen"] for decision in optimizer.take_decisions()} == {"none"}
     assert {c.origin for c in candidates[20:]} == {"mating"} and all(c.parents for c in candidates[20:])

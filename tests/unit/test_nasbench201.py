@@ -81,6 +81,7 @@ def test_four_objectives_end_with_a_front_that_spreads():
         ("n_evals", 600),
         seed=2,
         workers=1,
+        surrogate="none",
         options={"devices": ["made_up_cpu", "made_up_gpu"]},
         objectives={"accuracy": "max", **dict.fromkeys([*latencies, "params_m"], "min")},
     )
