@@ -92,7 +92,7 @@ def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
         old_U, old_Z = U[above], Z[above]
         new_U, new_Z = [U[~above]], [Z[~above]]
         for j in range(n_obj):
-            others = np.delete(old_Z[:, :, j], j, axis=1).max(axis=1)
+            others = np.delete(old_Z[:, :, j], j, axis=1).max(axis=1, initial=-np.inf)
             kept = z[j] >= others
             bound, points = old_U[kept], old_Z[kept]
             bound[:, j] = z[j]

@@ -87,6 +87,7 @@ def search(run_dir: Path, mode: str) -> None:
         seed=3,
         workers=1,
         mode=mode,
+        surrogate="none",
         refinement={} if refined else None,
         run_dir=run_dir,
     )

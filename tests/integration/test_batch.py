@@ -34,6 +34,7 @@ def gated(tmp_path: Path) -> Path:
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:Gated"\noptions = {{ folder = "{tmp_path}" }}\n'
         "[search]\npop_size = 4\n[budget]\nn_evals = 10\n[evaluation]\nworkers = 1\n"
+        '[surrogate]\nmodel = "none"\n'
     )
     return path
 
@@ -66,6 +67,7 @@ def peace(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
         options={"folder": str(folder)},
         pop_size=4,
         termination=("n_evals", 10),
+        surrogate="none",
         workers=1,
         run_dir=folder / "r",
     )

@@ -25,7 +25,7 @@ def job(
     **options: str,
 ) -> Path:
     path = folder / f"{name}.toml"
-    models = '[surrogate]\nmodel = "auto"\n' if surrogate else ""
+    models = f'[surrogate]\nmodel = "{"auto" if surrogate else "none"}"\n'
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'

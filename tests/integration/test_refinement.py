@@ -49,7 +49,7 @@ def job(folder: Path, name: str, mode: str, turns: Path) -> Path:
     path = folder / f"{name}.toml"
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsLadder"\noptions = {{ turns = "{turns}" }}\n'
-        f'[search]\npop_size = 9\nseed = 3\nmode = "{mode}"\n[budget]\nn_evals = 14\n'
+        f'[search]\npop_size = 9\nseed = 3\nmode = "{mode}"\n[surrogate]\nmodel = "none"\n[budget]\nn_evals = 14\n'
         f"[refinement]\nrungs = [1, 3, 9]\n[evaluation]\nworkers = {1 if mode == 'steady-state' else 2}\n"
     )
     return path

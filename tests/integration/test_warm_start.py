@@ -159,7 +159,7 @@ def test_killed_and_without_the_earlier_run_it_ends_like_one_left_in_peace(
     job.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ turns = "{turns}" }}\n'
         f'[search]\npop_size = 12\nseed = 3\nmode = "{mode}"\nfrom = ["first"]\n'
-        f"[budget]\nn_evals = 40\n[evaluation]\nworkers = {workers}\n"
+        f'[surrogate]\nmodel = "none"\n[budget]\nn_evals = 40\n[evaluation]\nworkers = {workers}\n'
     )
     command("run", job, "--set", "search.from=[]", "--seed", 1, "--run-dir", "first", cwd=tmp_path)
     (tmp_path / "elsewhere").mkdir()

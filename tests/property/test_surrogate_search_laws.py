@@ -9,7 +9,7 @@ from pymoo.problems import get_problem
 from evo_moo.optimizer import Optimizer
 from evo_moo.pareto import hypervolume
 from evo_moo.plugins import load_surrogate
-from evo_moo.problem import SearchProblem
+from evo_moo.problem import FunctionProblem, SearchProblem
 from evo_moo.pymoo_problem import as_search_problem
 from evo_moo.space import Boolean, Choice, Integer, Real
 from evo_moo.state import from_json, to_json
@@ -140,6 +140,19 @@ def test_a_small_space_is_searched_to_its_last_configuration():
     problem, evaluate = PROBLEMS["finite"]()
     optimizer = SurrogateOptimizer(problem, pop_size=8)
     assert len(search(optimizer, evaluate, 100)) == problem.space.size() and optimizer.exhausted
+
+
+def test_a_single_objective_is_searched_down_to_its_minimum():
+    problem = FunctionProblem(lambda config: 0, {"x": Real(0, 1), "y": Real(0, 1)}, {"loss": "min"})
+    optimizer = SurrogateOptimizer(problem, pop_size=8, seed=1)
+    losses = []
+    for candidate in iter(lambda: optimizer.ask(1), []):
+        x, y = candidate[0].configuration.values()
+        losses.append((x - 0.3) ** 2 + (y - 0.7) ** 2)
+        optimizer.tell(candidate[0], {"loss": losses[-1]})
+        if len(losses) == 32:
+            break
+    assert min(losses[8:]) < 1e-3 < min(losses[:8])
 
 
 def test_what_no_model_predicts_is_searched_without_one():
