@@ -122,6 +122,7 @@ def test_at_the_deadline_a_run_stops_whatever_it_evaluates(gated: Path, peace: l
     folder = gated.parent
     deadline = datetime.datetime.now() + datetime.timedelta(seconds=3)
     search = {"options": {"folder": str(folder)}, "pop_size": 4, "run_dir": folder / "r", "workers": workers}
+    search["surrogate"] = "none"
     with pytest.raises(RunStoppedError, match=f"stopped by the deadline {deadline:%Y-%m-%dT%H:%M}"):
         package.search(f"{USER_FILE}:Gated", termination={"n_evals": 10, "deadline": deadline}, **search)
     assert not any(e.status == "ok" for e in package.Result.read(folder / "r").evaluations)
