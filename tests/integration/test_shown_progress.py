@@ -52,7 +52,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path, mode: str, budget: str) -> None:
 
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 def test_plain_lines_in_a_pipe(tmp_path: Path, mode: str) -> None:
-    settings = ["--set", "search.pop_size=8", "--set", f"search.mode={mode}"]
+    settings = ["--set", "search.pop_size=8", "--set", f"search.mode={mode}", "--surrogate", "none"]
     done = evo_moo("run", f"{USER_FILE}:Small", "--n-evals", 24, *settings, "--run-dir", "r", cwd=tmp_path)
     line = r"generation %d: \d+ of 24 evaluated, (\d failed, )?hypervolume \S+, best loss \S+, best speed \d"
     for generation in (1, 2, 3):
