@@ -44,6 +44,7 @@ class Task(NamedTuple):
         is_partial: Whether that is less than the full fidelity.
         previous: Folder of the weights to go on from.
         weights: Folder for the weights that a longer evaluation may go on from.
+        replicate: Number of the repetition, 0 for the first evaluation of a configuration.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Task(NamedTuple):
     is_partial: bool = False
     previous: str | None = None
     weights: str | None = None
+    replicate: int = 0
 
 
 class Outcome(NamedTuple):
@@ -150,6 +152,7 @@ def _evaluate_within_limits(
             workspace=task.workspace,
             fidelity=task.fidelity,
             weights=Weights(task.previous, task.weights),
+            replicate=task.replicate,
         )
     return "partial" if task.is_partial else "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
 

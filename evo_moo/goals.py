@@ -30,6 +30,7 @@ class Metric:
         noisy: Whether it depends on the evaluation's seed.
         cheap: Whether it needs no training.
         held_out: Whether it may only be reported: a search must not see it.
+        test_of: The metric that this one is on held-out test data; ``evo-moo confirm`` reports it in that one's place.
     """
 
     unit: str = ""
@@ -39,6 +40,7 @@ class Metric:
     noisy: bool = False
     cheap: bool = False
     held_out: bool = False
+    test_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
 
 
-_KEYWORDS = ("fidelity", "seed", "workspace", "weights")
+_KEYWORDS = ("fidelity", "seed", "workspace", "weights", "replicate")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
@@ -132,6 +132,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         for name, metric in self.metrics.items():
             if not isinstance(metric, Metric):
                 raise ProblemError(f"`metrics.{name}` of `{self.name()}` must be a Metric(…), but is {metric!r}")
+        self._check_tests()
         if not callable(self.evaluated_function):
             raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
         _ = self.space, self.goals
@@ -144,6 +145,14 @@ class SearchProblem(Problem):  # type: ignore[misc]
         self._check_arguments("compute", self.compute, ())
         if self.has_network:
             self._check_arguments("network", self.network, ())
+
+    def _check_tests(self) -> None:
+        for name, metric in self.metrics.items():
+            if metric.test_of and (metric.test_of not in self.known_metrics or not metric.held_out):
+                raise ProblemError(
+                    f"`metrics.{name}` of `{self.name()}` must be held out and the test of another metric, but has "
+                    f"held_out={metric.held_out} and test_of={metric.test_of!r}"
+                )
 
     def _check_architecture(self) -> None:
         names = self.architecture
@@ -177,6 +186,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
     @property
     def _named_keywords(self) -> list[str]:
         return list(inspect.signature(self.evaluated_function).parameters)[1:]
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether it can be told to repeat an evaluation with other random choices."""
+        return not {"seed", "replicate"}.isdisjoint(self._named_keywords)
 
     @property
     def continues(self) -> bool:
@@ -244,8 +258,9 @@ class SearchProblem(Problem):  # type: ignore[misc]
         A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
         ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
         ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
-        ``pathlib.Path``) and ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
-        configuration and seed, and to save for a longer one).
+        ``pathlib.Path``), ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
+        configuration and seed, and to save for a longer one) and ``replicate`` (the number of the repetition, 0 for
+        the first: for problems that choose their seeds themselves).
         """
         return super().evaluate(config, *args, **kwargs)
 
@@ -288,6 +303,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         workspace: str | None = None,
         fidelity: int | None = None,
         weights: Weights | None = None,
+        replicate: int = 0,
     ) -> Metrics:
         """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
 
@@ -297,6 +313,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             workspace: Folder for ``evaluate``, made if it names ``workspace``; by default a temporary one.
             fidelity: How thorough it is to be; by default as thorough as it can be.
             weights: What it goes on from, and where it saves; by default neither.
+            replicate: Number of the repetition.
 
         Raises:
             MetricError: It returned something else than finite numbers by name.
@@ -304,6 +321,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         if fidelity is None and self.fidelity is not None:
             fidelity = self.fidelity.high
         offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
+        offered["replicate"] = replicate
         with contextlib.ExitStack() as stack:
             wanted = self._named_keywords
             if "workspace" in wanted:

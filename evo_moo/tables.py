@@ -203,6 +203,7 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
         roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
         roles += [flag for flag in ("held_out", "cheap", "timed", "noisy") if getattr(metric, flag)]
+        roles += [f"test of {metric.test_of}"] if metric.test_of else []
         values = check.observed(name) if check else []
         seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
         metrics.add_row(

@@ -52,7 +52,9 @@ class DepthStudy(SearchProblem):
             "n_params": Metric(description="trainable parameters", log=True, cheap=True),
             "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
             "train_s": Metric("s", "time of all trainings", timed=True),
-            "test_accuracy": Metric(description="share of the test digits, mean of the seeds", held_out=True),
+            "test_accuracy": Metric(
+                description="share of the test digits, mean of the seeds", held_out=True, test_of="accuracy"
+            ),
         }
 
     def profile(self, config: Configuration) -> dict[str, float]:
@@ -73,13 +75,13 @@ class DepthStudy(SearchProblem):
 
         return build_network(config), torch.ones(64, 1, 8, 8)
 
-    def evaluate(self, config: Configuration) -> dict[str, float]:
-        """Train the network once with each seed, on one thread."""
+    def evaluate(self, config: Configuration, *, replicate: int = 0) -> dict[str, float]:
+        """Train the network once with each seed, on one thread; a repetition takes seeds that come after all others."""
         from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
         found, test, train_s = {}, [], 0.0
         with one_thread():
-            for seed in self.seeds:
+            for seed in (seed + replicate * (max(self.seeds) - min(self.seeds) + 1) for seed in self.seeds):
                 set_determinism(seed)
                 network = build_network(config)
                 parts = self.data["train"], self.data["validation"]

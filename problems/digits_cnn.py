@@ -58,7 +58,9 @@ class DigitsCNN(SearchProblem):
         "n_params": Metric(description="trainable parameters", log=True, cheap=True),
         "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
         "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(description="share of the test digits classified correctly", noisy=True, held_out=True),
+        "test_accuracy": Metric(
+            description="share of the test digits classified correctly", noisy=True, held_out=True, test_of="accuracy"
+        ),
     }
 
     def __init__(self, epochs: int | None = None, latency_batch: int = 64) -> None:

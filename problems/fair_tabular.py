@@ -61,7 +61,10 @@ class FairTabular(SearchProblem):
     objectives = {"balanced_accuracy": "max", "demographic_parity_difference": "min"}
     metrics = {
         **{name: Metric(description=f"{words}; validation data", noisy=True) for name, words in METRICS.items()},
-        **{f"test_{name}": Metric(description=f"{name}, test data", noisy=True, held_out=True) for name in METRICS},
+        **{
+            f"test_{name}": Metric(description=f"{name}, test data", noisy=True, held_out=True, test_of=name)
+            for name in METRICS
+        },
     }
 
     def __init__(

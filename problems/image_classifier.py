@@ -82,7 +82,9 @@ class ImageClassifier(SearchProblem):
         "peak_memory_mb": Metric("MB", "most memory of tensors in a forward pass of a batch", log=True, cheap=True),
         "size_on_disk_mb": Metric("MB", "file of the weights", log=True, cheap=True),
         "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(description="share of the test images classified correctly", noisy=True, held_out=True),
+        "test_accuracy": Metric(
+            description="share of the test images classified correctly", noisy=True, held_out=True, test_of="accuracy"
+        ),
     }
 
     def __init__(
