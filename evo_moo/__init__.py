@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evo_moo.api import resume, search
+    from evo_moo.confirmation import confirm
     from evo_moo.errors import EvoMooError
     from evo_moo.export import export_run
     from evo_moo.goals import Metric
@@ -30,6 +31,7 @@ __all__ = [
     "Result",
     "SearchProblem",
     "SearchSpace",
+    "confirm",
     "export_run",
     "resume",
     "search",
@@ -37,6 +39,7 @@ __all__ = [
 
 _HOME = {
     "api": ("resume", "search"),
+    "confirmation": ("confirm",),
     "errors": ("EvoMooError",),
     "export": ("export_run",),
     "goals": ("Metric",),

@@ -222,7 +222,7 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
             before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
         if meta["state"] != "finished":
             optimizer = _optimizer(job, problem, goals, start)
-            pool = _pool(job, problem, source, goals)
+            pool = pool_of(job, problem, source, goals)
             try:
                 elapsed_s = meta.get("elapsed_s", 0.0)
                 with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
@@ -306,7 +306,8 @@ def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
 
 
-def _pool(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
+def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
+    """Start the workers that a job asks for, or none where it evaluates in this process."""
     settings = job.evaluation
     if settings.pool == "auto" and isinstance(problem, PymooProblem) and evaluates_in_process(job, problem):
         return BatchPool(problem, goals)

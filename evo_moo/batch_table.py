@@ -12,7 +12,7 @@ import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,7 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     for file in files:
         job = read_toml(file)
         row, found = _run_row(file)
-        seedless = {**job, "evaluation": None, "search": {**job["search"], "seed": None}}
-        groups[json.dumps(seedless, sort_keys=True, default=str)].append(row)
+        groups[without_seed(job)].append(row)
         if found is not None:
             problem = json.dumps([job["problem"], found.goals.to_json()], sort_keys=True, default=str)
             fronts[problem][len(rows)] = found.F if found.feasible else found.F[:0]
@@ -102,6 +101,17 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
         for i, volume in zip(of_problem, common_hypervolumes(list(of_problem.values())), strict=True):
             rows[i].hypervolume = volume
     return [_group_row(members) for members in groups.values()], rows
+
+
+def without_seed(job: Mapping[str, Any]) -> str:
+    """Give a text that is the same for all jobs that differ in their seed, and in where they are evaluated, only."""
+    seedless = {**job, "evaluation": None, "search": {**job["search"], "seed": None}}
+    return json.dumps(seedless, sort_keys=True, default=str)
+
+
+def group_name(run: str) -> str:
+    """Give the name of a batch's run without its seed."""
+    return re.sub(r",seed=[^,]*", "", run)
 
 
 def common_hypervolumes(fronts: Sequence[Array]) -> list[float]:
@@ -139,7 +149,7 @@ def table_json(groups: Sequence[GroupRow], rows: Sequence[RunRow]) -> str:
 def _run_row(file: Path) -> tuple[RunRow, Result | None]:
     """Read a run; its result only if it is finished."""
     folder = file.parent / file.name.removesuffix(".toml")
-    row = RunRow(folder.name, re.sub(r",seed=[^,]*", "", folder.name), "new")
+    row = RunRow(folder.name, group_name(folder.name), "new")
     try:
         if not (folder / "run.sqlite").is_file():
             row.reason = _last_words(file)

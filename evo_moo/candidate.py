@@ -26,6 +26,7 @@ class Candidate(NamedTuple):
         replicate: Number of the repetition with another seed, 0 for the first training.
         continues: Id of the evaluation that it was promoted from.
         cost: In full evaluations.
+        seed: The seed of its evaluation, where that is given; else it follows from the run's.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Candidate(NamedTuple):
     replicate: int = 0
     continues: int | None = None
     cost: float = 1.0
+    seed: int | None = None
 
 
 def checked_outcome(goals: Goals, metrics: Mapping[str, float] | None) -> Metrics | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_batch import batch
+from evo_moo.cli_belief import compare, confirm
 from evo_moo.cli_problems import check, latency, new, problems
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
@@ -195,6 +196,8 @@ app.command()(batch)
 app.command()(show)
 app.command("list")(list_runs)
 app.command()(export)
+app.command()(confirm)
+app.command()(compare)
 app.command()(doctor)
 app.command()(problems)
 app.command()(check)

@@ -22,6 +22,7 @@ from evo_moo.goals import Goals
 from evo_moo.optimizer import Optimizer
 from evo_moo.pools import Pool
 from evo_moo.refinement import Refinement
+from evo_moo.replication import Replication
 from evo_moo.run_folder import RunFolder, guarded_reads
 from evo_moo.seeding import evaluation_seed
 from evo_moo.state import from_json, to_json
@@ -85,7 +86,7 @@ class Engine:
 
     def __init__(
         self,
-        optimizer: Optimizer | Refinement,
+        optimizer: Optimizer | Refinement | Replication,
         pool: Pool,
         folder: RunFolder,
         budget: Budget,
@@ -302,8 +303,9 @@ class Engine:
                 )
         # One seed for all rungs: a promoted training is the same training that goes on.
         seed = evaluation_seed(self._seed, candidate.configuration, None, candidate.replicate) if self._seeded else 0
-        seed = self._earlier_outcome(candidate).get("seed", seed)
+        seed = self._earlier_outcome(candidate).get("seed", seed) if candidate.seed is None else candidate.seed
         task = Task(candidate.id, candidate.configuration, seed, self.folder.workspace(candidate.id))
+        task = task._replace(replicate=candidate.replicate)
         self._costs[candidate.id] = candidate.cost
         if candidate.fidelity is None:
             return task

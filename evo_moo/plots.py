@@ -43,6 +43,41 @@ def surrogate_figure(view: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def confirmation_figure(report: Mapping[str, Any]) -> Figure:
+    """Draw what the search showed against what was confirmed, as ``Confirmation.to_json`` gives it.
+
+    Two objectives make one panel; else there is one for each objective, over the members.
+    """
+    names, members = list(report["objectives"]), report["members"]
+    figure = Figure(figsize=(7, 5) if len(names) == 2 else (5 * len(names), 4), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    panels = [tuple(names)] if len(names) == 2 else [("", name) for name in names]
+    for i, (x, y) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), i)
+        columns = [_confirmed(members, name) for name in (x, y)]
+        (x_search, x_mean, x_error), (y_search, y_mean, y_error) = columns
+        axes.plot([x_search, x_mean], [y_search, y_mean], color=_OTHERS, lw=0.8, alpha=0.7)
+        axes.plot(x_search, y_search, "o", color=_OTHERS, ms=5, label="as the search saw it")
+        bars: dict[str, Any] = {"fmt": "o", "color": _FRONT, "ecolor": _FRONT, "elinewidth": 1, "ms": 5, "capsize": 2}
+        label = f"confirmed by {len(report['seeds'])} trainings, {report['level']:.0%}"
+        axes.errorbar(x_mean, y_mean, xerr=x_error if x else None, yerr=y_error, label=label, **bars)
+        x_label, y_label = (report["test_metrics"].get(name, name) for name in (x, y))
+        axes.set(xlabel=x_label or "member", ylabel=y_label)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], list[float], list[float]]:
+    """Give a metric's values in the search, confirmed means and half widths, NaN where unknown; or the members."""
+    if not name:
+        order = [float(i) for i in range(len(members))]
+        return order, order, [math.nan] * len(order)
+    rows = [member["metrics"][name] for member in members]
+    search, mean = ([math.nan if row[key] is None else row[key] for row in rows] for key in ("search", "mean"))
+    return search, mean, [0.0 if row["low"] is None else (row["high"] - row["low"]) / 2 for row in rows]
+
+
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
     _, means, stds, measured = zip(*its["pairs"], strict=True)
     if its["log"] and min(*means, *measured) > 0:

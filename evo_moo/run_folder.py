@@ -200,7 +200,11 @@ def read_job(path: Path) -> dict[str, Any]:
     """
     if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
         with reading(path) as ledger:
-            if "job" not in (meta := ledger.meta()):
+            if "confirmation" in (meta := ledger.meta()):
+                raise RunFolderError(
+                    f"`{path}` must hold a search, but a confirmation; `evo-moo confirm` goes on with it"
+                )
+            if "job" not in meta:
                 raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
             return dict(meta["job"])
     if not (path / "job.toml").exists():

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
-    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes", "weights"},
+    {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes", "weights", "intervals"},
     {"continued"},
     {
         "data_files",
@@ -37,7 +37,7 @@ LAYERS = [
     {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},
-    {"problem_version", "prescreening", "refinement"},
+    {"problem_version", "prescreening", "refinement", "replication"},
     {"surrogate_optimizer"},
     {"pools", "worker", "stop_rules"},
     {"loky_pool"},
@@ -46,14 +46,14 @@ LAYERS = [
     {"job_budget", "job_faults"},
     {"job_refinement"},
     {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record", "batch_table", "comparisons"},
-    {"earlier_runs", "export_optuna", "export_mlflow"},
+    {"run_record", "batch_table", "comparisons", "confirmed"},
+    {"run_comparison", "earlier_runs", "export_optuna", "export_mlflow"},
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
-    {"salvage", "tables", "batch"},
-    {"surrogate_view", "rungs"},
+    {"salvage", "tables", "batch", "confirmation"},
+    {"surrogate_view", "rungs", "belief_tables"},
     {"cli_runs"},
-    {"cli_problems", "cli_batch"},
+    {"cli_problems", "cli_batch", "cli_belief"},
     {"cli"},
     {"__main__"},
 ]

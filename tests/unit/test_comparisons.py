@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import evo_moo
-from evo_moo.comparisons import holm, paired_tests, ranking
+from evo_moo.comparisons import (
+    compare_samples,
+    detectable_effect,
+    holm,
+    n_needed,
+    paired_tests,
+    power,
+    ranking,
+)
 from evo_moo.errors import MetricError
 
 SEEDS = (42, 43, 44)
@@ -93,3 +101,77 @@ def test_the_weights_decide_who_is_best(result, weights, best):
 def test_wrong_weights_are_refused(result, weights):
     with pytest.raises(MetricError, match="`weights` must"):
         ranking(result, weights)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_without_a_difference_few_comparisons_find_one(paired):
+    rng, n, found = np.random.default_rng(11), 500, {"t": 0, "ranks": 0}
+    for _ in range(n):
+        common = rng.normal(size=6) if paired else np.zeros(6)
+        keys = [range(6) if paired else [f"{name}{i}" for i in range(6)] for name in "abc"]
+        samples = {i: dict(zip(its, common + rng.normal(size=6), strict=True)) for i, its in enumerate(keys)}
+        tests = compare_samples(samples, "m")
+        assert all(test.paired is paired for test in tests)
+        found["t"] += any(test.p_holm <= 0.05 for test in tests)
+        found["ranks"] += any(p <= 0.05 for p in holm([test.p_ranks for test in tests]))
+    # The chance of any false finding among the three is at most 5 %; more than this is seen once in a million.
+    assert max(found.values()) <= stats.binom.isf(1e-6, n, 0.05)
+    assert found["t"] >= stats.binom.ppf(1e-6, n, 0.02)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("effect", [0.6, 1.0, 2.0])
+def test_so_many_as_are_needed_find_an_effect_as_often_as_stated(effect, paired):
+    n = n_needed(effect, paired=paired)
+    assert power(effect, n - 1, paired=paired) < 0.8 <= power(effect, n, paired=paired)
+    rng, times = np.random.default_rng(13), 20_000
+    x, y = rng.normal(effect, 1.0, (times, n)), rng.normal(0.0, 1.0, (times, n))
+    p = stats.ttest_1samp(x, 0, axis=1).pvalue if paired else stats.ttest_ind(x, y, axis=1).pvalue
+    low, high = stats.binom.interval(1 - 1e-6, times, power(effect, n, paired=paired))
+    assert low <= (p <= 0.05).sum() <= high
+    assert detectable_effect(n, paired=paired) <= effect < detectable_effect(n - 1, paired=paired)
+
+
+def test_the_power_of_tables():
+    # Cohen 1988 and G*Power: d = 0.5 takes 34 pairs, or 64 of each; d = 0.8 26 of each.
+    assert (n_needed(0.5), n_needed(0.5, paired=False), n_needed(0.8, paired=False)) == (34, 64, 26)
+    assert power(0.0, 10) == pytest.approx(0.05, rel=1e-3) and power(1e6, 2) == pytest.approx(1.0)
+    assert n_needed(0.0) is None and n_needed(1e-4) is None
+
+
+def test_pairs_have_the_numbers_of_scipy():
+    x, y = [0.91, 0.93, 0.96, 0.90, 0.95], [0.90, 0.95, 0.90, 0.88, 0.91]
+    (test,) = compare_samples({"a": dict(enumerate(x)), "b": dict(enumerate(y))}, "acc")
+    expected = stats.ttest_rel(x, y)
+    assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert (test.low, test.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert test.p_ranks == stats.wilcoxon(np.array(x) - np.array(y)).pvalue
+    difference = np.array(x) - np.array(y)
+    assert test.effect == pytest.approx(difference.mean() / difference.std(ddof=1))
+    ranks = stats.rankdata(np.abs(difference))
+    assert test.rank_effect == pytest.approx((ranks[difference > 0].sum() - ranks[difference < 0].sum()) / 15)
+    assert "5 pairs cannot show an effect under 1.7" in test.note() and "too few for the test by ranks" in test.note()
+
+
+def test_two_samples_have_the_numbers_of_scipy():
+    x, y = [0.91, 0.93, 0.96, 0.90], [0.88, 0.95, 0.90, 0.80, 0.85]
+    (test,) = compare_samples({"a": dict(zip("pqrs", x, strict=True)), "b": dict(enumerate(y))}, "acc")
+    expected = stats.ttest_ind(x, y, equal_var=False)
+    assert not test.paired and (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert test.p_ranks == stats.mannwhitneyu(x, y).pvalue
+    assert test.rank_effect == pytest.approx(2 * stats.mannwhitneyu(x, y).statistic / 20 - 1)
+
+
+def test_what_never_varies_is_no_proof():
+    same = {"a": {1: 0.3, 2: 0.4}, "b": {1: 0.2, 2: 0.3}, "c": {1: 0.3, 2: 0.4}}
+    ab, ac, _ = compare_samples(same, "acc")
+    assert math.isinf(ab.t) and ab.p == 0.5 and ab.effect is None
+    assert (ac.t, ac.p, ac.difference, ac.n_needed) == (0.0, 1.0, 0.0, None)
+    (test,) = compare_samples({"a": {1: 5.0, 2: 5.0}, "b": {3: 4.0, 4: 4.0}}, "size")
+    assert test.effect is None and test.p > 0.1
+    assert "2 pairs cannot show an effect under 12 standard deviations" in ab.note()
+
+
+def test_one_value_shows_no_spread():
+    with pytest.raises(MetricError, match="at least two values, but b has 1 of acc: one seed shows no spread"):
+        compare_samples({"a": {1: 0.3, 2: 0.4}, "b": {1: 0.2}}, "acc")

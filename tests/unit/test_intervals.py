@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from evo_moo.intervals import bootstrap_interval, nondominated_share, posterior_means, t_interval
+from evo_moo.pareto import pareto_rows
+from evo_moo.plugins import load_problem
+
+
+def within(hits, n, level):
+    """Whether so many hits are what a share of ``level`` gives, but for one time in a million."""
+    low, high = stats.binom.interval(1 - 1e-6, n, level)
+    return low <= hits <= high
+
+
+def test_intervals_of_a_noisy_problem_hold_its_truth_as_often_as_they_say():
+    problem = load_problem("synthetic", {"problem": "zdt1", "arguments": {"n_var": 2}, "noise": 0.2})
+    config = dict.fromkeys(problem.variables, 0.3)
+    truth = problem.plain.evaluate(config)
+    n, n_seeds = 1000, 4
+    drawn = [list(problem.evaluate(config, seed=seed).values()) for seed in range(n * n_seeds)]
+    values = np.array(drawn).reshape(n, n_seeds, 2)
+    low, high = t_interval(values.mean(axis=1), values.std(axis=1, ddof=1), np.array(n_seeds))
+    hits = (low <= list(truth.values())) & (np.array(list(truth.values())) <= high)
+    assert all(within(count, n, 0.95) for count in hits.sum(axis=0))
+    # The usual normal interval is far too short for four replicates, and this test would notice.
+    short = np.abs(values.mean(axis=1) - list(truth.values())) < 1.96 * values.std(axis=1, ddof=1) / 2
+    assert not any(within(count, n, 0.95) for count in short.sum(axis=0))
+
+
+def test_one_replicate_has_no_interval_and_none_that_varies_a_point():
+    low, high = t_interval(np.array([1.0, 2.0]), np.array([np.nan, 0.0]), np.array([1, 3]))
+    assert np.isnan([low[0], high[0]]).all() and (low[1], high[1]) == (2.0, 2.0)
+
+
+def test_drawn_means_are_students_alone_and_in_pairs():
+    rng = np.random.default_rng(3)
+    common = rng.normal(size=5)
+    values = np.stack([common + rng.normal(0, 0.3, 5), common + rng.normal(0.4, 0.3, 5)])[:, None]
+    drawn = posterior_means(values, 100_000, seed=1)[:, :, 0]
+    means, errors = values[:, 0].mean(axis=1), values[:, 0].std(axis=1, ddof=1) / 5**0.5
+    for i in range(2):
+        assert stats.kstest(drawn[:, i], stats.t(4, means[i], errors[i]).cdf).pvalue > 1e-6
+    difference = values[0, 0] - values[1, 0]
+    paired = stats.t(4, difference.mean(), difference.std(ddof=1) / 5**0.5)
+    assert stats.kstest(drawn[:, 0] - drawn[:, 1], paired.cdf).pvalue > 1e-6
+    # So the chance to be the better of two is what the paired t-test's one-sided p-value says.
+    share = nondominated_share(drawn[:, :, None], np.zeros(drawn.shape))
+    p = stats.ttest_rel(*values[:, 0], alternative="less").pvalue
+    assert share[0] == pytest.approx(1 - p, abs=0.01)
+
+
+def test_a_member_that_failed_once_counts_with_what_it_has():
+    values = np.array([[[1.0, 2.0, 3.0, 4.0]], [[1.0, np.nan, 3.0, np.nan]]])
+    drawn = posterior_means(values, 100_000, seed=1)[:, :, 0]
+    assert stats.kstest(drawn[:, 1], stats.t(1, 2.0, 1.0).cdf).pvalue > 1e-6
+
+
+def test_shares_of_the_front_are_those_of_the_definition():
+    rng = np.random.default_rng(5)
+    F, violation = rng.integers(0, 4, (200, 6, 2)).astype(float), rng.integers(0, 2, (200, 6)).astype(float)
+    counts = np.zeros(6)
+    for points, its in zip(F, violation, strict=True):
+        counts[pareto_rows(points, its)] += 1
+    assert nondominated_share(F, violation) == pytest.approx(counts / 200)
+
+
+def test_the_bootstrap_covers_a_mean_and_a_difference():
+    rng = np.random.default_rng(7)
+    n, hits = 200, np.zeros(2)
+    for i in range(n):
+        one, other = rng.normal(1.0, 1.0, 20), rng.normal(0.0, 2.0, 20)
+        for k, (samples, truth) in enumerate([((one,), 1.0), ((one, other), 1.0)]):
+            low, high = bootstrap_interval(samples, seed=i, n_resamples=300)
+            hits[k] += low <= truth <= high
+    # The bootstrap's level is approximate: at 20 values some 2 % too low.
+    assert (hits >= stats.binom.ppf(1e-6, n, 0.92)).all() and (hits < n).all()
+    assert bootstrap_interval((np.array([1.0]),)) is None and bootstrap_interval((np.ones(4),)) is None
+    assert bootstrap_interval((np.array([1.0, 2.0]),)) == (1.0, 2.0)
