@@ -81,6 +81,8 @@ def confirm(
                 _begin(folder, built, goals, problem_version(built, source), run_dir)
         if going_on:
             _evaluate(folder, job, built, source, goals, candidates, verbose)
+        with guarded_reads(folder.path):
+            folder.write_front(Result.of_ledger(folder.ledger, folder.path).rows())
     return read_confirmation(run_dir, [e.id for e in members], seeds)
 
 
@@ -96,7 +98,10 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
         # A latency that is reused shows nothing of how it varies.
         evaluation["profile_cache"] = False
         if workers is not None:
-            evaluation |= {"workers": workers, **({"pool": "serial", "memory_mb": None} if workers == 1 else {})}
+            evaluation |= {
+                "workers": workers,
+                **({"pool": "serial", "memory_mb": None, "address": None} if workers == 1 else {}),
+            }
     job, built, source = check_job(data, problem if is_object else None)
     if isinstance(built, PymooProblem):
         raise JobError(
@@ -174,5 +179,3 @@ def _evaluate(
             Engine(optimizer, pool, folder, budget, goals=goals, seed=0, observer=observer).run()
     finally:
         pool.close()
-    with guarded_reads(folder.path):
-        folder.write_front(Result.of_ledger(folder.ledger, folder.path).rows())

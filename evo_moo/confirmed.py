@@ -289,7 +289,8 @@ def _notes(
         notes.append(f"{missing} repetitions have not ended yet; `evo-moo confirm` goes on")
     versions = [facts.get("problem_version"), meta.get("problem_version")]
     if versions[0] != versions[1]:
-        notes.append("the problem has changed since the search, so that the shift is not that of luck alone")
+        may = "has" if None not in versions else "may have"
+        notes.append(f"the problem {may} changed since the search, so that the shift is not that of luck alone")
     if meta.get("state") != "finished":
         notes.append(f"the run is not finished, but {meta.get('state', 'new')}: its front may change")
     if not result.feasible:

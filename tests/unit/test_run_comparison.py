@@ -7,8 +7,9 @@ import pytest
 import evo_moo
 from evo_moo.batch_table import common_hypervolumes
 from evo_moo.belief_tables import print_comparison
+from evo_moo.cli_belief import compare
 from evo_moo.confirmation import confirm
-from evo_moo.errors import JobError, MetricError
+from evo_moo.errors import EvoMooError, JobError, MetricError
 from evo_moo.result import Result
 from evo_moo.run_comparison import compare_configurations, compare_runs, groups_in
 
@@ -126,3 +127,25 @@ def test_values_by_seed_and_repetitions_of_a_refinement_need_no_confirmation(tmp
     ids = {e.continues for e in result.evaluations if e.replicate}
     (test,) = compare_configurations({key: (tmp_path / "n", key) for key in sorted(ids)[:2]}).comparisons
     assert not test.paired and test.n == 3
+
+
+def test_arguments_name_runs_folders_patterns_and_configurations(runs, tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").symlink_to(runs)
+    monkeypatch.chdir(tmp_path)
+    compare(["valley"])
+    one = capsys.readouterr().out
+    assert "valley/ga" in one and "valley/rs" in one
+    compare(["valley/ga,*", "runs/valley/rs,seed=?"], as_json=True)
+    two = json.loads(capsys.readouterr().out)
+    assert [its["n"] for its in two["samples"]["hypervolume"].values()] == [3, 3]
+    assert two["comparisons"][0]["bootstrap"][0] <= two["comparisons"][0]["difference"]
+    for what, words in (
+        (["other", "other:1"], "some of both"),
+        (["other"], "at least two different things"),
+        (["other", "nothing"], "`nothing` must name runs, or RUN:ID, but names none"),
+        (["other", "valley"], "must search for the same goals"),
+    ):
+        with pytest.raises(EvoMooError, match=words):
+            compare(what)
+    with pytest.raises(JobError, match="`--at` must go with runs"):
+        compare(["other:1", "other:2"], at=8)
