@@ -59,7 +59,7 @@ class Confirmation:
     @property
     def names(self) -> list[str]:
         """Names of the confirmed metrics, those of the goals first."""
-        return list(dict.fromkeys([*self.goals.metric_names, *self.values]))
+        return list(self.values)
 
     def test_metric(self, name: str) -> str:
         """Name the metric that stands for one on test data; empty if there is none."""
@@ -180,10 +180,12 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
         {k: e.metrics for k, e in its.items() if e.status == "ok" and e.metrics.keys() >= set(needed.values())}
         for its in repeats
     ]
-    names = [n for n in dict.fromkeys(k for m in members for k in m.metrics) if n in needed or not _held(known, n)]
+    recorded = dict.fromkeys([*needed, *(name for member in members for name in member.metrics)])
+    names = [name for name in recorded if name in needed or not _held(known, name)]
     tests = {name: test for name in names if (test := _test_of(known, name))}
-    values = {name: _matrix(well, tests.get(name, name), most) for name in dict.fromkeys([*goals.metric_names, *names])}
-    again = {name: _matrix(well, name, most) for name in tests}
+    values = {name: _matrix(well, tests.get(name, name), most) for name in names}
+    values = {name: its for name, its in values.items() if name in needed or not np.isnan(its).all()}
+    again = {name: _matrix(well, name, most) for name in tests if name in values}
     found = Confirmation(
         run_dir.absolute().name,
         *(goals, known, members, seeds, values, again),
@@ -244,7 +246,8 @@ def _probabilities(goals: Goals, values: Mapping[str, Array], result: Result) ->
     shares: list[float | None] = [None] * len(stacked)
     if not enough.any():
         return shares
-    drawn = posterior_means(stacked[enough], DRAWS, seed_for("confirmed front", 0))
+    n_draws = max(DRAWS // 10, min(DRAWS, 100 * DRAWS // int(enough.sum())))  # fewer for a front of hundreds
+    drawn = posterior_means(stacked[enough], n_draws, seed_for("confirmed front", 0))
     column = {name: drawn[:, :, i] for i, name in enumerate(names)}
     F = np.stack([column[o.metric] * (1 if o.direction == "min" else -1) for o in goals.objectives], axis=2)
     excess = [limit.violation(column[limit.metric]) for limit in goals.limits]  # type: ignore[arg-type]
@@ -272,8 +275,7 @@ def _notes(
             f"no test split for {', '.join(without)}: only the luck of the seed is taken out, not the selection on the "
             "data that the search judged by"
         )
-    if found.again:
-        tested = ", ".join(f"{name} by {found.test_metric(name)}" for name in found.again)
+    if tested := ", ".join(f"{n} by {found.test_metric(n)}" for n in found.goals.metric_names if n in found.again):
         notes.append(f"on test data: {tested}; the intervals hold for these very data, trained anew")
     if len(found.seeds) < 2:
         notes.append(f"{len(found.seeds)} seed shows no spread: no intervals and no probabilities; try --seeds 5")

@@ -89,6 +89,7 @@ def test_evaluate_may_extend_that_of_its_parent():
         (lambda self, config, seed: {"f": seed}, {"f": 7}),
         (lambda self, config, *, seed, fidelity: {"f": seed, "none": fidelity is None}, {"f": 7, "none": 1}),
         (lambda self, config, factor=3, *, seed=0: {"f": factor * seed}, {"f": 21}),
+        (lambda self, config, *, seed, replicate: {"f": seed + replicate}, {"f": 7}),
         (lambda self, config, **kwargs: {"f": len(kwargs)}, {"f": 0}),
     ],
 )
