@@ -58,6 +58,7 @@ def test_groups_are_compared_in_pairs_after_equally_many_evaluations(runs, capsy
     assert low <= test.difference <= high
     text = " ".join(report.notes)
     assert "budgets differ (ga spent 24; rs spent 16): compared after the first 16 evaluations" in text
+    assert "the bootstrap's intervals of 3 runs are too short" in text
     assert "3 pairs cannot show an effect under 3.3 standard deviations" in text
     print_comparison(json.loads(json.dumps(report.to_json(), allow_nan=False)))
     assert "hypervolume" in capsys.readouterr().out
