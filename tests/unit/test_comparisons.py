@@ -103,13 +103,13 @@ def test_wrong_weights_are_refused(result, weights):
         ranking(result, weights)
 
 
-@pytest.mark.parametrize("paired", [True, False])
-def test_without_a_difference_few_comparisons_find_one(paired):
+def test_without_a_difference_few_comparisons_find_one():
     rng, n, found = np.random.default_rng(11), 500, {"t": 0, "ranks": 0}
-    for _ in range(n):
+    for i in range(n):
+        paired = i % 2 == 0
         common = rng.normal(size=6) if paired else np.zeros(6)
         keys = [range(6) if paired else [f"{name}{i}" for i in range(6)] for name in "abc"]
-        samples = {i: dict(zip(its, common + rng.normal(size=6), strict=True)) for i, its in enumerate(keys)}
+        samples = {k: dict(zip(its, common + rng.normal(size=6), strict=True)) for k, its in enumerate(keys)}
         tests = compare_samples(samples, "m")
         assert all(test.paired is paired for test in tests)
         found["t"] += any(test.p_holm <= 0.05 for test in tests)

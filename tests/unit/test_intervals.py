@@ -71,12 +71,12 @@ def test_the_bootstrap_covers_a_mean_and_a_difference():
     for i in range(n):
         one, other = rng.normal(1.0, 1.0, 20), rng.normal(0.0, 2.0, 20)
         for k, (samples, truth) in enumerate([((one,), 1.0), ((one, other), 1.0)]):
-            low, high = bootstrap_interval(samples, seed=i, n_resamples=300)
+            low, high = bootstrap_interval(samples, seed=i, n_resamples=200)
             hits[k] += low <= truth <= high
     # The bootstrap's level is approximate: at 20 values some 2 % too low.
     assert (hits >= stats.binom.ppf(1e-6, n, 0.92)).all() and (hits < n).all()
     # Of 5 values the intervals are short, which comparisons of runs say.
-    short = sum(np.prod(bootstrap_interval((rng.normal(size=5),), seed=i, n_resamples=300)) <= 0 for i in range(n))
+    short = sum(np.prod(bootstrap_interval((rng.normal(size=5),), seed=i, n_resamples=200)) <= 0 for i in range(n))
     assert stats.binom.ppf(1e-6, n, 0.83) <= short <= stats.binom.isf(1e-6, n, 0.83)
     assert bootstrap_interval((np.array([1.0]),)) is None and bootstrap_interval((np.ones(4),)) is None
     assert bootstrap_interval((np.array([1.0, 2.0]),)) == (1.0, 2.0)

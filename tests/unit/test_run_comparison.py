@@ -148,5 +148,7 @@ def test_arguments_name_runs_folders_patterns_and_configurations(runs, tmp_path,
     ):
         with pytest.raises(EvoMooError, match=words):
             compare(what)
+    with pytest.raises(JobError, match="`--metric` must go with configurations"):
+        compare(["valley"], ["a"])
     with pytest.raises(JobError, match="`--at` must go with runs"):
         compare(["other:1", "other:2"], at=8)
