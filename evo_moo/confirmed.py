@@ -166,12 +166,8 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
         raise RunFolderError(f"`{run_dir}` must have been confirmed, but was not; `evo-moo confirm {run_dir}` does so")
     with reading(run_dir / FOLDER) as ledger:
         facts = ledger.meta()
-        rows = [e for e in ledger.evaluations() if n_seeds is None or e.replicate <= n_seeds]
-    known = {name: Metric(**its) for name, its in facts["metrics"].items()}
-    by_key: dict[str, dict[int, Evaluation]] = {}
-    for row in rows:
-        by_key.setdefault(json_key(row.configuration), {})[row.replicate] = row
-    repeats = [by_key.get(json_key(member.configuration), {}) for member in members]
+        known = {name: Metric(**its) for name, its in facts["metrics"].items()}
+        repeats = _repeats(ledger, members, n_seeds)
     most = max((number for its in repeats for number in its), default=0)
     seeds = [confirmation_seed(number) for number in range(1, most + 1)]
     goals = result.goals
@@ -199,6 +195,15 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
 def confirmation_seed(number: int) -> int:
     """Give the seed of a replicate, counted from 1: the same in all confirmations, so that any two can be paired."""
     return seed_for("confirmation", number)
+
+
+def _repeats(ledger: Ledger, members: Sequence[Evaluation], n_seeds: int | None) -> list[dict[int, Evaluation]]:
+    """Give for each member its repetitions by their numbers."""
+    by_key: dict[str, dict[int, Evaluation]] = {}
+    for row in ledger.evaluations():
+        if n_seeds is None or row.replicate <= n_seeds:
+            by_key.setdefault(json_key(row.configuration), {})[row.replicate] = row
+    return [by_key.get(json_key(member.configuration), {}) for member in members]
 
 
 def _test_of(known: Mapping[str, Metric], name: str) -> str:

@@ -117,17 +117,7 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
         raise JobError([f"a comparison must be of at least two different things, but is of {len(groups)}"])
     runs = {name: [_Run.read(Path(path)) for path in paths] for name, paths in groups.items()}
     every = [run for its in runs.values() for run in its]
-    for run in every:
-        if not run.goals.seek_the_same_as(every[0].goals):
-            raise MetricError(
-                f"compared runs must search for the same goals, but {every[0].name} searches {_words(every[0].goals)} "
-                f"and {run.name} {_words(run.goals)}; compare configurations, as RUN:ID, by a metric that both have"
-            )
-    shortest = min(run.n_evals for run in every)
-    if n_evals is not None and n_evals > shortest:
-        few = min(every, key=lambda run: run.n_evals)
-        raise JobError([f"`--at` must be at most {shortest:g}, as {few.name} has no more, but is {n_evals:g}"])
-    at = shortest if n_evals is None else n_evals
+    at = _common_budget(every, n_evals)
     volumes = iter(common_hypervolumes([run.front_after(at) for run in every]))
     samples: dict[str, dict[Any, float]] = {}
     for name, its in runs.items():
@@ -139,14 +129,7 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     }
     for test in tests:
         intervals[test.one, test.other] = _interval_of_difference(samples[test.one], samples[test.other], test.paired)
-    notes = [*_budget_notes(runs, at), *_small(tests)]
-    if tests and (least := min(test.n for test in tests)) < FEW_RUNS:
-        notes.append(
-            f"the bootstrap's intervals of {least} runs are too short (those of 5 hold the truth some five times in "
-            "six, not 95 times in 100); --json has Student's too"
-        )
-    if single := [name for name, its in samples.items() if len(its) == 1]:
-        notes.append(f"one run shows no spread, so {', '.join(single)} is not tested; run it with other seeds too")
+    notes = [*_budget_notes(runs, at), *_small(tests), *_seed_notes(runs, tests)]
     return ComparisonReport({HYPERVOLUME: samples}, {HYPERVOLUME: intervals}, tests, notes)
 
 
@@ -158,7 +141,11 @@ def groups_in(folder: Path) -> dict[str, list[Path]]:
             job = ledger.meta().get("job")
         if job is not None:
             found.setdefault(without_seed(job), []).append(path)
-    return {group_name(paths[0].name): paths for paths in found.values()}
+    names = [group_name(paths[0].name) for paths in found.values()]
+    return {
+        name if names.count(name) == 1 else paths[0].name: paths
+        for name, paths in zip(names, found.values(), strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -232,6 +219,34 @@ def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[f
     if not paired:
         return bootstrap_interval((np.array(list(one.values())), np.array(list(other.values()))))
     return bootstrap_interval((np.array([one[key] - other[key] for key in one.keys() & other.keys()]),))
+
+
+def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
+    """Give after how many evaluations runs are compared, if they search for the same."""
+    for run in runs:
+        if not run.goals.seek_the_same_as(runs[0].goals):
+            raise MetricError(
+                f"compared runs must search for the same goals, but {runs[0].name} searches {_words(runs[0].goals)} "
+                f"and {run.name} {_words(run.goals)}; compare configurations, as RUN:ID, by a metric that both have"
+            )
+    few = min(runs, key=lambda run: run.n_evals)
+    if n_evals is not None and not 0 < n_evals <= few.n_evals:
+        raise JobError(
+            [f"`--at` must be above 0 and at most {few.n_evals:g}, as {few.name} has no more, but is {n_evals:g}"]
+        )
+    return few.n_evals if n_evals is None else n_evals
+
+
+def _seed_notes(runs: Mapping[str, Sequence[_Run]], tests: Sequence[Comparison]) -> list[str]:
+    notes = []
+    if tests and (least := min(test.n for test in tests)) < FEW_RUNS:
+        notes.append(
+            f"the bootstrap's intervals of {least} runs are too short (those of 5 hold the truth some five times in "
+            "six, not 95 times in 100); --json has Student's too"
+        )
+    if single := [name for name, its in runs.items() if len(its) == 1]:
+        notes.append(f"one run shows no spread, so {', '.join(single)} is not tested; run it with other seeds too")
+    return notes
 
 
 def _budget_notes(runs: Mapping[str, Sequence[_Run]], at: float) -> list[str]:

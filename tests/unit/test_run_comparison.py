@@ -72,7 +72,7 @@ def test_single_runs_and_wrong_groups(runs):
     assert not compare_runs({"a": [ga[0], ga[0]], "b": rs[:2]}).comparisons[0].paired
     with pytest.raises(MetricError, match=r"must search for the same goals, but .* max b; compare configurations"):
         compare_runs({"a": ga, "b": [runs / "other"]})
-    with pytest.raises(JobError, match="`--at` must be at most 16, as rs,seed=1 has no more, but is 20"):
+    with pytest.raises(JobError, match="`--at` must be above 0 and at most 16, as rs,seed=1 has no more, but is 20"):
         compare_runs({"a": ga, "b": rs}, 20)
     with pytest.raises(JobError, match="at least two different things, but is of 1"):
         compare_runs({"a": ga})
