@@ -64,8 +64,8 @@ def search(
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
             any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
             configuration and gives metrics.
-        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline that does not learn: ``"random"``, ``"sobol"``,
-            ``"grid"``.
+        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
+            weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
             several of them as a dict, of which whichever comes first.

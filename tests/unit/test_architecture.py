@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes", "weights"},
-    {"continued"},
+    {"continued", "scalarisation"},
     {
         "data_files",
         "fairness",
