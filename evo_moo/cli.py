@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_batch import batch
+from evo_moo.cli_pick import pick
 from evo_moo.cli_problems import check, latency, new, problems
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
@@ -34,13 +35,21 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
-    from evo_moo.errors import EvoMooError, JobError, RunFolderError, RunStoppedError, SearchFailedError, StopNow
+    from evo_moo.errors import (
+        EvoMooError,
+        JobError,
+        NoChoiceError,
+        RunFolderError,
+        RunStoppedError,
+        SearchFailedError,
+        StopNow,
+    )
 
     try:
         app()
     except RunStoppedError as error:
         _exit(RESUMABLE, str(error))
-    except (RunFolderError, SearchFailedError) as error:
+    except (RunFolderError, SearchFailedError, NoChoiceError) as error:
         _exit(FAILED, str(error))
     except JobError as error:
         _exit(WRONG_INPUT, *error.faults)
@@ -193,6 +202,7 @@ def _report(result: "Result") -> None:
 
 app.command()(batch)
 app.command()(show)
+app.command()(pick)
 app.command("list")(list_runs)
 app.command()(export)
 app.command()(doctor)

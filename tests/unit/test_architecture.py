@@ -34,7 +34,7 @@ LAYERS = [
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief", "computed", "track_record"},
-    {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs"},
+    {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs", "decision_rules"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening", "refinement"},
@@ -45,20 +45,20 @@ LAYERS = [
     {"engine"},
     {"job_budget", "job_faults"},
     {"job_refinement"},
-    {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record", "batch_table", "comparisons"},
+    {"job", "progress", "result", "plots", "decisions", "checking", "starting_file"},
+    {"run_record", "batch_table", "comparisons", "weight_sweep"},
     {"earlier_runs", "export_optuna", "export_mlflow"},
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch"},
     {"surrogate_view", "rungs"},
     {"cli_runs"},
-    {"cli_problems", "cli_batch"},
+    {"cli_problems", "cli_batch", "cli_pick"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-SIBLINGS = {("result", "plots"), ("plots", "result")}
+SIBLINGS = {("result", "plots"), ("plots", "result"), ("result", "decisions"), ("decisions", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import evo_moo
-from evo_moo.comparisons import holm, paired_tests, ranking
+from evo_moo.comparisons import holm, paired_tests
 from evo_moo.errors import MetricError
 
 SEEDS = (42, 43, 44)
@@ -75,21 +75,3 @@ def test_holm_rejects_what_the_steps_down_reject(p_values, alpha):
             break
         rejected.add(i)
     assert {i for i, p in enumerate(holm(p_values)) if p <= alpha} == rejected
-
-
-@pytest.mark.parametrize(
-    ("weights", "best"), [({"accuracy": 1}, "b"), ({"size": 2}, "a"), ({"accuracy": 3, "size": 1}, "b")]
-)
-def test_the_weights_decide_who_is_best(result, weights, best):
-    ranked = ranking(result, weights)
-    scores = [score for score, _ in ranked]
-    assert ranked[0][1].configuration["kind"] == best
-    assert scores == sorted(scores, reverse=True) and 0 <= scores[-1] <= scores[0] <= 1
-    if len(weights) == 1:
-        assert (scores[0], scores[-1]) == (1, 0)
-
-
-@pytest.mark.parametrize("weights", [{}, {"accuracy": 0}, {"accuracy": -1, "size": 2}, {"speed": 1}])
-def test_wrong_weights_are_refused(result, weights):
-    with pytest.raises(MetricError, match="`weights` must"):
-        ranking(result, weights)
