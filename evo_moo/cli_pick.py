@@ -98,7 +98,9 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 
     console, e = open_console(), decision.chosen
     console.print(safe(f"Evaluation {e.id}: {pairs(e.configuration)}"), highlight=False)
-    console.print(safe(f"Rule: {decision.rule}; among {len(decision.ranking)} of the front"), highlight=False)
+    n = len(decision.ranking)
+    among = f"{n} {'candidate' if n == 1 else 'candidates'}, the front of what keeps the limits"
+    console.print(safe(f"Rule: {decision.rule}; among {among}"), highlight=False)
     console.print(safe(f"Why: {decision.why}"), highlight=False)
     table = Table()
     runner_up = f"runner-up {decision.runner_up.id}" if decision.runner_up else "no runner-up"

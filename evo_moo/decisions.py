@@ -152,10 +152,11 @@ def candidates(result: "Result", limits: Limits, faults: Sequence[str] = ()) -> 
     known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
     if found := [*faults, *limit_faults("limits", limits, known)]:
         raise JobError(found)
-    wanted = [*result.goals.limits, *_given(limits)]
-    kept = [e for e in result.measured if all(_keeps(e, limit) for limit in wanted)]
+    wanted = Goals((), (*result.goals.limits, *_given(limits)))
+    names = set(wanted.metric_names)
+    kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]
     if not kept:
-        raise _nothing_kept(result, wanted)
+        raise _nothing_kept(result, wanted.limits)
     return _front(result.goals, kept)
 
 
@@ -193,10 +194,6 @@ def _excess(e: Evaluation, limit: Limit) -> float:
     return Goals((), (limit,)).violation(e.metrics)
 
 
-def _keeps(e: Evaluation, limit: Limit) -> bool:
-    return _excess(e, limit) == 0
-
-
 def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     F = np.array([goals.objective_values(e.metrics) for e in evaluations])
     return [evaluations[i] for i in pareto_rows(F, np.zeros(len(F)))]
@@ -227,14 +224,13 @@ def _nothing_kept(result: "Result", wanted: Sequence[Limit]) -> NoChoiceError:
         company = "" if alone else " with the other limits kept"
         faults.append((alone, f"`{_words(limit)}` is kept by none of {len(measured)}{company}: {where}"))
     # What is impossible alone explains everything; else it is the combination.
-    said = [words for alone, words in faults if alone] or [words for _, words in faults]
-    values = ", ".join(f"{limit.metric} {nearest.metrics.get(limit.metric, float('nan')):g}" for limit in wanted)
-    intro = "" if any(alone for alone, _ in faults) else "each limit can be kept, but not all of them together: "
-    return NoChoiceError(
-        f"limits must be kept by some evaluation: {intro}{'; '.join(said)}; the nearest is evaluation {nearest.id} "
-        f"({values})",
-        nearest,
-    )
+    said = [words for is_alone, words in faults if is_alone] or [
+        "each limit can be kept, but not all of them together",
+        *(words for _, words in faults),
+    ]
+    misses = [f"`{_words(limit)}` by {_excess(nearest, limit):g}" for limit in wanted if _excess(nearest, limit) > 0]
+    said.append(f"the nearest is evaluation {nearest.id}, which misses {' and '.join(misses)}")
+    return NoChoiceError(f"limits must be kept by some evaluation: {'; '.join(said)}", nearest)
 
 
 def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
@@ -254,7 +250,7 @@ def _trades(result: "Result", chosen: Evaluation, runner_up: Evaluation | None) 
     F = np.array([goals.objective_values(e.metrics) for e in candidates(result, {})])
     value: Array = np.array(goals.objective_values(chosen.metrics))
     best, span = F.min(axis=0), np.ptp(F, axis=0)
-    given_up = np.maximum(value - best, 0.0)  # a mean of repetitions may be better than what is on the front
+    given_up = value - best
     return [
         Trade(
             o.metric,

@@ -57,11 +57,12 @@ class Seen(evo_moo.Callback):
         self.is_replay.append(run.is_replay)
 
 
-def search(run_dir, *callbacks, mode="generational", workers=1, problem=None, n_evals=N_EVALS):
+def search(run_dir, *callbacks, mode="generational", workers=1, algorithm="nsga2"):
     return evo_moo.search(
-        problem or Mixed(),
+        Mixed(),
+        algorithm,
         pop_size=POP_SIZE,
-        termination=("n_evals", n_evals),
+        termination=("n_evals", N_EVALS),
         seed=4,
         workers=workers,
         surrogate="none",
@@ -99,19 +100,20 @@ def test_a_resumed_run_is_told_as_one_left_in_peace(tmp_path, mode):
     assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
 
 
-def test_a_killed_run_is_told_as_one_left_in_peace(tmp_path: Path):
+@pytest.mark.parametrize("algorithm", ["nsga2", "weighted-sum", "tchebycheff"])
+def test_a_killed_run_is_told_as_one_left_in_peace(tmp_path: Path, algorithm):
     class Kills(evo_moo.Callback):
         def on_evaluation(self, run, evaluation):
             if evaluation.id == 15:
                 os._exit(9)
 
     peace, after = Seen(), Seen()
-    search(tmp_path / "peace", peace)
+    search(tmp_path / "peace", peace, algorithm=algorithm)
     if (pid := os.fork()) == 0:
-        search(tmp_path / "war", Kills())
+        search(tmp_path / "war", Kills(), algorithm=algorithm)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
-    search(tmp_path / "war", after)
+    search(tmp_path / "war", after, algorithm=algorithm)
     assert after.calls == peace.calls and sum(after.is_replay) == 15 + 2
     assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
 

@@ -232,6 +232,15 @@ def test_what_only_the_combination_makes_impossible_is_said_so():
     assert error.value.nearest.id == 2
 
 
+def test_where_no_two_of_three_limits_go_together_the_nearest_is_told():
+    table = [{"a": 0.0, "b": 9.0, "c": 9.0}, {"a": 9.0, "b": 0.0, "c": 9.0}, {"a": 3.0, "b": 9.0, "c": 0.0}]
+    with pytest.raises(NoChoiceError) as error:
+        pick(result_of(table, dict.fromkeys("abc", "min")), limits={name: {"at_most": 1} for name in "abc"})
+    assert str(error.value).endswith(
+        "not all of them together; the nearest is evaluation 3, which misses `a <= 1` by 2 and `b <= 1` by 8"
+    )
+
+
 def test_a_limit_that_is_impossible_alone_is_named_alone():
     with pytest.raises(
         NoChoiceError, match=r"`b <= 2` is kept by none of 2: 5 at best \(evaluation 2\), 3 off"
