@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evo_moo.api import resume, search
+    from evo_moo.callbacks import Callback
     from evo_moo.confirmation import confirm
     from evo_moo.errors import EvoMooError
     from evo_moo.export import export_run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Boolean",
+    "Callback",
     "Choice",
     "EvoMooError",
     "Fidelity",
@@ -39,6 +41,7 @@ __all__ = [
 
 _HOME = {
     "api": ("resume", "search"),
+    "callbacks": ("Callback",),
     "confirmation": ("confirm",),
     "errors": ("EvoMooError",),
     "export": ("export_run",),

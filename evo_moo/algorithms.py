@@ -13,10 +13,14 @@ from pymoo.core.population import Population
 from pymoo.operators.selection.tournament import TournamentSelection, compare
 from pymoo.util.ref_dirs import get_reference_directions
 
+from evo_moo.scalarisation import ScalarisedSurvival
+
 Array = npt.NDArray[np.float64]
-AlgorithmName = Literal["nsga2", "nsga3", "random", "sobol", "grid"]
-EVOLUTIONARY = ("nsga2", "nsga3")
-"""The algorithms that learn from outcomes; the others are the baselines to compare them with."""
+AlgorithmName = Literal["nsga2", "nsga3", "weighted-sum", "tchebycheff", "random", "sobol", "grid"]
+PARETO = ("nsga2", "nsga3")
+"""The algorithms that select by dominance, as pymoo has them; the others are the baselines to compare them with."""
+EVOLUTIONARY = (*PARETO, "weighted-sum", "tchebycheff")
+"""The algorithms that learn from outcomes."""
 
 _NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 _RANKING = ("rank", "crowding", "niche", "dist_to_niche")
@@ -26,14 +30,22 @@ _INTEGER_KEYS = ("id", "rank", "niche")
 def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
     """Build NSGA-II (Deb et al. 2002) or NSGA-III (Deb and Jain 2014) with pymoo's defaults and these operators.
 
-    Of the baselines only the population, the best so far, is kept by an algorithm: by NSGA-II.
+    ``"weighted-sum"`` and ``"tchebycheff"`` are a sweep of weight vectors, NSGA-III's reference directions, evolved in
+    one population: see ``ScalarisedSurvival``. Of the baselines that do not learn only the population, the best so far,
+    is kept by an algorithm: by NSGA-II.
     """
-    if name != "nsga3":
-        algorithm = NSGA2(pop_size=pop_size, **operators)
-    else:
-        selection = TournamentSelection(func_comp=_feasible_first)
+    algorithm: GeneticAlgorithm
+    selection = TournamentSelection(func_comp=_feasible_first)
+    if name == "nsga3":
         directions = reference_directions(n_obj, pop_size)
         algorithm = NSGA3(directions, pop_size=pop_size, selection=selection, **operators)
+    elif name == "weighted-sum" or name == "tchebycheff":
+        survival = ScalarisedSurvival(reference_directions(n_obj, pop_size), name)
+        algorithm = GeneticAlgorithm(
+            pop_size=pop_size, selection=selection, survival=survival, advance_after_initial_infill=True, **operators
+        )
+    else:
+        algorithm = NSGA2(pop_size=pop_size, **operators)
     algorithm.mating.crossover = Parentage(algorithm.mating.crossover)
     return algorithm
 

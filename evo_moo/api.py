@@ -1,12 +1,14 @@
 """Search and resume, from Python and from the command line alike."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from evo_moo.callbacks import Callback, callback_faults, reacting
 from evo_moo.designs import GridDesign, GridPoints
 from evo_moo.earlier_runs import read_earlier_runs, warm_start
-from evo_moo.engine import Engine
+from evo_moo.engine import Engine, Observer
 from evo_moo.errors import JobError
 from evo_moo.goals import Goals, Limits
 from evo_moo.job import Job, check_job
@@ -21,6 +23,7 @@ from evo_moo.pymoo_problem import PymooProblem
 from evo_moo.refinement import Refinement
 from evo_moo.result import Result
 from evo_moo.run_folder import RunFolder, guarded_reads, read_job
+from evo_moo.run_record import RunFacts
 from evo_moo.run_setup import (
     begin,
     ended_evaluations,
@@ -56,6 +59,7 @@ def search(
     grid_points: GridPoints | None = None,
     refinement: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
+    callbacks: Sequence[Callback] = (),
     verbose: bool = False,
 ) -> Result:
     """Search a problem for its Pareto front.
@@ -64,8 +68,8 @@ def search(
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
             any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
             configuration and gives metrics.
-        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline that does not learn: ``"random"``, ``"sobol"``,
-            ``"grid"``.
+        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
+            weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
             several of them as a dict, of which whichever comes first.
@@ -92,6 +96,7 @@ def search(
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
             ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
         timeout_s: Time limit of one evaluation, in seconds.
+        callbacks: Are told of each evaluation and each generation; see ``evo_moo.callbacks``.
         verbose: Whether to show progress.
 
     Raises:
@@ -134,7 +139,7 @@ def search(
     if workers is not None:
         data["evaluation"]["workers"] = workers
     job, built, source = check_job(data, None if named else problem)
-    return run_job(job, built, source, Path(run_dir) if run_dir else None, verbose=verbose)
+    return run_job(job, built, source, Path(run_dir) if run_dir else None, callbacks, verbose=verbose)
 
 
 def resume(
@@ -143,6 +148,7 @@ def resume(
     *,
     n_evals: int | None = None,
     budget: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
     verbose: bool = False,
 ) -> Result:
     """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
@@ -152,6 +158,7 @@ def resume(
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
         budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
         problem: The problem, if the run searched a Python object: run folders hold no pickles.
+        callbacks: Are told of what is recorded already, and then of what follows; see ``evo_moo.callbacks``.
         verbose: Whether to show progress.
 
     Raises:
@@ -170,7 +177,7 @@ def resume(
     if is_object and problem is None:
         raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
     job, built, source = check_job(data, problem if is_object else None)
-    return run_job(job, built, source, Path(run_dir), verbose=verbose)
+    return run_job(job, built, source, Path(run_dir), callbacks, verbose=verbose)
 
 
 def problem_of(job: Mapping[str, Any]) -> str:
@@ -187,7 +194,15 @@ def _described(problem: Any) -> str:
     return f"{OBJECT}{named.__module__}.{named.__qualname__}"
 
 
-def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None, *, verbose: bool) -> Result:
+def run_job(
+    job: Job,
+    problem: SearchProblem,
+    source: ProblemSource,
+    run_dir: Path | None,
+    callbacks: Sequence[Callback] = (),
+    *,
+    verbose: bool,
+) -> Result:
     """Run a checked job to its end, from where its folder stands.
 
     Args:
@@ -195,14 +210,17 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         problem: Its problem.
         source: How workers build the problem.
         run_dir: The run folder; None keeps everything in memory.
+        callbacks: Are told of each evaluation and each generation.
         verbose: Whether to show progress.
 
     Raises:
-        JobError: The deadline has passed.
+        JobError: The deadline has passed, or a callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal or the deadline stopped the search.
     """
+    if faults := callback_faults(callbacks):
+        raise JobError(faults)
     job = with_models_decided(job, problem, run_dir)
     goals = job.goals(problem)
     version = problem_version(problem, source)
@@ -220,29 +238,38 @@ def run_job(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
             start = begin(folder, job, problem, goals, version, warm)
             meta = folder.ledger.meta()
             before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
-        if meta["state"] != "finished":
-            optimizer = _optimizer(job, problem, goals, start)
-            pool = pool_of(job, problem, source, goals)
-            try:
-                elapsed_s = meta.get("elapsed_s", 0.0)
-                with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
-                    Engine(
-                        optimizer,
-                        pool,
-                        folder,
-                        budget,
-                        goals=goals,
-                        seed=job.search.seed,
-                        observer=observer,
-                        seeded=not problem.is_plain,
-                        weights=_weights(job, problem, folder),
-                    ).run()
-            finally:
-                pool.close()
-        with guarded_reads(folder.path):
-            result = Result.of_ledger(folder.ledger, folder.path)
-            folder.write_front(result.rows())
-        return result
+        with reacting(callbacks, RunFacts.of_ledger(folder.ledger, folder.path), folder.ledger) as reactions:
+            if meta["state"] != "finished":
+                pool = pool_of(job, problem, source, goals)
+                shown = shown_progress(goals, budget, before, meta.get("elapsed_s", 0.0), pool, verbose)
+                with closing(pool), shown as observer:
+                    _engine(job, problem, goals, start, pool, folder, reactions.beside(observer)).run()
+            with guarded_reads(folder.path):
+                result = Result.of_ledger(folder.ledger, folder.path)
+                folder.write_front(result.rows())
+            return result
+
+
+def _engine(
+    job: Job,
+    problem: SearchProblem,
+    goals: Goals,
+    start: Sequence[Mapping[str, Any]],
+    pool: Pool,
+    folder: RunFolder,
+    observer: Observer,
+) -> Engine:
+    return Engine(
+        _optimizer(job, problem, goals, start),
+        pool,
+        folder,
+        job.budget.limits(),
+        goals=goals,
+        seed=job.search.seed,
+        observer=observer,
+        seeded=not problem.is_plain,
+        weights=_weights(job, problem, folder),
+    )
 
 
 def _optimizer(

@@ -10,6 +10,7 @@ import typer
 
 from evo_moo.cli_batch import batch
 from evo_moo.cli_belief import compare, confirm
+from evo_moo.cli_pick import pick
 from evo_moo.cli_problems import check, latency, new, problems
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
@@ -35,13 +36,21 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; errors become one message and an exit code."""
-    from evo_moo.errors import EvoMooError, JobError, RunFolderError, RunStoppedError, SearchFailedError, StopNow
+    from evo_moo.errors import (
+        EvoMooError,
+        JobError,
+        NoChoiceError,
+        RunFolderError,
+        RunStoppedError,
+        SearchFailedError,
+        StopNow,
+    )
 
     try:
         app()
     except RunStoppedError as error:
         _exit(RESUMABLE, str(error))
-    except (RunFolderError, SearchFailedError) as error:
+    except (RunFolderError, SearchFailedError, NoChoiceError) as error:
         _exit(FAILED, str(error))
     except JobError as error:
         _exit(WRONG_INPUT, *error.faults)
@@ -88,7 +97,7 @@ def run(
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="nsga2, nsga3, or a baseline that does not learn: random, sobol, grid.")
+        str | None, typer.Option(help="nsga2, nsga3; baselines: weighted-sum, tchebycheff, random, sobol, grid.")
     ] = None,
     surrogate: Annotated[
         str | None,
@@ -194,6 +203,7 @@ def _report(result: "Result") -> None:
 
 app.command()(batch)
 app.command()(show)
+app.command()(pick)
 app.command("list")(list_runs)
 app.command()(export)
 app.command()(confirm)

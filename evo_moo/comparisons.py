@@ -16,7 +16,6 @@ import numpy as np
 from evo_moo.errors import MetricError
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.intervals import LEVEL, Array, t_interval
-from evo_moo.result import Result
 
 ALPHA, POWER = 1 - LEVEL, 0.8
 MOST_NEEDED = 100_000
@@ -262,34 +261,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(steps, 1.0)
     return [float(value) for value in adjusted]
-
-
-def ranking(result: Result, weights: Mapping[str, float]) -> list[tuple[float, Evaluation]]:
-    """Rank the feasible evaluations by a weighted sum of their objectives, best first, as (score, evaluation).
-
-    Objectives are scaled to 1 at the best and 0 at the worst of these evaluations, so a score is between 0 and 1. A
-    weighted sum reaches the convex part of a front only.
-
-    Args:
-        result: A run's result.
-        weights: Names of objectives to weights of at least 0, not all 0; an objective without one counts nothing.
-
-    Raises:
-        MetricError: A name is no objective, or the weights are not such.
-    """
-    names = [objective.metric for objective in result.goals.objectives]
-    if unknown := [name for name in weights if name not in names]:
-        raise MetricError(f"`weights` must name objectives, {', '.join(names)}, but names {unknown[0]!r}")
-    share = np.array([weights.get(name, 0.0) for name in names], dtype=float)
-    if not (share >= 0).all() or not 0 < share.sum() < np.inf:
-        raise MetricError(f"`weights` must be at least 0 and not all 0, but are {dict(weights)}")
-    F, feasible = result.all_F, [e for e in result.evaluations if e.feasible]
-    if not feasible:
-        return []
-    span = np.ptp(F, axis=0)
-    score = ((F.max(axis=0) - F) / np.where(span > 0, span, 1.0) + (span == 0)) @ share / share.sum()
-    order = np.argsort(-score, kind="stable")
-    return [(float(score[i]), feasible[i]) for i in order]
 
 
 def _quietly(test: Callable[[], Any]) -> Any:

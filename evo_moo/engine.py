@@ -68,6 +68,9 @@ class Observer(Protocol):
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Selection took place."""
 
+    def recorded(self) -> str:
+        """All that it was told is committed to the ledger; a reason to stop is given back, or nothing."""
+
 
 class Engine:
     """Runs one search to the end of its budget.
@@ -113,20 +116,25 @@ class Engine:
         """Search until the budget is spent or the space has no new configuration left.
 
         Raises:
-            RunStoppedError: A signal or the deadline asked to stop; everything that ended is recorded, and what
-                still ran is given up, to be evaluated again when the run is resumed.
+            RunStoppedError: A signal, the deadline or a callback asked to stop; everything that ended is recorded, and
+                what still ran is given up, to be evaluated again when the run is resumed.
             SearchFailedError: Every evaluation failed, of the first generation or of a smaller budget.
             StateError: The run folder belongs to another search.
         """
         self._restore()
         with self._requests:
+            self._stop_if(self._observer.recorded())
             while self._advance():
-                if (reason := self._requests.reason) and (self.optimizer.pending or self._left() > 0):
-                    self._set_state("stopped", reason)
-                    raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
+                self._stop_if(self._observer.recorded() or self._requests.reason)
                 self._fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
+        self._observer.recorded()
         self._fail_if_all_failed(1)
         self._set_state("finished", self._spent() or self._exhausted())
+
+    def _stop_if(self, reason: str) -> None:
+        if reason and (self.optimizer.pending or self._left() > 0):
+            self._set_state("stopped", reason)
+            raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
 
     def _advance(self) -> bool:
         """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""

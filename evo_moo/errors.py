@@ -7,6 +7,7 @@ A message states the rule, then the value, then the way out:
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).parent
 _STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
@@ -59,6 +60,18 @@ class SurrogateError(EvoMooError, ValueError):
 
 class SearchFailedError(EvoMooError, RuntimeError):
     """Every evaluation failed, so there is nothing to search with."""
+
+
+class NoChoiceError(EvoMooError, LookupError):
+    """Nothing fits the limits, or the rule, by which a model is to be picked.
+
+    Attributes:
+        nearest: The evaluation that comes nearest to the limits, if there is any.
+    """
+
+    def __init__(self, message: str, nearest: Any = None) -> None:
+        super().__init__(message)
+        self.nearest = nearest
 
 
 class StopNow(BaseException):

@@ -205,12 +205,18 @@ def find_faults(
         table = _objective_table(spec)
         if table.get("direction") not in ("min", "max"):
             faults.append(f"`{key}` must be 'min' or 'max', but is {table.get('direction', spec)!r}")
-        if "goal" in table and not _is_finite_number(table["goal"]):
+        if "goal" in table and not is_finite_number(table["goal"]):
             faults.append(f"`{key}.goal` must be a finite number, but is {table['goal']!r}")
         if unknown := table.keys() - {"direction", "goal"}:
             faults.append(f"`{key}` takes direction and goal, but has {', '.join(sorted(unknown))}")
-    for name, bounds in constraints.items():
-        key = f"constraints.{name}"
+    return faults + limit_faults("constraints", constraints, known)
+
+
+def limit_faults(section: str, limits: Mapping[str, Any], known: Mapping[str, Metric]) -> list[str]:
+    """List every fault of declared limits, each beginning with its key below a section; else as ``find_faults``."""
+    faults: list[str] = []
+    for name, bounds in limits.items():
+        key, before = f"{section}.{name}", len(faults)
         faults += _name_faults(key, name, known)
         if not isinstance(bounds, Mapping) or not bounds:
             faults.append(f"`{key}` must be a limit such as {{at_most = 20}}, but is {bounds!r}")
@@ -218,10 +224,10 @@ def find_faults(
         for relation, bound in bounds.items():
             if relation not in ("at_most", "at_least", "equals"):
                 faults.append(f"`{key}.{relation}`: a limit is at_most, at_least or equals")
-            elif not _is_finite_number(bound):
+            elif not is_finite_number(bound):
                 faults.append(f"`{key}.{relation}` must be a finite number, but is {bound!r}")
         low, high = bounds.get("at_least", 0), bounds.get("at_most", math.inf)
-        if "at_least" in bounds and not faults and low > high:
+        if "at_least" in bounds and len(faults) == before and low > high:
             faults.append(f"`{key}`: at_least must not exceed at_most, but {low} exceeds {high}")
     return faults
 
@@ -230,7 +236,8 @@ def _objective_table(spec: Any) -> dict[str, Any]:
     return dict(spec) if isinstance(spec, Mapping) else {"direction": spec}
 
 
-def _is_finite_number(value: Any) -> bool:
+def is_finite_number(value: Any) -> bool:
+    """Tell whether a value is a finite number, and no truth value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max
@@ -280,7 +287,7 @@ def _number(name: Any, value: Any) -> float:
         value = int(value)
     if not isinstance(value, int | float):
         raise MetricError(f"metric `{name}` must be a number, but is {_shown(value)}")
-    if not _is_finite_number(value):
+    if not is_finite_number(value):
         raise MetricError(f"metric `{name}` must be finite, but is {str(value)[:80]}")
     return value if isinstance(value, float) or -(2**63) <= value < 2**63 else float(value)
 

@@ -5,7 +5,7 @@ use = "digits_cnn"                 # a name, pymoo:NAME, package.module:Class or
 options = { }                      # keyword arguments of the problem's class
 
 [search]
-algorithm = "nsga2"                # or "nsga3"; or a baseline that does not learn: "random", "sobol", "grid"
+algorithm = "nsga2"                # or "nsga3"; or a baseline: "weighted-sum", "tchebycheff", "random", "sobol", "grid"
 pop_size = 20
 seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
@@ -58,7 +58,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationError, ValidationInfo, field_validator
 
-from evo_moo.algorithms import EVOLUTIONARY, AlgorithmName
+from evo_moo.algorithms import EVOLUTIONARY, PARETO, AlgorithmName
 from evo_moo.designs import grid_faults
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.goals import Goals, find_faults
@@ -142,7 +142,7 @@ class Job(Section):
 
     def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
         """Tell whether the populations are the very ones that pymoo makes of a plain problem."""
-        return problem.is_plain and self.surrogate is None and self.search.algorithm in EVOLUTIONARY
+        return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
 
     def to_toml(self) -> dict[str, Any]:
         """Give plain data for a TOML file; what is None is left out."""
@@ -303,14 +303,17 @@ def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
         faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
     elif search.grid_points is not None:
         faults.append(f"`search.grid_points` must go with algorithm = 'grid', but it is {search.algorithm!r}")
-    if search.algorithm in EVOLUTIONARY:
-        return faults
-    learning = " or ".join(map(repr, EVOLUTIONARY))
     if search.sampling != "random":
-        faults.append(f"`search.sampling` must go with algorithm = {learning}, but it is {search.algorithm!r}")
+        faults += _algorithm_faults("search.sampling", search.algorithm, EVOLUTIONARY)
     if job.surrogate is not None and job.surrogate.model != "none":
-        faults.append(f"`surrogate` must go with algorithm = {learning}, but it is {search.algorithm!r}")
+        faults += _algorithm_faults("surrogate", search.algorithm, PARETO)
     return faults
+
+
+def _algorithm_faults(key: str, given: str, fitting: Sequence[str]) -> list[str]:
+    *most, last = map(repr, fitting)
+    words = f"`{key}` must go with algorithm = {', '.join(most)} or {last}, but it is {given!r}"
+    return [] if given in fitting else [words]
 
 
 def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:

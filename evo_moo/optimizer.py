@@ -20,6 +20,7 @@ from pymoo.core.termination import NoTermination
 
 from evo_moo.algorithms import (
     EVOLUTIONARY,
+    PARETO,
     AlgorithmName,
     Array,
     dump_algorithm,
@@ -52,8 +53,9 @@ class Optimizer:
 
     Args:
         problem: The problem; it is never evaluated here.
-        algorithm: ``"nsga2"`` (Deb et al. 2002), ``"nsga3"`` (Deb and Jain 2014), or a baseline that does not
-            learn: ``"random"``, ``"sobol"`` (one sequence throughout) or ``"grid"``. The population of a baseline
+        algorithm: ``"nsga2"`` (Deb et al. 2002), ``"nsga3"`` (Deb and Jain 2014), or a baseline:
+            ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of weight vectors over the objectives; ``"random"``,
+            ``"sobol"`` (one sequence throughout) or ``"grid"``, which do not learn. The population of these three
             is the best so far, as NSGA-II selects it; it decides nothing.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         seed: Seed of every random choice.
@@ -93,7 +95,7 @@ class Optimizer:
         if faults:
             raise JobError(faults)
         self.space, self.goals = problem.space, goals or problem.goals
-        as_pymoo = problem.is_plain and self._may_be_plain and algorithm in EVOLUTIONARY
+        as_pymoo = problem.is_plain and self._may_be_plain and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)
         self.name, self.mode = algorithm, mode
         operators = {} if as_pymoo else space_operators(self.space)

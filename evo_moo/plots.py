@@ -1,13 +1,16 @@
 """Figures of a run, drawn without a display."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evo_moo.evaluation_row import Evaluation
 from evo_moo.pareto import hypervolume_history
+from evo_moo.scalarisation import normalised
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
@@ -78,6 +81,44 @@ def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], l
     return search, mean, [0.0 if row["low"] is None else (row["high"] - row["low"]) / 2 for row in rows]
 
 
+def sweep_figure(result: "Result", members: Sequence[tuple[Evaluation, bool]]) -> Figure:
+    """Draw a front, and which of its members a weighted sum reaches.
+
+    Args:
+        result: The run's result.
+        members: Each member of the front, and whether any weights reach it.
+    """
+    figure = Figure(figsize=(6.5, 5), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    names = [objective.metric for objective in result.goals.objectives]
+    axes: Any = figure.add_subplot(projection="3d" if len(names) == 3 else None)
+    parts = {reached: [e.metrics for e, its in members if its == reached] for reached in (True, False)}
+    labels = {True: f"reached by a weighted sum: {len(parts[True])}", False: f"by none: {len(parts[False])}"}
+    if len(names) not in (2, 3):
+        _draw_sweep_parallel(axes, result, members, labels)
+        return figure
+    if len(names) == 2:
+        axes.plot(*_columns(parts[True], names), color=_FRONT, lw=1, ls="--", alpha=0.6)
+    for reached, color in ((True, _FRONT), (False, _OTHERS)):
+        axes.scatter(*_columns(parts[reached], names), color=color, s=34, label=labels[reached])
+    for name, axis in zip(names, "xyz", strict=False):
+        getattr(axes, f"set_{axis}label")(_label(result, name))
+        if len(names) == 2 and _logarithmic(result, name):
+            getattr(axes, f"set_{axis}scale")("log")
+    axes.set(title="Pareto front")
+    axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def _draw_sweep_parallel(axes: Any, result: "Result", members: Sequence[tuple[Evaluation, bool]], labels: Any) -> None:
+    rows = [result.goals.objective_values(e.metrics) for e, _ in members]
+    for row, (_, reached) in zip(normalised(np.array(rows)), members, strict=True):
+        axes.plot(row, ".-", color=_FRONT if reached else _OTHERS, alpha=0.6, lw=1, label=labels.pop(reached, None))
+    axes.set_xticks(range(len(rows[0])), [o.metric for o in result.goals.objectives], rotation=20)
+    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(rows)}")
+    axes.legend(loc="best", fontsize=8)
+
+
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
     _, means, stds, measured = zip(*its["pairs"], strict=True)
     if its["log"] and min(*means, *measured) > 0:
@@ -145,9 +186,7 @@ def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -
 def _draw_parallel(axes: Any, result: "Result") -> None:
     names = [objective.metric for objective in result.goals.objectives]
     F = result.F
-    span = F.max(axis=0) - F.min(axis=0)
-    scaled = (F - F.min(axis=0)) / (span + (span == 0))
-    axes.plot(range(len(names)), scaled.T, color=_FRONT, alpha=0.4, lw=1)
+    axes.plot(range(len(names)), normalised(F).T, color=_FRONT, alpha=0.4, lw=1)
     axes.set_xticks(range(len(names)), names, rotation=20)
     axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
 

@@ -67,6 +67,10 @@ class Progress:
         self._end_at = self._expected_end()
         self._log(f"generation {generation}")
 
+    def recorded(self) -> str:
+        """Nothing more to do, and no reason to stop."""
+        return ""
+
     def summary(self) -> str:
         """Say in a few words how many evaluations ended and failed, and the best values."""
         n_evals = self._budget.n_evals

@@ -1,6 +1,6 @@
 """What a search found, read from its ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.errors import MetricError
+from evo_moo.errors import JobError, MetricError
 from evo_moo.evaluation_row import STATUSES, Evaluation
 from evo_moo.goals import Goals, Metric, Metrics
 from evo_moo.ledger import Ledger
@@ -82,7 +82,7 @@ class Result:
             # Dominance is among those of least violation, 0 where anything is feasible.
             candidates = ledger.least_violating()
             if "confirmation" in meta or meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1:
-                means, spread = _means_and_spread(ledger)
+                means, spread = _means_and_spread(ledger.evaluations("status = 'ok'"))
                 violation = {key: goals.violation(metrics) for key, metrics in means.items()}
                 least = min(violation.values(), default=0.0)
                 candidates = [(key, metrics) for key, metrics in means.items() if violation[key] == least]
@@ -101,6 +101,13 @@ class Result:
             with reading(self.run_dir) as ledger:
                 return list(ledger.evaluations("id <= ?", (self.n_evaluations,)))
         return [Evaluation.of_row(row) for row in self.ledger_rows or ()]
+
+    @cached_property
+    def measured(self) -> list[Evaluation]:
+        """Every configuration that was evaluated in full, with the means of its metrics where it was repeated."""
+        ended = [e for e in self.evaluations if e.status == "ok"]
+        means, _ = _means_and_spread(ended)
+        return [e._replace(metrics=means[e.id]) for e in ended if e.id in means]
 
     @property
     def n_evaluations(self) -> int:
@@ -194,6 +201,31 @@ class Result:
             for e in self.front
         ]
 
+    def best_under(self, *order: str, at_least: Mapping[str, float] | None = None, **at_most: float) -> Evaluation:
+        """Give the best evaluation within limits: ``result.best_under(latency_ms=20)``, ``("accuracy", size_mb=5)``.
+
+        For a service that adapts to its load: each call reads what is in memory. ``decisions.pick`` gives reasons,
+        and knows other rules.
+
+        Args:
+            order: Names of objectives, the most important first. By default those without a limit here count alike.
+            at_least: Names of metrics to their lowest values.
+            at_most: Names of metrics to their highest values.
+
+        Raises:
+            JobError: A name or a value is wrong, or a highest value is given for what is maximised.
+            NoChoiceError: Nothing keeps the limits; ``error.nearest`` is the evaluation that comes nearest.
+        """
+        from evo_moo.decisions import pick
+
+        if upside_down := [o.metric for o in self.goals.objectives if o.direction == "max" and o.metric in at_most]:
+            name = upside_down[0]
+            raise JobError([f"`{name}` must have a lowest value, as it is maximised: at_least={{{name!r}: ...}}"])
+        limits: dict[str, dict[str, float]] = {name: {"at_most": bound} for name, bound in at_most.items()}
+        for name, bound in (at_least or {}).items():
+            limits.setdefault(name, {})["at_least"] = bound
+        return pick(self, limits=limits, order=order).chosen
+
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw the front with all evaluations, and the hypervolume over them.
 
@@ -208,10 +240,10 @@ class Result:
         return figure
 
 
-def _means_and_spread(ledger: Ledger) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
+def _means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
     """Give means and standard deviations over the repetitions of each full evaluation, by its id."""
     groups: dict[int, list[Metrics]] = {}
-    for e in ledger.evaluations("status = 'ok'"):
+    for e in evaluations:
         groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)
     means, spread = {}, {}
     for key, members in groups.items():

@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,57 @@ from evo_moo.errors import JobError, RunFolderError
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.folder_lock import holder_of
 from evo_moo.goals import Goals, Metric
+from evo_moo.ledger import Ledger
 from evo_moo.result import Result
 from evo_moo.run_folder import reading
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunFacts:
+    """What is known of a run besides its evaluations.
+
+    Attributes:
+        path: The run folder, absolute; None where nothing is written.
+        meta: Facts on the run, as in the ledger.
+        goals: Objectives and limits.
+        metrics: Every metric that the problem declares.
+        is_replay: Whether callbacks are told now of what was recorded before.
+    """
+
+    path: Path | None
+    meta: Mapping[str, Any]
+    goals: Goals
+    metrics: dict[str, Metric]
+    is_replay: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def of_ledger(cls, ledger: Ledger, path: Path | None) -> "RunFacts":
+        """Read them from an open ledger."""
+        meta = ledger.meta()
+        known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
+        return cls(path and path.absolute(), meta, Goals.from_json(meta["goals"]), known)
+
+    @property
+    def name(self) -> str:
+        """Name of the run: of its folder."""
+        return self.path.name if self.path else "search"
+
+    @property
+    def problem(self) -> str:
+        """How the problem was named, without the folder that it lies in."""
+        return str(self.meta.get("job", {}).get("problem", {}).get("use", "unknown")).rpartition("/")[2]
+
+    def environment(self) -> dict[str, Any]:
+        """Read ``environment.json``; empty where there is none that can be read."""
+        return read_environment(self.path) if self.path else {}
+
+
+@dataclass(frozen=True)
+class RunRecord(RunFacts):
     """What a run folder holds, whoever made it and however far it came.
 
     Attributes:
         path: The run folder, absolute.
-        meta: Facts on the run, as in the ledger.
-        goals: Objectives and limits.
-        metrics: Every metric that the problem declares.
         space: Name of a variable to its definition, as ``SearchSpace.to_json`` gives it; where a run did not
             record it, names to empty dicts.
         evaluations: Every evaluation in the order of asking.
@@ -33,9 +71,6 @@ class RunRecord:
     """
 
     path: Path
-    meta: Mapping[str, Any]
-    goals: Goals
-    metrics: dict[str, Metric]
     space: dict[str, dict[str, Any]]
     evaluations: list[Evaluation]
     asked_at: dict[int, float]
@@ -77,16 +112,6 @@ class RunRecord:
                 holder_of(path) is not None,
             )
 
-    @property
-    def name(self) -> str:
-        """Name of the run: of its folder."""
-        return self.path.name
-
-    @property
-    def problem(self) -> str:
-        """How the problem was named, without the folder that it lies in."""
-        return str(self.meta.get("job", {}).get("problem", {}).get("use", "unknown")).rpartition("/")[2]
-
     def variable_names(self) -> list[str]:
         """Names of all variables: those of the space, and any other that an evaluation has."""
         return list(dict.fromkeys([*self.space, *(name for e in self.evaluations for name in e.configuration)]))
@@ -98,10 +123,6 @@ class RunRecord:
                 [*self.goals.metric_names, *self.metrics, *(name for e in self.evaluations for name in e.metrics)]
             )
         )
-
-    def environment(self) -> dict[str, Any]:
-        """Read ``environment.json``; empty where there is none that can be read."""
-        return read_environment(self.path)
 
 
 def read_environment(path: Path) -> dict[str, Any]:

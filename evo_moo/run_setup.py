@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.algorithms import EVOLUTIONARY
+from evo_moo.algorithms import PARETO
 from evo_moo.earlier_runs import WarmStart
 from evo_moo.engine import LOGGER
 from evo_moo.errors import JobError, RunFolderError
@@ -109,7 +109,7 @@ def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) 
     if chosen is None and recorded is not None:
         there = recorded.get("surrogate")
         chosen = SurrogateSection(**there) if there else None
-    elif chosen is None and not problem.is_plain and job.search.algorithm in EVOLUTIONARY:
+    elif chosen is None and not problem.is_plain and job.search.algorithm in PARETO:
         n_evals = job.budget.n_evals
         chosen = SurrogateSection() if n_evals is not None and n_evals <= FEW_EVALUATIONS else None
     elif chosen is not None and chosen.model == "none":

@@ -37,14 +37,14 @@ def print_front(result: Result) -> None:
         table = Table()
         table.add_column("id", justify="right")
         for name in (*names, *others):
-            table.add_column(safe(_heading(name, result.known_metrics)), justify="right", overflow="fold")
+            table.add_column(safe(heading(name, result.known_metrics)), justify="right", overflow="fold")
         table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
             spread = result.spread.get(e.id, {})
             cells = [
                 f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in (*names, *others)
             ]
-            words = _pairs(e.configuration)
+            words = pairs(e.configuration)
             table.add_row(str(e.id), *cells, safe(words))
         console.print(table)
         if len(result.front) > MAX_ROWS:
@@ -91,7 +91,7 @@ def print_audit(story: dict[str, Any]) -> None:
     member = story["survived"]
     facts = {
         "evaluation": f"{story['id']}, of generation {story['generation']}",
-        "configuration": _pairs(story["configuration"]),
+        "configuration": pairs(story["configuration"]),
         "why": story["why"],
         "parents": _relatives(story["parents"]),
         "seed": story["seed"],
@@ -100,7 +100,7 @@ def print_audit(story: dict[str, Any]) -> None:
         "started": _when(story["started_at"]),
         "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
         "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
-        "metrics": _pairs(story["metrics"]),
+        "metrics": pairs(story["metrics"]),
         "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
         "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
@@ -266,14 +266,15 @@ def safe(text: str) -> str:
     return escape(printable(text))
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def pairs(values: dict[str, Any]) -> str:
+    """Write values by their names, as tables show them."""
     return ", ".join(
         f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
     )
 
 
 def _relatives(relatives: list[dict[str, Any]]) -> str:
-    lines = [f"{r['id']} {r['status']}: {_pairs(r['objectives'])}" for r in relatives[:MAX_ROWS]]
+    lines = [f"{r['id']} {r['status']}: {pairs(r['objectives'])}" for r in relatives[:MAX_ROWS]]
     more = [f"and {len(relatives) - MAX_ROWS} more; --json has all"] if len(relatives) > MAX_ROWS else []
     return "\n".join(lines + more) or "none"
 
@@ -314,7 +315,8 @@ def _limit_words(limit: Limit) -> str:
     return f"{limit.relation.replace('_', ' ')} {limit.bound:g}"
 
 
-def _heading(name: str, known: dict[str, Metric]) -> str:
+def heading(name: str, known: dict[str, Metric]) -> str:
+    """Name a metric with its unit, unless the name ends with it."""
     unit = known[name].unit if name in known else ""
     return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
 

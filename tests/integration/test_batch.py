@@ -203,7 +203,8 @@ def test_every_fault_of_every_file_is_listed_before_anything_runs(tmp_path: Path
     done = evo_moo("batch", *[f"{n}.toml" for n in ("good", "bad", "worse", "worst")], cwd=tmp_path, code=2)
     for fault in (
         "bad.toml: `search.popsize` is no key of a job",
-        "bad.toml: `search.algorithm` must be 'nsga2', 'nsga3', 'random', 'sobol' or 'grid', but is 'nsga9'",
+        "bad.toml: `search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
+        "'sobol' or 'grid', but is 'nsga9'",
         "worse.toml: `grid.seed` must be a list of values, but is 1",
         "`worst.toml` must be TOML",
     ):

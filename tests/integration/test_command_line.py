@@ -101,7 +101,8 @@ def test_a_wrong_job_lists_all_its_faults_at_once(tmp_path: Path) -> None:
         "`search.popsize` is no key of a job; did you mean `pop_size`?",
         "`search.pop_size` must be at least 4, but is -3",
         "`search.seed` must be a whole number, but is 1.5",
-        "`search.algorithm` must be 'nsga2', 'nsga3', 'random', 'sobol' or 'grid', but is 'nsga4'",
+        "`search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
+        "'sobol' or 'grid', but is 'nsga4'",
         "`budget.n_evals` must be at least 1, but is 0",
         "`budget.time` must be a duration above 0",
         "`objectives.sped`: the problem has no metric `sped`; did you mean `speed`?",

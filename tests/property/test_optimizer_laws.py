@@ -64,12 +64,13 @@ PROBLEMS = {
     "finite": Finite(),
     "grid": Grid(),
 }
-ALGORITHMS = st.sampled_from(["nsga2", "nsga3", "random", "sobol", "grid"])
+NAMED = ["nsga2", "nsga3", "weighted-sum", "tchebycheff", "random", "sobol", "grid"]
+ALGORITHMS = st.sampled_from(NAMED)
 NAMES = st.sampled_from(sorted(PROBLEMS))
 SEEDS = st.integers(0, 2**32 - 1)
 MODES = st.sampled_from(["generational", "steady-state"])
 BOTH = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
-ALL = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "random", "sobol", "grid"])
+ALL = pytest.mark.parametrize("algorithm", NAMED)
 N = 50
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Bottom up: a module imports only from layers below its own.
 LAYERS = [
     {"errors", "seeding", "measurement", "timing", "machine", "vision", "pareto", "processes", "weights", "intervals"},
-    {"continued"},
+    {"continued", "scalarisation"},
     {
         "data_files",
         "fairness",
@@ -34,7 +34,7 @@ LAYERS = [
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief", "computed", "track_record"},
-    {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs"},
+    {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs", "decision_rules"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening", "refinement", "replication"},
@@ -45,20 +45,22 @@ LAYERS = [
     {"engine"},
     {"job_budget", "job_faults"},
     {"job_refinement"},
-    {"job", "progress", "result", "plots", "checking", "starting_file"},
-    {"run_record", "batch_table", "comparisons", "confirmed"},
-    {"run_comparison", "earlier_runs", "export_optuna", "export_mlflow"},
+    {"job", "progress", "result", "plots", "decisions", "checking", "starting_file"},
+    {"run_record", "batch_table", "comparisons", "confirmed", "weight_sweep"},
+    {"callbacks"},
+    {"run_comparison", "earlier_runs", "export_optuna", "export_mlflow", "tensorboard_writer"},
+    {"mlflow_writer"},
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch", "confirmation"},
     {"surrogate_view", "rungs", "belief_tables"},
     {"cli_runs"},
-    {"cli_problems", "cli_batch", "cli_belief"},
+    {"cli_problems", "cli_batch", "cli_belief", "cli_pick"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-SIBLINGS = {("result", "plots"), ("plots", "result")}
+SIBLINGS = {("result", "plots"), ("plots", "result"), ("result", "decisions"), ("decisions", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
 FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}

@@ -14,7 +14,6 @@ from evo_moo.comparisons import (
     n_needed,
     paired_tests,
     power,
-    ranking,
 )
 from evo_moo.errors import MetricError
 
@@ -83,24 +82,6 @@ def test_holm_rejects_what_the_steps_down_reject(p_values, alpha):
             break
         rejected.add(i)
     assert {i for i, p in enumerate(holm(p_values)) if p <= alpha} == rejected
-
-
-@pytest.mark.parametrize(
-    ("weights", "best"), [({"accuracy": 1}, "b"), ({"size": 2}, "a"), ({"accuracy": 3, "size": 1}, "b")]
-)
-def test_the_weights_decide_who_is_best(result, weights, best):
-    ranked = ranking(result, weights)
-    scores = [score for score, _ in ranked]
-    assert ranked[0][1].configuration["kind"] == best
-    assert scores == sorted(scores, reverse=True) and 0 <= scores[-1] <= scores[0] <= 1
-    if len(weights) == 1:
-        assert (scores[0], scores[-1]) == (1, 0)
-
-
-@pytest.mark.parametrize("weights", [{}, {"accuracy": 0}, {"accuracy": -1, "size": 2}, {"speed": 1}])
-def test_wrong_weights_are_refused(result, weights):
-    with pytest.raises(MetricError, match="`weights` must"):
-        ranking(result, weights)
 
 
 def test_without_a_difference_few_comparisons_find_one():

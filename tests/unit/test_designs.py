@@ -162,8 +162,17 @@ def test_wrong_points_are_refused(points, fault):
 @pytest.mark.parametrize(
     ("search", "more", "fault"),
     [
-        ({"algorithm": "random", "sampling": "lhs"}, {}, "`search.sampling` must go with algorithm = 'nsga2' or"),
+        (
+            {"algorithm": "random", "sampling": "lhs"},
+            {},
+            "`search.sampling` must go with algorithm = 'nsga2', 'nsga3', 'weighted",
+        ),
         ({"algorithm": "sobol"}, {"surrogate": {}}, "`surrogate` must go with algorithm = 'nsga2' or 'nsga3', but"),
+        (
+            {"algorithm": "tchebycheff"},
+            {"surrogate": {}},
+            "`surrogate` must go with algorithm = 'nsga2' or 'nsga3', but",
+        ),
         ({"grid_points": 3}, {}, "`search.grid_points` must go with algorithm = 'grid', but it is 'nsga2'"),
         ({"algorithm": "grid"}, {}, "`search.grid_points` must make a grid of at most 100,000, but make 9.3e[+]20"),
     ],

@@ -138,7 +138,8 @@ def test_every_fault_is_listed_at_once_with_its_key():
         ({"search": {"seed": 2**32}}, "`search.seed` must be below 4294967296, but is 4294967296"),
         (
             {"search": {"algorithm": "nsga4"}},
-            "`search.algorithm` must be 'nsga2', 'nsga3', 'random', 'sobol' or 'grid', but is 'nsga4'",
+            "`search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
+            "'sobol' or 'grid', but is 'nsga4'",
         ),
         ({"search": {"popsize": 9}}, "`search.popsize` is no key of a job; did you mean `pop_size`? known here: "),
         ({"search": 3}, "`search` must be a table, but is 3"),

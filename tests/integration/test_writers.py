@@ -1,0 +1,84 @@
+"""What the writers for TensorBoard and MLflow leave, of runs in peace and of resumed ones."""
+
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+import evo_moo
+from evo_moo.errors import JobError, RunStoppedError
+from evo_moo.export import export_run
+from evo_moo.mlflow_writer import MLflowWriter
+from evo_moo.tensorboard_writer import TensorBoardWriter
+from tests.integration.test_callbacks import N_EVALS, POP_SIZE, Seen, search
+
+N_GEN = N_EVALS // POP_SIZE
+
+
+def scalars(folder: Path) -> dict[tuple[str, int], float]:
+    """Read the scalars of event files: records of a length, a checksum of it, the event and a checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in sorted(folder.iterdir()):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            at += 16 + length
+            for value in event.summary.value:
+                assert (value.tag, event.step) not in found
+                found[value.tag, event.step] = value.simple_value
+    return found
+
+
+def test_tensorboard_gets_every_number_once_though_the_run_was_stopped(tmp_path):
+    with pytest.raises(RunStoppedError):
+        search(tmp_path / "r", TensorBoardWriter(), Seen(stop_at=8))
+    result = search(tmp_path / "r", TensorBoardWriter())
+    written = scalars(tmp_path / "r" / "tensorboard")
+    for e in result.evaluations:
+        for name, value in e.metrics.items():
+            assert written["evaluation/" + name, e.id] == pytest.approx(value)
+    assert {step for tag, step in written if tag == "evaluation/duration_s"} == set(range(1, N_EVALS + 1))
+    assert [written["search/n_evals", g] for g in range(1, N_GEN + 1)] == [POP_SIZE * g for g in range(1, N_GEN + 1)]
+    assert written["search/best.loss", N_GEN] == pytest.approx(min(m["loss"] for m in result.metrics))
+
+
+@pytest.mark.parametrize(("writer", "package"), [(TensorBoardWriter, "tensorboardX"), (MLflowWriter, "mlflow")])
+def test_a_missing_package_is_named_by_its_extra(monkeypatch, writer, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(JobError, match=rf"pip install 'evo-moo\[{package.removesuffix('X').lower()}\]'"):
+        writer()
+
+
+def test_mlflow_gets_every_evaluation_once_though_the_run_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MLflow keeps artifacts in the present folder
+    mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with pytest.raises(RunStoppedError):
+        search(tmp_path / "r", MLflowWriter(uri), Seen(stop_at=8))
+    result = search(tmp_path / "r", MLflowWriter(uri))
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = {int(run.data.tags["evo_moo.id"]): run for run in runs if run is not parent}
+    assert parent.info.status == "FINISHED" and len(runs) == 1 + N_EVALS
+    for e in result.evaluations:
+        assert children[e.id].data.metrics == e.metrics
+        assert children[e.id].info.status == ("FAILED" if e.status == "failed" else "FINISHED")
+    history = client.get_metric_history(parent.info.run_id, "best.loss")
+    assert sorted(m.step for m in history) == list(range(1, N_GEN + 1))
+    assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"job.toml", "front.csv"}
+    with pytest.raises(JobError, match="--force"):
+        export_run(tmp_path / "r", "mlflow", uri)
+    export_run(tmp_path / "r", "mlflow", uri, force=True)
+    assert len(client.search_runs([parent.info.experiment_id], max_results=1000)) == 1 + N_EVALS
+
+
+def test_a_search_without_a_folder_is_written_where_it_is_said(tmp_path):
+    evo_moo.search(
+        "pymoo:bnh", pop_size=4, termination=("n_evals", 8), surrogate="none", callbacks=[TensorBoardWriter(tmp_path)]
+    )
+    assert {step for _, step in scalars(tmp_path)} == set(range(1, 9))
