@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli_batch import batch
+from evo_moo.cli_importance import importance
 from evo_moo.cli_problems import check, latency, new, problems
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
@@ -194,6 +195,7 @@ def _report(result: "Result") -> None:
 app.command()(batch)
 app.command()(show)
 app.command("list")(list_runs)
+app.command()(importance)
 app.command()(export)
 app.command()(doctor)
 app.command()(problems)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evo_moo.errors import printable
 from evo_moo.pareto import hypervolume_history
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
 
 _FRONT, _OTHERS = "#c0392b", "#9aa5b1"
+MAX_BARS = 20
 
 
 def result_figure(result: "Result") -> Figure:
@@ -41,6 +43,74 @@ def surrogate_figure(view: Mapping[str, Any]) -> Figure:
     for i, (name, its) in enumerate(panels.items(), 1):
         _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, its)
     return figure
+
+
+def importance_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw the importance of each variable, one panel per metric, as ``importance.importances`` tells them."""
+    shown = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
+    n_bars = min(max((len(rows) for rows in shown.values()), default=0), MAX_BARS)
+    figure = _figure(max(len(shown), 1), 1, (5.5, 1.6 + 0.3 * n_bars))
+    if not shown:
+        figure.suptitle("No model predicts any of the metrics")
+    for i, (name, rows) in enumerate(shown.items(), 1):
+        axes = figure.add_subplot(1, len(shown), i)
+        rows = [row for row in rows if row["importance"] is not None][:MAX_BARS][::-1]
+        names = [row["variable"] for row in rows]
+        bars: Any = {"color": _OTHERS, "ecolor": "black", "label": "importance ± standard error"}
+        axes.barh(names, [row["importance"] for row in rows], xerr=[row["error"] for row in rows], **bars)
+        if rows and rows[0]["main"] is not None:
+            axes.plot([row["main"] for row in rows], names, "d", color=_FRONT, label="alone (fANOVA)")
+        axes.set(xlabel="share of the variance", title=_plain(name))
+        axes.grid(alpha=0.3, axis="x")
+        axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def dependence_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them, metrics as rows."""
+    shown = {name: its["curves"] for name, its in told.items() if its["curves"]}
+    variables = list(dict.fromkeys(name for curves in shown.values() for name in curves))
+    figure = _figure(max(len(variables), 1), max(len(shown), 1), (2.4, 2.4))
+    if not variables:
+        figure.suptitle("No model predicts any of the metrics")
+    for row, (metric, curves) in enumerate(shown.items()):
+        shared: Any = None
+        for column, variable in enumerate(variables):
+            if variable in curves:
+                place = row * len(variables) + column + 1
+                axes = figure.add_subplot(len(shown), len(variables), place, sharey=shared)
+                shared = shared or axes
+                _draw_curve(axes, curves[variable])
+                axes.set_xlabel(_plain(variable), fontsize=8)
+                axes.set_ylabel(_plain(metric) if axes is shared else "")
+    return figure
+
+
+def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
+    values = curve["value"]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        axes.fill_between(values, curve["low"], curve["high"], color=_OTHERS, alpha=0.4, lw=0)
+        axes.plot(values, curve["mean"], color=_FRONT)
+        if min(values) > 0 and values == sorted(values) and max(values) >= 10 * min(values):
+            axes.set_xscale("log")
+    else:
+        ends = [[m - low for m, low in zip(curve["mean"], curve["low"], strict=True)]]
+        ends += [[high - m for m, high in zip(curve["mean"], curve["high"], strict=True)]]
+        axes.errorbar(range(len(values)), curve["mean"], yerr=ends, fmt="o", color=_FRONT, ecolor=_OTHERS)
+        axes.set_xticks(range(len(values)), [_plain(str(value)) for value in values], rotation=30, fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+
+
+def _figure(n_columns: int, n_rows: int, size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=(size[0] * n_columns, size[1] * n_rows), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading a name as a formula."""
+    return printable(text)[:60].replace("$", r"\$")
 
 
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:

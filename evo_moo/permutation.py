@@ -1,0 +1,138 @@
+"""Permutation importance: what a model loses on configurations that it did not learn when it is lied to.
+
+Breiman, "Random Forests", Machine Learning 45 (2001), section 10, on held-out points. Half the increase of the squared
+error is a variable's total effect if the variables are independent: Gregorutti, Michel & Saint-Pierre, "Correlation
+and variable importance in random forests", Statistics and Computing 27 (2017), proposition 1.
+
+A search does not sample evenly: what matters most may hardly vary any more. So both the values that are put in and the
+configurations that count are weighted such that the values that were tried count evenly over their range.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from evo_moo.cells import Cells, Weights
+from evo_moo.seeding import seed_for
+from evo_moo.surrogate import Array, one_thread
+from evo_moo.validated import FEWEST, Validated
+from evo_moo.variables import Mask
+
+MOST_BINS = 10
+"""Parts of a range that count alike."""
+MOST_PREDICTED = 40_000
+"""Rows that the models are asked of; they decide how often values are drawn anew, up to ten times."""
+N_DRAWN = 2000
+FOLDS_FACTOR = 1.5
+"""Points of one fold share a model, and models of several folds most of their data: a standard error over five folds
+is so many times that of independent points. Nadeau & Bengio, "Inference for the Generalization Error", Machine
+Learning 52 (2003), equation 9: the variance grows by ``1 + 5 / 4``.
+"""
+
+
+class Importance(NamedTuple):
+    """Of one variable.
+
+    Attributes:
+        value: Share of the variance over the region that goes when the variable is not known; about 0 for noise, and
+            then as often below as above.
+        error: Its standard error.
+    """
+
+    value: float
+    error: float
+
+
+class Permutation:
+    """Permutation importances of one metric.
+
+    Args:
+        known: The metric's model.
+        cells: The cells of the space.
+        region: The region that is asked about.
+        seed: Decides which values are put in.
+    """
+
+    def __init__(self, known: Validated, cells: Cells, region: Weights, seed: int) -> None:
+        self._known, self._cells, self._region, self._seed = known, cells, region, seed
+        space = cells.space
+        self._active = space.active(known.X)
+        places = cells.of(known.X)
+        inside = np.stack([weights[places[:, i]] > 0 for i, weights in enumerate(region)], axis=1)
+        self._inside = (inside | ~self._active).all(axis=1)
+        self._filled = self._with_values_for_all()
+        self._variances: dict[bytes, float] = {}
+        self._n_repeats = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
+
+    def rows(self, column: int) -> Mask:
+        """Tell which rows a variable's importance is taken over: those of the region in which it exists."""
+        return self._inside & self._active[:, column]
+
+    def of(self, column: int) -> Importance | None:
+        """Give the importance of a variable; None where too few evaluations have it."""
+        rows = self.rows(column)
+        if rows.sum() < FEWEST:
+            return None
+        rng = np.random.default_rng(seed_for(f"permutation {column}", self._seed))
+        weights = np.where(rows, self._evenness(column, rows), 0.0)
+        weights /= weights.sum()
+        variance = self._variance(column)
+        if variance <= 1e-12:
+            return Importance(0.0, 0.0)
+        loss = self._loss(column, rows, weights, rng)
+        mean = float(weights @ loss)
+        error = FOLDS_FACTOR * math.sqrt(float(weights**2 @ (loss - mean) ** 2))
+        return Importance(mean / variance, error / variance)
+
+    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> Array:
+        """Give half the increase of the squared error of each row, ``(n,)``; 0 where it does not count."""
+        known, loss = self._known, np.zeros(len(rows))
+        donors = rng.choice(len(rows), (self._n_repeats, len(rows)), p=weights)
+        with one_thread():
+            for held_out, fitted in known.folds:
+                its = held_out[rows[held_out]]
+                if not its.size:
+                    continue
+                changed = np.tile(self._filled[its], (self._n_repeats, 1))
+                changed[:, column] = self._filled[donors[:, its].ravel(), column]
+                y = known.y[its]
+                before = fitted.predict(known.features.matrix(known.X[its])).mean
+                after = fitted.predict(known.features.matrix(changed)).mean.reshape(self._n_repeats, -1)
+                loss[its] = ((y - after) ** 2 - (y - before) ** 2).mean(axis=0) / 2
+        return loss
+
+    def _with_values_for_all(self) -> Array:
+        """Give the rows with values for what does not exist in them, drawn from those in which it does.
+
+        They are needed when another value of a parent brings a variable into being.
+        """
+        filled, rng = self._known.X.copy(), np.random.default_rng(seed_for("filling", self._seed))
+        for column in range(filled.shape[1]):
+            exists = self._active[:, column]
+            if exists.any() and not exists.all():
+                filled[~exists, column] = rng.choice(filled[exists, column], int((~exists).sum()))
+        return filled
+
+    def _evenness(self, column: int, rows: Mask) -> Array:
+        """Give the weights with which all tried values of a variable count alike, wherever the search looked most."""
+        values = self._known.X[:, column]
+        n_bins = min(MOST_BINS, max(2, math.isqrt(int(rows.sum()))))
+        if len(np.unique(values[rows])) <= n_bins or self._cells.space.category[column]:
+            parts = np.unique(values, return_inverse=True)[1]
+        else:
+            low, high = values[rows].min(), values[rows].max()
+            parts = np.clip(((values - low) / (high - low) * n_bins).astype(int), 0, n_bins - 1)
+        counts = np.bincount(parts[rows], minlength=parts.max() + 1)
+        return np.asarray(1.0 / np.maximum(counts[parts], 1))
+
+    def _variance(self, column: int) -> float:
+        """Give the variance of what the model predicts over the part of the region in which a variable exists."""
+        weights, _ = self._cells.where_they_exist((column,), self._region)
+        key = b"".join(its.tobytes() for its in weights)
+        if key not in self._variances and self._known.model is not None:
+            rng = np.random.default_rng(seed_for("variance", self._seed))
+            X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)
+            with one_thread():
+                self._variances[key] = float(self._known.model.predict(self._known.features.matrix(X))[0].var())
+        return self._variances[key]
