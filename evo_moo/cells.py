@@ -5,6 +5,8 @@ plain product, and what its value seems to do averages out. Where a variable exi
 that its ancestors must have. So every integral over configurations is a sum over cells, one variable after the other.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -87,14 +89,13 @@ class Cells:
         Returns:
             The restricted weights, and the probability of the restriction; it is 0 where they never do.
         """
-        restricted, share = list(weights), 1.0
+        restricted = list(weights)
         for column in columns:
             for ancestor, accepted in self.space.needed(column).items():
                 restricted[ancestor] = restricted[ancestor] * self._within(ancestor, accepted)
-        for i, its in enumerate(restricted):
-            share *= float(its.sum())
-            restricted[i] = _normalised(its)
-        return tuple(restricted), share
+        # Rounded, since the probabilities of cells sum to 1 but for the last digits.
+        share = round(math.prod(float(its.sum()) for its in restricted), 12)
+        return tuple(_normalised(its) for its in restricted), share
 
     def _within(self, column: int, accepted: tuple[tuple[float, float], ...]) -> Mask:
         edges = self._edges[column]

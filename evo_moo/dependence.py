@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from evo_moo.archive import Archive
-from evo_moo.belief import MetricModel
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array, one_thread
-from evo_moo.targets import TAIL
-from evo_moo.validated import FEWEST, Validated, validated
+from evo_moo.validated import FEWEST, Validated, metric_values, validated
 from evo_moo.variables import Boolean, Choice
 
 N_POINTS = 15
@@ -147,11 +145,6 @@ def usual_filled(archive: Archive, rows: Array) -> Array:
                 usual = np.sort(tried)[len(tried) // 2]
             filled[~active[:, column], column] = usual
     return filled
-
-
-def metric_values(model: MetricModel, targets: Array) -> Array:
-    """Give the metric's own values of targets, of any shape; of means, the median."""
-    return np.asarray(model.sign * model.target.inverse(np.clip(targets, -TAIL, TAIL)))
 
 
 def decoded(space: SearchSpace, column: int, values: Array) -> list[Any]:

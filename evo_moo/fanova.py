@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evo_moo.cells import Cells, Indices, Weights
-from evo_moo.model_selection import score
-from evo_moo.surrogate import Array, Prediction
+from evo_moo.surrogate import Array
 from evo_moo.variables import Mask
 
 N_TREES = 64
@@ -54,11 +53,11 @@ class Forest:
     Args:
         cells: The cells of the space.
         X: ``(n, n_var)`` canonical rows.
-        y: ``(n,)`` targets.
+        y: ``(n,)`` values, with a variance of about 1.
         seed: Decides everything random.
 
     Attributes:
-        scores: How well the forest predicts each point by the trees that did not learn it.
+        out_of_bag: ``(n,)`` predictions of the rows by the trees that did not learn them.
     """
 
     def __init__(self, cells: Cells, X: Array, y: Array, seed: int) -> None:
@@ -66,7 +65,8 @@ class Forest:
         self._ends = np.cumsum([0, *cells.counts])
         self._regions: dict[bytes, _Region] = {}
         order = np.lexsort((y, *X.T[::-1]))
-        self._grow(X[order], y[order])
+        self.out_of_bag = np.empty(len(y))
+        self.out_of_bag[order] = self._grow(X[order], y[order])
 
     def main(self, column: int, weights: Weights) -> Effect:
         """Give the share of what one variable does by itself."""
@@ -95,7 +95,7 @@ class Forest:
             self._regions[key] = _Region(inside, squares - means**2, float(values.var()))
         return self._regions[key]
 
-    def _grow(self, X: Array, y: Array) -> None:
+    def _grow(self, X: Array, y: Array) -> Array:
         from sklearn.tree import DecisionTreeRegressor
 
         rng, n = np.random.default_rng(self._seed), len(y)
@@ -119,8 +119,7 @@ class Forest:
         self._boxes, self._values = np.concatenate(boxes), np.concatenate(values)
         ends = np.cumsum([0, *map(len, values)]).tolist()
         self._leaves_of = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        means = sums / np.maximum(counts, 1)
-        self.scores = score(Prediction(means, np.ones(n)), y)
+        return sums / np.maximum(counts, 1)
 
     def _design(self, cells: Indices) -> Array:
         """Give what trees split: cells of numbers as they are, and a column for each option without order."""

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evo_moo.archive import Archive
 from evo_moo.cells import Cells, Weights
 from evo_moo.fanova import Forest
+from evo_moo.model_selection import score
 from evo_moo.permutation import Permutation
 from evo_moo.seeding import seed_for
-from evo_moo.surrogate import one_thread
+from evo_moo.surrogate import Prediction, one_thread
 from evo_moo.validated import Validated, validated
 
 N_FOR_PAIRS = 6
@@ -40,9 +43,10 @@ def importances(
         ``left_out``: status to the number of evaluations that gave nothing; ``metrics``: name to
 
         - ``nothing``: why there are no importances; empty where there are;
-        - ``model``, ``n``, ``rank_correlation``: the model, the number of configurations that it learnt, and Kendall's
-          tau between its predictions and the values, on configurations that it did not learn;
-        - ``scale``: what becomes of the metric before its variance is shared out;
+        - ``model``, ``n``, ``rank_correlation``: the model, the number of configurations in the region, and Kendall's
+          tau between its predictions of them and their values, each predicted by a model that did not learn it;
+        - ``log``: whether it is the variance of the metric's logarithm that is shared out;
+        - ``unexplained``: the share of that variance which the model does not explain, on what it did not learn;
         - ``variables``: the most important first, each with ``variable``; ``importance`` and ``error``, of the
           permutation; ``main`` and ``main_sd``, the share of variance by itself; ``exists_in``, the share of the region
           in which it exists, which all its figures are about; ``n``, its evaluations there. None where too few;
@@ -81,7 +85,8 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
         "model": known.family,
         "n": len(known.X),
         "rank_correlation": known.scores and known.scores.rank_correlation,
-        "scale": known.scale,
+        "log": known.log,
+        "unexplained": None,
         "variables": [],
         "pairs": [],
         "forest_rank_correlation": None,
@@ -89,11 +94,19 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
     if known.model is None:
         return told
     permutation = Permutation(known, cells, region, seed)
-    forest = Forest(cells, known.X, known.y, seed_for("fanova", seed))
-    trusted = forest if forest.scores.better_than_chance else None
+    scores = permutation.scores()
+    told |= {"n": scores.n, "rank_correlation": scores.rank_correlation}
+    if not scores.better_than_chance:
+        return told | {"nothing": f"no model ranks its {scores.n} values here better than chance"}
+    y = (known.y - known.y.mean()) / known.y.std()
+    forest = Forest(cells, known.X, y, seed_for("fanova", seed))
+    its = permutation.inside
+    of_forest = score(Prediction(forest.out_of_bag[its], np.ones(scores.n)), y[its])
+    trusted = forest if of_forest.better_than_chance else None
     variables = [_of_variable(column, permutation, trusted, cells, region) for column in range(cells.space.n_var)]
     variables.sort(key=_weight, reverse=True)
-    told |= {"variables": variables, "forest_rank_correlation": forest.scores.rank_correlation}
+    told |= {"unexplained": permutation.unexplained(), "variables": variables}
+    told |= {"forest_rank_correlation": of_forest.rank_correlation}
     if trusted is not None:
         told["pairs"] = _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
     return told

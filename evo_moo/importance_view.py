@@ -12,8 +12,8 @@ MAX_PAIRS = 5
 LEAST_PAIR = 0.01
 WORDS = """\
 Importance: the share of a metric's variance that is lost when its model is told wrong values of the variable, on
-configurations that it did not learn, ± standard error; what is below twice that may be nothing. Alone: the share that
-the variable explains by itself (fANOVA), ± standard deviation over the trees. A variable that exists only in some
+configurations that it did not learn, ± standard error; (in parentheses: it may be nothing). Alone: the share that the
+variable explains by itself (fANOVA), ± standard deviation over the trees. A variable that exists only in some
 configurations is told over those."""
 
 
@@ -62,7 +62,7 @@ def print_changes(told: dict[str, Any]) -> None:
     for name, its in metrics.items():
         measured = "" if its["measured"] is None else f"measured {cell(its['measured'])}, "
         console.print(safe(f"{name}: {measured}predicted {cell(its['predicted'])} ± {its['sd']:.2g}"), highlight=False)
-    for heading in ("variable", "from", "to", *metrics, ""):
+    for heading in ("variable", "from", "to", *metrics, "besides"):
         table.add_column(safe(heading), overflow="fold")
     for change in told["changes"]:
         effects = [_effect(change["effects"][name]) for name in metrics]
@@ -70,9 +70,7 @@ def print_changes(told: dict[str, Any]) -> None:
         table.add_row(safe(change["variable"]), *ends, *effects, safe(_notes(change)))
     if metrics:
         console.print(table)
-        console.print(
-            "Predicted change, and between which values it lies with 90 %; an asterisk: it surely has this sign"
-        )
+        console.print("Predicted change, and between which values it lies with 90 %; an asterisk: all of one sign")
     _print_nothing(console, told["nothing"])
 
 
@@ -94,8 +92,7 @@ def _importances(shown: dict[str, Any]) -> Table:
         cells = []
         for its in rows.values():
             row = its[variable]
-            few = f"{row['n']} evaluations only"
-            cells += [_share(row["importance"], row["error"]) or few, _share(row["main"], row["main_sd"])]
+            cells += [_importance(row), _share(row["main"], row["main_sd"])]
         exists = row["exists_in"]
         table.add_row(safe(variable), *cells, "" if exists == 1 else f"{exists:.0%}")
     if len(ranked) > MAX_VARIABLES:
@@ -108,10 +105,18 @@ def _basis(its: dict[str, Any]) -> str:
         tau = "" if its["rank_correlation"] is None else f" (rank correlation {its['rank_correlation']:.2f})"
         return str(its["nothing"]) + tau
     words = f"{its['model']} ranks what it did not learn with a correlation of {its['rank_correlation']:.2f}"
-    words += "" if its["scale"] == "as it is" else f"; variance is that of its {its['scale']}"
+    words += f"; {its['unexplained']:.0%} of the variance is unexplained"
+    words += "; shares are of the variance of its logarithm" if its["log"] else ""
     if not any(row["main"] is not None for row in its["variables"]):
         words += "; the forest of fANOVA ranks no better than chance, so its shares are not told"
     return words
+
+
+def _importance(row: dict[str, Any]) -> str:
+    if row["importance"] is None:
+        return f"of {row['n']} only"
+    words = _share(row["importance"], row["error"])
+    return words if row["importance"] > 2 * row["error"] else f"({words})"
 
 
 def _share(value: float | None, spread: float | None) -> str:

@@ -8,13 +8,13 @@ import numpy as np
 
 from evo_moo.archive import Archive
 from evo_moo.belief import MetricModel
-from evo_moo.dependence import BAND, metric_values, usual_filled
+from evo_moo.dependence import BAND, usual_filled
 from evo_moo.errors import JobError
 from evo_moo.features import Features
 from evo_moo.seeding import seed_for
 from evo_moo.space import Configuration, SearchSpace
 from evo_moo.surrogate import Array, one_thread
-from evo_moo.validated import validated
+from evo_moo.validated import metric_values, validated
 from evo_moo.variables import Integer, Real
 
 N_SAMPLES = 400

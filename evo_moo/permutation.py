@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evo_moo.cells import Cells, Weights
+from evo_moo.model_selection import Scores, score
 from evo_moo.seeding import seed_for
-from evo_moo.surrogate import Array, one_thread
+from evo_moo.surrogate import Array, Prediction, one_thread
 from evo_moo.validated import FEWEST, Validated
 from evo_moo.variables import Mask
 
@@ -35,8 +36,8 @@ class Importance(NamedTuple):
     """Of one variable.
 
     Attributes:
-        value: Share of the variance over the region that goes when the variable is not known; about 0 for noise, and
-            then as often below as above.
+        value: Share of the variance over the region, what no model explains included, that is lost when the variable
+            is not known; about 0 for noise, and then as often below as above.
         error: Its standard error.
     """
 
@@ -52,22 +53,36 @@ class Permutation:
         cells: The cells of the space.
         region: The region that is asked about.
         seed: Decides which values are put in.
+
+    Attributes:
+        inside: ``(n,)`` mask of the rows in the region.
     """
 
     def __init__(self, known: Validated, cells: Cells, region: Weights, seed: int) -> None:
+        if known.model is None or known.model.model is None:
+            raise ValueError("a metric must have a model, but has none")
+        self._model = known.model.model
         self._known, self._cells, self._region, self._seed = known, cells, region, seed
         space = cells.space
         self._active = space.active(known.X)
         places = cells.of(known.X)
         inside = np.stack([weights[places[:, i]] > 0 for i, weights in enumerate(region)], axis=1)
-        self._inside = (inside | ~self._active).all(axis=1)
+        self.inside: Mask = np.all(inside | ~self._active, axis=1)
         self._filled = self._with_values_for_all()
+        self._held_out = np.zeros(len(known.X))
+        for held_out, fitted in known.folds:
+            self._held_out[held_out] = known.predict(known.X[held_out], fitted)
         self._variances: dict[bytes, float] = {}
         self._n_repeats = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
 
+    def scores(self) -> Scores:
+        """Tell how well the model ranks the rows of the region that it did not learn."""
+        its = self.inside
+        return score(Prediction(self._held_out[its], np.ones(int(its.sum()))), self._known.y[its])
+
     def rows(self, column: int) -> Mask:
         """Tell which rows a variable's importance is taken over: those of the region in which it exists."""
-        return self._inside & self._active[:, column]
+        return self.inside & self._active[:, column]
 
     def of(self, column: int) -> Importance | None:
         """Give the importance of a variable; None where too few evaluations have it."""
@@ -77,17 +92,23 @@ class Permutation:
         rng = np.random.default_rng(seed_for(f"permutation {column}", self._seed))
         weights = np.where(rows, self._evenness(column, rows), 0.0)
         weights /= weights.sum()
-        variance = self._variance(column)
-        if variance <= 1e-12:
+        loss, unexplained = self._loss(column, rows, weights, rng)
+        variance = self._variance((column,)) + float(weights @ unexplained)
+        if variance <= 1e-12 * self._known.y.var():
             return Importance(0.0, 0.0)
-        loss = self._loss(column, rows, weights, rng)
         mean = float(weights @ loss)
         error = FOLDS_FACTOR * math.sqrt(float(weights**2 @ (loss - mean) ** 2))
         return Importance(mean / variance, error / variance)
 
-    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> Array:
-        """Give half the increase of the squared error of each row, ``(n,)``; 0 where it does not count."""
+    def unexplained(self) -> float:
+        """Give the share of the variance over the region that the model does not explain, noise for instance."""
+        square = float(((self._known.y - self._held_out) ** 2)[self.inside].mean())
+        return square / (square + self._variance(()))
+
+    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Give half the increase of the squared error of each row, 0 where it does not count, and the error before."""
         known, loss = self._known, np.zeros(len(rows))
+        before = (known.y - self._held_out) ** 2
         donors = rng.choice(len(rows), (self._n_repeats, len(rows)), p=weights)
         with one_thread():
             for held_out, fitted in known.folds:
@@ -96,11 +117,9 @@ class Permutation:
                     continue
                 changed = np.tile(self._filled[its], (self._n_repeats, 1))
                 changed[:, column] = self._filled[donors[:, its].ravel(), column]
-                y = known.y[its]
-                before = fitted.predict(known.features.matrix(known.X[its])).mean
-                after = fitted.predict(known.features.matrix(changed)).mean.reshape(self._n_repeats, -1)
-                loss[its] = ((y - after) ** 2 - (y - before) ** 2).mean(axis=0) / 2
-        return loss
+                after = known.predict(changed, fitted).reshape(self._n_repeats, -1)
+                loss[its] = ((known.y[its] - after) ** 2 - before[its]).mean(axis=0) / 2
+        return loss, before
 
     def _with_values_for_all(self) -> Array:
         """Give the rows with values for what does not exist in them, drawn from those in which it does.
@@ -126,13 +145,13 @@ class Permutation:
         counts = np.bincount(parts[rows], minlength=parts.max() + 1)
         return np.asarray(1.0 / np.maximum(counts[parts], 1))
 
-    def _variance(self, column: int) -> float:
-        """Give the variance of what the model predicts over the part of the region in which a variable exists."""
-        weights, _ = self._cells.where_they_exist((column,), self._region)
+    def _variance(self, columns: tuple[int, ...]) -> float:
+        """Give the variance of what the model predicts over the part of the region in which variables exist."""
+        weights, _ = self._cells.where_they_exist(columns, self._region)
         key = b"".join(its.tobytes() for its in weights)
-        if key not in self._variances and self._known.model is not None:
+        if key not in self._variances:
             rng = np.random.default_rng(seed_for("variance", self._seed))
             X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)
             with one_thread():
-                self._variances[key] = float(self._known.model.predict(self._known.features.matrix(X))[0].var())
+                self._variances[key] = float(self._known.predict(X, self._model).var())
         return self._variances[key]

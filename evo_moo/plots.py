@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 _FRONT, _OTHERS = "#c0392b", "#9aa5b1"
 MAX_BARS = 20
+CURVES_PER_ROW = 5
+LEAST_SHOWN = -0.2
 
 
 def result_figure(result: "Result") -> Figure:
     """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(2, 1, (5.5, 4.5))
     n_obj = len(result.goals.objectives)
     front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
     if n_obj <= 3:
@@ -36,8 +37,7 @@ def surrogate_figure(view: Mapping[str, Any]) -> Figure:
     panels = {name: its for name, its in view["metrics"].items() if its["pairs"]}
     n_columns = min(len(panels), 3) or 1
     n_rows = -(-len(panels) // n_columns) or 1
-    figure = Figure(figsize=(4.5 * n_columns, 4.2 * n_rows), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(n_columns, n_rows, (4.5, 4.2))
     if not panels:
         figure.suptitle("No evaluation that a model predicted has ended")
     for i, (name, its) in enumerate(panels.items(), 1):
@@ -61,28 +61,29 @@ def importance_figure(told: Mapping[str, Any]) -> Figure:
         if rows and rows[0]["main"] is not None:
             axes.plot([row["main"] for row in rows], names, "d", color=_FRONT, label="alone (fANOVA)")
         axes.set(xlabel="share of the variance", title=_plain(name))
+        axes.set_xlim(left=max(axes.get_xlim()[0], LEAST_SHOWN))
         axes.grid(alpha=0.3, axis="x")
         axes.legend(loc="lower right", fontsize=8)
     return figure
 
 
 def dependence_figure(told: Mapping[str, Any]) -> Figure:
-    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them, metrics as rows."""
+    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them."""
     shown = {name: its["curves"] for name, its in told.items() if its["curves"]}
-    variables = list(dict.fromkeys(name for curves in shown.values() for name in curves))
-    figure = _figure(max(len(variables), 1), max(len(shown), 1), (2.4, 2.4))
-    if not variables:
+    n_rows = sum(-(-len(curves) // CURVES_PER_ROW) for curves in shown.values())
+    figure = _figure(CURVES_PER_ROW, max(n_rows, 1), (2.6, 2.3))
+    if not shown:
         figure.suptitle("No model predicts any of the metrics")
-    for row, (metric, curves) in enumerate(shown.items()):
+    row = 0
+    for metric, curves in shown.items():
         shared: Any = None
-        for column, variable in enumerate(variables):
-            if variable in curves:
-                place = row * len(variables) + column + 1
-                axes = figure.add_subplot(len(shown), len(variables), place, sharey=shared)
-                shared = shared or axes
-                _draw_curve(axes, curves[variable])
-                axes.set_xlabel(_plain(variable), fontsize=8)
-                axes.set_ylabel(_plain(metric) if axes is shared else "")
+        for i, (variable, curve) in enumerate(curves.items()):
+            axes = figure.add_subplot(n_rows, CURVES_PER_ROW, row * CURVES_PER_ROW + i + 1, sharey=shared)
+            shared = shared or axes
+            _draw_curve(axes, curve)
+            axes.set_xlabel(_plain(variable), fontsize=8)
+            axes.set_ylabel(_plain(metric) if i % CURVES_PER_ROW == 0 else "")
+        row += -(-len(curves) // CURVES_PER_ROW)
     return figure
 
 
@@ -93,6 +94,7 @@ def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
         axes.plot(values, curve["mean"], color=_FRONT)
         if min(values) > 0 and values == sorted(values) and max(values) >= 10 * min(values):
             axes.set_xscale("log")
+            axes.minorticks_off()
     else:
         ends = [[m - low for m, low in zip(curve["mean"], curve["low"], strict=True)]]
         ends += [[high - m for m, high in zip(curve["mean"], curve["high"], strict=True)]]

@@ -9,12 +9,13 @@ import numpy as np
 from evo_moo.archive import Archive
 from evo_moo.belief import MetricModel
 from evo_moo.features import Features
+from evo_moo.goals import Metric
 from evo_moo.model_selection import AveragedSurrogate, Fold, Scores, choose, fold_models, predicted_held_out, score
 from evo_moo.plugins import load_surrogate
 from evo_moo.prescreening import AVERAGE, FAMILIES, GOOD_ENOUGH
 from evo_moo.seeding import seed_for
-from evo_moo.surrogate import Array, SurrogateError, one_thread
-from evo_moo.targets import Target
+from evo_moo.surrogate import Array, Surrogate, SurrogateError, one_thread
+from evo_moo.targets import TAIL, Target
 
 FEWEST = 10
 """Configurations from which a model is tried at all."""
@@ -22,6 +23,8 @@ MOST = 2000
 """Configurations that are looked at; of more, so many are drawn."""
 MOST_PER_FOLD = 400
 """Configurations that a model learns in cross-validation; the rest cost much and teach little."""
+
+LEAST, WIDE = 1e-290, 100.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class Validated:
         metric: Name of the metric.
         X: ``(n, n_var)`` encoded rows that were learnt.
         features: What models see of rows.
-        y: ``(n,)`` targets of ``model``; empty where there is none.
+        y: ``(n,)`` values, or their logarithms.
+        log: Whether importances are about the metric's logarithm: where it is declared so, or its values span two
+            powers of ten. Unlike what models learn, this does not depend on where the search looked most.
         model: The chosen model, which learnt all rows; None: nothing predicts the metric.
         folds: The rows that were held out, and the model of the same kind that learnt the others.
         family: Name of the kind of model; empty where there is none.
@@ -44,19 +49,22 @@ class Validated:
     X: Array
     features: Features
     y: Array
+    log: bool = False
     model: MetricModel | None = None
     folds: Sequence[Fold] = ()
     family: str = ""
     scores: Scores | None = None
     nothing: str = ""
 
-    @property
-    def scale(self) -> str:
-        """How the metric's values are bent before a model learns them: not at all, by a logarithm or by a power."""
-        if self.model is None:
-            return ""
-        target = self.model.target
-        return "log" if target.log else "as it is" if target.power == 1.0 else f"power {target.power:.2g}"
+    def predict(self, X: Array, fitted: Surrogate) -> Array:
+        """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model or one of the folds."""
+        values = metric_values(self.model, fitted.predict(self.features.matrix(X)).mean) if self.model else np.empty(0)
+        return np.log(np.maximum(values, LEAST)) if self.log else values
+
+
+def metric_values(model: MetricModel, targets: Array) -> Array:
+    """Give the metric's own values of targets, of any shape; of means, the median."""
+    return np.asarray(model.sign * model.target.inverse(np.clip(targets, -TAIL, TAIL)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -73,7 +81,8 @@ def validated(archive: Archive, metric: str) -> Validated:
     if len(rows) > MOST:
         rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:MOST])
     values, features = archive.values[metric][rows], Features(archive.space)
-    found = Validated(metric, archive.X[rows], features, np.empty(0))
+    log = _is_logarithmic(values, archive.metrics.get(metric, Metric()).log)
+    found = Validated(metric, archive.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
         return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
     if np.ptp(values) == 0:
@@ -89,7 +98,12 @@ def validated(archive: Archive, metric: str) -> Validated:
             best = max(scores.values(), key=lambda its: its.rank_correlation, default=None)
             return replace(found, scores=best, nothing="no model predicts this metric; importances would be noise")
         model = MetricModel(sign, target, folds[chosen][0][1].fresh().fit(Z, y))
-    return replace(found, y=y, model=model, folds=folds[chosen], family=chosen, scores=scores[chosen])
+    return replace(found, model=model, folds=folds[chosen], family=chosen, scores=scores[chosen])
+
+
+def _is_logarithmic(values: Array, declared: bool) -> bool:
+    positive = len(values) > 0 and values.min() > LEAST
+    return bool(positive and (declared or values.max() >= WIDE * values.min()))
 
 
 def _tried(features: Features, Z: Array, y: Array, seed: int) -> Mapping[str, list[Fold]]:
