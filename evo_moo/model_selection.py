@@ -193,10 +193,6 @@ class AveragedSurrogate(Surrogate):
         for member, its_state in zip(self.members, state["members"], strict=True):
             member.load(its_state)
 
-    def importances(self) -> Array:
-        """Give the mean of the members' shares."""
-        return np.asarray(np.mean([member.importances() for member in self.members], axis=0))
-
 
 def mixture(predictions: Sequence[Prediction]) -> Prediction:
     """Give the mean and standard deviation of several models' predictions together, each of the same weight."""
