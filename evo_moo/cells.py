@@ -18,8 +18,8 @@ Indices = npt.NDArray[np.intp]
 Weights = tuple[Array, ...]
 """For each variable the ``(n_cells,)`` probabilities of its cells, which sum to 1."""
 
-MOST_CELLS = 48
-"""Of a range: a function that bends less than this often loses next to nothing of its variance."""
+MOST_CELLS, FEWEST_CELLS, CELLS_IN_ALL = 48, 8, 2000
+"""Of a range: a function that bends less than this often loses next to nothing of its variance. Of many, fewer."""
 
 
 class Cells:
@@ -35,7 +35,8 @@ class Cells:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._edges = [_edges(space, column) for column in range(space.n_var)]
+        most = min(MOST_CELLS, max(FEWEST_CELLS, CELLS_IN_ALL // space.n_var))
+        self._edges = [_edges(space, column, most) for column in range(space.n_var)]
         self.weights: Weights = tuple(_normalised(np.diff(edges)) for edges in self._edges)
 
     @property
@@ -103,7 +104,7 @@ class Cells:
         return np.asarray(np.any([(low <= codes) & (codes <= high) for low, high in accepted], axis=0))
 
 
-def _edges(space: SearchSpace, column: int) -> Array:
+def _edges(space: SearchSpace, column: int, most: int) -> Array:
     """Give the ascending edges of a column's cells; on a grid they lie between the values."""
     low, high = space.wide_xl[column], space.wide_xu[column]
     conditions = [
@@ -113,13 +114,13 @@ def _edges(space: SearchSpace, column: int) -> Array:
         for bound in (interval if not space.grid[column] else (interval[0] - 0.5, interval[1] + 0.5))
     ]
     if not space.grid[column]:
-        cuts = np.linspace(low, high, MOST_CELLS + 1)
+        cuts = np.linspace(low, high, most + 1)
         inner = _columns(space, column, np.array(conditions))
         return np.unique(np.clip(np.concatenate([cuts, inner]), low, high))
     first, last = space.low[column] - 0.5, space.high[column] + 0.5
-    codes = np.linspace(low, high, MOST_CELLS + 1)
+    codes = np.linspace(low, high, most + 1)
     codes = np.floor(np.exp(codes) if space.log[column] else codes) + 0.5
-    if last - first <= MOST_CELLS or space.category[column]:
+    if last - first <= most or space.category[column]:
         codes = np.arange(first, last + 1)
     codes = np.unique(np.clip(np.concatenate([codes, conditions, [first, last]]), first, last))
     return _columns(space, column, codes)

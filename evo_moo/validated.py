@@ -19,12 +19,15 @@ from evo_moo.targets import TAIL, Target
 
 FEWEST = 10
 """Configurations from which a model is tried at all."""
-MOST = 2000
-"""Configurations that are looked at; of more, so many are drawn."""
+MOST, MOST_NUMBERS = 2000, 100_000
+"""Configurations, and values of variables in them, that are looked at; of more, so many are drawn."""
 MOST_PER_FOLD = 400
 """Configurations that a model learns in cross-validation; the rest cost much and teach little."""
 
 LEAST, WIDE = 1e-290, 100.0
+"""A logarithm is taken of values above the first, and of those that differ by a factor above the second."""
+SMALLEST, LARGEST, RELATIVE = 1e-100, 1e100, 1e-9
+"""Spreads of values, also as a share of the largest, whose squares are more than rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,19 @@ def validated(archive: Archive, metric: str) -> Validated:
         archive: What was measured.
         metric: Name of the metric.
     """
-    rows = archive.known(metric)
-    if len(rows) > MOST:
-        rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:MOST])
+    rows, most = archive.known(metric), min(MOST, max(MOST_NUMBERS // archive.space.n_var, 5 * FEWEST))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:most])
     values, features = archive.values[metric][rows], Features(archive.space)
     log = _is_logarithmic(values, archive.metrics.get(metric, Metric()).log)
     found = Validated(metric, archive.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
         return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
-    if np.ptp(values) == 0:
+    if values.min() == values.max():
         return replace(found, nothing=f"it is {values[0]:.4g} in every evaluation")
+    half = values.max() / 2 - values.min() / 2
+    if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
+        return replace(found, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance")
     sign = -1 if metric in {o.metric for o in archive.goals.objectives if o.direction == "max"} else 1
     target = Target.fit(sign * values)
     Z, y = features.matrix(found.X), target.transform(sign * values)

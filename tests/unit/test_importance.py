@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 import evo_moo
 from evo_moo.archive import Archive
 from evo_moo.cli import app
-from evo_moo.errors import MetricError, RunFolderError
+from evo_moo.errors import JobError, MetricError, RunFolderError
 from evo_moo.goals import Goals, Metric
 from evo_moo.importance import importance_columns, importances
 from evo_moo.space import Choice, Integer, Real, SearchSpace
@@ -103,6 +103,8 @@ def test_what_no_model_predicts_has_no_importances():
     assert told["nothing"] == "no model predicts this metric; importances would be noise" and told["variables"] == []
     assert told_of(UNIT, X, np.full(40, 2.5))[0]["nothing"] == "it is 2.5 in every evaluation"
     assert told_of(UNIT, X[:9], np.arange(9))[0]["nothing"] == "9 evaluated configurations have it, but it takes 10"
+    for scale, shift in ((1e308, 0), (1e-300, 0), (1e-3, 1e12)):
+        assert told_of(UNIT, X, shift + scale * X[:, 0])[0]["nothing"].endswith("have no usable variance")
     assert importances(archive_of(UNIT, X[:0], np.empty(0)))["metrics"]["y"]["variables"] == []
 
 
@@ -180,6 +182,14 @@ def test_failures_are_left_out_and_constants_said(run):
 
 
 def test_wrong_input_is_one_message(run):
+    for options, words in (
+        (("--around", "1", "--dependence"), "must be given one at a time"),
+        (("--around", "1", "--plot"), "must go without"),
+        (("--around", "51"), "from 1 to 50, but is 51"),
+        (("--metric", "nonsense"), "but is nonsense"),
+    ):
+        error = CliRunner().invoke(app, ["importance", str(run), *options]).exception
+        assert isinstance(error, JobError | MetricError) and words in str(error)
     with pytest.raises(MetricError, match=r"`metric` must be one of .*same.*, but is nonsense"):
         importances(run, ["nonsense"])
     with pytest.raises(RunFolderError, match="must be a run folder"):
