@@ -94,12 +94,17 @@ class Archive:
         rank = _ranks(record.goals, values, ok)
         return cls(space, record.goals, record.metrics, X, values, rank, ids, left_out, int(seed))
 
+    @property
+    def n_measured(self) -> int:
+        """Number of rows that have any metric."""
+        return int(np.any([np.isfinite(values) for values in self.values.values()], axis=0).sum())
+
     def known(self, metric: str) -> npt.NDArray[np.intp]:
         """Give the rows that have a metric."""
         return np.flatnonzero(np.isfinite(self.values[metric]))
 
     def near_front(self) -> Mask:
-        """Tell which rows are the best: the Pareto front, and next fronts up to a quarter, and 20, of all rows.
+        """Tell which rows are the best: the Pareto front, and next fronts up to a quarter of the ranked, at least 20.
 
         Raises:
             MetricError: Nothing keeps the limits, so there is no front.
@@ -107,7 +112,7 @@ class Archive:
         ranked = np.sort(self.rank[np.isfinite(self.rank)])
         if not ranked.size:
             raise MetricError("a run must have evaluations that keep the limits to have a front, but has none yet")
-        n = max(FEWEST_NEAR_FRONT, int(np.ceil(SHARE_NEAR_FRONT * len(self.X))))
+        n = max(FEWEST_NEAR_FRONT, int(np.ceil(SHARE_NEAR_FRONT * len(ranked))))
         return np.asarray(self.rank <= ranked[min(n, len(ranked)) - 1])
 
     def checked_metrics(self, names: Sequence[str] | None) -> list[str]:

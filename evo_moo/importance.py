@@ -19,7 +19,7 @@ from evo_moo.model_selection import score
 from evo_moo.permutation import Permutation
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate import Prediction, one_thread
-from evo_moo.validated import Validated, validated
+from evo_moo.validated import FEWEST, Validated, validated
 
 N_FOR_PAIRS = 6
 """Variables whose pairs are looked at: the most important ones."""
@@ -66,7 +66,7 @@ def importances(
         told = {name: _of_metric(validated(archive, name), cells, region, archive.seed) for name in names}
     return {
         "over": NEAR_FRONT if near_front else WHOLE_SPACE,
-        "n_evaluated": len(archive.X),
+        "n_evaluated": archive.n_measured,
         "left_out": archive.left_out,
         "metrics": told,
     }
@@ -77,6 +77,12 @@ def importance_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
     rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["variables"]]
     names = ("metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
     return {name: [row[name] for row in rows] for name in names}
+
+
+def pair_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give what ``importances`` tells of pairs as columns of one table, a row for each metric and pair."""
+    rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["pairs"]]
+    return {name: [row[name] for row in rows] for name in ("metric", "one", "other", "share", "sd", "exists_in")}
 
 
 def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> dict[str, Any]:
@@ -94,10 +100,13 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
     if known.model is None:
         return told
     permutation = Permutation(known, cells, region, seed)
+    n = int(permutation.inside.sum())
+    if n < FEWEST:
+        return told | {"n": n, "nothing": f"{n} evaluated configurations there have it, but it takes {FEWEST}"}
     scores = permutation.scores()
     told |= {"n": scores.n, "rank_correlation": scores.rank_correlation}
     if not scores.better_than_chance:
-        return told | {"nothing": f"no model ranks its {scores.n} values here better than chance"}
+        return told | {"nothing": f"no model ranks its {n} values there better than chance"}
     y = (known.y - known.y.mean()) / known.y.std()
     forest = Forest(cells, known.X, y, seed_for("fanova", seed))
     its = permutation.inside

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from evo_moo.archive import Archive
 from evo_moo.cli import app
 from evo_moo.errors import JobError, MetricError, RunFolderError
 from evo_moo.goals import Goals, Metric
-from evo_moo.importance import importance_columns, importances
+from evo_moo.importance import importance_columns, importances, pair_columns
 from evo_moo.space import Choice, Integer, Real, SearchSpace
 from evo_moo.validated import validated
 
@@ -97,6 +98,15 @@ def test_near_the_front_another_variable_may_matter():
     assert near["x0"]["n"] < everywhere["x0"]["n"] == 100
 
 
+def test_a_region_with_too_few_values_of_a_metric_says_so():
+    X = UNIT.sample(60, np.random.default_rng(6), "lhs")
+    archive = archive_of(UNIT, X, X[:, 0])
+    far = np.where(archive.rank >= 25, X[:, 0], np.nan)
+    archive = dataclasses.replace(archive, values={**archive.values, "far": far})
+    its = importances(archive, ["far"], near_front=True)["metrics"]["far"]
+    assert its["n"] < 10 and its["nothing"].endswith("have it, but it takes 10") and its["variables"] == []
+
+
 def test_what_no_model_predicts_has_no_importances():
     X = UNIT.sample(40, np.random.default_rng(1))
     told, _ = told_of(UNIT, X, np.random.default_rng(7).normal(size=40))
@@ -123,6 +133,8 @@ def test_columns_hold_a_row_for_each_metric_and_variable():
     told = importances(archive_of(UNIT, X, linear(X)))
     columns = importance_columns(told)
     assert {len(column) for column in columns.values()} == {8} and set(columns["metric"]) == {"y"}
+    pairs = pair_columns(told)
+    assert pairs["share"] == [pair["share"] for pair in told["metrics"]["y"]["pairs"]] and len(pairs["one"]) == 15
     assert columns["importance"] == [row["importance"] for row in told["metrics"]["y"]["variables"]]
 
 
