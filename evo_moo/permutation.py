@@ -20,8 +20,6 @@ from evo_moo.surrogate import Array, Prediction, one_thread
 from evo_moo.validated import FEWEST, Validated
 from evo_moo.variables import Mask
 
-MOST_BINS = 10
-"""Parts of a range that count alike."""
 MOST_PREDICTED = 40_000
 """Rows that the models are asked of; they decide how often values are drawn anew, up to ten times."""
 N_DRAWN = 2000
@@ -37,7 +35,8 @@ class Importance(NamedTuple):
 
     Attributes:
         value: Share of the variance over the region, what no model explains included, that is lost when the variable
-            is not known; about 0 for noise, and then as often below as above.
+            is not known; about 0 for noise, and then as often below as above. It may exceed 1 where few values were
+            tried, far apart: they differ more than all in between.
         error: Its standard error.
     """
 
@@ -134,16 +133,20 @@ class Permutation:
         return filled
 
     def _evenness(self, column: int, rows: Mask) -> Array:
-        """Give the weights with which all tried values of a variable count alike, wherever the search looked most."""
-        values = self._known.X[:, column]
-        n_bins = min(MOST_BINS, max(2, math.isqrt(int(rows.sum()))))
-        if len(np.unique(values[rows])) <= n_bins or self._cells.space.category[column]:
-            parts = np.unique(values, return_inverse=True)[1]
-        else:
-            low, high = values[rows].min(), values[rows].max()
-            parts = np.clip(((values - low) / (high - low) * n_bins).astype(int), 0, n_bins - 1)
-        counts = np.bincount(parts[rows], minlength=parts.max() + 1)
-        return np.asarray(1.0 / np.maximum(counts[parts], 1))
+        """Give weights by which the tried values cover their range evenly, wherever the search looked most.
+
+        A number counts as much as the part of the range that is nearest to it, an option as much as any other; rows of
+        the same value share its weight.
+        """
+        values, space = self._known.X[:, column], self._cells.space
+        tried, counts = np.unique(values[rows], return_counts=True)
+        lengths = np.ones(len(tried))
+        if not space.category[column] and len(tried) > 1:
+            gaps = np.diff(tried)
+            ends = np.concatenate([[tried[0] - gaps[0] / 2], tried[1:] - gaps / 2, [tried[-1] + gaps[-1] / 2]])
+            lengths = np.diff(np.clip(ends, space.wide_xl[column], space.wide_xu[column]))
+        places = np.clip(np.searchsorted(tried, values), 0, len(tried) - 1)
+        return np.asarray((lengths / counts)[places])
 
     def _variance(self, columns: tuple[int, ...]) -> float:
         """Give the variance of what the model predicts over the part of the region in which variables exist."""
