@@ -1,5 +1,8 @@
+import contextlib
 import dataclasses
 import json
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -212,6 +215,24 @@ def test_a_run_that_did_not_record_its_space_says_so(golden):
     with pytest.raises(RunFolderError, match="must have recorded its search space"):
         importances(golden / "format_1" / "finished")
     assert importances(golden / "format_3" / "finished")["n_evaluated"] > 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        """UPDATE meta SET value = '{"rate": {"kind": "nope"}}' WHERE key = 'space'""",
+        """UPDATE meta SET value = '{"x\\u001b": {"kind": "real", "low": 0, "high": 1}}' WHERE key = 'space'""",
+        """UPDATE meta SET value = '[3]' WHERE key = 'job'""",
+        """UPDATE evaluations SET configuration = '{"rate": 99}' WHERE id = 5""",
+        """UPDATE evaluations SET metrics = '{"loss": 1}' WHERE id = 5""",
+    ],
+)
+def test_a_damaged_folder_is_one_message(golden, tmp_path, damage):
+    shutil.copytree(golden / "format_3" / "finished", tmp_path / "r")
+    with contextlib.closing(sqlite3.connect(tmp_path / "r" / "run.sqlite")) as ledger, ledger:
+        ledger.execute(damage)
+    with pytest.raises(RunFolderError, match="must hold a sound ledger"):
+        importances(tmp_path / "r")
 
 
 @pytest.fixture
