@@ -10,6 +10,7 @@ import typer
 
 from evo_moo.cli_batch import batch
 from evo_moo.cli_belief import compare, confirm
+from evo_moo.cli_importance import importance
 from evo_moo.cli_pick import pick
 from evo_moo.cli_problems import check, latency, new, problems
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
@@ -205,6 +206,7 @@ app.command()(batch)
 app.command()(show)
 app.command()(pick)
 app.command("list")(list_runs)
+app.command()(importance)
 app.command()(export)
 app.command()(confirm)
 app.command()(compare)

@@ -111,7 +111,3 @@ class ComputedMetric(Surrogate):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take nothing over."""
-
-    def importances(self) -> Array:
-        """Give equal shares: nothing was learnt that would tell."""
-        return np.full(len(self.columns), 1.0 / max(len(self.columns), 1))

@@ -26,6 +26,7 @@ class Conditions:
         parents: Column to its parents' columns, each with the codes that it must have; columns without
             conditions are left out.
         order: All columns, parents before children, and each child soon after its parents.
+        needed: Column to the codes that each of its ancestors must have for it to exist.
     """
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:
@@ -114,7 +115,8 @@ class Conditions:
     def _contradictions(self) -> list[tuple[int, int]]:
         """List the columns that can never exist, each with the ancestor of which different codes are asked."""
         found = []
-        needed: dict[int, dict[int, Region]] = {}
+        self.needed: dict[int, dict[int, Region]] = {}
+        needed = self.needed
         for i in self.order:
             needed[i] = {}
             for parent, accepted in self.parents.get(i, {}).items():

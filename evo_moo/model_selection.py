@@ -1,14 +1,17 @@
 """Which model to trust: scores of predictions on points that a model did not learn, and the choice by them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.surrogate import Array, Prediction, Surrogate, canonical_order
 
+Fold = tuple[npt.NDArray[np.intp], Surrogate]
+"""Indices of points, and a model that did not learn them."""
 N_FOLDS = 5
 RANK_MARGIN = 0.05
 """Rank correlations closer than this do not decide between models."""
@@ -77,12 +80,30 @@ def cross_validated(model: Surrogate, X: Array, y: Array) -> Prediction:
     n = len(y)
     if model.validates_itself and n > 1:
         return model.fresh().fit(X, y).leave_one_out()
-    mean, std = np.zeros(n), np.ones(n)
+    return predicted_held_out(fold_models(model, X, y), X)
+
+
+def fold_models(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Iterator[Fold]:
+    """Fit fresh models, each without the fifth of the points that it gives beside it; none of a single point.
+
+    Args:
+        model: The kind of model.
+        X: ``(n, n_features)`` points.
+        y: ``(n,)`` standardised targets.
+        most: How many points each learns at most.
+    """
+    n = len(y)
     # By the sorted points, so that their order decides nothing.
     shuffled = canonical_order(X, y)[np.random.default_rng(model.seed).permutation(n)]
     for held_out in np.array_split(shuffled, min(N_FOLDS, n)) if n > 1 else []:
-        rest = np.setdiff1d(shuffled, held_out)
-        fitted = model.fresh().fit(X[rest], y[rest])
+        rest = np.sort(shuffled[~np.isin(shuffled, held_out)][:most])
+        yield held_out, model.fresh().fit(X[rest], y[rest])
+
+
+def predicted_held_out(folds: Iterable[Fold], X: Array) -> Prediction:
+    """Predict each point by the model that did not learn it; the mean is 0 and the deviation 1 without one."""
+    mean, std = np.zeros(len(X)), np.ones(len(X))
+    for held_out, fitted in folds:
         mean[held_out], latent = fitted.predict(X[held_out])
         std[held_out] = np.hypot(latent, fitted.noise())
     return Prediction(mean, std)
@@ -171,10 +192,6 @@ class AveragedSurrogate(Surrogate):
         """Load each member."""
         for member, its_state in zip(self.members, state["members"], strict=True):
             member.load(its_state)
-
-    def importances(self) -> Array:
-        """Give the mean of the members' shares."""
-        return np.asarray(np.mean([member.importances() for member in self.members], axis=0))
 
 
 def mixture(predictions: Sequence[Prediction]) -> Prediction:

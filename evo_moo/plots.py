@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evo_moo.errors import printable
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.pareto import hypervolume_history
 from evo_moo.scalarisation import normalised
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from evo_moo.result import Result
 
 _FRONT, _OTHERS = "#c0392b", "#9aa5b1"
+MAX_BARS = 20
+CURVES_PER_ROW = 5
+LEAST_SHOWN = -0.2
 
 
 def result_figure(result: "Result") -> Figure:
     """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(2, 1, (5.5, 4.5))
     n_obj = len(result.goals.objectives)
     front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
     if n_obj <= 3:
@@ -37,8 +40,7 @@ def surrogate_figure(view: Mapping[str, Any]) -> Figure:
     panels = {name: its for name, its in view["metrics"].items() if its["pairs"]}
     n_columns = min(len(panels), 3) or 1
     n_rows = -(-len(panels) // n_columns) or 1
-    figure = Figure(figsize=(4.5 * n_columns, 4.2 * n_rows), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(n_columns, n_rows, (4.5, 4.2))
     if not panels:
         figure.suptitle("No evaluation that a model predicted has ended")
     for i, (name, its) in enumerate(panels.items(), 1):
@@ -117,6 +119,76 @@ def _draw_sweep_parallel(axes: Any, result: "Result", members: Sequence[tuple[Ev
     axes.set_xticks(range(len(rows[0])), [o.metric for o in result.goals.objectives], rotation=20)
     axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(rows)}")
     axes.legend(loc="best", fontsize=8)
+
+
+def importance_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw the importance of each variable, one panel per metric, as ``importance.importances`` tells them."""
+    shown = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
+    n_bars = min(max((len(rows) for rows in shown.values()), default=0), MAX_BARS)
+    figure = _figure(max(len(shown), 1), 1, (5.5, 1.6 + 0.3 * n_bars))
+    if not shown:
+        figure.suptitle("No model predicts any of the metrics")
+    for i, (name, rows) in enumerate(shown.items(), 1):
+        axes = figure.add_subplot(1, len(shown), i)
+        rows = [row for row in rows if row["importance"] is not None][:MAX_BARS][::-1]
+        names = [row["variable"] for row in rows]
+        bars: Any = {"color": _OTHERS, "ecolor": "black", "label": "importance ± standard error"}
+        axes.barh(names, [row["importance"] for row in rows], xerr=[row["error"] for row in rows], **bars)
+        if rows and rows[0]["main"] is not None:
+            axes.plot([row["main"] for row in rows], names, "d", color=_FRONT, label="alone (fANOVA)")
+        axes.set(xlabel="share of the variance", title=_plain(name))
+        axes.set_xlim(left=max(axes.get_xlim()[0], LEAST_SHOWN))
+        axes.grid(alpha=0.3, axis="x")
+        axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def dependence_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them."""
+    shown = {name: its["curves"] for name, its in told.items() if its["curves"]}
+    n_rows = sum(-(-len(curves) // CURVES_PER_ROW) for curves in shown.values())
+    figure = _figure(CURVES_PER_ROW, max(n_rows, 1), (2.6, 2.3))
+    if not shown:
+        figure.suptitle("No model predicts any of the metrics")
+    row = 0
+    for metric, curves in shown.items():
+        shared: Any = None
+        for i, (variable, curve) in enumerate(curves.items()):
+            axes = figure.add_subplot(n_rows, CURVES_PER_ROW, row * CURVES_PER_ROW + i + 1, sharey=shared)
+            shared = shared or axes
+            _draw_curve(axes, curve)
+            axes.set_xlabel(_plain(variable), fontsize=8)
+            axes.set_ylabel(_plain(metric) if i % CURVES_PER_ROW == 0 else "")
+        row += -(-len(curves) // CURVES_PER_ROW)
+    return figure
+
+
+def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
+    values = curve["value"]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        axes.fill_between(values, curve["low"], curve["high"], color=_OTHERS, alpha=0.4, lw=0)
+        axes.plot(values, curve["mean"], color=_FRONT)
+        if min(values) > 0 and values == sorted(values) and max(values) >= 10 * min(values):
+            axes.set_xscale("log")
+            axes.minorticks_off()
+    else:
+        ends = [[m - low for m, low in zip(curve["mean"], curve["low"], strict=True)]]
+        ends += [[high - m for m, high in zip(curve["mean"], curve["high"], strict=True)]]
+        axes.errorbar(range(len(values)), curve["mean"], yerr=ends, fmt="o", color=_FRONT, ecolor=_OTHERS)
+        axes.set_xticks(range(len(values)), [_plain(str(value)) for value in values], rotation=30, fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+
+
+def _figure(n_columns: int, n_rows: int, size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=(size[0] * n_columns, size[1] * n_rows), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading a name as a formula."""
+    return printable(text)[:60].replace("$", r"\$")
 
 
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:

@@ -178,7 +178,7 @@ class Prescreening:
             return self._as_computed(name, sign, values, self._computed)
         target = Target.fit(sign * values)
         Z, y = self._features.matrix(X), target.transform(sign * values)
-        decision = self._choose(name, Z, y)
+        self._choose(name, Z, y)
         if self._chosen[name] == NONE:
             return MetricModel(sign, target, None)
         model = self._models.setdefault(name, self._new_model(self._chosen[name]))
@@ -187,9 +187,6 @@ class Prescreening:
         except SurrogateError as error:
             self.decisions.append({"metric": name, "model": self._chosen[name], "fault": str(error)})
             return MetricModel(sign, target, None)
-        if decision is not None:
-            shares = model.importances().tolist()
-            decision["importances"] = dict(zip(self._features.columns.names, shares, strict=True))
         return MetricModel(sign, target, model)
 
     def _as_computed(self, name: str, sign: int, values: Array, computed: ComputedMetrics) -> MetricModel:
@@ -199,14 +196,10 @@ class Prescreening:
             self.decisions.append({"metric": name, "n": len(values), "chosen": COMPUTED, "scores": {}})
         return MetricModel(sign, *ComputedMetric.of(name, sign, values, computed, self._features))
 
-    def _choose(self, name: str, Z: Array, y: Array) -> dict[str, Any] | None:
-        """Look at the choice of a metric's model again, if there is much more to learn from than last time.
-
-        Returns:
-            The decision, as it is recorded; None where it was not looked at.
-        """
+    def _choose(self, name: str, Z: Array, y: Array) -> None:
+        """Look at the choice of a metric's model again, if there is much more to learn from than last time."""
         if len(y) < GROWTH * self._looked_at.get(name, 0):
-            return None
+            return
         self._looked_at[name] = len(y)
         predicted: dict[str, Prediction] = {}
         scores: dict[str, Scores] = {}
@@ -226,14 +219,8 @@ class Prescreening:
         if chosen != before:
             self._models.pop(name, None)
         self._chosen[name] = chosen
-        decision = {
-            "metric": name,
-            "n": len(y),
-            "chosen": chosen,
-            "scores": {family: asdict(its) for family, its in scores.items()},
-        }
-        self.decisions.append(decision)
-        return decision
+        its_scores = {family: asdict(its) for family, its in scores.items()}
+        self.decisions.append({"metric": name, "n": len(y), "chosen": chosen, "scores": its_scores})
 
     def _new_model(self, family: str) -> Surrogate:
         if family == AVERAGE:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.conditions import Conditions, condition_faults, when_text
+from evo_moo.conditions import Conditions, Region, condition_faults, when_text
 from evo_moo.errors import SpaceError
 from evo_moo.variables import Array, Boolean, Choice, Integer, Mask, Real, Variable, round_significant
 
@@ -107,6 +107,10 @@ class SearchSpace:
     def active(self, X: npt.ArrayLike) -> Mask:
         """Give the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
         return self._conditions.active(self.codes(X))
+
+    def needed(self, column: int) -> dict[int, Region]:
+        """Give the codes that the ancestors of a column, by theirs, must all have for it to exist."""
+        return self._conditions.needed[column]
 
     def codes(self, X: npt.ArrayLike) -> Array:
         """Give the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""

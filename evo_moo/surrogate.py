@@ -147,10 +147,6 @@ class Surrogate(ABC):
             SurrogateError: The state does not fit these columns.
         """
 
-    @abstractmethod
-    def importances(self) -> Array:
-        """Give the ``(n_features,)`` shares of the features in what was learnt; they sum to 1."""
-
 
 def checked_rows(X: npt.ArrayLike, columns: Columns) -> Array:
     """Give points as an ``(n, n_features)`` array.

@@ -11,7 +11,6 @@ from evo_moo.goals import Goals
 from evo_moo.ledger import Ledger
 from evo_moo.tables import open_console, safe
 
-MAX_VARIABLES = 20
 NO_SURROGATE = (
     "This run had no surrogate models: its job has no [surrogate]. `evo-moo run … --surrogate auto` searches with them."
 )
@@ -30,8 +29,6 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
         - ``history``: the choices, each with the number ``n`` of evaluations learnt from, what was ``chosen``, and
           the cross-validated ``scores`` of each model;
         - ``faults``: why models could not learn;
-        - ``importances``: the shares of the variables in what the model learnt when it was chosen; a name that ends
-          in ``?`` stands for whether a conditional variable is there. Empty where no share was recorded;
         - ``predicted``: the number ``n`` of predictions whose evaluation has ended, their ``rank_correlation``
           (Kendall's tau-b) with what was measured, and the share ``within_2_std`` of the measured values that are
           at most two standard deviations off; None where there are too few;
@@ -59,7 +56,7 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
 
 
 def print_surrogate(view: dict[str, Any]) -> None:
-    """Print what ``surrogate_view`` gives: the models, how good they were over time, and what they looked at."""
+    """Print what ``surrogate_view`` gives: the models, and how good they were over time."""
     console = open_console()
     metrics = view["metrics"]
     if view["settings"] is None:
@@ -72,12 +69,10 @@ def print_surrogate(view: dict[str, Any]) -> None:
         console.print(_history(metrics))
     else:
         console.print("No model was chosen yet: they learn from the first population.")
-    if any(its["importances"] for its in metrics.values()):
-        console.print("Importance of the variables to the model in use, when it was chosen")
-        console.print(_importances(metrics))
     for name, its in metrics.items():
         for fault in its["faults"]:
             console.print(safe(f"{name}: {fault}"))
+    console.print("Which variables matter: evo-moo importance RUN", highlight=False)
 
 
 def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -86,13 +81,11 @@ def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     history = [
         {"n": n, "chosen": decision["chosen"], "scores": decision["scores"]} for n, decision in sorted(looks.items())
     ]
-    last = looks[history[-1]["n"]] if history else {}
     faults = [f"{decision['model']}: {decision['fault']}" for decision in decisions if "fault" in decision]
     return {
-        "model": last.get("chosen"),
+        "model": history[-1]["chosen"] if history else None,
         "history": history,
         "faults": list(dict.fromkeys(faults)),
-        "importances": last.get("importances", {}),
     }
 
 
@@ -149,25 +142,6 @@ def _history(metrics: dict[str, Any]) -> Table:
 
 def _score(scores: dict[str, Any] | None) -> str:
     return f"{_number(scores['rank_correlation'])} ({_number(scores['log_likelihood'])})" if scores else ""
-
-
-def _importances(metrics: dict[str, Any]) -> Table:
-    """Give the variables as rows, those that matter most to any metric first."""
-    table = Table()
-    shares = {name: its["importances"] for name, its in metrics.items() if its["importances"]}
-    largest: dict[str, float] = {}
-    for its_shares in shares.values():
-        for variable, share in its_shares.items():
-            largest[variable] = max(share, largest.get(variable, 0.0))
-    ranked = sorted(largest, key=lambda variable: -largest[variable])
-    table.add_column("variable")
-    for name in shares:
-        table.add_column(safe(name), justify="right")
-    for variable in ranked[:MAX_VARIABLES]:
-        table.add_row(safe(variable), *(f"{its.get(variable, 0.0):.0%}" for its in shares.values()))
-    if len(ranked) > MAX_VARIABLES:
-        table.add_row(f"and {len(ranked) - MAX_VARIABLES} more; --json has all", *("" for _ in shares))
-    return table
 
 
 def _number(value: float | None) -> str:

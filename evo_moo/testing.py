@@ -87,7 +87,7 @@ class SurrogateSuite:
         for points, targets in few + constant + repeated:
             model = self.make().fit(points, targets)
             other = model.condition(X[:2], y[:2])
-            answers = [*model.predict(X), *model.leave_one_out(), *other.predict(X), model.importances()]
+            answers = [*model.predict(X), *model.leave_one_out(), *other.predict(X)]
             answers.append(model.sample(X, 4, np.random.default_rng(0)))
             _require(all(np.isfinite(a).all() for a in answers), f"answers must be finite after {len(points)} points")
             stds = [model.predict(X).std, model.leave_one_out().std]
@@ -147,14 +147,6 @@ class SurrogateSuite:
         rows[:, 3] = [0, 1, 2]
         mean = self.make().fit(X, y).predict(rows).mean
         _require(mean[1] > mean[0] > mean[2], f"the categories' order must be learnt, but the means are {mean}")
-
-    def test_importances_are_shares(self) -> None:
-        """What matters gets more than what does not."""
-        X, y = self.data(80)
-        shares = self.make().fit(X, y).importances()
-        _require(bool((shares >= 0).all()), f"importances must not be negative, but are {shares}")
-        np.testing.assert_allclose(shares.sum(), 1.0)
-        _require(shares[3] > max(shares[1], shares[2]), f"the category matters most here, but shares are {shares}")
 
     def test_it_is_less_certain_far_from_the_data(self) -> None:
         """In a gap of the data the deviation is larger than on them."""

@@ -126,17 +126,6 @@ class GaussianProcess(Surrogate):
             raise SurrogateError(f"`theta` must hold {len(self.columns) + 1} finite numbers, but is {theta}")
         self._theta, self._fitted = None if theta is None else np.array(theta, dtype=float), False
 
-    def importances(self) -> Array:
-        """Give each feature's root mean squared distance over the data, in its length scale."""
-        self._require_fit()
-        spread = math.sqrt(2.0) * self._X.std(axis=0)
-        for i in np.flatnonzero(self._category):
-            shares = np.unique(self._X[:, i], return_counts=True)[1] / len(self._X)
-            spread[i] = math.sqrt(1.0 - (shares**2).sum())
-        weights = spread / self._length_scales
-        total = weights.sum()
-        return np.asarray(weights / total if total > 0 else np.full(len(weights), 1.0 / max(len(weights), 1)))
-
     @property
     def _length_scales(self) -> Array:
         self._require_fit()

@@ -110,14 +110,6 @@ class RandomForest(Surrogate):
         """Take over nothing, and forget the forest."""
         self._forest = None
 
-    def importances(self) -> Array:
-        """Give the shares of the features in the reduction of variance."""
-        self._require_fit()
-        shares = np.zeros(len(self.columns))
-        np.add.at(shares, self._sources, self._forest.feature_importances_)
-        total = shares.sum()
-        return np.asarray(shares / total if total > 0 else np.full(len(shares), 1.0 / max(len(shares), 1)))
-
     @functools.cached_property
     def _sources(self) -> npt.NDArray[np.intp]:
         """The feature that each column of the design comes from: one for each option of a category."""

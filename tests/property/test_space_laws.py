@@ -5,6 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evo_moo.cells import Cells
 from evo_moo.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
 
@@ -124,3 +125,18 @@ def test_offspring_are_canonical_and_mutants_differ(space, seed):
     assert_canonical(space, mutants)
     movable = (space.active(X) & (space.xu > space.xl)).any(axis=1)
     np.testing.assert_array_equal((mutants != X).any(axis=1), movable)
+
+
+@given(spaces(), SEEDS)
+@settings(max_examples=100, deadline=None)
+def test_cells_hold_what_is_drawn_from_them_and_tell_where_variables_exist(space, seed):
+    cells, rng = Cells(space), np.random.default_rng(seed)
+    for column in range(space.n_var):
+        weights, share = cells.where_they_exist((column,), cells.weights)
+        assert 0 < share <= 1 + 1e-12
+        np.testing.assert_allclose([its.sum() for its in weights], 1.0)
+        drawn = cells.draw(weights, 20, rng)
+        X = cells.rows(drawn, rng)
+        active = space.active(X)
+        assert active[:, column].all()
+        np.testing.assert_array_equal(cells.of(X)[active], drawn[active])

@@ -46,9 +46,6 @@ class Fixed(Surrogate):
     def load(self, state):
         pass
 
-    def importances(self):
-        return np.ones(1)
-
 
 FITS = []
 ONE = Columns.numeric(1)

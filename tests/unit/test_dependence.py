@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+import evo_moo
+from evo_moo.archive import Archive
+from evo_moo.dependence import dependence_columns, partial_dependence
+from evo_moo.errors import JobError
+from evo_moo.goals import Goals, Metric
+from evo_moo.local_changes import change_columns, changes_around
+from evo_moo.space import Choice, Integer, Real, SearchSpace
+
+SPACE = SearchSpace(
+    {
+        "n": Integer(1, 3),
+        "w1": Integer(4, 64, log=True),
+        "w2": Integer(4, 64, log=True, when={"n": {"at_least": 2}}),
+        "act": Choice(["a", "b", "c"]),
+        "size": Choice([8, 16, 32], ordered=True),
+        "drop": Real(0.0, 1.0),
+    }
+)
+
+
+def cost(config):
+    return 3 * np.log2(config["w1"]) + 2 * np.log2(config.get("w2", 1)) + 4 * (config["act"] == "b")
+
+
+@pytest.fixture(scope="module")
+def archive():
+    X = SPACE.sample(110, np.random.default_rng(1), "lhs")
+    X = X[(X[:, 3] != 2) & (X[:, 5] < 0.7)]  # the option "c" and the end of `drop` were never tried
+    y = np.array([cost(config) for config in SPACE.decode(X)])
+    ids = {i + 1: i for i in range(len(X))}
+    goals = Goals.declared({"cost": "min", "gain": "max"}, {})
+    values = {"cost": y, "gain": -y, "noise": np.random.default_rng(2).normal(size=len(X))}
+    return Archive(SPACE, goals, {"cost": Metric("ms")}, X, values, np.zeros(len(X)), ids, {}, 1)
+
+
+def test_curves_are_means_over_the_evaluated_configurations(archive):
+    told = partial_dependence(archive)
+    curve = told["cost"]["curves"]["w1"]
+    others = np.mean([cost(config) - 3 * np.log2(config["w1"]) for config in SPACE.decode(archive.X)])
+    np.testing.assert_allclose(curve["mean"], others + 3 * np.log2(curve["value"]), atol=0.3)
+    assert all(low < mean < high for low, mean, high in zip(curve["low"], curve["mean"], curve["high"], strict=True))
+    assert sum(curve["n_near"]) == curve["n"] == len(archive.X) and curve["untried"] == ""
+    # A conditional variable's curve is over the configurations in which it exists.
+    its = [config for config in SPACE.decode(archive.X) if "w2" in config]
+    curve = told["cost"]["curves"]["w2"]
+    others = np.mean([cost(config) - 2 * np.log2(config["w2"]) for config in its])
+    np.testing.assert_allclose(curve["mean"], others + 2 * np.log2(curve["value"]), atol=0.3)
+    assert curve["n"] == len(its)
+    np.testing.assert_allclose(told["gain"]["curves"]["drop"]["mean"], -archive.values["cost"].mean(), atol=0.5)
+
+
+def test_only_what_was_tried_is_drawn_and_the_rest_is_said(archive):
+    curves = partial_dependence(archive, ["cost"], ["act", "drop"])["cost"]["curves"]
+    assert list(curves) == ["act", "drop"]
+    assert curves["act"]["value"] == ["a", "b"] and curves["act"]["untried"] == "c"
+    assert max(curves["drop"]["value"]) < 0.7 and curves["drop"]["untried"].startswith("above 0.6")
+    columns = dependence_columns(partial_dependence(archive, ["cost"], ["act", "drop"]))
+    assert {len(column) for column in columns.values()} == {2 + len(curves["drop"]["value"])}
+    with pytest.raises(JobError, match=r"a variable must be one of n, w1, .*, but is depth"):
+        partial_dependence(archive, variables=["depth"])
+
+
+def test_changes_are_predicted_with_what_they_bring_and_take(archive):
+    row = int(np.flatnonzero((archive.X[:, 0] == 2) & (archive.X[:, 3] == 0) & (archive.X[:, 5] > 0.62))[0])
+    told = changes_around(archive, row + 1, ["cost", "noise"])
+    (here,) = SPACE.decode(archive.X[[row]])
+    assert told["configuration"] == here and told["nothing"].keys() == {"noise"}
+    assert told["metrics"]["cost"]["measured"] == pytest.approx(cost(here))
+    assert told["metrics"]["cost"]["predicted"] == pytest.approx(cost(here), abs=0.3)
+    by_end = {(change["variable"], change["becomes"]): change for change in told["changes"]}
+    for change in told["changes"]:
+        there = {name: value for name, value in here.items() if name not in change["gone"]}
+        there |= {change["variable"]: change["becomes"], **change["new"]}
+        effect = change["effects"]["cost"]
+        assert effect["low"] <= effect["change"] + 0.2 and effect["change"] - 0.2 <= effect["high"]
+        if change["becomes"] != "c":
+            assert effect["change"] == pytest.approx(cost(there) - cost(here), abs=0.5)
+    assert by_end["n", 1]["gone"] == ["w2"] and not by_end["act", "c"]["tried"] and by_end["act", "b"]["tried"]
+    assert by_end["act", "b"]["effects"]["cost"]["p_more"] > 0.95
+    assert {end for name, end in by_end if name == "act"} == {"b", "c"}
+    assert {end for name, end in by_end if name == "w1"} == _halved_and_doubled(here["w1"])
+    assert not next(change for (name, end), change in by_end.items() if name == "drop" and end > here["drop"])["tried"]
+    columns = change_columns(told)
+    assert {len(column) for column in columns.values()} == {len(told["changes"])}
+
+
+def _halved_and_doubled(value):
+    return {int(end) for end in np.rint(np.clip([value / 2, 2 * value], 4, 64)) if end != value}
+
+
+def test_a_change_brings_a_variable_into_being_with_its_usual_value(archive):
+    row = int(np.flatnonzero(archive.X[:, 0] == 1)[0])
+    told = changes_around(archive, row + 1, ["cost"])
+    change = next(change for change in told["changes"] if (change["variable"], change["becomes"]) == ("n", 2))
+    tried = sorted(config["w2"] for config in SPACE.decode(archive.X) if "w2" in config)
+    assert change["new"] == {"w2": tried[len(tried) // 2]}
+    with pytest.raises(JobError, match="`--around` must be an evaluation of the run, from 1 to"):
+        changes_around(archive, 0)
+
+
+def test_an_archive_averages_repetitions_and_takes_cheap_metrics_of_short_evaluations(tmp_path):
+    class Net(evo_moo.SearchProblem):
+        variables = {"x": Real(0, 1), "y": Real(0, 1)}
+        objectives = {"loss": "min", "size": "min"}
+        metrics = {"size": Metric(cheap=True), "loss": Metric(noisy=True)}
+        fidelity = evo_moo.Fidelity("epochs", 1, 4)
+
+        def evaluate(self, config, *, fidelity, seed):
+            return {"loss": config["x"] + seed % 7 + 1 / fidelity, "size": config["y"]}
+
+    refinement = {"rungs": [1, 4], "replicates": 2}
+    evo_moo.search(Net(), termination=("n_evals", 12), refinement=refinement, workers=1, run_dir=tmp_path / "r")
+    archive = Archive.read(tmp_path / "r")
+    evaluations = evo_moo.Result.read(tmp_path / "r").evaluations
+    assert len(archive.X) == len({e.configuration_json for e in evaluations})
+    assert np.isfinite(archive.values["size"]).all() and not np.isfinite(archive.values["loss"]).all()
+    repeated = next(e.continues for e in evaluations if e.replicate)
+    its = [e.metrics["loss"] for e in evaluations if e.id == repeated or (e.replicate and e.continues == repeated)]
+    assert len(its) > 1 and archive.values["loss"][archive.ids[repeated]] == pytest.approx(np.mean(its))
+    assert np.isfinite(archive.rank).sum() == np.isfinite(archive.values["loss"]).sum()
