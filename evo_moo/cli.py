@@ -10,6 +10,7 @@ import typer
 
 from evo_moo.cli_batch import batch
 from evo_moo.cli_problems import check, latency, new, problems
+from evo_moo.cli_report import report
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
@@ -189,12 +190,17 @@ def _report(result: "Result") -> None:
         print_front(result)
     if result.run_dir is not None and result.front:
         result.plot(result.run_dir / "front.png")
+    if result.run_dir is not None:
+        from evo_moo.report import write_report_at_end
+
+        write_report_at_end(result.run_dir)
 
 
 app.command()(batch)
 app.command()(show)
 app.command("list")(list_runs)
 app.command()(export)
+app.command()(report)
 app.command()(doctor)
 app.command()(problems)
 app.command()(check)

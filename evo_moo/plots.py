@@ -1,18 +1,20 @@
 """Figures of a run, drawn without a display."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-from evo_moo.pareto import hypervolume_history
+from evo_moo.goals import with_unit
+from evo_moo.pareto import frame, hypervolume_history
 
 if TYPE_CHECKING:
     from evo_moo.result import Result
 
-_FRONT, _OTHERS = "#c0392b", "#9aa5b1"
+FRONT, OTHERS = "#d55e00", "#8794a3"
 
 
 def result_figure(result: "Result") -> Figure:
@@ -22,7 +24,7 @@ def result_figure(result: "Result") -> Figure:
     n_obj = len(result.goals.objectives)
     front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
     if n_obj <= 3:
-        _draw_front(front_axes, result, n_obj)
+        draw_front(front_axes, result, n_obj)
     else:
         _draw_parallel(front_axes, result)
     _draw_hypervolume(figure.add_subplot(1, 2, 2), result)
@@ -43,62 +45,78 @@ def surrogate_figure(view: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def literal(text: str) -> str:
+    """Keep a text from being taken for a formula."""
+    return text.replace("$", r"\$")
+
+
+def plain_ticks(axis: Any) -> None:
+    """Write the numbers of a logarithmic axis without powers."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+
+
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
     _, means, stds, measured = zip(*its["pairs"], strict=True)
     if its["log"] and min(*means, *measured) > 0:
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")
-    bars = {"fmt": ".", "color": _FRONT, "ecolor": _OTHERS, "elinewidth": 1}
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+    bars = {"fmt": ".", "color": FRONT, "ecolor": OTHERS, "elinewidth": 1}
     axes.errorbar(measured, means, yerr=[2 * std for std in stds], **bars)
     ends = min(*means, *measured), max(*means, *measured)
-    axes.plot(ends, ends, color=_OTHERS, lw=1, ls="--")
-    label = f"{name} ({its['unit']})" if its["unit"] and not name.endswith(f"_{its['unit']}") else name
-    axes.set(xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=label)
+    axes.plot(ends, ends, color=OTHERS, lw=1, ls="--")
+    axes.set(
+        xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=literal(with_unit(name, its["unit"]))
+    )
     axes.grid(alpha=0.3)
 
 
-def _draw_front(axes: Any, result: "Result", n_obj: int) -> None:
+def draw_front(axes: Any, result: "Result", n_obj: int) -> None:
+    """Draw the front among all evaluations: one to three objectives."""
     names = [objective.metric for objective in result.goals.objectives]
     evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
     if n_obj == 1:
-        axes.plot([m[names[0]] for m in evaluated], ".", color=_OTHERS)
+        axes.plot([m[names[0]] for m in evaluated], ".", color=OTHERS)
         axes.set(xlabel="evaluation", ylabel=_label(result, names[0]))
         return
     title = f"Pareto front: {len(result.front)}" if result.feasible else "nothing keeps the limits; the nearest"
-    axes.scatter(*_columns(result.metrics, names), color=_FRONT, s=34, label=title, zorder=3)
+    axes.scatter(*_columns(result.metrics, names), color=FRONT, s=34, label=title, zorder=3)
     for axis, name in zip("xyz", names, strict=False):
         getattr(axes, f"set_{axis}label")(_label(result, name))
     if n_obj == 2:
         _frame_front(axes, result, names)
     outside = _n_outside(axes, evaluated, names) if n_obj == 2 else 0
     label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
-    axes.scatter(*_columns(evaluated, names), color=_OTHERS, s=18, alpha=0.6, label=label)
+    axes.scatter(*_columns(evaluated, names), color=OTHERS, s=18, alpha=0.6, label=label)
     axes.legend(loc="best", fontsize=8)
 
 
 def _frame_front(axes: Any, result: "Result", names: list[str]) -> None:
     """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
-    limits = []
-    for objective, name in zip(result.goals.objectives, names, strict=True):
-        values = [row[name] for row in result.metrics]
-        logarithmic = _logarithmic(result, name)
-        low, high = (math.log(v) if logarithmic else v for v in (min(values), max(values)))
-        span = high - low or abs(high) or 1.0
-        better, worse = 0.1 * span, 0.6 * span
-        ends = (low - worse, high + better) if objective.direction == "max" else (low - better, high + worse)
-        limits.append(tuple(math.exp(v) for v in ends) if logarithmic else ends)
+    on_front = {e.id for e in result.front}
+    off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
+    limits = [
+        frame(
+            np.array([row[o.metric] for row in result.metrics]),
+            np.array([row[o.metric] for row in off]),
+            is_max=o.direction == "max",
+            is_log=_logarithmic(result, o.metric),
+        )
+        for o in result.goals.objectives
+    ]
     axes.set(xlim=limits[0], ylim=limits[1])
     for name, axis, scale in zip(names, (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale), strict=True):
         if _logarithmic(result, name):
             scale("log")
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("{x:g}")
+            plain_ticks(axis)
     for objective, line in zip(result.goals.objectives, (axes.axvline, axes.axhline), strict=True):
         if objective.goal is not None:
-            line(objective.goal, color=_OTHERS, lw=1, ls="--")
+            line(objective.goal, color=OTHERS, lw=1, ls="--")
     points = sorted(zip(*_columns(result.metrics, names), strict=True))
     step = "steps-pre" if result.goals.objectives[0].direction == "max" else "steps-post"
-    axes.plot(*zip(*points, strict=True), color=_FRONT, lw=1, alpha=0.6, drawstyle=step)
+    axes.plot(*zip(*points, strict=True), color=FRONT, lw=1, alpha=0.6, drawstyle=step)
 
 
 def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -> int:
@@ -112,8 +130,8 @@ def _draw_parallel(axes: Any, result: "Result") -> None:
     F = result.F
     span = F.max(axis=0) - F.min(axis=0)
     scaled = (F - F.min(axis=0)) / (span + (span == 0))
-    axes.plot(range(len(names)), scaled.T, color=_FRONT, alpha=0.4, lw=1)
-    axes.set_xticks(range(len(names)), names, rotation=20)
+    axes.plot(range(len(names)), scaled.T, color=FRONT, alpha=0.4, lw=1)
+    axes.set_xticks(range(len(names)), [literal(name) for name in names], rotation=20)
     axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
 
 
@@ -121,7 +139,7 @@ def _draw_hypervolume(axes: Any, result: "Result") -> None:
     F = result.all_F
     axes.set(xlabel="feasible evaluations", ylabel="hypervolume")
     if len(F) and F.shape[1] > 1:
-        axes.plot(*hypervolume_history(F), color=_FRONT, drawstyle="steps-post")
+        axes.plot(*hypervolume_history(F)[:2], color=FRONT, drawstyle="steps-post")
     axes.grid(alpha=0.3)
 
 
@@ -130,8 +148,8 @@ def _columns(metrics: list[dict[str, float]], names: list[str]) -> list[list[flo
 
 
 def _label(result: "Result", name: str) -> str:
-    unit = result.known_metrics[name].unit
-    return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
+    (objective,) = (o for o in result.goals.objectives if o.metric == name)
+    return literal(objective.in_words(result.known_metrics[name].unit))
 
 
 def _logarithmic(result: "Result", name: str) -> bool:

@@ -82,7 +82,7 @@ class Result:
             # Dominance is among those of least violation, 0 where anything is feasible.
             candidates = ledger.least_violating()
             if meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1:
-                means, spread = _means_and_spread(ledger)
+                means, spread = means_and_spread(ledger)
                 violation = {key: goals.violation(metrics) for key, metrics in means.items()}
                 least = min(violation.values(), default=0.0)
                 candidates = [(key, metrics) for key, metrics in means.items() if violation[key] == least]
@@ -208,7 +208,7 @@ class Result:
         return figure
 
 
-def _means_and_spread(ledger: Ledger) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
+def means_and_spread(ledger: Ledger) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
     """Give means and standard deviations over the repetitions of each full evaluation, by its id."""
     groups: dict[int, list[Metrics]] = {}
     for e in ledger.evaluations("status = 'ok'"):

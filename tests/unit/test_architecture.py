@@ -51,9 +51,11 @@ LAYERS = [
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch"},
-    {"surrogate_view", "rungs"},
+    {"surrogate_view", "rungs", "report_columns", "timeline"},
+    {"report_data"},
+    {"report", "figures"},
     {"cli_runs"},
-    {"cli_problems", "cli_batch"},
+    {"cli_problems", "cli_batch", "cli_report"},
     {"cli"},
     {"__main__"},
 ]
