@@ -50,10 +50,17 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+class _Plain(LogFormatter):
+    """Numbers without powers, where matplotlib would put one."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:.3g}" if super().__call__(x, pos) else ""
+
+
 def plain_ticks(axis: Any) -> None:
     """Write the numbers of a logarithmic axis without powers."""
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+    axis.set_major_formatter(_Plain())
+    axis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
 
 
 def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:

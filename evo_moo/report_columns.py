@@ -96,7 +96,7 @@ def _variable(name: str, definition: Mapping[str, Any], values: list[Any]) -> di
     column = {"name": name, "title": name, "log": bool(definition.get("log")), "when": "when" in definition}
     if numeric and definition.get("kind") not in ("choice", "boolean"):
         return {**column, "values": significant(values)}
-    declared = definition.get("values") or ([False, True] if definition.get("kind") == "boolean" else [])
+    declared = definition.get("options") or ([False, True] if definition.get("kind") == "boolean" else [])
     levels = list(dict.fromkeys(str(v) for v in (*declared, *values) if v is not None))
     place = {level: i for i, level in enumerate(levels)}
     codes = [math.nan if v is None else place[str(v)] for v in values]

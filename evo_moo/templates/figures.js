@@ -144,7 +144,7 @@ function dimension(c, index) {
   const span = high - low, absent = low - .14 * span, lacks = known.length < raw.length;
   const marks = c.levels ? c.levels.map((text, k) => [k, short(text, 14)]) : ticks(low, high, c.log, known.every(Number.isInteger));
   if (lacks) marks.unshift([absent, "not there"]);
-  const name = short(c.title, 16) + (c.objective ? (c.objective.direction === "max" ? " ↑" : " ↓") : "");
+  const name = plain(short(c.title, 16)) + (c.objective ? (c.objective.direction === "max" ? " ↑" : " ↓") : "");
   return { label: name, name: String(index), values: raw.map(v => v === null ? absent : v), range: [lacks ? absent - .03 * span : low, high], tickvals: marks.map(m => m[0]), ticktext: marks.map(m => m[1]) };
 }
 const brushes = new Map();  // index of a dimension to its brushed ranges
