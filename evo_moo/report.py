@@ -179,7 +179,7 @@ def _history_words(history: Mapping[str, Any]) -> str:
     about = ", approximated" if len(history["ref_point"]) > 5 else ""
     return (
         f"Hypervolume of the feasible evaluations{about}, up to the reference point {point}: a tenth of their range "
-        "beyond the worst of them, so it compares within this run only."
+        "beyond the worst of them, so it compares within this run only. Equal points of the front count once."
     )
 
 

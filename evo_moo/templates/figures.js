@@ -3,7 +3,7 @@ const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Ar
 
 function layout(height, more) {
   return { height, paper_bgcolor: css("bg"), plot_bgcolor: css("bg"), font: { family: FONT, size: 13, color: css("text") },
-    margin: { l: 70, r: 20, t: 30, b: 60 }, hovermode: "closest", legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...more };
+    margin: { l: 70, r: 20, t: 52, b: 60 }, hovermode: "closest", legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...more };
 }
 function axis(title, more) {
   return { title: { text: plain(title), standoff: 10 }, gridcolor: css("dim"), linecolor: css("line"), zerolinecolor: css("line"), automargin: true, ...more };
@@ -20,7 +20,7 @@ function show(figure, traces, itsLayout) {
 let kept = null;  // rows that the brushed ranges keep; null for all
 const KINDS = [["dominated", "dominated", "circle", 6, .55, true], ["over a limit", "over", "x", 7, .7, true],
   ["short", "short", "square", 6, .6, "legendonly"], ["front", "front", "diamond", 10, 1, true]];
-const KIND_NAMES = { "short": "short evaluations", "over a limit": "over a limit", "dominated": "dominated", "front": DATA.feasible ? "Pareto front" : "nearest to the limits" };
+const KIND_NAMES = { "short": "short evaluations", "over a limit": "over a limit", "dominated": OBJECTIVES.length > 1 ? "dominated" : "others", "front": !DATA.feasible ? "nearest to the limits" : OBJECTIVES.length > 1 ? "Pareto front" : "best" };
 function traces(make, many) {
   return KINDS.filter(([role]) => ROWS[role].length).map(([role, colour, symbol, size, opacity, visible]) => {
     const rows = ROWS[role], large = rows.length > FEW;
@@ -108,7 +108,7 @@ function pairs(figure) {
 function frontMany(figure) {
   const brief = OBJECTIVES.map(o => plain(short(o.title, 14)) + (o.direction === "max" ? " ↑" : " ↓"));
   const drawn = traces(rows => ({ type: "splom", diagonal: { visible: false }, showupperhalf: false, dimensions: OBJECTIVES.map((o, k) => ({ label: brief[k], values: pick(o.column, rows), axis: { type: o.column.log ? "log" : "linear" } })) }));
-  for (const t of drawn) t.marker = { ...t.marker, size: Math.min(t.marker.size, 6) };
+  for (const t of drawn) t.marker = { ...t.marker, size: t.meta.rows === ROWS.front ? 7 : Math.min(t.marker.size, 5) };
   const axes = {};
   OBJECTIVES.forEach((_, k) => { for (const a of ["xaxis", "yaxis"]) axes[a + (k ? k + 1 : "")] = { gridcolor: css("dim"), zerolinecolor: css("line"), tickfont: { size: 10 }, nticks: 4 }; });
   show(figure, drawn, layout(Math.min(180 + 130 * OBJECTIVES.length, 1100), axes));

@@ -57,7 +57,7 @@ function tipOfRow(i) {
   const others = pairs(COLS.metrics.filter(c => !names.has(c.name))).slice(0, 10);
   const variables = pairs(COLS.variables), most = 18;
   const rest = variables.length > most ? [["and " + (variables.length - most) + " more", ""]] : [];
-  fillTip("Evaluation " + COLS.id[i] + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : ROLES[COLS.role[i]]),
+  fillTip("Evaluation " + COLS.id[i] + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : KIND_NAMES[ROLES[COLS.role[i]]]),
     [goals, others, variables.slice(0, most).concat(rest)].filter(group => group.length));
 }
 
