@@ -14,7 +14,7 @@ from evo_moo.run_record import RunRecord
 
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
 MOST_ROWS = 10_000
-_DIGITS = 6
+_DIGITS, _MOST_PLACES = 6, 22
 
 
 def columns(record: RunRecord, means: Mapping[int, Metrics], spread: Mapping[int, Metrics]) -> dict[str, Any]:
@@ -65,9 +65,10 @@ def significant(values: Sequence[Any] | npt.NDArray[np.float64]) -> npt.NDArray[
     found = np.array([math.nan if v is None else v for v in values], dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         places = _DIGITS - 1 - np.floor(np.log10(np.abs(found)))
-    power = 10.0 ** np.clip(np.nan_to_num(places, posinf=0.0), 0, 22)
-    rounded: npt.NDArray[np.float64] = np.round(found * power) / power
-    return np.where(np.isfinite(rounded), rounded, found)
+    # Powers of ten are exact up to here; what is smaller still stays as it is.
+    can = np.isfinite(found) & (places <= _MOST_PLACES)
+    power = 10.0 ** np.where(can, np.maximum(places, 0), 0)
+    return np.where(can, np.round(np.where(can, found, 0.0) * power) / power, found)
 
 
 def _thinned(record: RunRecord) -> list[Evaluation]:

@@ -18,6 +18,7 @@ from evo_moo.cli import app
 from evo_moo.errors import JobError, RunFolderError, SearchFailedError
 from evo_moo.figures import write_figures
 from evo_moo.report import json_in_page, write_report_at_end
+from evo_moo.run_folder import RunFolder
 from tests.integration.browser import look
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -210,32 +211,37 @@ def test_failures_only_and_one_objective_and_nothing_feasible_have_sensible_page
     assert "No evaluation keeps every limit" in text and "a at least 9" in text
 
 
-def test_every_kind_of_figure_is_drawn_in_a_browser(tmp_path: Path) -> None:
-    pages = {}
-    for name, problem, options in (
-        ("single", "pymoo:sphere", {}),
-        ("three", "pymoo:dtlz2", {"surrogate": "gp", "options": {"n_var": 4}}),
-        ("four", "pymoo:dtlz2", {"options": {"n_obj": 4}}),
-    ):
-        path = tmp_path / name
-        evo_moo.search(problem, pop_size=12, termination=("n_evals", 16), workers=1, run_dir=path, **options)
-        pages[name] = evo_moo.write_report(path)
-    pages["ladder"] = evo_moo.write_report(GOLDEN / "format_3" / "stopped-refined", tmp_path / "ladder.html")
-    script = 'seen.drawn = [...document.querySelectorAll(".figure")].map(f => [f.id, f.data.length, f.data[0].type]);'
-    expected = {"single": "scatter", "three": "scatter3d", "four": "splom", "ladder": "scatter"}
-    for name, page in pages.items():
-        folder = tmp_path / f"look-{name}"
-        folder.mkdir()
-        seen = look(page, script, folder, dark=name == "three")
-        assert seen["errors"] == [], name
-        drawn = {key: (n, kind) for key, n, kind in seen["drawn"]}
-        assert drawn["front"][1] == expected[name] and all(n for n, _ in drawn.values())
-        assert {"front", "parallel", "progress", "decisions"} <= drawn.keys()
-        assert ("pairs" in drawn, "predicted" in drawn, "climbs" in drawn) == (
-            name == "three",
-            name == "three",
-            name == "ladder",
-        )
+DRAWN = """
+seen.drawn = [...document.querySelectorAll(".figure")].map(f => [f.id, f.data.length, f.data[0].type]);
+seen.paper = document.getElementById("front").layout.paper_bgcolor;
+"""
+OTHER_NUMBERS_OF_OBJECTIVES = """
+seen.types = [front1d, front2d, frontMany].map(draw => {
+  const figure = document.createElement("div"); document.querySelector("main").append(figure); draw(figure);
+  return figure.data[0].type;
+});
+"""
+
+
+def test_three_objectives_and_models_are_drawn_in_the_dark(tmp_path: Path) -> None:
+    path, options = tmp_path / "r", {"n_var": 4}
+    settings = {"pop_size": 12, "termination": ("n_evals", 16), "workers": 1, "surrogate": "gp", "options": options}
+    evo_moo.search("pymoo:dtlz2", run_dir=path, **settings)
+    seen = look(evo_moo.write_report(path), DRAWN + OTHER_NUMBERS_OF_OBJECTIVES, tmp_path, dark=True)
+    assert seen["errors"] == []
+    drawn = {key: kind for key, n, kind in seen["drawn"] if n}
+    assert drawn.keys() == {"front", "pairs", "parallel", "progress", "predicted", "choices", "decisions"}
+    assert (drawn["front"], drawn["parallel"], drawn["pairs"]) == ("scatter3d", "parcoords", "scatter")
+    assert seen["types"] == ["scatter", "scatter", "splom"] and seen["paper"] == "#13161b"
+
+
+def test_refinement_is_drawn(tmp_path: Path) -> None:
+    page = evo_moo.write_report(GOLDEN / "format_3" / "stopped-refined", tmp_path / "page.html")
+    rungs = data_of(page)["rungs"]["rungs"]
+    assert [rung["fidelity"] for rung in rungs] == sorted(rung["fidelity"] for rung in rungs) and len(rungs) > 1
+    seen = look(page, DRAWN, tmp_path)
+    assert seen["errors"] == []
+    assert {key for key, n, _ in seen["drawn"] if n} == {"front", "parallel", "progress", "climbs", "decisions"}
 
 
 def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
@@ -245,6 +251,10 @@ def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     page = evo_moo.write_report(run, tmp_path / "page.html")
     assert (run / "run.sqlite").read_bytes() == before and not (run / "report.html").exists()
     assert data_of(page)["state"] == "stopped"
+    with RunFolder(run) as held:
+        with held.ledger.transaction():
+            held.ledger.set_meta(state="running")
+        assert data_of(evo_moo.write_report(run, tmp_path / "page.html"))["state"] == "running"
     with sqlite3.connect(run / "run.sqlite") as db:
         db.execute("DELETE FROM evaluations")
         db.execute("DELETE FROM generations")
