@@ -1,6 +1,7 @@
 """The report of a run: one HTML file that shows it all, opens anywhere and loads nothing."""
 
 import base64
+import contextlib
 import gzip
 import importlib.util
 import logging
@@ -54,7 +55,7 @@ def write_report_at_end(run_dir: Path) -> None:
     try:
         write_report(run_dir)
     except Exception as error:
-        with logged(run_dir):
+        with contextlib.suppress(OSError), logged(run_dir):
             LOGGER.warning("%s is not written: %s", NAME, printable(str(error) or in_words(error)))
 
 

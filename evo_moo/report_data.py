@@ -127,7 +127,7 @@ def _facts(record: RunRecord, result: Result, history: Mapping[str, Any]) -> dic
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
         "Hypervolume": f"{history['volume'][-1]:.5g}" if history.get("volume") is not None else "",
-        "True front": "" if share is None else f"{share:.2%} of its hypervolume reached",
+        "True front": "" if share is None else f"{share:.2%} of the true front's",
         "Limits": ", ".join(f"{li.metric} {li.relation.replace('_', ' ')} {li.bound:g}" for li in record.goals.limits),
     }
     return {what: words for what, words in facts.items() if words}

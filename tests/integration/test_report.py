@@ -285,6 +285,7 @@ def test_what_keeps_the_report_from_being_written_is_a_warning_in_the_log(
     write_report_at_end(run)
     assert "WARNING report.html is not written: a report must have the package plotly" in (run / "log.txt").read_text()
     assert not (run / "report.html").exists()
+    write_report_at_end(tmp_path / "gone")  # a folder that takes no log either: nothing is raised
 
 
 def test_the_command_writes_page_and_figures_with_their_numbers(run: Path, tmp_path: Path) -> None:
