@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evo_moo.ladder import Fidelity
     from evo_moo.optimizer import Optimizer
     from evo_moo.problem import FunctionProblem, SearchProblem
+    from evo_moo.report import write_report
     from evo_moo.result import Result
     from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
 
@@ -37,6 +38,7 @@ __all__ = [
     "export_run",
     "resume",
     "search",
+    "write_report",
 ]
 
 _HOME = {
@@ -49,6 +51,7 @@ _HOME = {
     "ladder": ("Fidelity",),
     "optimizer": ("Optimizer",),
     "problem": ("FunctionProblem", "SearchProblem"),
+    "report": ("write_report",),
     "result": ("Result",),
     "space": ("Boolean", "Choice", "Integer", "Real", "SearchSpace"),
 }

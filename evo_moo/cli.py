@@ -13,6 +13,7 @@ from evo_moo.cli_belief import compare, confirm
 from evo_moo.cli_importance import importance
 from evo_moo.cli_pick import pick
 from evo_moo.cli_problems import check, latency, new, problems
+from evo_moo.cli_report import report
 from evo_moo.cli_runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
 
 if TYPE_CHECKING:
@@ -200,6 +201,10 @@ def _report(result: "Result") -> None:
         print_front(result)
     if result.run_dir is not None and result.front:
         result.plot(result.run_dir / "front.png")
+    if result.run_dir is not None:
+        from evo_moo.report import write_report_at_end
+
+        write_report_at_end(result.run_dir)
 
 
 app.command()(batch)
@@ -210,6 +215,7 @@ app.command()(importance)
 app.command()(export)
 app.command()(confirm)
 app.command()(compare)
+app.command()(report)
 app.command()(doctor)
 app.command()(problems)
 app.command()(check)

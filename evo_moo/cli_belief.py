@@ -25,9 +25,9 @@ def confirm(
     from evo_moo.stop_signals import stop_at_once_on_signals
 
     stop_at_once_on_signals()
+    from evo_moo.analysis_plots import confirmation_figure
     from evo_moo.confirmation import confirm
     from evo_moo.confirmed import FOLDER
-    from evo_moo.plots import confirmation_figure
 
     path = folder_of(path)
     report = confirm(path, seeds=seeds, ids=ids or (), workers=workers, verbose=True).to_json()

@@ -55,7 +55,7 @@ def importance(
     else:
         show(told)
     if plot:
-        from evo_moo.plots import dependence_figure, importance_figure
+        from evo_moo.analysis_plots import dependence_figure, importance_figure
 
         figure = dependence_figure(told) if dependence else importance_figure(told)
         _save(figure, path / ("dependence.png" if dependence else "importance.png"))

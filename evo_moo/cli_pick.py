@@ -123,8 +123,8 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 
 
 def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
+    from evo_moo.analysis_plots import sweep_figure
     from evo_moo.errors import RunFolderError
-    from evo_moo.plots import sweep_figure
     from evo_moo.weight_sweep import sweep
 
     found = sweep(result, limits)

@@ -43,6 +43,11 @@ class Metric:
     test_of: str = ""
 
 
+def with_unit(name: str, unit: str) -> str:
+    """Name a metric with its unit, unless the name tells it already."""
+    return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
+
+
 @dataclass(frozen=True)
 class Objective:
     """A metric to minimise or to maximise.
@@ -56,6 +61,10 @@ class Objective:
     metric: str
     direction: Literal["min", "max"]
     goal: float | None = None
+
+    def in_words(self, unit: str = "") -> str:
+        """Name it with its unit and its direction, as axes show it."""
+        return f"{with_unit(self.metric, unit)}, {'more' if self.direction == 'max' else 'less'} is better"
 
     def reached(self, value: float) -> bool:
         """Tell whether a value is good enough; without a goal every value is."""

@@ -16,6 +16,7 @@ PATTERNS = (
     "front.csv*",
     "front.png",
     "surrogate.png",
+    "report.html",
     "writer.json*",
     ".lock",
 )

@@ -1,11 +1,12 @@
 """Dominance and hypervolume, by moocore."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+MOST_EXACT, N_DIRECTIONS = 5, 2**14
 
 
 def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:
@@ -73,24 +74,65 @@ def reference_point(F: Array) -> Array:
     return np.asarray(worst + 0.1 * span)
 
 
-def hypervolume_history(F: Array, n_points: int = 200) -> tuple[npt.NDArray[np.int64], Array]:
-    """Give the hypervolume after growing numbers of evaluations, for one reference point.
+def frame(front: Array, others: Array, *, is_max: bool, is_log: bool) -> tuple[float, float]:
+    """Give the range of an axis that shows a front, with room for what it dominates.
+
+    It reaches the middle of the others, unless that is so far off that the front would be a corner.
+
+    Args:
+        front: ``(n,)`` values on the front, at least one.
+        others: ``(m,)`` values off it.
+        is_max: Whether more is better.
+        is_log: Whether the axis is logarithmic; the front then is above 0.
+    """
+    sign = -1.0 if is_max else 1.0
+    others = others[others > 0] if is_log else others
+    on, off = (sign * (np.log(values) if is_log else values) for values in (front, others))
+    low, high = float(on.min()), float(on.max())
+    span = high - low or abs(high) or 1.0
+    middle = float(np.median(off)) if len(off) else high
+    worse = min(max(high + 0.6 * span, middle + 0.1 * span), high + 2.5 * span)
+    ends = sorted((sign * (low - 0.1 * span), sign * worse))
+    start, end = np.exp(ends) if is_log else ends
+    return float(start), float(end)
+
+
+class History(NamedTuple):
+    """How a front grew.
+
+    Attributes:
+        counts: ``(m,)`` numbers of evaluations.
+        volumes: ``(m,)`` hypervolumes after them, for one reference point.
+        sizes: ``(m,)`` numbers of points on the front, equal ones counted once.
+        ref_point: ``(n_obj,)`` reference point, minimised.
+    """
+
+    counts: npt.NDArray[np.int64]
+    volumes: Array
+    sizes: npt.NDArray[np.int64]
+    ref_point: Array
+
+
+def hypervolume_history(F: Array, n_points: int = 200) -> History:
+    """Give the hypervolume after growing numbers of evaluations.
+
+    Above five objectives, where the exact hypervolume takes too long, it is approximated without chance.
 
     Args:
         F: ``(n, n_obj)`` array in the order of evaluation, at least one row.
-        n_points: About how many numbers of evaluations to take.
-
-    Returns:
-        Numbers of evaluations ``(m,)`` and hypervolumes ``(m,)``.
+        n_points: About how many numbers of evaluations to take; a quarter of it above four objectives.
     """
     import moocore
 
-    ref = reference_point(F)
+    ref, n_obj = reference_point(F), F.shape[1]
+    n_points = n_points if n_obj <= 4 else -(-n_points // 4)
     counts = np.unique(np.linspace(1, len(F), min(n_points, len(F))).astype(int))
-    volumes, front, start = [], F[:0], 0
+    volumes, sizes, front, start = [], [], F[:0], 0
     for count in counts:
         front = np.vstack([front, F[start:count]])
         front = front[moocore.is_nondominated(front)]
-        volumes.append(hypervolume(front, ref))
+        exact = n_obj <= MOST_EXACT
+        volumes.append(hypervolume(front, ref) if exact else moocore.hv_approx(front, ref=ref, nsamples=N_DIRECTIONS))
+        sizes.append(len(front))
         start = count
-    return counts, np.array(volumes)
+    return History(counts, np.array(volumes), np.array(sizes), ref)

@@ -82,7 +82,7 @@ class Result:
             # Dominance is among those of least violation, 0 where anything is feasible.
             candidates = ledger.least_violating()
             if "confirmation" in meta or meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1:
-                means, spread = _means_and_spread(ledger.evaluations("status = 'ok'"))
+                means, spread = means_and_spread(ledger.evaluations("status = 'ok'"))
                 violation = {key: goals.violation(metrics) for key, metrics in means.items()}
                 least = min(violation.values(), default=0.0)
                 candidates = [(key, metrics) for key, metrics in means.items() if violation[key] == least]
@@ -106,7 +106,7 @@ class Result:
     def measured(self) -> list[Evaluation]:
         """Every configuration that was evaluated in full, with the means of its metrics where it was repeated."""
         ended = [e for e in self.evaluations if e.status == "ok"]
-        means, _ = _means_and_spread(ended)
+        means, _ = means_and_spread(ended)
         return [e._replace(metrics=means[e.id]) for e in ended if e.id in means]
 
     @property
@@ -240,7 +240,7 @@ class Result:
         return figure
 
 
-def _means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
+def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
     """Give means and standard deviations over the repetitions of each full evaluation, by its id."""
     groups: dict[int, list[Metrics]] = {}
     for e in evaluations:

@@ -6,6 +6,7 @@
         run.sqlite        the ledger and the checkpoint
         log.txt           what happened, with times
         front.csv         the Pareto front
+        front.png         the same as a picture, and report.html everything that there is to see
         weights/          what trainings with refinement go on from
         work/             a folder for each evaluation that asks for one
         writer.json       the process that writes here now, or was killed doing so
@@ -41,6 +42,7 @@ from evo_moo.folder_lock import FolderLock, on_network, write_whole
 from evo_moo.ledger import Ledger
 
 LOGGER = logging.getLogger("evo_moo")
+LINE = "%(asctime)s %(levelname)s %(message)s"
 JOURNAL = "EVO_MOO_JOURNAL"
 """Environment variable: how the ledger keeps transactions whole, instead of by the kind of the disk."""
 
@@ -70,7 +72,7 @@ class RunFolder:
             self._lock = FolderLock(self.path)
             self._handler = _LogFile(self.path / "log.txt")
             self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
-            self._handler.setFormatter(Printable("%(asctime)s %(levelname)s %(message)s"))
+            self._handler.setFormatter(Printable(LINE))
             LOGGER.addHandler(self._handler)
             self._note_what_was_found(self._lock.replaced)
         except (RunFolderError, JobError):
@@ -156,6 +158,20 @@ def csv_text(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Let the log of a run folder that is no longer held take what is logged meanwhile."""
+    handler = _LogFile(path / "log.txt", delay=True)
+    handler.setFormatter(Printable(LINE))
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        with contextlib.suppress(OSError):
+            handler.close()
 
 
 class Printable(logging.Formatter):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from evo_moo.errors import EvoMooError, printable
 from evo_moo.folder_lock import holder_of
-from evo_moo.goals import Goals, Limit, Metric, Objective
+from evo_moo.goals import Goals, Limit, Metric, Objective, with_unit
 from evo_moo.result import Result
 from evo_moo.run_folder import reading, run_dirs
 
@@ -317,8 +317,7 @@ def _limit_words(limit: Limit) -> str:
 
 def heading(name: str, known: dict[str, Metric]) -> str:
     """Name a metric with its unit, unless the name ends with it."""
-    unit = known[name].unit if name in known else ""
-    return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
+    return with_unit(name, known[name].unit if name in known else "")
 
 
 def cell(value: Any) -> str:

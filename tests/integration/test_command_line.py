@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
-HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib")
+HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib", "jinja2", "plotly")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_its_files(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    assert {"job.toml", "environment.json", "run.sqlite", "log.txt", "front.csv", "front.png"} <= names
+    assert {"job.toml", "environment.json", "run.sqlite", "log.txt", "front.csv", "front.png", "report.html"} <= names
     assert finished.name.endswith("-Small")
     assert "finished after 40 evaluations" in (finished / "log.txt").read_text()
 

@@ -15,6 +15,7 @@ import typer
 
 import evo_moo
 from evo_moo.cli import resume
+from evo_moo.cli_report import report
 from evo_moo.cli_runs import doctor, list_runs, show
 from evo_moo.errors import EvoMooError
 from tests.golden import make_golden
@@ -119,6 +120,8 @@ def test_a_hostile_encoded_row_runs_nothing(run: Path, tmp_path: Path) -> None:
 def test_values_of_the_wrong_kind_are_one_clear_message(run: Path, tmp_path: Path, column: str, value: Any) -> None:
     change(run, f"UPDATE evaluations SET {column} = ?", value)
     all_commands(run)
+    with contextlib.suppress(EvoMooError):
+        report(run)
     assert "Traceback" not in command("resume", run, cwd=tmp_path, code=None).stderr
 
 
@@ -126,7 +129,7 @@ def test_values_of_the_wrong_kind_are_one_clear_message(run: Path, tmp_path: Pat
 @pytest.mark.parametrize("value", ["3", "null", '{"objectives": 1}', "[[1]]", '"x"'])
 def test_facts_of_the_wrong_kind_are_one_clear_message(run: Path, key: str, value: str) -> None:
     change(run, "UPDATE meta SET value = ? WHERE key = ?", value, key)
-    for look in (show, list_runs, doctor, resume):
+    for look in (show, report, list_runs, doctor, resume):
         with contextlib.suppress(EvoMooError, typer.Exit):
             look(run.parent if look is list_runs else run)
 

@@ -29,6 +29,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"evo_moo/{p.name}" for p in (ROOT / "evo_moo").iterdir() if p.suffix == ".py"} | {"evo_moo/py.typed"}
+    expected |= {f"evo_moo/templates/{p.name}" for p in (ROOT / "evo_moo" / "templates").iterdir()}
+    assert {"evo_moo/templates/report.html.j2", "evo_moo/templates/figures.js"} <= expected
     for folder in ("problems", "surrogates"):
         kinds = (".py", ".toml") if folder == "problems" else (".py",)
         expected |= {f"evo_moo/{folder}/{p.name}" for p in (ROOT / folder).iterdir() if p.suffix in kinds}
@@ -52,5 +54,6 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Pareto front" in done.stdout
+    assert "Pareto front" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     listed = subprocess.run([*command[:1], "problems"], capture_output=True, text=True, cwd=tmp_path)
     assert "digits_cnn" in listed.stdout

@@ -40,7 +40,7 @@ def test_shell_lines_run_in_order(tmp_path: Path) -> None:
         command = shlex.split(line, comments=True)
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PATH": path})
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-        silent = ("list", "problems", "check", "doctor", "export", "confirm", "pick", "importance")
+        silent = ("list", "problems", "check", "doctor", "export", "confirm", "pick", "importance", "report")
         assert "Pareto front" in done.stdout or command[1] in silent or "--id" in command, f"{line}\n{done.stdout}"
 
 

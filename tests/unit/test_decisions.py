@@ -10,11 +10,11 @@ from pymoo.mcdm.high_tradeoff import HighTradeoffPoints
 from pymoo.mcdm.pseudo_weights import PseudoWeights
 
 import evo_moo
+from evo_moo.analysis_plots import sweep_figure
 from evo_moo.decisions import parse_limits, pick
 from evo_moo.errors import JobError, NoChoiceError
 from evo_moo.evaluation_row import Evaluation
 from evo_moo.goals import Goals, Metric
-from evo_moo.plots import sweep_figure
 from evo_moo.result import Result
 from evo_moo.weight_sweep import sweep
 

@@ -25,7 +25,17 @@ def run_dir(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "name",
-    ["run.sqlite", "run.sqlite-wal", "RUN.sqlite", "job.toml", "environment.json", "log.txt", "front.csv", ".lock"],
+    [
+        "run.sqlite",
+        "run.sqlite-wal",
+        "RUN.sqlite",
+        "job.toml",
+        "environment.json",
+        "log.txt",
+        "front.csv",
+        "report.html",
+        ".lock",
+    ],
 )
 @pytest.mark.parametrize("to", ["csv", "json", "mlflow"])
 def test_no_export_replaces_a_file_of_a_run(run_dir, name, to):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from evo_moo.pareto import hypervolume, hypervolume_history, pareto_rows, reference_point
+from evo_moo.pareto import frame, hypervolume, hypervolume_history, pareto_rows, reference_point
 
 TIED = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16))
 """Few different values, so that ties and duplicates are common."""
@@ -79,8 +79,27 @@ def test_the_reference_point_lies_a_tenth_of_the_range_beyond_the_worst():
 
 @given(points(st.integers(2, 3)), st.integers(2, 20))
 def test_the_history_grows_to_the_hypervolume_of_all_points(F, n_points):
-    counts, volumes = hypervolume_history(F, n_points)
+    counts, volumes, sizes, seen_ref = hypervolume_history(F, n_points)
     ref = reference_point(F)
     assert (np.diff(counts) > 0).all() and counts[-1] == len(F) and len(counts) <= n_points
     np.testing.assert_allclose(volumes, [hypervolume(F[:count], ref) for count in counts], rtol=1e-9)
     assert (np.diff(volumes) >= -1e-9 * volumes.max()).all()
+    fronts = [F[:count][pareto_rows(F[:count], np.zeros(count))] for count in counts]
+    assert sizes.tolist() == [len(np.unique(front, axis=0)) for front in fronts]
+    np.testing.assert_array_equal(seen_ref, ref)
+
+
+def test_of_many_objectives_the_history_is_near_the_exact_hypervolume():
+    F = np.random.default_rng(0).random((30, 6))
+    history = hypervolume_history(F, 8)
+    assert len(history.counts) == 2 and history.counts[-1] == 30
+    np.testing.assert_allclose(history.volumes[-1], hypervolume(F, reference_point(F)), rtol=0.02)
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1), st.lists(st.floats(-1, 1000)), st.booleans(), st.booleans())
+def test_the_frame_holds_the_whole_front_and_more_room_on_the_worse_side(front, others, is_max, is_log):
+    on = np.array(front)
+    low, high = frame(on, np.array(others), is_max=is_max, is_log=is_log)
+    assert low < on.min() and high > on.max()
+    gaps = (np.log(on.min() / low), np.log(high / on.max())) if is_log else (on.min() - low, high - on.max())
+    assert gaps[0] > gaps[1] if is_max else gaps[1] > gaps[0]

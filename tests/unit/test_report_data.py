@@ -1,0 +1,91 @@
+"""A run as columns and as a timeline."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evo_moo import report_columns, timeline
+from evo_moo.report_columns import ROLES, columns, significant
+from evo_moo.report_data import number, report_data
+from evo_moo.run_record import RunRecord
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=False)))
+def test_six_digits_are_kept_and_what_is_none_is_nan(values):
+    for value, rounded in zip(values, significant(values), strict=True):
+        if value is None:
+            assert math.isnan(rounded)
+        else:
+            assert rounded == pytest.approx(value, rel=5.1e-6, abs=0)
+
+
+@given(st.floats(1e-15, 1e15), st.sampled_from([-1, 1]))
+def test_a_rounded_number_is_written_short(value, sign):
+    (rounded,) = significant([sign * value])
+    digits = repr(float(rounded)).lstrip("-").split("e")[0].replace(".", "").strip("0")
+    assert len(digits) <= (6 if value < 1e6 else 16)
+
+
+def test_a_large_run_keeps_its_front_and_an_even_share_of_the_rest(monkeypatch):
+    record = RunRecord.read(GOLDEN / "format_3" / "finished")
+    monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
+    table = columns(record, {}, {})
+    assert table["n_left_out"] == len(record.evaluations) - len(record.front_ids) - 5
+    assert record.front_ids <= set(table["id"].tolist()) and (np.diff(table["id"]) > 0).all()
+    others = [e.id for e in record.evaluations if e.id not in record.front_ids]
+    assert {others[0], others[-1]} <= set(table["id"].tolist())
+
+
+def test_repetitions_are_means_with_their_spread():
+    data = report_data(GOLDEN / "format_3" / "stopped-refined")
+    table = data["columns"]
+    record = RunRecord.read(GOLDEN / "format_3" / "stopped-refined")
+    by_id = {e.id: e for e in record.evaluations}
+    repeated = {e.continues: e for e in record.evaluations if e.replicate and e.status == "ok"}
+    assert repeated
+    loss = next(its for its in table["metrics"] if its["name"] == "loss")
+    rows = {int(key): i for i, key in enumerate(table["id"])}
+    for first, second in repeated.items():
+        values = [by_id[first].metrics["loss"], second.metrics["loss"]]
+        assert loss["values"][rows[first]] == pytest.approx(np.mean(values), rel=1e-5)
+        sd = table["sd"]["loss"][str(rows[first])]
+        assert sd == pytest.approx(np.std(values, ddof=1), rel=1e-2)
+        assert ROLES[table["role"][rows[second.id]]] == "repetition"
+
+
+def test_what_happened_alike_at_one_point_is_one_entry(monkeypatch):
+    asked = {i: float(i) for i in range(1, 11)}
+    reused = [(5.5, "profile reused", {"evaluation": i, "measured_at": 1.0}) for i in range(3)]
+    chosen = (2.5, "surrogate", {"metric": "a", "n": 2, "chosen": "gp", "scores": {"gp": {"rank_correlation": 0.5}}})
+    told = timeline.timeline([*reused, chosen, (11.0, "finished", {"n_asked": 10, "reason": "enough"})], [], asked)
+    assert [(entry["n"], entry["lane"]) for entry in told["entries"]] == [
+        (2, "model choices"),
+        (5, "reuse"),
+        (10, "state"),
+    ]
+    texts = [entry["text"] for entry in told["entries"]]
+    assert texts[0] == "surrogate: a: gp chosen of 2 evaluations, rank correlation 0.50 in cross-validation"
+    assert texts[1:] == ["profile reused (3 times)", "finished: enough"]
+    monkeypatch.setattr(timeline, "MOST_EVENTS", 2)
+    assert timeline.timeline([*reused, chosen, (11.0, "stopped", {})], [], asked)["n_left_out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.97488, "0.9749"),
+        (5668.0, "5,668"),
+        (23752.4, "23,752"),
+        (1.2e9, "1.2e+09"),
+        (5.7789e-05, "5.779e-05"),
+        (None, ""),
+    ],
+)
+def test_numbers_are_written_as_people_read_them(value, words):
+    assert number(value) == words
