@@ -22,11 +22,13 @@ class MetricModel:
         sign: -1 where more of the metric is better, else 1.
         target: Between the metric times its sign, and what the model learns.
         model: None: nobody predicts the metric, and it is taken to be anywhere among its values so far.
+        log: Whether trade-offs are weighed by the metric's logarithm.
     """
 
     sign: int
     target: Target
     model: Surrogate | None
+    log: bool = False
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Give mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
@@ -40,6 +42,13 @@ class MetricModel:
         mean = np.clip(mean, -TAIL, TAIL)
         middle = self.target.inverse(mean)
         return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+
+    def objective(self, X: Array) -> tuple[Array, Array]:
+        """Give the same as ``values``, of the logarithm if that is what counts."""
+        middle, width = self.values(X)
+        if not self.log:
+            return middle, width
+        return np.log(middle), np.maximum(np.log(middle) - np.log(np.maximum(middle - width, 1e-300)), 1e-12)
 
     def log_probability(self, X: Array, limit: Limit) -> Array:
         """Give the logarithm of the probability that a limit holds, ``(n,)``."""
@@ -81,9 +90,12 @@ class Belief:
     success: Surrogate | None = None
 
     def objectives(self, X: Array) -> tuple[Array, Array]:
-        """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``."""
+        """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``.
+
+        They are minimised; some are logarithms, see ``MetricModel.log``.
+        """
         Z = self.features.matrix(X)
-        values = [self.models[objective.metric].values(Z) for objective in self.goals.objectives]
+        values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
 
     def log_probability(self, X: Array) -> Array:

@@ -30,6 +30,12 @@ class ComputedMetrics:
         """Give a metric of ``(n, n_var)`` encoded rows, ``(n,)``; NaN where it is not known."""
         return np.array([self._of(config).get(name, np.nan) for config in self._problem.space.decode(X)])
 
+    def table(self, X: Array) -> dict[str, Array]:
+        """Give every metric that is known of any of ``(n, n_var)`` encoded rows; see ``values``."""
+        found = [self._of(config) for config in self._problem.space.decode(X)]
+        names = list(dict.fromkeys(name for metrics in found for name in metrics))
+        return {name: np.array([metrics.get(name, np.nan) for metrics in found]) for name in names}
+
     def agree(self, name: str, X: Array, measured: Array) -> bool:
         """Tell whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
         return bool(np.allclose(self.values(name, X), measured, rtol=1e-9, atol=0.0))

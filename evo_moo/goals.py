@@ -25,7 +25,8 @@ class Metric:
     Attributes:
         unit: Unit of the value, such as ``"ms"``; empty for a pure number.
         description: One line for tables.
-        log: Whether plots show it on a logarithmic axis.
+        log: Whether ratios count, not differences: plots show it on a logarithmic axis, and where it is minimised,
+            models weigh trade-offs by its logarithm.
         timed: Whether it is a measured time, which no seed makes reproducible.
         noisy: Whether it depends on the evaluation's seed.
         cheap: Whether it needs no training.

@@ -1,7 +1,7 @@
 """Candidates by surrogate models: what was measured so far decides what is evaluated next."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from evo_moo.belief import Belief, MetricModel
 from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.features import Features
-from evo_moo.goals import Goals, Metrics
+from evo_moo.goals import Goals, Metric, Metrics
 from evo_moo.infill import Infill, Mask, Observed
 from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
 from evo_moo.offspring_choice import best_offspring
@@ -59,6 +59,7 @@ class Prescreening:
         infill: ``"ehvi"`` searches the models for rows of the largest expected hypervolume improvement;
             ``"prescreen"`` takes the best of the offspring.
         computed: Gives the metrics that need no model, as long as they are what was measured.
+        metrics: What is known of each metric.
 
     Attributes:
         archive: Evaluation id to its row and its metrics, or None where it failed.
@@ -76,9 +77,11 @@ class Prescreening:
         seed: int = 1,
         infill: InfillName = "ehvi",
         computed: ComputedMetrics | None = None,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         self.space, self.goals, self.seed, self.infill, self._computed = space, goals, seed, infill, computed
-        self._features = Features(space)
+        self._metrics = metrics or {}
+        self._features = Features(space, computed.table if computed else None)
         self._families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
         self.archive: dict[int, tuple[Array, Metrics | None]] = {}
         self._models: dict[str, Surrogate] = {}
@@ -174,20 +177,21 @@ class Prescreening:
 
     def _fitted(self, name: str, X: Array, values: Array) -> MetricModel:
         sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
+        log = name in self._metrics and self._metrics[name].log and sign == 1 and bool(values.min() > 0)
         if self._computed is not None and self._computed.agree(name, X, values):
-            return self._as_computed(name, sign, values, self._computed)
-        target = Target.fit(sign * values)
+            return replace(self._as_computed(name, sign, values, self._computed), log=log)
+        target = Target.fit(sign * values, log)
         Z, y = self._features.matrix(X), target.transform(sign * values)
         self._choose(name, Z, y)
         if self._chosen[name] == NONE:
-            return MetricModel(sign, target, None)
+            return MetricModel(sign, target, None, log)
         model = self._models.setdefault(name, self._new_model(self._chosen[name]))
         try:
             model.fit(Z, y)
         except SurrogateError as error:
             self.decisions.append({"metric": name, "model": self._chosen[name], "fault": str(error)})
-            return MetricModel(sign, target, None)
-        return MetricModel(sign, target, model)
+            return MetricModel(sign, target, None, log)
+        return MetricModel(sign, target, model, log)
 
     def _as_computed(self, name: str, sign: int, values: Array, computed: ComputedMetrics) -> MetricModel:
         if self._chosen.get(name) != COMPUTED:
@@ -241,10 +245,16 @@ class Prescreening:
         rows = [(x, m) for x, m in rows if all(name in m for name in names)]
         X = np.array([x for x, _ in rows])
         F = np.array([self.goals.objective_values(m) for _, m in rows])
-        noisy = [k for k, name in enumerate(names) if (model := belief.models[name].model) and model.noise() > 0.1]
+        log = [k for k, name in enumerate(names) if belief.models[name].log]
+        F[:, log] = np.log(F[:, log])
+        noisy = [k for k, name in enumerate(names) if self._is_noisy(name, belief.models[name].model)]
         if noisy:
             F[:, noisy] = belief.objectives(X)[0][:, noisy]
         return Observed(X, F, np.array([self.goals.violation(m) for _, m in rows]))
+
+    def _is_noisy(self, name: str, model: Surrogate | None) -> bool:
+        declared = name in self._metrics and self._metrics[name].noisy
+        return model is not None and (declared or model.noise() > 0.1)
 
     def _n_plain(self, n: int) -> int:
         """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""

@@ -56,7 +56,9 @@ class SurrogateOptimizer(Optimizer):
         self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
         computed = ComputedMetrics(problem) if problem.computes else None
-        self._prescreening = Prescreening(self.space, self.goals, model, options.get("seed", 1), infill, computed)
+        self._prescreening = Prescreening(
+            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics
+        )
         self._estimates: dict[int, Metrics | None] = {}
 
     def leave_out(self, candidate: int, estimate: Metrics | None) -> None:

@@ -43,8 +43,8 @@ class Target:
     scale: float = 1.0
 
     @classmethod
-    def fit(cls, y: npt.ArrayLike) -> Self:
-        """Choose the map for ``(n,)`` values.
+    def fit(cls, y: npt.ArrayLike, log: bool = False) -> Self:
+        """Choose the map for ``(n,)`` values; with ``log``, which needs positive ones, begin from their logarithms.
 
         The values as they are, their logarithm if all are positive, and a power are tried in this order; each
         must halve the best misfit before it. The misfit is ``1 - r**2`` of the normal probability plot.
@@ -55,8 +55,8 @@ class Target:
         values = np.asarray(y, dtype=float)
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise SurrogateError("targets must be a row of finite numbers, but are not; leave out failed evaluations")
-        best = cls._standardising(values, log=False)
-        if len(values) < FEWEST_FOR_SHAPE or np.ptp(best.transform(values)) < 1e-9:
+        best = cls._standardising(values, log)
+        if log or len(values) < FEWEST_FOR_SHAPE or np.ptp(best.transform(values)) < 1e-9:
             return best
         candidates = [cls._standardising(values, log=True)] if values.min() > 0 else []
         for candidate in [*candidates, cls._bending(values)]:

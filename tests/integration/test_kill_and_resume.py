@@ -129,7 +129,7 @@ def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "journal", "step"), [("generational", "wal", 1), ("steady-state", "wal", 4), ("generational", "delete", 4)]
+    ("mode", "journal", "step"), [("generational", "wal", 2), ("steady-state", "wal", 5), ("generational", "delete", 6)]
 )
 def test_a_run_killed_at_any_of_its_writes_ends_like_one_left_in_peace(
     tmp_path: Path, mode: str, journal: str, step: int

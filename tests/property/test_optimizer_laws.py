@@ -111,7 +111,7 @@ def of_file(state):
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_search_goes_on_from_any_moment_as_if_it_had_never_stopped(name, algorithm, seed, stop, share, mode):
     optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):

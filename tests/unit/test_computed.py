@@ -4,6 +4,8 @@ import pytest
 from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.errors import MetricError, ProblemError
 from evo_moo.features import Features
+from evo_moo.goals import Metric
+from evo_moo.prescreening import Prescreening
 from evo_moo.problem import SearchProblem
 from evo_moo.space import Integer, Real
 
@@ -49,6 +51,35 @@ def test_it_is_exact_and_certain_far_beyond_what_was_measured():
     assert model.condition(features.matrix(ROWS[2:3]), np.ones(1)).predict(features.matrix(ROWS[2:3])).std == 1
     drawn = model.sample(features.matrix(ROWS), 5, np.random.default_rng(0))
     assert drawn.shape == (5, 4) and np.ptp(drawn, axis=0)[[0, 1, 3]].tolist() == [0, 0, 0]
+
+
+def test_what_is_computed_is_a_feature():
+    features = Features(Sized().space, ComputedMetrics(Sized()).table)
+    assert features.columns.names == ("width", "lr", "size") and features.columns.kinds == ("numeric",) * 3
+    matrix = features.matrix(ROWS)
+    np.testing.assert_array_equal(matrix[:, :2], Features(Sized().space).matrix(ROWS))
+    # In log scale, and in the middle where it is not known.
+    np.testing.assert_allclose(matrix[:, 2], [1, 0, 0.5, 1], atol=1e-12)
+    np.testing.assert_array_equal(features.matrix(ROWS[2:3])[0, 2], 0.5)
+    np.testing.assert_allclose(features.rows(matrix), ROWS)
+    assert Features(Sized().space, lambda X: {}).columns == Features(Sized().space).columns
+
+
+def test_models_weigh_a_logarithmic_metric_by_its_ratios():
+    problem = Sized()
+    X = problem.space.sample(30, np.random.default_rng(1))
+    seconds = np.exp(8 * X[:, 1])
+    metrics = {"loss": Metric(log=True), "size": Metric(log=True)}
+    models = Prescreening(problem.space, problem.goals, metrics=metrics)
+    for i, (x, loss) in enumerate(zip(X, seconds, strict=True), 1):
+        models.tell(i, x, {"loss": loss, "size": x[0] ** 3})
+    belief = models._learn()
+    mean, std = belief.objectives(X)
+    np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
+    assert (std > 0).all()
+    seen = models._observed(belief)
+    np.testing.assert_allclose(seen.F[:, 0], np.log(seconds))
+    assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 
 
 def test_what_is_computed_is_part_of_the_profile():
