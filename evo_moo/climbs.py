@@ -1,13 +1,14 @@
 """What was evaluated on a ladder so far: who stands on which rung, in which order, and how well rungs rank."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evo_moo.algorithms import Array
 from evo_moo.goals import Goals, Metrics
 from evo_moo.ladder import MIN_PAIRS, promotion_order, rank_correlations
+from evo_moo.pareto import pareto_rows
 
 
 class Step(NamedTuple):
@@ -42,18 +43,22 @@ class Climbs:
         repeats: Id of a candidate to those of its repetitions with other seeds.
         seen: For each rung, the evaluations that are compared on it.
         risen: For each rung, the evaluations that rose from it.
-        units: What was asked for, in steps of the fidelity.
+        stopped: Id of each evaluation that was stopped early to what it would have shown, and the share of it that
+            was done.
+        units: What was asked for, in steps of the fidelity, without what was spared by stopping.
     """
 
     def __init__(self, goals: Goals, rungs: Sequence[int], cheap: Collection[str], continues: bool) -> None:
         self.goals, self.rungs, self._cheap, self._continues = goals, list(rungs), set(cheap), continues
-        self.top, self.units = len(self.rungs) - 1, 0
+        self.top = len(self.rungs) - 1
+        self.units = 0.0
         self.steps: list[Step] = []
         self.results: dict[int, Metrics | None] = {}
         self.last: dict[int, int] = {}
         self.repeats: dict[int, list[int]] = {}
         self.seen: list[list[int]] = [[] for _ in self.rungs]
         self.risen: list[set[int]] = [set() for _ in self.rungs]
+        self.stopped: dict[int, tuple[Metrics, float]] = {}
         self._taus: dict[tuple[int, int], float | None] = {}
 
     def units_of(self, step: Step) -> int:
@@ -83,6 +88,41 @@ class Climbs:
         if not step.replicate and not self.is_barred(metrics):
             self.seen[step.rung].append(key)
             self.seen[step.rung].sort()
+
+    def stop(self, key: int, expected: Metrics, share: float) -> None:
+        """Note an evaluation that was stopped early after this share of it."""
+        self.stopped[key], self.results[key] = (expected, share), None
+        self.units -= (1 - share) * self.units_of(self.steps[key - 1])
+
+    def stopped_on(self, rung: int) -> list[int]:
+        """Give the evaluations on a rung that were stopped early."""
+        return sorted(key for key in self.stopped if self.steps[key - 1].rung == rung)
+
+    def awaited(self) -> list[int]:
+        """Give the evaluations that have not ended."""
+        return [key for key in range(1, len(self.steps) + 1) if key not in self.results]
+
+    def is_top(self, key: int) -> bool:
+        """Tell whether an evaluation is a full one."""
+        return self.steps[key - 1].rung == self.top
+
+    def dump(self, with_results: bool) -> dict[str, Any]:
+        """Give the state as plain data and arrays; without results those are to be taken again after ``load``."""
+        return {
+            "steps": np.array(self.steps, dtype="<i8").reshape(-1, len(Step._fields)),
+            "stopped": [[key, *how] for key, how in self.stopped.items()],
+            "results": [[key, metrics] for key, metrics in self.results.items()] if with_results else [],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take a dumped state over, into climbs that are new."""
+        for step in state["steps"].tolist():
+            self.enter(Step(*step))
+        for key, expected, share in state.get("stopped", []):  # older states have none
+            self.stop(key, expected, share)
+        for key, metrics in state["results"]:
+            if key not in self.stopped:
+                self.take(key, metrics)
 
     def is_barred(self, metrics: Metrics | None) -> bool:
         """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
@@ -127,8 +167,29 @@ class Climbs:
         common = [name for name in ended[0] if all(name in metrics for metrics in ended)]
         return {name: sum(metrics[name] for metrics in ended) / len(ended) for name in common}
 
+    def is_on_front(self, candidate: int) -> bool:
+        """Tell whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""
+        key, keys = self.last[candidate], self.seen[self.top]
+        if key not in keys:
+            return False
+        means = [self.mean(self.steps[k - 1].candidate) for k in keys]
+        F = np.array([self.goals.objective_values(metrics) for metrics in means])
+        violation = np.array([self.goals.violation(metrics) for metrics in means])
+        return keys.index(key) in pareto_rows(F, violation)
+
+    def without_objectives(self, metrics: Metrics) -> Metrics:
+        """Give what the population may know of a training that was to go on: no objectives but those with limits."""
+        objectives = {objective.metric for objective in self.goals.objectives}
+        limits = {limit.metric for limit in self.goals.limits}
+        return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
+
     def estimate(self, key: int) -> Metrics:
-        """Guess what a full evaluation would show: what its rung did, plus the usual change from there to the top."""
+        """Guess what a full evaluation would show: what its rung did, plus the usual change from there to the top.
+
+        Of one that was stopped, what its learning curve led to expect.
+        """
+        if key in self.stopped:
+            return self.stopped[key][0]
         rung = self.steps[key - 1].rung
         metrics = self.results[key] or {}
         changes: dict[str, list[float]] = {name: [] for name in self.goals.metric_names}

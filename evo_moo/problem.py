@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
+from evo_moo.curves import Report
 from evo_moo.errors import ProblemError
 from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_faults
 from evo_moo.ladder import Fidelity
@@ -28,13 +29,13 @@ from evo_moo.seeding import evaluation_seed
 from evo_moo.space import SearchSpace, Variable
 from evo_moo.weights import Weights
 
-__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "SearchProblem", "Weights"]
+__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
 
 
-_KEYWORDS = ("fidelity", "seed", "workspace", "weights")
+_KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
@@ -183,6 +184,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Whether a longer evaluation goes on from what a shorter one saved: it then names ``weights``."""
         return "weights" in self._named_keywords
 
+    @property
+    def reports(self) -> bool:
+        """Whether an evaluation tells how it goes while it runs: it then names ``report``."""
+        return "report" in self._named_keywords
+
     def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
         parameters = list(inspect.signature(method).parameters.values())
         if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
@@ -244,8 +250,9 @@ class SearchProblem(Problem):  # type: ignore[misc]
         A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
         ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
         ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
-        ``pathlib.Path``) and ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
-        configuration and seed, and to save for a longer one).
+        ``pathlib.Path``), ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
+        configuration and seed, and to save for a longer one) and ``report`` (a ``Report``, to be called after each
+        epoch with its number and metrics; it may end the evaluation).
         """
         return super().evaluate(config, *args, **kwargs)
 
@@ -288,6 +295,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         workspace: str | None = None,
         fidelity: int | None = None,
         weights: Weights | None = None,
+        report: Report | None = None,
     ) -> Metrics:
         """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
 
@@ -297,13 +305,16 @@ class SearchProblem(Problem):  # type: ignore[misc]
             workspace: Folder for ``evaluate``, made if it names ``workspace``; by default a temporary one.
             fidelity: How thorough it is to be; by default as thorough as it can be.
             weights: What it goes on from, and where it saves; by default neither.
+            report: Takes its learning curve; by default it is only checked.
 
         Raises:
             MetricError: It returned something else than finite numbers by name.
+            TrainingStopped: ``report`` ended it.
         """
         if fidelity is None and self.fidelity is not None:
             fidelity = self.fidelity.high
         offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
+        offered["report"] = report or Report()
         with contextlib.ExitStack() as stack:
             wanted = self._named_keywords
             if "workspace" in wanted:

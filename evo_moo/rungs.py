@@ -19,8 +19,8 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     """Tell what happened on the ladder, as plain data.
 
     Returns:
-        ``rungs``: for each, the lowest first, ``fidelity``, the numbers ``asked``, ``ended`` (well), ``rose``, and
-        ``repeated`` (with other seeds), the ``cost`` in full evaluations, ``time_s``, and ``tau``: Kendall's rank
+        ``rungs``: for each, the lowest first, ``fidelity``, the numbers ``asked``, ``ended`` (well), ``stopped`` (by
+        their learning curves), ``rose``, and ``repeated`` (with other seeds), the ``cost`` in full evaluations, ``time_s``, and ``tau``: Kendall's rank
         correlation of each objective with the next rung, where enough is known. ``climbs``: for each member of the
         front, its evaluations from the lowest rung up. ``cost`` and ``time_s`` of all.
 
@@ -75,6 +75,7 @@ def _rung(
         "fidelity": fidelity,
         "asked": len(here),
         "ended": sum(e.status in ("ok", "partial") for e in here),
+        "stopped": sum(e.status == "stopped" for e in here),
         "rose": sum(e.id in risen for e in here),
         "repeated": sum(e.replicate > 0 for e in here),
         "cost": sum(e.cost for e in here),

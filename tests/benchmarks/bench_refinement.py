@@ -1,7 +1,7 @@
 """What short trainings first are worth: hypervolume over cost on NAS-Bench-201, 12 against 200 epochs.
 
 Real accuracies of 15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120, and their measured latencies, both to be
-made good. Full-length search and the ladder [12, 200], of which one in six rises, have the same seeds; cost counts in
+made good. Full-length search and the ladder [12, 200], of which one in eta rises, have the same seeds; cost counts in
 trainings of 200 epochs. The hypervolume is a share of that of the table's true front, up to its worst values among the
 15,625.
 
@@ -20,8 +20,9 @@ from evo_moo.pareto import hypervolume, pareto_rows
 from evo_moo.refinement import Refinement
 from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
-SEEDS, POP_SIZE, ETA = range(1, 11), 20, 6
+SEEDS, POP_SIZE, ETAS = range(1, 6), 20, (3, 4, 6)
 FULL = (60, 120, 240)
+FULL_WITH_MODELS = (60, 120)
 RUNGS = (12, 200)
 TABLES = [("cifar10", "gold_6226"), ("cifar100", "raspi4"), ("ImageNet16-120", "fpga")]
 
@@ -67,9 +68,9 @@ def volumes(problem: Cells, optimizer: Optimizer | Refinement, costs: list[float
     return found
 
 
-def ladder(problem: Cells, seed: int, mode: str, surrogate: bool) -> Refinement:
+def ladder(problem: Cells, seed: int, mode: str, surrogate: bool, eta: int) -> Refinement:
     own = inner(problem, seed, mode, surrogate)
-    return Refinement(own, RUNGS, ETA, continues=True, metrics=problem.metrics, seed=seed)
+    return Refinement(own, RUNGS, eta, continues=True, metrics=problem.metrics, seed=seed)
 
 
 def inner(problem: Cells, seed: int, mode: str, surrogate: bool) -> Optimizer:
@@ -77,28 +78,32 @@ def inner(problem: Cells, seed: int, mode: str, surrogate: bool) -> Optimizer:
     return SurrogateOptimizer(problem, **settings) if surrogate else Optimizer(problem, **settings)
 
 
-def compare(problem: Cells, mode: str, surrogate: bool, seeds: range) -> None:
-    thirds = [n / 3 for n in FULL]
-    plain = np.array([volumes(problem, inner(problem, seed, mode, surrogate), list(FULL)) for seed in seeds])
-    refined = np.array([volumes(problem, ladder(problem, seed, mode, surrogate), thirds) for seed in seeds])
-    for i, n in enumerate(FULL):
-        wins = int((refined[:, i] > plain[:, i]).sum())
-        print(
-            f"  full length at {n:3}: {np.median(plain[:, i]):.4f}   ladder at {n / 3:3.0f}: "
-            f"{np.median(refined[:, i]):.4f}   ladder ahead in {wins} of {len(seeds)}",
-            flush=True,
-        )
+def compare(problem: Cells, mode: str, surrogate: bool) -> None:
+    full = FULL_WITH_MODELS if surrogate else FULL
+    thirds = [n / 3 for n in full]
+    found = {
+        "at full length": [volumes(problem, inner(problem, seed, mode, surrogate), list(full)) for seed in SEEDS],
+        "at full length, a third": [volumes(problem, inner(problem, seed, mode, surrogate), thirds) for seed in SEEDS],
+    }
+    for eta in ETAS:
+        runs = [volumes(problem, ladder(problem, seed, mode, surrogate, eta), thirds) for seed in SEEDS]
+        found[f"ladder of eta {eta}, a third"] = runs
+    for name, runs in found.items():
+        print(f"  {name:25}", "  ".join(f"{value:.4f}" for value in np.median(runs, axis=0)), flush=True)
 
 
 def main() -> None:
     if "EVO_MOO_DATA" not in os.environ:
         print("skipped: EVO_MOO_DATA names no folder")
         return
-    for dataset, device in TABLES:
-        problem = Cells(Path(os.environ["EVO_MOO_DATA"]), dataset, device)
-        for mode in ("generational", "steady-state"):
-            print(f"{dataset}, {device}, {mode}, NSGA-II, median share of the hypervolume over {len(SEEDS)} seeds")
-            compare(problem, mode, False, SEEDS)
+    for surrogate, modes in ((False, ("generational", "steady-state")), (True, ("generational",))):
+        for dataset, device in TABLES:
+            problem = Cells(Path(os.environ["EVO_MOO_DATA"]), dataset, device)
+            for mode in modes:
+                full = FULL_WITH_MODELS if surrogate else FULL
+                how = "models" if surrogate else "NSGA-II"
+                print(f"{dataset}, {device}, {mode}, {how}: median over {len(SEEDS)} seeds at the cost of {full}")
+                compare(problem, mode, surrogate)
 
 
 if __name__ == "__main__":
