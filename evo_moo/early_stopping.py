@@ -129,9 +129,11 @@ class EarlyStopping:
     def _rung_bounds(self, rung: int, climbs: Sequence[Sequence[int]], front: list[list[float]]) -> Bounds | None:
         keys = [next(key for key in climb if self._asked[key].fidelity == rung) for climb in climbs]
         changes = [self._changes_of(key, climb[-1]) for key, climb in zip(keys, climbs, strict=True)]
+        last = int(np.median([(self._ended[key][1] or {})["epochs"][-1] for key in keys])) if keys else 0
         scaling, rest = changes[:N_SCALING], changes[N_SCALING:]
         rank = math.ceil((len(rest) + 1) * (1 - self._risk))
-        epochs = sorted(set.intersection(*map(set, scaling))) if scaling else []
+        # To stop after the last epoch would spare nothing.
+        epochs = sorted(e for e in set.intersection(*map(set, scaling)) if e < last) if scaling else []
         if rank > len(rest) or not epochs:
             return None
         scale = {epoch: np.mean([np.abs(one[epoch]) for one in scaling], axis=0) for epoch in epochs}
@@ -139,8 +141,6 @@ class EarlyStopping:
         if not math.isfinite(most):
             return None
         usual = {e: np.median([one[e] for one in changes if e in one], axis=0).tolist() for e in epochs}
-        curves = [self._ended[key][1] or {} for key in keys]
-        last = int(np.median([curve["epochs"][-1] for curve in curves]))
         return Bounds(front, {epoch: (-most * scale[epoch]).tolist() for epoch in epochs}, usual, last)
 
     def _changes_of(self, key: int, top: int) -> dict[int, Array]:

@@ -54,7 +54,7 @@ def test_what_is_stopped_costs_its_share_and_joins_neither_population_nor_front(
 ) -> None:
     result = search(tmp_path / "r", 24, **settings)
     stopped = [e for e in result.evaluations if e.status == "stopped"]
-    assert len(stopped) > 1 and all("which the front dominates" in e.reason for e in stopped)
+    assert stopped and all("which the front dominates" in e.reason for e in stopped)
     assert all(e.status == "ok" and e.fidelity == 9 for e in result.front)
     with reading(tmp_path / "r") as ledger:
         assert 23 < ledger.cost() <= 24
@@ -65,7 +65,7 @@ def test_what_is_stopped_costs_its_share_and_joins_neither_population_nor_front(
     for e in stopped:
         begun = by_id[e.continues].fidelity if e.continues else 0
         trained = curves[e.id]["epochs"][-1] - begun
-        assert 0 < trained <= e.fidelity - begun
+        assert 0 < trained < e.fidelity - begun
         assert e.cost == pytest.approx(trained / 9)
         assert not any(other.continues == e.id for other in result.evaluations)
     for e in result.evaluations:

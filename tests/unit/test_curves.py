@@ -48,7 +48,7 @@ def test_a_wrong_report_is_refused(calls, words):
 def test_what_the_front_dominates_at_its_best_is_stopped():
     report = Report(GOALS, BOUNDS, {"latency_ms": 3.0})
     report(1, {"accuracy": 0.6})  # at best 1.0
-    with pytest.raises(TrainingStopped, match="after epoch 2 of 4: at best accuracy 0.8, latency_ms 3, which"):
+    with pytest.raises(TrainingStopped, match=r"after epoch 2 of 4: at best accuracy 0\.8, latency_ms 3, which"):
         report(2, {"accuracy": 0.7})
     assert report.share_trained() == 0.5
     assert report.expected() == {"latency_ms": 3.0, "accuracy": pytest.approx(0.75)}

@@ -70,10 +70,7 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
     ledger.record_outcomes(outcomes)
     found = list(ledger.evaluations("status != 'asked'"))
     for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
-        for field in set(outcome._fields) - {
-            "profile_measured_at",
-            "curve",
-        }:  # an event and a table of their own tell them
+        for field in set(outcome._fields) - {"profile_measured_at", "curve"}:  # these have places of their own
             assert getattr(evaluation, field) == getattr(outcome, field)
         assert evaluation.violation == violation
     assert [evaluation.feasible for evaluation in found] == [True, False, False, False]
