@@ -18,7 +18,7 @@ class RefinementSection(Section):
     rungs: list[Positive] | None = None
     min: Positive | None = None
     max: Positive | None = None
-    eta: Annotated[Whole, Field(ge=2)] = 3
+    eta: Annotated[Whole, Field(ge=2)] = 4
     replicates: Annotated[Whole, Field(ge=1, le=100)] = 1
     weights_mb: Annotated[Whole, Field(ge=0)] = 1000
     risk: Annotated[float, Field(ge=0.001, le=0.5, allow_inf_nan=False)] | None = None

@@ -43,7 +43,7 @@ class Refinement:
         self,
         inner: Optimizer,
         rungs: Sequence[int],
-        eta: int = 3,
+        eta: int = 4,
         replicates: int = 1,
         *,
         continues: bool,

@@ -9,12 +9,14 @@ Needs the table: the environment variable ``EVO_MOO_DATA`` names its folder.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import evo_moo
+from evo_moo.algorithms import Array
 from evo_moo.optimizer import Optimizer
 from evo_moo.pareto import hypervolume, pareto_rows
 from evo_moo.refinement import Refinement
@@ -49,23 +51,46 @@ class Cells(evo_moo.SearchProblem):
         return {"error": float(self.errors[fidelity][row]), "latency_ms": float(self.latency_ms[row])}
 
 
-def volumes(problem: Cells, optimizer: Optimizer | Refinement, costs: list[float]) -> list[float]:
+class Spending:
+    """What a search spends, and the hypervolume of its full trainings at each cost, as a share of the whole.
+
+    Attributes:
+        found: The shares so far.
+    """
+
+    def __init__(self, problem: Cells, costs: Sequence[float]) -> None:
+        truth = np.array([problem.errors[200], problem.latency_ms]).T
+        self._ref, self._best, self._costs = truth.max(axis=0), truth.min(axis=0), list(costs)
+        self._spent, self._F = 0.0, np.empty((0, 2))
+        self._whole = self._volume(truth[pareto_rows(truth, np.zeros(len(truth)))])
+        self.found: list[float] = []
+
+    def allows(self, cost: float) -> bool:
+        """Tell whether another evaluation is within the last cost; if so it is spent."""
+        while len(self.found) < len(self._costs) and self._spent + cost > self._costs[len(self.found)] + 1e-9:
+            self.found.append(self._volume(self._F) / self._whole)
+        self._spent += cost
+        return len(self.found) < len(self._costs)
+
+    def take(self, metrics: dict[str, float]) -> None:
+        """Note a full training."""
+        self._F = np.vstack([self._F, [metrics["error"], metrics["latency_ms"]]])
+
+    def _volume(self, F: Array) -> float:
+        return hypervolume((F - self._best) / (self._ref - self._best), np.ones(2))
+
+
+def volumes(problem: Cells, optimizer: Optimizer | Refinement, costs: Sequence[float]) -> list[float]:
     """Search, and give the hypervolume of the full trainings at each cost."""
-    truth = np.array([problem.errors[200], problem.latency_ms]).T
-    ref, best = truth.max(axis=0), truth.min(axis=0)
-    unit = (truth[pareto_rows(truth, np.zeros(len(truth)))] - best) / (ref - best)
-    whole = hypervolume(unit, np.ones(2))
-    found, F, spent = [], np.empty((0, 2)), 0.0
-    while len(found) < len(costs):
+    spending = Spending(problem, costs)
+    while True:
         (candidate,) = optimizer.ask(1)
-        if spent + candidate.cost > costs[len(found)] + 1e-9:
-            found.append(hypervolume((F - best) / (ref - best), np.ones(2)) / whole)
-        spent += candidate.cost
+        if not spending.allows(candidate.cost):
+            return spending.found
         metrics = problem.evaluate(candidate.configuration, fidelity=candidate.fidelity or 200)
         optimizer.tell(candidate.id, metrics)
         if not candidate.is_partial:
-            F = np.vstack([F, [metrics["error"], metrics["latency_ms"]]])
-    return found
+            spending.take(metrics)
 
 
 def ladder(problem: Cells, seed: int, mode: str, surrogate: bool, eta: int) -> Refinement:

@@ -31,7 +31,7 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def search(run_dir: Path | None, n_evals: int = 12, workers: int = 1, **settings: Any) -> evo_moo.Result:
-    settings = {"refinement": {"replicates": 2}, "pop_size": 6, **settings}
+    settings = {"refinement": {"eta": 3, "replicates": 2}, "pop_size": 6, **settings}
     return evo_moo.search(
         LADDER, termination=("n_evals", n_evals), seed=3, workers=workers, run_dir=run_dir, **settings
     )
