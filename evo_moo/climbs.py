@@ -83,7 +83,9 @@ class Climbs:
             self.risen[step.rung - 1].add(step.source)
 
     def take(self, key: int, metrics: Metrics | None) -> None:
-        """Note an evaluation that ended."""
+        """Note an evaluation that ended, unless it was stopped."""
+        if key in self.stopped:
+            return
         self.results[key] = metrics
         step = self.steps[key - 1]
         if not step.replicate and not self.is_barred(metrics):
@@ -122,8 +124,24 @@ class Climbs:
         for key, expected, share in state.get("stopped", []):  # older states have none
             self.stop(key, expected, share)
         for key, metrics in state["results"]:
-            if key not in self.stopped:
-                self.take(key, metrics)
+            self.take(key, metrics)
+
+    def waiting(self, rung: int, candidates: Iterable[int]) -> set[int]:
+        """Give the evaluations on a rung of those of these candidates that have not risen from it."""
+        return {self.last[candidate] for candidate in candidates} & set(self.seen[rung]) - self.risen[rung]
+
+    def restartable(self, queue: Sequence[Step], candidates: Collection[int]) -> tuple[list[int], list[int]]:
+        """Give the evaluations whose weights are needed now, and those that may be, the likeliest first.
+
+        Args:
+            queue: What is to be asked for next.
+            candidates: Those that may still rise.
+        """
+        running = self.awaited()
+        sources = [self.steps[key - 1].source for key in running] + [step.source for step in queue]
+        downwards = reversed(range(self.top))
+        waiting = [key for rung in downwards for key in self.in_order(rung, self.waiting(rung, candidates))]
+        return [*running, *(key for key in sources if key)], waiting
 
     def is_barred(self, metrics: Metrics | None) -> bool:
         """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""

@@ -161,11 +161,7 @@ class Refinement:
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Give the evaluations whose weights are needed now, and those that may be, the likeliest first."""
-        running = self._climbs.awaited()
-        sources = [self._climbs.steps[key - 1].source for key in running] + [step.source for step in self._queue]
-        downwards = reversed(range(self._top))
-        waiting = [key for rung in downwards for key in self._climbs.in_order(rung, self._waiting(rung))]
-        return [*running, *(key for key in sources if key)], waiting
+        return self._climbs.restartable(self._queue, self._open)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the decisions since the last call: those of the inner optimizer, and where rungs are not trusted."""
@@ -207,8 +203,7 @@ class Refinement:
         rows = {}
         for key, x, metrics in outcomes:
             if key <= self.n_asked and (key not in self._climbs.results or key in self._climbs.stopped):
-                if key not in self._climbs.stopped:
-                    self._climbs.take(key, metrics)
+                self._climbs.take(key, metrics)
                 rows[self._climbs.steps[key - 1].candidate] = x
         self.inner.recall((key, x, self._told(key)) for key, x in sorted(rows.items()) if key not in self._open)
 
@@ -230,16 +225,11 @@ class Refinement:
             cost=self._climbs.units_of(step) / self.rungs[-1],
         )
 
-    def _waiting(self, rung: int) -> set[int]:
-        """Give the evaluations on a rung whose candidates have neither risen nor been left out."""
-        latest = {self._climbs.last[candidate] for candidate in self._open}
-        return latest & set(self._climbs.seen[rung]) - self._climbs.risen[rung]
-
     def _promote_one(self) -> None:
         """In steady state, decide who rises next, from the highest rung that lets somebody rise."""
         if self.mode == "steady-state" and not self._queue:
             for rung in reversed(range(self._top)):
-                if steps := self._promotions.choose(self._climbs, rung, self._waiting(rung))[:1]:
+                if steps := self._promotions.choose(self._climbs, rung, self._climbs.waiting(rung, self._open))[:1]:
                     self._push(steps)
                     return
 
@@ -253,7 +243,7 @@ class Refinement:
         self._promotions.judge(self._climbs)
         rung = max(self._climbs.steps[self._climbs.last[candidate] - 1].rung for candidate in self._open)
         if rung < self._top:
-            self._push(self._promotions.choose(self._climbs, rung, self._waiting(rung)))
+            self._push(self._promotions.choose(self._climbs, rung, self._climbs.waiting(rung, self._open)))
         elif not any(candidate in self._climbs.repeats for candidate in self._open):
             self._push([step for candidate in sorted(self._open) for step in self._repetitions(candidate)])
         if not self._queue:
@@ -269,7 +259,7 @@ class Refinement:
         if self._climbs.is_barred(self._climbs.results[key]):
             self._close(candidate)
         elif rung < self._top:
-            for late in self._climbs.in_order(rung, self._waiting(rung))[self.pop_size :]:
+            for late in self._climbs.in_order(rung, self._climbs.waiting(rung, self._open))[self.pop_size :]:
                 self._close(self._climbs.steps[late - 1].candidate)
         else:
             if candidate not in self._climbs.repeats:

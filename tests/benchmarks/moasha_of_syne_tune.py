@@ -6,6 +6,7 @@ the scheduler stops it. Cost and hypervolume as in ``bench_refinement_peers``, w
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def search(errors: dict[int, np.ndarray], latency: np.ndarray, arch: np.ndarray,
 
 
 def main() -> None:
-    with np.load(os.path.join(os.environ["EVO_MOO_DATA"], "nasbench201.npz"), allow_pickle=False) as table:
+    with np.load(Path(os.environ["EVO_MOO_DATA"]) / "nasbench201.npz", allow_pickle=False) as table:
         for dataset, device in TABLES:
             column, on = list(table["datasets"]).index(dataset), list(table["devices"]).index(device)
             errors = {n: 100 - table[f"test_acc_{n}"][:, column].astype(float) for n in RUNGS}
