@@ -190,13 +190,12 @@ class Refinement:
         if state.get("kind") != self._kind():
             raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
         self.inner.load(state["inner"], seen)
-        self._climbs, self._queue = self._new_climbs(), [Step(*step) for step in state["queue"]]
+        self._climbs, self._queue = self._new_climbs(), []
         self._estimates = {int(key): metrics for key, metrics in state["estimates"].items()}
         self._promotions.trusted = list(state["trusted"])
         self._open = {candidate.id: candidate for candidate in self.inner.pending}
         self._climbs.load(state)
-        for step in self._queue:
-            self._climbs.note_rise(step)
+        self._push([Step(*step) for step in state["queue"]])
 
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
         """Take in the outcomes that a loaded state was dumped without: id, ``(n_var,)`` row and metrics."""
@@ -231,7 +230,7 @@ class Refinement:
             for rung in reversed(range(self._top)):
                 if steps := self._promotions.choose(self._climbs, rung, self._climbs.waiting(rung, self._open))[:1]:
                     self._push(steps)
-                    return
+                    break
 
     def _push(self, steps: list[Step]) -> None:
         self._queue += steps
