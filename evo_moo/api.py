@@ -8,6 +8,7 @@ from typing import Any
 from evo_moo.callbacks import Callback, callback_faults, reacting
 from evo_moo.designs import GridDesign, GridPoints
 from evo_moo.earlier_runs import read_earlier_runs, warm_start
+from evo_moo.early_stopping import EarlyStopping
 from evo_moo.engine import Engine, Observer
 from evo_moo.errors import JobError
 from evo_moo.goals import Goals, Limits
@@ -269,6 +270,7 @@ def _engine(
         observer=observer,
         seeded=not problem.is_plain,
         weights=_weights(job, problem, folder),
+        stopping=_stopping(job, problem, goals),
     )
 
 
@@ -293,6 +295,15 @@ def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore
     """Give the keeper of what trainings go on from, if they do."""
     refinement = job.refinement
     return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
+
+
+def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
+    """Give what stops trainings early, if the job takes the risk."""
+    refinement = job.refinement
+    if refinement is None or refinement.risk is None:
+        return None
+    cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
+    return EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
 
 
 def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:

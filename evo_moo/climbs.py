@@ -1,13 +1,14 @@
 """What was evaluated on a ladder so far: who stands on which rung, in which order, and how well rungs rank."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evo_moo.algorithms import Array
 from evo_moo.goals import Goals, Metrics
 from evo_moo.ladder import MIN_PAIRS, promotion_order, rank_correlations
+from evo_moo.pareto import pareto_rows
 
 
 class Step(NamedTuple):
@@ -42,19 +43,24 @@ class Climbs:
         repeats: Id of a candidate to those of its repetitions with other seeds.
         seen: For each rung, the evaluations that are compared on it.
         risen: For each rung, the evaluations that rose from it.
-        units: What was asked for, in steps of the fidelity.
+        stopped: Id of each evaluation that was stopped early to what it would have shown, and the share of it that
+            was done.
+        units: What was asked for, in steps of the fidelity, without what was spared by stopping.
     """
 
     def __init__(self, goals: Goals, rungs: Sequence[int], cheap: Collection[str], continues: bool) -> None:
         self.goals, self.rungs, self._cheap, self._continues = goals, list(rungs), set(cheap), continues
-        self.top, self.units = len(self.rungs) - 1, 0
+        self.top = len(self.rungs) - 1
+        self.units = 0.0
         self.steps: list[Step] = []
         self.results: dict[int, Metrics | None] = {}
         self.last: dict[int, int] = {}
         self.repeats: dict[int, list[int]] = {}
         self.seen: list[list[int]] = [[] for _ in self.rungs]
         self.risen: list[set[int]] = [set() for _ in self.rungs]
+        self.stopped: dict[int, tuple[Metrics, float]] = {}
         self._taus: dict[tuple[int, int], float | None] = {}
+        self._known_lines: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
 
     def units_of(self, step: Step) -> int:
         """Give the cost of an evaluation in steps of the fidelity."""
@@ -77,12 +83,65 @@ class Climbs:
             self.risen[step.rung - 1].add(step.source)
 
     def take(self, key: int, metrics: Metrics | None) -> None:
-        """Note an evaluation that ended."""
+        """Note an evaluation that ended, unless it was stopped."""
+        if key in self.stopped:
+            return
         self.results[key] = metrics
         step = self.steps[key - 1]
         if not step.replicate and not self.is_barred(metrics):
             self.seen[step.rung].append(key)
             self.seen[step.rung].sort()
+
+    def stop(self, key: int, expected: Metrics, share: float) -> None:
+        """Note an evaluation that was stopped early after this share of it."""
+        self.stopped[key], self.results[key] = (expected, share), None
+        self.units -= (1 - share) * self.units_of(self.steps[key - 1])
+
+    def stopped_on(self, rung: int) -> list[int]:
+        """Give the evaluations on a rung that were stopped early."""
+        return sorted(key for key in self.stopped if self.steps[key - 1].rung == rung)
+
+    def awaited(self) -> list[int]:
+        """Give the evaluations that have not ended."""
+        return [key for key in range(1, len(self.steps) + 1) if key not in self.results]
+
+    def is_top(self, key: int) -> bool:
+        """Tell whether an evaluation is a full one."""
+        return self.steps[key - 1].rung == self.top
+
+    def dump(self, with_results: bool) -> dict[str, Any]:
+        """Give the state as plain data and arrays; without results those are to be taken again after ``load``."""
+        return {
+            "steps": np.array(self.steps, dtype="<i8").reshape(-1, len(Step._fields)),
+            "stopped": [[key, *how] for key, how in self.stopped.items()],
+            "results": [[key, metrics] for key, metrics in self.results.items()] if with_results else [],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take a dumped state over, into climbs that are new."""
+        for step in state["steps"].tolist():
+            self.enter(Step(*step))
+        for key, expected, share in state.get("stopped", []):  # older states have none
+            self.stop(key, expected, share)
+        for key, metrics in state["results"]:
+            self.take(key, metrics)
+
+    def waiting(self, rung: int, candidates: Iterable[int]) -> set[int]:
+        """Give the evaluations on a rung of those of these candidates that have not risen from it."""
+        return {self.last[candidate] for candidate in candidates} & set(self.seen[rung]) - self.risen[rung]
+
+    def restartable(self, queue: Sequence[Step], candidates: Collection[int]) -> tuple[list[int], list[int]]:
+        """Give the evaluations whose weights are needed now, and those that may be, the likeliest first.
+
+        Args:
+            queue: What is to be asked for next.
+            candidates: Those that may still rise.
+        """
+        running = self.awaited()
+        sources = [self.steps[key - 1].source for key in running] + [step.source for step in queue]
+        downwards = reversed(range(self.top))
+        waiting = [key for rung in downwards for key in self.in_order(rung, self.waiting(rung, candidates))]
+        return [*running, *(key for key in sources if key)], waiting
 
     def is_barred(self, metrics: Metrics | None) -> bool:
         """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
@@ -127,16 +186,57 @@ class Climbs:
         common = [name for name in ended[0] if all(name in metrics for metrics in ended)]
         return {name: sum(metrics[name] for metrics in ended) / len(ended) for name in common}
 
+    def is_on_front(self, candidate: int) -> bool:
+        """Tell whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""
+        key, keys = self.last[candidate], self.seen[self.top]
+        if key not in keys:
+            return False
+        means = [self.mean(self.steps[k - 1].candidate) for k in keys]
+        F = np.array([self.goals.objective_values(metrics) for metrics in means])
+        violation = np.array([self.goals.violation(metrics) for metrics in means])
+        return keys.index(key) in pareto_rows(F, violation)
+
+    def without_objectives(self, metrics: Metrics) -> Metrics:
+        """Give what the population may know of a training that was to go on: no objectives but those with limits."""
+        objectives = {objective.metric for objective in self.goals.objectives}
+        limits = {limit.metric for limit in self.goals.limits}
+        return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
+
     def estimate(self, key: int) -> Metrics:
-        """Guess what a full evaluation would show: what its rung did, plus the usual change from there to the top."""
-        rung = self.steps[key - 1].rung
+        """Guess what a full evaluation would show from what its rung did, or its learning curve if it was stopped.
+
+        What reached the top gives a line from the rung to there for each metric: the autoregressive model of Kennedy
+        and O'Hagan, "Predicting the output from a complex computer code when fast approximations are available",
+        Biometrika 2000, equation 1, without its second process; the line is Theil's and Sen's. While few are known it
+        is the median change.
+        """
+        if key in self.stopped:
+            return self.stopped[key][0]
         metrics = self.results[key] or {}
-        changes: dict[str, list[float]] = {name: [] for name in self.goals.metric_names}
-        for top in self.seen[self.top]:
-            low = top
-            while self.steps[low - 1].rung > rung:
-                low = self.steps[low - 1].source
-            before, after = self.results[low] or {}, self.results[top] or {}
-            for name, found in changes.items():
-                found.append(after[name] - before[name])
-        return {name: metrics[name] + (float(np.median(found)) if found else 0.0) for name, found in changes.items()}
+        lines = self._lines(self.steps[key - 1].rung)
+        return {name: slope * metrics[name] + intercept for name, (slope, intercept) in lines.items()}
+
+    def _lines(self, rung: int) -> dict[str, tuple[float, float]]:
+        """Give slope and intercept of each metric from a rung to the top."""
+        known = rung, len(self.seen[self.top])
+        if known not in self._known_lines:
+            pairs = [(self.results[self._below(top, rung)] or {}, self.results[top] or {}) for top in self.seen[-1]]
+            self._known_lines[known] = {
+                name: _line(np.array([low[name] for low, _ in pairs]), np.array([high[name] for _, high in pairs]))
+                for name in self.goals.metric_names
+            }
+        return self._known_lines[known]
+
+    def _below(self, key: int, rung: int) -> int:
+        while self.steps[key - 1].rung > rung:
+            key = self.steps[key - 1].source
+        return key
+
+
+def _line(low: Array, high: Array) -> tuple[float, float]:
+    if len(low) < MIN_PAIRS or np.ptp(low) == 0:
+        return 1.0, float(np.median(high - low)) if len(low) else 0.0
+    from scipy.stats import theilslopes
+
+    slope, intercept, *_ = theilslopes(high, low)
+    return float(slope), float(intercept)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evo_moo.candidate import Candidate
+from evo_moo.early_stopping import EarlyStopping
 from evo_moo.errors import RunStoppedError, SearchFailedError, StateError
 from evo_moo.evaluation import USABLE, Outcome, Task
 from evo_moo.evaluation_row import Evaluation
@@ -85,6 +86,7 @@ class Engine:
         observer: Is told what happens.
         seeded: Whether evaluations use a seed at all; a plain pymoo problem does not.
         weights: Keeps what evaluations with refinement go on from; None where they begin anew.
+        stopping: Says which trainings are stopped early; None stops none.
     """
 
     def __init__(
@@ -99,11 +101,13 @@ class Engine:
         observer: Observer,
         seeded: bool = True,
         weights: WeightStore | None = None,
+        stopping: EarlyStopping | None = None,
     ) -> None:
         self.optimizer, self.pool, self.folder, self.budget = optimizer, pool, folder, budget
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
-        self._weights, self._costs = weights, dict[int, float]()
+        self._weights, self._stopping, self._costs = weights, stopping, dict[int, float]()
+        self._curves: dict[int, dict[str, Any]] = {}
         self._known: dict[int, Evaluation] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
@@ -179,7 +183,7 @@ class Engine:
                 if task.id not in known:
                     self.pool.submit(task)
             with self.ledger.transaction():
-                self._tell([Outcome(e.id, e.status, e.metrics, e.reason) for e in ended.values()])  # type: ignore[arg-type]
+                self._tell([self._recorded_outcome(e) for e in ended.values()])
 
     def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
         """Give what an earlier run found for a candidate, if the search was started from one that knows."""
@@ -194,13 +198,15 @@ class Engine:
         if again:
             return again
         n = min(free, self._left())
+        if self._stopping is not None and self.optimizer.is_settled:
+            self._stopping.refresh()
         return self.optimizer.ask(n) if n > 0 else []
 
     def _record(self, outcomes: list[Outcome]) -> None:
         """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
         if not outcomes:
             return
-        outcomes = [outcome._replace(cost=self._costs.pop(outcome.id, 1.0)) for outcome in outcomes]
+        outcomes = [outcome._replace(cost=self._cost_of(outcome)) for outcome in outcomes]
         self._observer.evaluated(outcomes)
         with self.ledger.transaction():
             self.ledger.record_outcomes((o, self._goals.violation(o.metrics) if o.metrics else None) for o in outcomes)
@@ -225,13 +231,26 @@ class Engine:
         for outcome in outcomes:
             usable = outcome.status in USABLE
             self._n_usable += usable
-            self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
+            if outcome.status == "stopped" and isinstance(self.optimizer, Refinement):
+                how = outcome.curve or {}
+                self.optimizer.stop(outcome.id, how["expected"], how["share_trained"])
+            else:
+                self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
+            if self._stopping is not None and outcome.status in ("ok", "partial"):
+                self._stopping.take(outcome.id, outcome.metrics, outcome.curve)
         self._record_decisions()
         if self.optimizer.generation > generation:
             self._end_generation()
         if self.optimizer.is_settled:
             self.ledger.record_checkpoint(to_json(self.optimizer.dump(with_seen=False)))
             self.ledger.set_meta(elapsed_s=self._elapsed_s())
+
+    def _cost_of(self, outcome: Outcome) -> float:
+        cost = self._costs.pop(outcome.id, 1.0)
+        return cost * outcome.curve["share_trained"] if outcome.status == "stopped" and outcome.curve else cost
+
+    def _recorded_outcome(self, e: Evaluation) -> Outcome:
+        return Outcome(e.id, e.status, e.metrics, e.reason, curve=self._curves.get(e.id))  # type: ignore[arg-type]
 
     def _record_decisions(self) -> None:
         for decision in self.optimizer.take_decisions():
@@ -272,6 +291,8 @@ class Engine:
     def _restore(self) -> None:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         saved = self.ledger.checkpoint()
+        if self._stopping is not None:
+            self._curves = self.ledger.curves()
         if saved is not None:
             self._load(saved)
         self._again = self.optimizer.pending
@@ -296,6 +317,8 @@ class Engine:
             self.optimizer.recall(
                 (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in USABLE else None) for e in ended
             )
+            if self._stopping is not None:
+                self._stopping.recall(self.ledger.evaluations("id <= ?", (self.optimizer.n_asked,)), self._curves)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             way_out = f"; `evo-moo doctor {self.folder.path} --repair` drops a damaged one, and all outcomes are kept"
             raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
@@ -318,6 +341,9 @@ class Engine:
         if candidate.fidelity is None:
             return task
         task = task._replace(fidelity=candidate.fidelity, is_partial=candidate.is_partial)
+        if self._stopping is not None:
+            self._stopping.ask(candidate.id, candidate.fidelity, candidate.continues, candidate.replicate)
+            task = task._replace(bounds=self._stopping.bounds(candidate.id))
         if self._weights is None:
             return task
         goes_on = candidate.continues is not None and not candidate.replicate

@@ -15,9 +15,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from evo_moo import measurement
+from evo_moo.curves import Bounds, Report, TrainingStopped
 from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.goals import Goals, Metrics, checked_metrics
 from evo_moo.measurement import compute_slot
@@ -27,8 +28,8 @@ from evo_moo.weights import Weights
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-Status = Literal["ok", "partial", "failed", "timeout", "crashed", "infeasible"]
-USABLE = ("ok", "partial", "infeasible")
+Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
+USABLE = ("ok", "partial", "stopped", "infeasible")
 """Statuses of outcomes that an optimizer learns from."""
 
 
@@ -45,6 +46,7 @@ class Task(NamedTuple):
         previous: Folder of the weights to go on from.
         weights: Folder for the weights that a longer evaluation may go on from.
         replicate: Number of the repetition, 0 for the first evaluation of a configuration.
+        bounds: What it is judged by while it runs; None: it runs to its end.
     """
 
     id: int
@@ -56,6 +58,7 @@ class Task(NamedTuple):
     previous: str | None = None
     weights: str | None = None
     replicate: int = 0
+    bounds: Bounds | None = None
 
 
 class Outcome(NamedTuple):
@@ -63,9 +66,10 @@ class Outcome(NamedTuple):
 
     Attributes:
         id: Number of the evaluation.
-        status: ``ok``; ``partial`` (well, at less than the full fidelity); ``infeasible`` (over a hard limit, so not
-            trained); ``failed`` (it raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
-        metrics: Names to numbers; of an infeasible one those known so far; otherwise empty.
+        status: ``ok``; ``partial`` (well, at less than the full fidelity); ``stopped`` (its learning curve showed
+            that it will not reach the front); ``infeasible`` (over a hard limit, so not trained); ``failed`` (it
+            raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
+        metrics: Names to numbers; of an infeasible or stopped one those known so far; otherwise empty.
         reason: One line on why it is not ``ok``.
         traceback: The problem's traceback, where there is one.
         started_at: Unix time in seconds.
@@ -75,6 +79,8 @@ class Outcome(NamedTuple):
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
         cost: What the evaluation counts, in full evaluations; the engine knows it.
+        curve: What it reported while it ran, as ``Report.curve`` gives it; of one that was stopped also
+            ``share_trained`` and the ``expected`` metrics. None where it reported nothing.
     """
 
     id: int
@@ -89,6 +95,7 @@ class Outcome(NamedTuple):
     output: str = ""
     profile_measured_at: float = 0.0
     cost: float = 1.0
+    curve: dict[str, Any] | None = None
 
 
 class _TimeLimitReached(BaseException):
@@ -119,11 +126,15 @@ def evaluate_task(
     profile = Profile({})
     metrics: Metrics = {}
     reason = trace = ""
+    report = Report()
     try:
         with _time_limit(timeout_s, on_clock):
             known = profiles.profile if profiles else lambda config: Profile(problem.call_profile(config))
             profile = known(task.configuration)
-            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile.metrics)
+            report = Report(goals, task.bounds, profile.metrics)
+            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile.metrics, report)
+    except TrainingStopped as stop:
+        status, metrics, reason = "stopped", profile.metrics | report.metrics, str(stop)
     except _TimeLimitReached:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
         trace = traceback.format_exc(limit=-20)
@@ -136,11 +147,18 @@ def evaluate_task(
         trace = traceback.format_exc(limit=-20)
     duration_s = time.perf_counter() - clock
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
-    return outcome._replace(profile_measured_at=profile.measured_at)
+    return outcome._replace(profile_measured_at=profile.measured_at, curve=_curve(report, status))
+
+
+def _curve(report: Report, status: Status) -> dict[str, Any] | None:
+    curve = report.curve()
+    if curve is None or status != "stopped":
+        return curve
+    return curve | {"share_trained": report.share_trained(), "expected": report.expected()}
 
 
 def _evaluate_within_limits(
-    problem: SearchProblem, goals: Goals, task: Task, profile: Metrics
+    problem: SearchProblem, goals: Goals, task: Task, profile: Metrics, report: Report
 ) -> tuple[Status, Metrics, str]:
     broken = goals.broken_limits(profile)
     if broken:
@@ -153,6 +171,7 @@ def _evaluate_within_limits(
             fidelity=task.fidelity,
             weights=Weights(task.previous, task.weights),
             replicate=task.replicate,
+            report=report,
         )
     return "partial" if task.is_partial else "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
 

@@ -6,7 +6,7 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 
-STATUSES = ("asked", "ok", "partial", "infeasible", "failed", "timeout", "crashed")
+STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", "failed", "timeout", "crashed")
 
 
 class Evaluation(NamedTuple):

@@ -4,8 +4,8 @@ An export reads the ledger and nothing else of the run: the problem's code is no
 works on runs that go on, that failed, that are empty, and on those that others made. Tables have one row per
 evaluation, or per member of the front, with the columns
 
-- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``infeasible``, ``failed``, ``timeout``,
-  ``crashed``);
+- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``stopped``, ``infeasible``, ``failed``,
+  ``timeout``, ``crashed``);
 - ``config.NAME`` for each variable, empty where it is not active;
 - ``metrics.NAME`` for each metric, empty where it is not known;
 - ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),

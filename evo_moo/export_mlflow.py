@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ARTIFACTS = ("job.toml", "environment.json", "front.csv", "front.png")
-STATUSES = {"ok": "FINISHED", "partial": "FINISHED", "infeasible": "FINISHED"}
+STATUSES = {"ok": "FINISHED", "partial": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED"}
 RUN_TAG, ID_TAG = "evo_moo.run", "evo_moo.id"
 LONGEST = 500
 """Characters of a parameter; every version and store of MLflow takes so many."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-STATES = {"ok": "COMPLETE", "partial": "PRUNED", "infeasible": "PRUNED", "asked": "RUNNING"}
+STATES = {"ok": "COMPLETE", "partial": "PRUNED", "stopped": "PRUNED", "infeasible": "PRUNED", "asked": "RUNNING"}
 EQUALITY_TOLERANCE = 1e-4
 CONSTRAINTS = "constraints"
 """System attribute under which Optuna's samplers and its front look for a trial's constraints."""

@@ -35,7 +35,8 @@ batch = 4                          # candidates at a time, by default pop_size t
 [refinement]                       # short evaluations first, where the problem declares a fidelity
 metric = "epochs"                  # its name, as a check
 rungs = [2, 6, 18]                 # the last one full; or min = 2, max = 18, with eta between one rung and the next
-eta = 3                            # one in so many rises from each rung
+eta = 4                            # one in so many rises from each rung
+risk = 0.05                        # stops trainings whose curves will not reach the front; by default none
 replicates = 1                     # trainings with different seeds of what reaches the front
 weights_mb = 1000                  # size that saved weights keep below
 

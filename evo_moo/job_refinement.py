@@ -12,15 +12,16 @@ Positive = Annotated[Whole, Field(ge=1)]
 
 
 class RefinementSection(Section):
-    """Which rungs there are, and how many rise."""
+    """Which rungs there are, how many rise, and how much is risked by stopping early."""
 
     metric: StrictStr | None = None
     rungs: list[Positive] | None = None
     min: Positive | None = None
     max: Positive | None = None
-    eta: Annotated[Whole, Field(ge=2)] = 3
+    eta: Annotated[Whole, Field(ge=2)] = 4
     replicates: Annotated[Whole, Field(ge=1, le=100)] = 1
     weights_mb: Annotated[Whole, Field(ge=0)] = 1000
+    risk: Annotated[float, Field(ge=0.001, le=0.5, allow_inf_nan=False)] | None = None
 
     def ladder(self, problem: SearchProblem) -> list[int]:
         """Give the rungs for a problem that declares a fidelity, the lowest first."""
@@ -53,9 +54,16 @@ def refinement_faults(section: RefinementSection | None, problem: SearchProblem)
         ]
     rungs = section.ladder(problem)
     key = "min" if section.rungs is None else "rungs"
-    if rungs != sorted(set(rungs)) or len(rungs) < 2:
+    least = 1 if section.risk is not None else 2
+    if rungs != sorted(set(rungs)) or len(rungs) < least:
         faults.append(
-            f"`refinement.{key}` must give at least two rungs, each higher than the one before, but gives {rungs}"
+            f"`refinement.{key}` must give at least {['one rung', 'two rungs'][least - 1]}, each higher than the one "
+            f"before, but gives {rungs}"
+        )
+    if section.risk is not None and not problem.reports:
+        faults.append(
+            f"`refinement.risk` must go with a problem that tells how its trainings go, but `evaluate` of "
+            f"{problem.name()} does not name `report`; drop the key, or let it report"
         )
     if min(rungs) < fidelity.low:
         faults.append(f"`refinement.{key}` must be at least {fidelity.low} {fidelity.name}, but is {min(rungs)}")

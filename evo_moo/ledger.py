@@ -1,12 +1,13 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 3; times are Unix seconds, and nothing depends on them):
+Tables (format 4; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
   ``metrics`` are JSON objects; ``x`` is the encoded row, little-endian float64; ``status`` is ``asked`` until
-  the evaluation ends and then ``ok``, ``partial`` (well, at less than the full fidelity), ``infeasible``, ``failed``,
-  ``timeout`` or ``crashed`` with its ``reason``; ``output`` is the last of what it printed; ``violation`` is the sum
+  the evaluation ends and then ``ok``, ``partial`` (well, at less than the full fidelity), ``stopped`` (early),
+  ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``; ``output`` is the last of what it
+  printed; ``violation`` is the sum
   by which limits are exceeded, 0 when feasible; ``origin`` says how the configuration came about (``start``,
   ``sample``, ``mating``; empty where it was not recorded), ``parents`` are the ids of the evaluations that it was bred
   from, and ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``. With refinement a
@@ -15,6 +16,8 @@ Tables (format 3; times are Unix seconds, and nothing depends on them):
   evaluations.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
+- ``curves``: what evaluations reported while they ran, at up to 100 epochs each: JSON objects of ``epochs``,
+  ``metrics`` and so on, as in ``Outcome.curve``.
 - ``events``: decisions and incidents of the run.
 
 Only SQLite and JSON are read, so that a ledger from anywhere can be opened without running its code.
@@ -160,6 +163,11 @@ class Ledger:
         Args:
             outcomes: Pairs of an ``Outcome`` and its constraint violation (None if it has no metrics).
         """
+        outcomes = list(outcomes)
+        curves = [(o.id, _json(o.curve)) for o, _ in outcomes if o.curve is not None]
+        self._db.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?)", curves)
+        stopped = [(o.cost, o.id) for o, _ in outcomes if o.status == "stopped"]
+        self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
         self._db.executemany(
             "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, output = ?, violation = ?, "
             "started_at = ?, duration_s = ?, worker = ?, attempts = ? WHERE id = ?",
@@ -213,6 +221,11 @@ class Ledger:
     def evaluations(self, where: str = "1", parameters: tuple[Any, ...] = ()) -> Iterator[Evaluation]:
         """Read evaluations in the order of asking, those for which the SQL condition holds."""
         return map(Evaluation.of_row, self._select(where, parameters))
+
+    def curves(self) -> dict[int, dict[str, Any]]:
+        """Read the learning curves: id of an evaluation to what it reported, as in ``Outcome.curve``."""
+        rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
+        return {key: dict(orjson.loads(curve)) for key, curve in rows}
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Read all evaluations as they stand, for ``Evaluation.of_row``."""

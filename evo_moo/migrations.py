@@ -8,7 +8,7 @@ import contextlib
 import json
 import sqlite3
 
-FORMAT = 3
+FORMAT = 4
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -45,9 +45,10 @@ CREATE TABLE generations (
     finished_at REAL NOT NULL
 ) STRICT;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL) STRICT;
+CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT;
 CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 """
-TABLES = ("meta", "evaluations", "generations", "checkpoint", "events")
+TABLES = ("meta", "evaluations", "generations", "checkpoint", "curves", "events")
 
 
 def format_of(db: sqlite3.Connection) -> int:
@@ -107,4 +108,9 @@ def _from_2(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE evaluations ADD COLUMN cost REAL NOT NULL DEFAULT 1")
 
 
-_STEPS = {1: _from_1, 2: _from_2}
+def _from_3(db: sqlite3.Connection) -> None:
+    """Add learning curves: there were none."""
+    db.execute("CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT")
+
+
+_STEPS = {1: _from_1, 2: _from_2, 3: _from_3}

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
+from evo_moo.curves import Report
 from evo_moo.errors import ProblemError
 from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_faults
 from evo_moo.ladder import Fidelity
@@ -28,13 +29,13 @@ from evo_moo.seeding import evaluation_seed
 from evo_moo.space import SearchSpace, Variable
 from evo_moo.weights import Weights
 
-__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "SearchProblem", "Weights"]
+__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
 
 
-_KEYWORDS = ("fidelity", "seed", "workspace", "weights", "replicate")
+_KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report", "replicate")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
@@ -197,6 +198,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Whether a longer evaluation goes on from what a shorter one saved: it then names ``weights``."""
         return "weights" in self._named_keywords
 
+    @property
+    def reports(self) -> bool:
+        """Whether an evaluation tells how it goes while it runs: it then names ``report``."""
+        return "report" in self._named_keywords
+
     def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
         parameters = list(inspect.signature(method).parameters.values())
         if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
@@ -259,8 +265,9 @@ class SearchProblem(Problem):  # type: ignore[misc]
         ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
         ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
         ``pathlib.Path``), ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
-        configuration and seed, and to save for a longer one) and ``replicate`` (the number of the repetition, 0 for
-        the first: for problems that choose their seeds themselves).
+        configuration and seed, and to save for a longer one), ``report`` (a ``Report``, to be called after each
+        epoch with its number and metrics; it may end the evaluation) and ``replicate`` (the number of the repetition,
+        0 for the first: for problems that choose their seeds themselves).
         """
         return super().evaluate(config, *args, **kwargs)
 
@@ -304,6 +311,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         fidelity: int | None = None,
         weights: Weights | None = None,
         replicate: int = 0,
+        report: Report | None = None,
     ) -> Metrics:
         """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
 
@@ -314,14 +322,17 @@ class SearchProblem(Problem):  # type: ignore[misc]
             fidelity: How thorough it is to be; by default as thorough as it can be.
             weights: What it goes on from, and where it saves; by default neither.
             replicate: Number of the repetition.
+            report: Takes its learning curve; by default it is only checked.
 
         Raises:
             MetricError: It returned something else than finite numbers by name.
+            TrainingStopped: ``report`` ended it.
         """
         if fidelity is None and self.fidelity is not None:
             fidelity = self.fidelity.high
         offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
         offered["replicate"] = replicate
+        offered["report"] = report or Report()
         with contextlib.ExitStack() as stack:
             wanted = self._named_keywords
             if "workspace" in wanted:

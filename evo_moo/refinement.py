@@ -9,22 +9,17 @@ then is left out for good. So nothing depends on the number of workers. In stead
 until it rises, or until so many better ones wait there as the population has members.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from evo_moo.algorithms import Array
 from evo_moo.candidate import Candidate, checked_outcome
 from evo_moo.climbs import Climbs, Step
 from evo_moo.errors import StateError
 from evo_moo.goals import Metric, Metrics
-from evo_moo.ladder import TRUSTED_TAU, to_promote, widened
 from evo_moo.optimizer import Optimizer
-from evo_moo.pareto import pareto_rows
+from evo_moo.promotions import Promotions
 
-LOGGER = logging.getLogger("evo_moo")
 STATE_FORMAT = 1
 
 
@@ -48,7 +43,7 @@ class Refinement:
         self,
         inner: Optimizer,
         rungs: Sequence[int],
-        eta: int = 3,
+        eta: int = 4,
         replicates: int = 1,
         *,
         continues: bool,
@@ -57,27 +52,26 @@ class Refinement:
     ) -> None:
         self.inner, self.rungs, self._replicates, self._continues = inner, list(rungs), replicates, continues
         self.space, self.goals, self.pop_size, self.mode = inner.space, inner.goals, inner.pop_size, inner.mode
-        self._eta, self._seed, self._top = eta, seed, len(self.rungs) - 1
+        self._eta, self._top = eta, len(self.rungs) - 1
+        self._promotions = Promotions(eta, seed, len(self.rungs))
         self._cheap = {name for name, metric in metrics.items() if metric.cheap}
         self._climbs = self._new_climbs()
         self._queue: list[Step] = []  # decided, and not asked for yet
         self._open: dict[int, Candidate] = {}  # what the inner optimizer waits for
         self._estimates: dict[int, Metrics | None] = {}
-        self._trusted = [True] * self._top
-        self._decisions: list[dict[str, Any]] = []
 
     def _new_climbs(self) -> Climbs:
         return Climbs(self.goals, self.rungs, self._cheap, self._continues)
 
     @property
-    def n_asked(self) -> int:
-        """Number of evaluations given so far, on all rungs."""
-        return len(self._climbs.steps)
-
-    @property
     def name(self) -> str:
         """Name of the algorithm."""
         return self.inner.name
+
+    @property
+    def n_asked(self) -> int:
+        """Number of evaluations given so far, on all rungs."""
+        return len(self._climbs.steps)
 
     @property
     def generation(self) -> int:
@@ -92,7 +86,7 @@ class Refinement:
     @property
     def pending(self) -> list[Candidate]:
         """Evaluations that were given and are not told yet."""
-        return [self._candidate(key) for key in range(1, self.n_asked + 1) if key not in self._climbs.results]
+        return [self._candidate(key) for key in self._climbs.awaited()]
 
     @property
     def is_settled(self) -> bool:
@@ -103,7 +97,7 @@ class Refinement:
         """Tell whether the next evaluation keeps the cost within so many full ones: 1 if it does, else 0."""
         self._promote_one()
         following = self._queue[0] if self._queue else Step(0, 0, 0, 0)
-        return int(self._climbs.units + self._climbs.units_of(following) <= n_evals * self.rungs[-1])
+        return int(self._climbs.units + self._climbs.units_of(following) <= n_evals * self.rungs[-1] + 1e-6)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
         """Give up to ``n`` candidates; by default all that can be asked now, or one in steady state."""
@@ -125,12 +119,34 @@ class Refinement:
 
     def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
+        key = self._awaited(candidate)
+        self._climbs.take(key, checked_outcome(self.goals, metrics))
+        self._go_on_after(key)
+
+    def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
+        """Report that an evaluation was stopped early, since it would not reach the front: its candidate is left out.
+
+        Args:
+            candidate: The candidate or its id.
+            expected: What it would have shown in the end; models learn it.
+            share: Share of the evaluation that was done; it costs so much less.
+
+        Raises:
+            StateError: No such candidate is awaited.
+        """
+        key = self._awaited(candidate)
+        self._climbs.stop(key, expected, share)
+        self._go_on_after(key)
+
+    def _awaited(self, candidate: int | Candidate) -> int:
         key = candidate.id if isinstance(candidate, Candidate) else candidate
         if not 1 <= key <= self.n_asked or key in self._climbs.results:
             raise StateError(f"a told candidate must be awaited, but {key} is not")
-        self._climbs.take(key, checked_outcome(self.goals, metrics))
+        return key
+
+    def _go_on_after(self, key: int) -> None:
         if self.mode == "steady-state":
-            self._judge_rungs()
+            self._promotions.judge(self._climbs)
             self._settle(self._climbs.steps[key - 1].candidate)
         elif not self._queue and self.inner.n_waiting == 0 and len(self._climbs.results) == self.n_asked:
             self._end_rung()
@@ -145,16 +161,12 @@ class Refinement:
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Give the evaluations whose weights are needed now, and those that may be, the likeliest first."""
-        running = [key for key in range(1, self.n_asked + 1) if key not in self._climbs.results]
-        sources = [self._climbs.steps[key - 1].source for key in running] + [step.source for step in self._queue]
-        downwards = reversed(range(self._top))
-        waiting = [key for rung in downwards for key in self._climbs.in_order(rung, self._waiting(rung))]
-        return [*running, *(key for key in sources if key)], waiting
+        return self._climbs.restartable(self._queue, self._open)
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Give the decisions since the last call: those of the inner optimizer, and where rungs are not trusted."""
-        decisions, self._decisions = [*self.inner.take_decisions(), *self._decisions], []
-        return decisions
+        own, self._promotions.decisions = self._promotions.decisions, []
+        return [*self.inner.take_decisions(), *own]
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Give the complete state; outcomes, which ``recall`` takes, are left out without ``with_seen``."""
@@ -163,11 +175,10 @@ class Refinement:
             "generation": self.generation,
             "n_asked": self.n_asked,
             "inner": self.inner.dump(with_seen),
-            "steps": np.array(self._climbs.steps, dtype="<i8").reshape(-1, len(Step._fields)),
+            **self._climbs.dump(with_seen),
             "queue": [list(step) for step in self._queue],
             "estimates": {str(key): metrics for key, metrics in self._estimates.items()},
-            "trusted": self._trusted,
-            "results": [[key, metrics] for key, metrics in self._climbs.results.items()] if with_seen else [],
+            "trusted": self._promotions.trusted,
         }
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
@@ -179,22 +190,18 @@ class Refinement:
         if state.get("kind") != self._kind():
             raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
         self.inner.load(state["inner"], seen)
-        self._climbs, self._queue = self._new_climbs(), [Step(*step) for step in state["queue"]]
+        self._climbs, self._queue = self._new_climbs(), []
         self._estimates = {int(key): metrics for key, metrics in state["estimates"].items()}
-        self._trusted = list(state["trusted"])
+        self._promotions.trusted = list(state["trusted"])
         self._open = {candidate.id: candidate for candidate in self.inner.pending}
-        for step in state["steps"].tolist():
-            self._climbs.enter(Step(*step))
-        for step in self._queue:
-            self._climbs.note_rise(step)
-        for key, metrics in state["results"]:
-            self._climbs.take(key, metrics)
+        self._climbs.load(state)
+        self._push([Step(*step) for step in state["queue"]])
 
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
         """Take in the outcomes that a loaded state was dumped without: id, ``(n_var,)`` row and metrics."""
         rows = {}
         for key, x, metrics in outcomes:
-            if key <= self.n_asked and key not in self._climbs.results:
+            if key <= self.n_asked and (key not in self._climbs.results or key in self._climbs.stopped):
                 self._climbs.take(key, metrics)
                 rows[self._climbs.steps[key - 1].candidate] = x
         self.inner.recall((key, x, self._told(key)) for key, x in sorted(rows.items()) if key not in self._open)
@@ -217,47 +224,13 @@ class Refinement:
             cost=self._climbs.units_of(step) / self.rungs[-1],
         )
 
-    def _waiting(self, rung: int) -> set[int]:
-        """Give the evaluations on a rung whose candidates have neither risen nor been left out."""
-        latest = {self._climbs.last[candidate] for candidate in self._open}
-        return latest & set(self._climbs.seen[rung]) - self._climbs.risen[rung]
-
-    def _choose(self, rung: int) -> list[Step]:
-        """Choose who rises from a rung now."""
-        tau = self._climbs.correlation(rung)
-        share = 1 / self._eta if tau is None else widened(1 / self._eta, tau)
-        waiting = self._waiting(rung)
-        order = self._climbs.in_order(rung, self._climbs.seen[rung]) if waiting else []
-        chosen = to_promote(order, self._climbs.risen[rung], waiting, share, [self._seed, rung])
-        return [Step(self._climbs.steps[key - 1].candidate, rung + 1, 0, key) for key in chosen]
-
-    def _judge_rungs(self) -> None:
-        """Say where a rung has ceased, or begun again, to rank the next."""
-        for rung in range(self._top):
-            tau = self._climbs.correlation(rung)
-            trusted = tau is None or tau >= TRUSTED_TAU
-            if trusted == self._trusted[rung] or tau is None:
-                continue
-            self._trusted[rung] = trusted
-            low, high = self.rungs[rung : rung + 2]
-            share = widened(1 / self._eta, tau)
-            self._decisions.append(
-                {"kind": "refinement", "rung": low, "next": high, "tau": tau, "share": share, "trusted": trusted}
-            )
-            if not trusted:
-                LOGGER.warning(
-                    "fidelity %d ranks what %d shows by a Kendall's tau of %.2f only, under %g: %.0f %% rise instead "
-                    "of %.0f %%; a higher lowest rung may serve better",
-                    *(low, high, tau, TRUSTED_TAU, 100 * share, 100 / self._eta),
-                )
-
     def _promote_one(self) -> None:
         """In steady state, decide who rises next, from the highest rung that lets somebody rise."""
         if self.mode == "steady-state" and not self._queue:
             for rung in reversed(range(self._top)):
-                if steps := self._choose(rung)[:1]:
+                if steps := self._promotions.choose(self._climbs, rung, self._climbs.waiting(rung, self._open))[:1]:
                     self._push(steps)
-                    return
+                    break
 
     def _push(self, steps: list[Step]) -> None:
         self._queue += steps
@@ -266,12 +239,12 @@ class Refinement:
 
     def _end_rung(self) -> None:
         """Generational: let the best of the generation rise, or end it once nobody does."""
-        self._judge_rungs()
+        self._promotions.judge(self._climbs)
         rung = max(self._climbs.steps[self._climbs.last[candidate] - 1].rung for candidate in self._open)
         if rung < self._top:
-            self._push(self._choose(rung))
+            self._push(self._promotions.choose(self._climbs, rung, self._climbs.waiting(rung, self._open)))
         elif not any(candidate in self._climbs.repeats for candidate in self._open):
-            self._push([step for candidate in sorted(self._open) for step in self._replication(candidate)])
+            self._push([step for candidate in sorted(self._open) for step in self._repetitions(candidate)])
         if not self._queue:
             for candidate in sorted(self._open):
                 self._close(candidate)
@@ -285,53 +258,43 @@ class Refinement:
         if self._climbs.is_barred(self._climbs.results[key]):
             self._close(candidate)
         elif rung < self._top:
-            for late in self._climbs.in_order(rung, self._waiting(rung))[self.pop_size :]:
+            for late in self._climbs.in_order(rung, self._climbs.waiting(rung, self._open))[self.pop_size :]:
                 self._close(self._climbs.steps[late - 1].candidate)
         else:
             if candidate not in self._climbs.repeats:
-                self._push(self._replication(candidate))
+                self._push(self._repetitions(candidate))
             waits = any(step.candidate == candidate for step in self._queue)
             if not waits and all(repeat in self._climbs.results for repeat in self._climbs.repeats.get(candidate, [])):
                 self._close(candidate)
 
-    def _replication(self, candidate: int) -> list[Step]:
+    def _repetitions(self, candidate: int) -> list[Step]:
         """Give the repetitions that a candidate on the top rung has deserved: those of a member of the front."""
+        if self._replicates == 1 or not self._climbs.is_on_front(candidate):
+            return []
         key = self._climbs.last[candidate]
-        keys = self._climbs.seen[self._top]
-        if self._replicates == 1 or key not in keys or self._climbs.steps[key - 1].rung < self._top:
-            return []
-        means = [self._climbs.mean(self._climbs.steps[k - 1].candidate) for k in keys]
-        F = np.array([self.goals.objective_values(metrics) for metrics in means])
-        front = pareto_rows(F, np.array([self.goals.violation(metrics) for metrics in means]))
-        if keys.index(key) not in front:
-            return []
         return [Step(candidate, self._top, replicate, key) for replicate in range(1, self._replicates)]
 
     def _close(self, candidate: int) -> None:
         """Tell the inner optimizer what became of one of its candidates."""
         del self._open[candidate]
         key = self._climbs.last[candidate]
-        if self._climbs.is_barred(self._climbs.results[key]) or self._climbs.steps[key - 1].rung == self._top:
-            told = self._told(candidate)
-            if told is None or self._climbs.steps[key - 1].rung == self._top or not self._climbs.seen[0]:
-                self.inner.tell(candidate, told)
-            else:  # once something keeps the limits, what breaks them would only crowd the population
-                self.inner.leave_out(candidate, told)
+        is_top, is_barred = self._climbs.is_top(key), self._climbs.is_barred(self._climbs.results[key])
+        if key in self._climbs.stopped or not (is_top or is_barred):
+            estimate = self._climbs.estimate(key) if self.inner.learns else None
+            if estimate is not None:
+                self._estimates[candidate] = estimate
+            self.inner.leave_out(candidate, estimate)
             return
-        estimate = self._climbs.estimate(key) if self.inner.learns else None
-        if estimate is not None:
-            self._estimates[candidate] = estimate
-        self.inner.leave_out(candidate, estimate)
+        told = self._told(candidate)
+        if told is None or is_top or not self._climbs.seen[0]:
+            self.inner.tell(candidate, told)
+        else:  # once something keeps the limits, what breaks them would only crowd the population
+            self.inner.leave_out(candidate, told)
 
     def _told(self, candidate: int) -> Metrics | None:
         """Give what the inner optimizer is told of a candidate that is done with; None if it failed or was left out."""
         key = self._climbs.last[candidate]
-        metrics, is_top = self._climbs.results[key], self._climbs.steps[key - 1].rung == self._top
+        metrics, is_top = self._climbs.results[key], self._climbs.is_top(key)
         if metrics is None or not self._climbs.is_barred(metrics):
             return self._climbs.mean(candidate) if metrics is not None and is_top else self._estimates.get(candidate)
-        if is_top:
-            return metrics
-        # The population holds no objectives of a training that was to go on.
-        objectives = {objective.metric for objective in self.goals.objectives}
-        limits = {limit.metric for limit in self.goals.limits}
-        return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
+        return metrics if is_top else self._climbs.without_objectives(metrics)

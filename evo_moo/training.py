@@ -1,7 +1,7 @@
 """One short training of a classifier on data held as tensors: seeded, quick, honest about divergence."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -81,6 +81,7 @@ def train_classifier(
     augment: Callable[[Tensor], Tensor] | None = None,
     patience: int | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    report: Callable[[int, Mapping[str, float]], object] | None = None,
     until: int | None = None,
     weights: Weights | None = None,
 ) -> History:
@@ -106,6 +107,8 @@ def train_classifier(
         patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
             lowest; None trains all epochs and keeps the last weights.
         on_epoch: Called with each epoch's report.
+        report: Called with the number, and ``accuracy`` and ``loss`` on the validation data, of each epoch whose
+            numbers are finite: what ``evaluate`` gets by that keyword, which may end the training.
         until: Number of epochs after which to stop, by default ``epochs``. The schedule is that of ``epochs``, so that
             a training which goes on from here is the one that would not have stopped.
         weights: What the training goes on from, and where it saves its state at the end.
@@ -138,6 +141,8 @@ def train_classifier(
         reports.append(Epoch(number, train_loss, loss, accuracy, perf_counter() - start_s))
         if on_epoch is not None:
             on_epoch(reports[-1])
+        if report is not None and math.isfinite(loss):
+            report(number, {"accuracy": accuracy, "loss": loss})
         best = History(tuple(reports)).best.number
         if patience is not None and best == number:
             kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}

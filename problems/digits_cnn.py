@@ -9,7 +9,7 @@ from evo_moo.space import Boolean, Choice, Integer, Real
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Weights
+    from evo_moo.problem import Report, Weights
 
 TWO_OR_MORE = {"n_blocks": {"at_least": 2}}
 THREE = {"n_blocks": {"at_least": 3}}
@@ -103,7 +103,13 @@ class DigitsCNN(SearchProblem):
         return build_network(config), torch.ones(self.latency_batch, 1, 8, 8)
 
     def evaluate(
-        self, config: Configuration, *, seed: int, fidelity: int | None = None, weights: "Weights | None" = None
+        self,
+        config: Configuration,
+        *,
+        seed: int,
+        fidelity: int | None = None,
+        weights: "Weights | None" = None,
+        report: "Report | None" = None,
     ) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
@@ -119,6 +125,7 @@ class DigitsCNN(SearchProblem):
                 seed=seed,
                 until=fidelity,
                 weights=weights,
+                report=report,
                 **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
             )
             test_accuracy, _ = accuracy_and_loss(network, *self.data["test"])

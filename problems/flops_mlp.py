@@ -10,6 +10,8 @@ from evo_moo.space import Integer, Real, Variable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from evo_moo.problem import Report
+
 MOST_LAYERS, BATCH_SIZE = 3, 128
 N_TRAIN, N_VALIDATION = 30 * BATCH_SIZE, 10 * BATCH_SIZE
 
@@ -82,7 +84,7 @@ class FlopsMLP(SearchProblem):
             features = units
         return nn.Sequential(*layers, nn.Linear(features, self.images.n_classes)), image
 
-    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+    def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
@@ -100,6 +102,7 @@ class FlopsMLP(SearchProblem):
                 seed=seed,
                 optimizer="adam",
                 schedule="constant",
+                report=report,
             )
             test_accuracy, _ = accuracy_and_loss(network, *self.images.test)
         return {

@@ -12,6 +12,8 @@ from evo_moo.space import Boolean, Choice, Integer, Real, Variable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from evo_moo.problem import Report
+
 NETWORKS = ("blocks", "resnet18", "mobilenet_v3")
 MOST_BLOCKS = 6
 TRAINING: dict[str, Variable] = {
@@ -133,7 +135,7 @@ class ImageClassifier(SearchProblem):
         batch = self.images.train[0][:1].repeat(self.latency_batch, 1, 1, 1)
         return build_network(config, self.images).to(batch.device), batch
 
-    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
+    def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.augmentation import Augmentation
         from evo_moo.metrics import calibration_error
@@ -149,6 +151,7 @@ class ImageClassifier(SearchProblem):
                 epochs=self.epochs,
                 seed=seed,
                 patience=self.patience,
+                report=report,
                 augment=Augmentation(config["augmentation"], mirror=self.mirror, seed=seed),
                 **{n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")},
             )

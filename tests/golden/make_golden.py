@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 JOBS: dict[str, dict[str, Any]] = {
     "finished": {"algorithm": "nsga2", "termination": ("n_evals", 32)},
     "stopped": {"algorithm": "nsga2", "termination": ("n_evals", 40)},
-    "stopped-refined": {"termination": ("n_evals", 20), "refinement": {"replicates": 2}},
+    "stopped-refined": {"termination": ("n_evals", 20), "refinement": {"eta": 3, "replicates": 2}},
     "stopped-steady-state": {"algorithm": "nsga2", "termination": ("n_evals", 40), "mode": "steady-state"},
 }
 STOPPED_AT = {"stopped": 17, "stopped-refined": 45, "stopped-steady-state": 17}

@@ -79,6 +79,19 @@ def before(death: Death, act: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def search(run_dir: Path, mode: str) -> None:
+    if mode.startswith("stopping"):
+        evo_moo.search(
+            "tests.integration.learning:Learning",
+            pop_size=6,
+            termination=("n_evals", 12),
+            seed=3,
+            workers=1,
+            mode="steady-state" if mode.endswith("steady-state") else "generational",
+            surrogate="none",
+            refinement={"rungs": [9], "risk": 0.5},
+            run_dir=run_dir,
+        )
+        return
     refined, mode = mode.startswith("refined"), mode.removeprefix("refined").removeprefix("-") or "generational"
     evo_moo.search(
         "tests.golden.ladder:GoldenLadder" if refined else "tests.golden.problem:Golden",

@@ -31,7 +31,7 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def search(run_dir: Path | None, n_evals: int = 12, workers: int = 1, **settings: Any) -> evo_moo.Result:
-    settings = {"refinement": {"replicates": 2}, "pop_size": 6, **settings}
+    settings = {"refinement": {"eta": 3, "replicates": 2}, "pop_size": 6, **settings}
     return evo_moo.search(
         LADDER, termination=("n_evals", n_evals), seed=3, workers=workers, run_dir=run_dir, **settings
     )
@@ -136,6 +136,8 @@ def test_show_draws_how_candidates_rose(tmp_path: Path) -> None:
     report = json.loads(command("show", "r", "--rungs", "--json", cwd=tmp_path).stdout)
     assert [rung["fidelity"] for rung in report["rungs"]] == [1, 3, 9]
     assert report["rungs"][0]["rose"] == report["rungs"][1]["asked"]
+    assert report["rungs"][1]["tau_full"] == report["rungs"][1]["tau"]
+    assert report["rungs"][2]["tau_full"] == {} and report["spared"] == {"n": 0, "on_front": 0}
     assert 29 < report["cost"] <= 30
     for climb in report["climbs"]:
         assert [step["fidelity"] for step in climb] == [1, 3, 9]

@@ -30,11 +30,13 @@ LAYERS = [
     }
     | {"reference_workload", "surrogate", "stop_signals", "ladder"},
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
+    | {"curves"}
     | {"acquisition", "robustness", "datasets"},
     {"space", "run_folder"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features"},
     {"belief", "cells", "computed", "track_record"},
     {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs", "decision_rules"},
+    {"promotions", "early_stopping"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},
     {"problem_version", "prescreening", "refinement", "replication"},

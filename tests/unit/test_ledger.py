@@ -70,11 +70,21 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
     ledger.record_outcomes(outcomes)
     found = list(ledger.evaluations("status != 'asked'"))
     for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
-        for field in set(outcome._fields) - {"profile_measured_at"}:  # an event tells it
+        for field in set(outcome._fields) - {"profile_measured_at", "curve"}:  # these have places of their own
             assert getattr(evaluation, field) == getattr(outcome, field)
         assert evaluation.violation == violation
     assert [evaluation.feasible for evaluation in found] == [True, False, False, False]
     assert ledger.counts() == {"asked": 1, "ok": 2, "infeasible": 1, "failed": 1}
+
+
+def test_curves_come_back_and_what_was_stopped_costs_its_share(ledger):
+    curve = {"epochs": [1, 2], "metrics": {"accuracy": [0.1, 0.1 + 0.2]}, "judged": True, "would_stop": 2}
+    ask(ledger, 1, 2)
+    ledger.record_outcomes(
+        [(Outcome(2, "stopped", {"accuracy": 0.3}, cost=0.25, curve=curve), 0.0), (Outcome(1, "ok", {}), None)]
+    )
+    assert ledger.curves() == {2: curve}
+    assert [e.cost for e in ledger.evaluations()] == [1.0, 0.25]
 
 
 def test_evaluations_are_filtered_and_in_the_order_of_asking(ledger):

@@ -186,8 +186,8 @@ def test_all_metrics_are_known_with_their_descriptions():
             {"evaluate": lambda self, config, gpu, *, rank: {}},
             ProblemError,
             [
-                "may ask for fidelity, seed, workspace, weights, replicate, but it asks for gpu, rank; give those a "
-                "default"
+                "may ask for fidelity, seed, workspace, weights, report, replicate, but it asks for gpu, rank; give "
+                "those a default"
             ],
         ),
         ({"evaluate": lambda self: {}}, ProblemError, ["`evaluate` of `Mine` must take a configuration first"]),

@@ -1,0 +1,49 @@
+import pytest
+
+from evo_moo.climbs import Climbs, Step
+from evo_moo.goals import Goals
+from evo_moo.ladder import MIN_PAIRS
+
+GOALS = Goals.declared({"loss": "min", "size": "min"}, {})
+
+
+def climbs_of(n, full):
+    """As many climbed both rungs, the last one only the lowest."""
+    climbs = Climbs(GOALS, [2, 6], {"size"}, continues=True)
+    for candidate in range(1, n + 2):
+        climbs.enter(Step(candidate, 0, 0, 0))
+        climbs.take(len(climbs.steps), {"loss": float(candidate), "size": 3.0 * candidate})
+    for candidate in range(1, n + 1):
+        climbs.enter(Step(candidate, 1, 0, candidate))
+        climbs.take(len(climbs.steps), {"loss": full(candidate), "size": 3.0 * candidate})
+    return climbs
+
+
+def test_what_stayed_below_is_expected_where_a_line_through_the_others_leads():
+    climbs = climbs_of(MIN_PAIRS, lambda loss: 0.5 * loss - 1 if loss != 3 else 99.0)
+    expected = climbs.estimate(MIN_PAIRS + 1)
+    assert expected == {"loss": pytest.approx(0.5 * (MIN_PAIRS + 1) - 1, abs=0.6), "size": 3.0 * (MIN_PAIRS + 1)}
+
+
+@pytest.mark.parametrize("n", [0, 1, MIN_PAIRS - 1])
+def test_few_are_no_line_but_a_usual_change(n):
+    climbs = climbs_of(n, lambda loss: loss - 1)
+    assert climbs.estimate(n + 1) == {"loss": n + 1 - (n > 0), "size": 3.0 * (n + 1)}
+
+
+def test_what_was_stopped_gives_back_what_it_spared():
+    climbs = climbs_of(3, float)
+    assert climbs.units == 4 * 2 + 3 * 4
+    climbs.enter(Step(4, 1, 0, 4))
+    climbs.stop(8, {"loss": 7.0, "size": 12.0}, 0.25)
+    assert climbs.units == 4 * 2 + 3 * 4 + 1
+    assert climbs.estimate(8) == {"loss": 7.0, "size": 12.0}
+    assert climbs.stopped_on(1) == [8] and 8 not in climbs.seen[1] and climbs.awaited() == []
+    again = Climbs(GOALS, [2, 6], {"size"}, continues=True)
+    again.load(climbs.dump(with_results=True))
+    assert (again.units, again.stopped, again.results, again.seen) == (
+        climbs.units,
+        climbs.stopped,
+        climbs.results,
+        climbs.seen,
+    )

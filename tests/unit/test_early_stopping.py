@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from evo_moo.early_stopping import N_SCALING, EarlyStopping
+from evo_moo.goals import Goals
+
+GOALS = Goals.declared({"loss": "min", "size": "min"}, {})
+EPOCHS = list(range(1, 7))
+
+
+def curve_of(losses, judged=False):
+    return {"epochs": EPOCHS[: len(losses)], "metrics": {"loss": list(losses)}, "judged": judged}
+
+
+def drawn(rng):
+    """A curve with noise that depends on its past, and a size."""
+    falls = rng.exponential(rng.exponential(1.0) / np.arange(1, 7))
+    return (rng.normal() - np.cumsum(falls)).tolist(), float(rng.integers(1, 9))
+
+
+def told(n, rng, risk=0.2):
+    stopping = EarlyStopping(GOALS, [6], ["size"], risk, 1)
+    for key in range(1, n + 1):
+        losses, size = drawn(rng)
+        stopping.ask(key, 6, None, 0)
+        stopping.take(key, {"loss": losses[-1], "size": size}, curve_of(losses))
+    stopping.ask(n + 1, 6, None, 0)
+    return stopping, stopping.bounds(n + 1)
+
+
+@pytest.mark.parametrize(("n", "risk"), [(9, 0.2), (19, 0.07)])
+def test_a_new_curve_leaves_the_band_no_more_often_than_the_risk(n, risk):
+    rng, beyond, repeats = np.random.default_rng(3), 0, 300
+    for _ in range(repeats):
+        _, bounds = told(n, rng, risk)
+        losses, _ = drawn(rng)
+        beyond += any(losses[-1] - losses[e - 1] < bounds.gains[e][0] for e in bounds.gains)
+    assert beyond / repeats < risk + 3 * (risk / repeats) ** 0.5
+    assert beyond > 0
+
+
+@pytest.mark.parametrize("risk", [0.05, 0.2, 0.5])
+def test_nothing_is_judged_before_there_are_curves_enough_for_the_risk(risk):
+    least = N_SCALING + round(1 / risk) - 1
+    rng = np.random.default_rng(1)
+    assert told(least - 1, rng, risk)[1] is None
+    assert told(least, rng, risk)[1] is not None
+
+
+def test_judged_by_the_front_of_what_keeps_the_limits():
+    goals = Goals.declared({"loss": "min", "size": "min"}, {"size": {"at_least": 2}})
+    stopping = EarlyStopping(goals, [6], ["size"], 0.5, 1)
+    for key in range(1, 21):
+        stopping.ask(key, 6, None, 0)
+        stopping.take(key, {"loss": 1.0 + key % 3, "size": key % 5}, curve_of(np.linspace(5, 1 + key % 3, 6)))
+    stopping.ask(21, 6, 3, 1)
+    stopping.take(21, {"loss": 0.0, "size": 3.0}, None)
+    stopping.ask(22, 6, None, 0)
+    assert sorted(stopping.bounds(22).front) == [
+        [0.5, 3.0],
+        [1.0, 2.0],
+    ]  # 3 with its repetition 21, and others
+
+
+def test_only_curves_that_could_not_have_been_stopped_count():
+    """Else the slow starters, which are stopped, would be missing among them."""
+    rng = np.random.default_rng(1)
+    stopping, before = told(12, rng)
+    stopping.take(13, {"loss": -99.0, "size": 1.0}, curve_of([5, 5, 5, 5, 5, -99.0], judged=True))
+    stopping.refresh()
+    stopping.ask(14, 6, None, 0)
+    after = stopping.bounds(14)
+    assert after.gains == before.gains and after.front != before.front
+    stopping.take(13, {"loss": -99.0, "size": 1.0}, curve_of([5, 5, 5, 5, 5, -99.0]))
+    stopping.refresh()
+    assert stopping.bounds(14).gains[1][0] < before.gains[1][0]
+
+
+def test_an_objective_that_is_neither_reported_nor_known_before_stops_nothing():
+    stopping = EarlyStopping(GOALS, [6], [], 0.5, 1)
+    for key in range(1, 30):
+        stopping.ask(key, 6, None, 0)
+        stopping.take(key, {"loss": 1.0, "size": 1.0}, curve_of(range(6)))
+    assert stopping.bounds(5) is None
+
+
+def test_a_rung_is_judged_by_what_rose_from_it_to_the_top_and_one_in_ten_is_spared_on_all_rungs():
+    stopping, rng = EarlyStopping(GOALS, [3, 6], ["size"], 0.5, 1), np.random.default_rng(2)
+    for key in range(1, 401, 2):
+        losses, size = drawn(rng)
+        stopping.ask(key, 3, None, 0)
+        stopping.ask(key + 1, 6, key, 0)
+        if key < 40:
+            stopping.take(key, {"loss": losses[2], "size": size}, curve_of(losses[:3]))
+            stopping.take(key + 1, {"loss": losses[-1], "size": size}, curve_of(losses))
+    assert set(stopping.bounds(101).gains) == {1, 2} and set(stopping.bounds(102).gains) == set(EPOCHS[:-1])
+    spared = [key for key in range(41, 401, 2) if stopping.bounds(key).spared]
+    assert 5 <= len(spared) <= 40
+    assert [key + 1 for key in spared] == [key for key in range(42, 402, 2) if stopping.bounds(key).spared]
