@@ -353,7 +353,9 @@ class SearchProblem(Problem):  # type: ignore[misc]
         out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
 
     def _declare_to_pymoo(self) -> None:
-        Problem.__init__(self, **pymoo_shape(self.space, self.goals))
+        for name, value in vars(Problem(**pymoo_shape(self.space, self.goals))).items():
+            if not hasattr(type(self), name):  # a problem may use such a name, `data` say, for what is its own
+                self.__dict__.setdefault(name, value)
 
 
 def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:

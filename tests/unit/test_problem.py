@@ -1,3 +1,4 @@
+import functools
 import inspect
 import pickle
 from pathlib import Path
@@ -227,3 +228,23 @@ def test_a_bare_function_is_a_problem():
     assert problem.name() == "mine" and problem.n_ieq_constr == 1
     with pytest.raises(ProblemError, match=r"`evaluate` of `<lambda>` may ask for .*, but it asks for gpu"):
         as_search_problem(FunctionProblem(lambda config, gpu: {}, {"x": Real(0, 1)}, {"f": "min"}))
+
+
+def test_names_that_pymoo_uses_may_be_a_problems_own():
+    class Own(SearchProblem):
+        variables = {"x": Real(0, 1)}
+        objectives = {"f": "min"}
+
+        def __init__(self):
+            self.callback = "mine"
+
+        @functools.cached_property
+        def data(self):
+            return {"train": 2.0}
+
+        def evaluate(self, config):
+            return {"f": config["x"] * self.data["train"]}
+
+    problem = Own()
+    assert problem.n_var == 1 and problem.callback == "mine" and problem.data == {"train": 2.0}
+    assert problem.evaluate(np.array([[0.25]]), return_values_of=["F"]).tolist() == [[0.5]]
