@@ -236,7 +236,7 @@ def test_names_that_pymoo_uses_may_be_a_problems_own():
         objectives = {"f": "min"}
 
         def __init__(self):
-            self.callback = "mine"
+            self.vtype = "mine"
 
         @functools.cached_property
         def data(self):
@@ -246,5 +246,5 @@ def test_names_that_pymoo_uses_may_be_a_problems_own():
             return {"f": config["x"] * self.data["train"]}
 
     problem = Own()
-    assert problem.n_var == 1 and problem.callback == "mine" and problem.data == {"train": 2.0}
+    assert problem.n_var == 1 and problem.vtype == "mine" and problem.data == {"train": 2.0}
     assert problem.evaluate(np.array([[0.25]]), return_values_of=["F"]).tolist() == [[0.5]]
