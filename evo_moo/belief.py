@@ -12,6 +12,8 @@ from evo_moo.targets import TAIL, Target
 
 EQUALITY_TOLERANCE = 1e-4
 _LEAST_PROBABILITY = 1e-12
+NOISY = 0.1
+"""Standard deviation of the noise, in those of the targets, that is more than rounding."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class MetricModel:
         mean = np.clip(mean, -TAIL, TAIL)
         middle = self.target.inverse(mean)
         return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+
+    def is_noisy(self, *, declared: bool) -> bool:
+        """Tell whether its mean is nearer to the truth than what was measured; without a model it is not.
+
+        Args:
+            declared: Whether the problem says that the metric is noisy.
+        """
+        return self.model is not None and (declared or self.model.noise() > NOISY)
 
     def objective(self, X: Array) -> tuple[Array, Array]:
         """Give the same as ``values``, of the logarithm if that is what counts."""

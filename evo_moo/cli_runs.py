@@ -20,6 +20,9 @@ def show(
     plot: Annotated[
         bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
     ] = False,
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Show the front by what models expect of noisy objectives.")
+    ] = False,
     rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
@@ -33,6 +36,9 @@ def show(
         return
     if surrogate or plot:
         _show_surrogate(folder_of(path), as_json, plot)
+        return
+    if expected:
+        _show_expected(folder_of(path), as_json)
         return
     if rungs:
         _show_rungs(folder_of(path), as_json)
@@ -49,6 +55,16 @@ def show(
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         else:
             print_front(result)
+
+
+def _show_expected(path: Path, as_json: bool) -> None:
+    from evo_moo.expected_front import expected_front, print_expected
+
+    told = expected_front(path)
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        print_expected(told)
 
 
 def _show_rungs(path: Path, as_json: bool) -> None:

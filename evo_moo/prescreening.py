@@ -247,14 +247,11 @@ class Prescreening:
         F = np.array([self.goals.objective_values(m) for _, m in rows])
         log = [k for k, name in enumerate(names) if belief.models[name].log]
         F[:, log] = np.log(F[:, log])
-        noisy = [k for k, name in enumerate(names) if self._is_noisy(name, belief.models[name].model)]
+        declared = [name in self._metrics and self._metrics[name].noisy for name in names]
+        noisy = [k for k, name in enumerate(names) if belief.models[name].is_noisy(declared=declared[k])]
         if noisy:
             F[:, noisy] = belief.objectives(X)[0][:, noisy]
         return Observed(X, F, np.array([self.goals.violation(m) for _, m in rows]))
-
-    def _is_noisy(self, name: str, model: Surrogate | None) -> bool:
-        declared = name in self._metrics and self._metrics[name].noisy
-        return model is not None and (declared or model.noise() > 0.1)
 
     def _n_plain(self, n: int) -> int:
         """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""

@@ -16,10 +16,6 @@ FEWEST_FOR_SHAPE = 10
 """Fewer values do not tell the shape of a distribution."""
 CLEARLY = 0.5
 """A more complicated transform must leave at most this share of what is not normal."""
-SKEWED = 1.0
-"""Skewness that no logarithm or power may leave; else only the order of the values counts."""
-END = 0.1
-"""Share of the values at either end that tell how targets go on beyond them, where only the order counts."""
 _LARGEST_LOG = 700.0
 
 
@@ -28,8 +24,7 @@ class Target:
     """A strictly increasing map from a metric's values to standardised targets.
 
     In this order: a logarithm, shift and width, a power (Yeo & Johnson 2000; 1 changes nothing), shift and
-    width again, and tails drawn in; or normal scores of the values' ranks, with straight lines between and beyond
-    them. All of it can be undone.
+    width again, and tails drawn in. All of it can be undone.
 
     Attributes:
         log: Whether values are replaced by their natural logarithm first.
@@ -38,8 +33,6 @@ class Target:
         power: Yeo and Johnson's lambda in ``[0, 2]``, where every real number has an inverse.
         location: Taken off what the power gives, then
         scale: divided by.
-        values: Increasing values whose normal scores are known; empty: the map is a formula.
-        scores: Their scores, increasing too.
     """
 
     log: bool = False
@@ -48,8 +41,6 @@ class Target:
     power: float = 1.0
     location: float = 0.0
     scale: float = 1.0
-    values: tuple[float, ...] = ()
-    scores: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, y: npt.ArrayLike, log: bool = False) -> Self:
@@ -71,8 +62,7 @@ class Target:
         for candidate in [*candidates, cls._bending(values)]:
             if _misfit(candidate.transform(values)) < CLEARLY * _misfit(best.transform(values)):
                 best = candidate
-        z = best.transform(values)
-        return cls._scoring(values) if abs(np.mean(((z - z.mean()) / z.std()) ** 3)) > SKEWED else best
+        return best
 
     def transform(self, y: npt.ArrayLike) -> Array:
         """Give the targets of values.
@@ -81,8 +71,6 @@ class Target:
             SurrogateError: A value is not positive, but the map takes logarithms.
         """
         values = np.asarray(y, dtype=float)
-        if self.values:
-            return np.interp(values, self.values, self.scores)
         if self.log and (values <= 0).any():
             raise SurrogateError(f"values must be positive here, but one is {values.min()}; fit the map to it, too")
         values = np.log(values) if self.log else values
@@ -93,8 +81,6 @@ class Target:
     def inverse(self, z: npt.ArrayLike) -> Array:
         """Give the values of targets; of a predicted mean, the median of the value."""
         targets = np.asarray(z, dtype=float)
-        if self.values:
-            return np.interp(targets, self.scores, self.values)
         size = np.minimum(np.abs(targets), _LARGEST_LOG)
         bent = np.where(size > TAIL, np.sign(targets) * (TAIL + np.expm1(np.maximum(size - TAIL, 0.0))), targets)
         values = _inverse_power(bent * self.scale + self.location, self.power) * self.width + self.shift
@@ -103,22 +89,6 @@ class Target:
     @classmethod
     def _standardising(cls, values: Array, log: bool) -> Self:
         return cls(log, *_location_and_scale(np.log(values) if log else values))
-
-    @classmethod
-    def _scoring(cls, values: Array) -> Self:
-        """Give normal scores (van der Waerden 1952), and lines beyond them as steep as the ends are on the whole."""
-        from scipy.special import ndtri
-        from scipy.stats import rankdata
-
-        known, first = np.unique(values, return_index=True)
-        scores = ndtri(rankdata(values)[first] / (len(values) + 1))
-        n_end = max(int(END * len(known)), 1)
-        beyond = 2 * TAIL  # scores beyond the ends, as far as targets ever go
-        low = beyond * (known[n_end] - known[0]) / (scores[n_end] - scores[0])
-        high = beyond * (known[-1] - known[-1 - n_end]) / (scores[-1] - scores[-1 - n_end])
-        known = np.concatenate([[known[0] - low], known, [known[-1] + high]])
-        scores = np.concatenate([[scores[0] - beyond], scores, [scores[-1] + beyond]])
-        return cls(values=tuple(known.tolist()), scores=tuple(scores.tolist()))
 
     @classmethod
     def _bending(cls, values: Array) -> Self:

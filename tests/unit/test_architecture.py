@@ -58,7 +58,7 @@ LAYERS = [
     {"run_setup"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch", "confirmation", "analysis_plots"},
-    {"surrogate_view", "rungs", "belief_tables", "importance_view", "report_columns", "timeline"},
+    {"surrogate_view", "rungs", "belief_tables", "importance_view", "expected_front", "report_columns", "timeline"},
     {"report_data"},
     {"report", "figures"},
     {"cli_runs"},
