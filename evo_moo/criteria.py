@@ -16,7 +16,7 @@ from evo_moo.surrogate import Array
 
 Score = Callable[[Array], Array]
 
-TURNS = ("inner", "directions", "direction", "wide")
+TURNS = ("inner", "directions", "direction", "wide", "end")
 MANY_OBJECTIVES = 5
 """From so many objectives on, boxes are too many, and directions alone are followed."""
 N_DIRECTIONS = 100
@@ -24,6 +24,8 @@ TRADE_OFF = 0.3
 """A gain in one objective counts only if it costs the others less than 1 / TRADE_OFF times as much, in ranges."""
 MARGIN = 0.1
 """How far beyond the front its reference point lies, in ranges of the front."""
+REST = 0.05
+"""Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""
 CERTAIN = 1e-3
 """Share of its standard deviation that a prediction keeps where its mean is what counts."""
 
@@ -72,7 +74,8 @@ class Criteria:
         - ``inner``: hypervolume improvement of the mean, up to where trade-offs are still worth their price;
         - ``directions``: expected improvement of the best along a random direction, averaged over many;
         - ``direction``: distance of the mean from the ideal point along one random direction;
-        - ``wide``: expected hypervolume improvement up to the worst values seen, so that the ends can grow.
+        - ``wide``: expected hypervolume improvement up to the worst values seen, so that the ends can grow;
+        - ``end``: expected improvement of one objective after the other, so that each of the ends does.
 
         While nothing is feasible, the probability to be so is all that counts.
 
@@ -86,7 +89,10 @@ class Criteria:
             return belief.log_probability
         n_obj = len(self.span)
         turns = TURNS if n_obj < MANY_OBJECTIVES else ("directions", "direction")
-        criterion = turns[turn % len(turns)]
+        rounds, its_turn = divmod(turn, len(turns))
+        criterion = turns[its_turn]
+        if criterion == "end":
+            return self._at_end(rounds % n_obj, belief)
         if criterion == "direction":
             return self._along(rng.dirichlet(np.ones(n_obj)), belief)
         if criterion == "directions":
@@ -108,13 +114,27 @@ class Criteria:
 
         return score
 
+    def _at_end(self, objective: int, belief: Belief) -> Score:
+        """Score by the expected improvement of one objective (Jones, Schonlau & Welch 1998, eq. 15), others beside."""
+        weights = np.full(len(self.span), REST)
+        weights[objective] = 1.0
+        best = float((((self.F - self.ideal) / self.span) @ weights).min())
+
+        def score(X: Array) -> Array:
+            mean, std = belief.objectives(X)
+            value = ((mean - self.ideal) / self.span) @ weights
+            gain = _expected_gain(best - value, std[:, objective] / self.span[objective])
+            return np.asarray(np.log(gain + 1e-30) - 1e-3 * value * (gain < 1e-25) + belief.log_probability(X))
+
+        return score
+
     def _along(self, direction: Array, belief: Belief) -> Score:
         """Score by the augmented Tchebycheff distance (Steuer & Choo 1983), as ParEGO does (Knowles 2006, eq. 2)."""
         weights = direction.max() / np.maximum(direction, CERTAIN)
 
         def score(X: Array) -> Array:
             scaled = (belief.objectives(X)[0] - self.ideal) / self.span
-            return np.asarray(-(scaled * weights).max(axis=1) - 0.05 * scaled.sum(axis=1) + belief.log_probability(X))
+            return np.asarray(-(scaled * weights).max(axis=1) - REST * scaled.sum(axis=1) + belief.log_probability(X))
 
         return score
 
@@ -123,8 +143,6 @@ class Criteria:
 
         The distance along a direction is taken to be normal, as the objective is that decides it for the mean.
         """
-        from scipy.special import ndtr
-
         weights = 1 / np.maximum(directions, CERTAIN)
         weights /= weights.sum(axis=1, keepdims=True)
         known = (self.F - self.ideal) / self.span
@@ -137,13 +155,20 @@ class Criteria:
             decides = weighted.argmax(axis=2)[..., None]
             distance = np.take_along_axis(weighted, decides, axis=2)[..., 0]
             its_std = np.take_along_axis((std * uncertainty / self.span)[:, None, :] * weights, decides, axis=2)[..., 0]
-            its_std = np.maximum(its_std, 1e-12)
-            z = (best - distance) / its_std
-            gain = (its_std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))).mean(axis=1)
+            gain = _expected_gain(best - distance, its_std).mean(axis=1)
             tie = 1e-3 * scaled.sum(axis=1) * (gain < 1e-25)
             return np.asarray(np.log(gain + 1e-30) - tie + belief.log_probability(X))
 
         return score
+
+
+def _expected_gain(gap: Array, std: Array) -> Array:
+    """Give the expectation of how far a normal value exceeds 0, of mean ``gap``."""
+    from scipy.special import ndtr
+
+    std = np.maximum(std, 1e-12)
+    z = gap / std
+    return np.asarray(std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)))
 
 
 def proper_range(F: Array) -> tuple[Array, Array]:

@@ -71,6 +71,21 @@ def test_inner_and_wide_turns_differ_in_what_lies_beyond_the_front():
     assert 1 + MARGIN < 1.3 and inner < -40 < wide
 
 
+def test_each_end_takes_its_turn():
+    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    criteria = Criteria(front, front)
+    criteria.expect(front)
+    candidates = np.array([[-0.1, 1.3], [1.3, -0.1], [0.4, 0.4]])
+    for objective in (0, 1):
+        turn = TURNS.index("end") + objective * len(TURNS)
+        scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(0))(candidates)
+        assert scores.argmax() == objective and sorted(scores)[1] < scores.max() - 10
+    far_too_dear = np.array([[-0.1, 9.0]])  # a little better at its end, and bad elsewhere
+    turn = TURNS.index("end")
+    scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(0))(np.concatenate([front, far_too_dear]))
+    assert scores.argmax() == 0
+
+
 def test_every_turn_prefers_what_dominates_more_of_the_front():
     front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
