@@ -239,7 +239,9 @@ def run_job(
             start = begin(folder, job, problem, goals, version, warm)
             meta = folder.ledger.meta()
             before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
-        with reacting(callbacks, RunFacts.of_ledger(folder.ledger, folder.path), folder.ledger) as reactions:
+        with guarded_reads(folder.path):
+            facts = RunFacts.of_ledger(folder.ledger, folder.path)
+        with reacting(callbacks, facts, folder.ledger) as reactions:
             if meta["state"] != "finished":
                 pool = pool_of(job, problem, source, goals)
                 shown = shown_progress(goals, budget, before, meta.get("elapsed_s", 0.0), pool, verbose)

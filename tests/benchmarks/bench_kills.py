@@ -55,7 +55,8 @@ def job(
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:Steady"\noptions = {{ failing = {failing} }}\n'
         f'[search]\nalgorithm = "{algorithm}"\npop_size = {POP_SIZE}\nseed = 3\nmode = "{mode}"\n'
-        f'[budget]\nn_evals = {N_EVALS}\n[evaluation]\nworkers = {workers}\npool = "{pool}"\nretries = 50\n'
+        f'[surrogate]\nmodel = "{settings.get("model", "none")}"\n[budget]\nn_evals = {N_EVALS}\n'
+        f'[evaluation]\nworkers = {workers}\npool = "{pool}"\nretries = 50\n'
     )
     return path
 

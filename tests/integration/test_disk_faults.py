@@ -26,7 +26,18 @@ from tests.integration.running import ledger_of
 
 ROOT = Path(__file__).parents[2]
 USE = "tests.golden.problem:Golden"
-ARGUMENTS = ("run", USE, "--n-evals", 400, "--set", "search.pop_size=8", "--set", "evaluation.pool=serial")
+ARGUMENTS = (
+    "run",
+    USE,
+    "--n-evals",
+    400,
+    "--set",
+    "search.pop_size=8",
+    "--set",
+    "evaluation.pool=serial",
+    "--surrogate",
+    "none",
+)
 
 
 @pytest.fixture(autouse=True)

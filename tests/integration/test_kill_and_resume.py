@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
-N_EVALS = 60
+N_EVALS, N_EVALS_WITH_MODELS = 60, 34
 
 
 def job(
@@ -30,7 +30,7 @@ def job(
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
         f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\nmode = "{mode}"\n'
-        f"[budget]\nn_evals = {N_EVALS}\n{models}[evaluation]\nworkers = {workers}\n"
+        f"[budget]\nn_evals = {N_EVALS_WITH_MODELS if surrogate else N_EVALS}\n{models}[evaluation]\nworkers = {workers}\n"
     )
     return path
 

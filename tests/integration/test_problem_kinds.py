@@ -76,7 +76,7 @@ def test_a_mixed_pymoo_problem_is_searched_at_least_as_well_as_by_pymoo() -> Non
     for seed in (1, 2, 3):
         algorithm = MixedVariableGA(pop_size=20, survival=RankAndCrowding())
         theirs = minimize(Mixed(), algorithm, ("n_evals", 400), seed=seed)
-        ours = package.search(Mixed(), "nsga2", 20, ("n_evals", 400), seed=seed, workers=1)
+        ours = package.search(Mixed(), "nsga2", 20, ("n_evals", 400), seed=seed, workers=1, surrogate="none")
         shares.append(ours.hypervolume(ref) / hypervolume(theirs.F, ref))
         assert {c["kind"] for c in ours.configurations} == {"cheap"}
     assert np.median(shares) > 0.99
@@ -94,7 +94,7 @@ class Integers(Problem):
 
 
 def test_an_integer_pymoo_problem_gets_integers_and_never_one_twice() -> None:
-    result = package.search(Integers(), pop_size=40, termination=("n_evals", 800), seed=1)
+    result = package.search(Integers(), pop_size=40, termination=("n_evals", 800), seed=1, surrogate="none")
     assert {e.status for e in result.evaluations} == {"ok"}
     assert len({e.configuration_json for e in result.evaluations}) == 800
     assert result.F[:, 0].min() == 10

@@ -78,6 +78,7 @@ def test_a_search_bears_noise_and_failures():
         termination=("n_evals", 300),
         workers=1,
         options={"arguments": {"n_var": 2}, "noise": 0.01, "failure_rate": 0.2},
+        surrogate="none",
     )
     failed = sum(n for (status, _), n in result.endings.items() if status == "failed")
     assert 30 < failed < 90
