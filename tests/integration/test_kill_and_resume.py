@@ -26,11 +26,12 @@ def job(
 ) -> Path:
     path = folder / f"{name}.toml"
     models = f'[surrogate]\nmodel = "{"auto" if surrogate else "none"}"\n'
+    n_evals = N_EVALS_WITH_MODELS if surrogate else N_EVALS
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
         f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\nmode = "{mode}"\n'
-        f"[budget]\nn_evals = {N_EVALS_WITH_MODELS if surrogate else N_EVALS}\n{models}[evaluation]\nworkers = {workers}\n"
+        f"[budget]\nn_evals = {n_evals}\n{models}[evaluation]\nworkers = {workers}\n"
     )
     return path
 
