@@ -68,7 +68,7 @@ def test_a_profile_is_made_once_per_architecture(tmp_path: Path, monkeypatch: py
     file.write_text(PROBLEM)
 
     def search(name: str, seed: int, *settings: Any) -> dict[int, set[float]]:
-        more = ["--set", f"search.seed={seed}", "--set", "search.pop_size=6", *settings]
+        more = ["--set", f"search.seed={seed}", "--set", "search.pop_size=6", "--surrogate", "none", *settings]
         use = ["measured.py:Measured", "--n-evals", 12, "--workers", 1, "--run-dir", name]
         evo_moo("run", *use, *more, cwd=tmp_path)
         return latencies(tmp_path / name)

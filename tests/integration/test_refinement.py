@@ -31,7 +31,7 @@ def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def search(run_dir: Path | None, n_evals: int = 12, workers: int = 1, **settings: Any) -> evo_moo.Result:
-    settings = {"refinement": {"eta": 3, "replicates": 2}, "pop_size": 6, **settings}
+    settings = {"refinement": {"eta": 3, "replicates": 2}, "pop_size": 6, "surrogate": "none", **settings}
     return evo_moo.search(
         LADDER, termination=("n_evals", n_evals), seed=3, workers=workers, run_dir=run_dir, **settings
     )
@@ -84,7 +84,7 @@ def test_a_ladder_killed_at_any_of_its_writes_ends_like_one_left_in_peace(mode: 
 
 def test_a_ladder_is_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 3):
-        search(tmp_path / str(workers), workers=workers)
+        search(tmp_path / str(workers), workers=workers, surrogate="auto")
     assert whole_ledger(tmp_path / "1") == whole_ledger(tmp_path / "3")
     assert front_of(tmp_path / "1") == front_of(tmp_path / "3")
 
@@ -187,8 +187,8 @@ def test_a_problem_without_fidelities_is_refused_a_ladder() -> None:
 
 
 def test_weights_are_pruned(tmp_path: Path) -> None:
-    search(tmp_path / "r", 12, refinement={"weights_mb": 0})
-    search(tmp_path / "kept", 12, refinement={})
+    search(tmp_path / "r", 12, surrogate="auto", refinement={"weights_mb": 0})
+    search(tmp_path / "kept", 12, surrogate="auto", refinement={})
     assert len(list((tmp_path / "r" / "weights").glob("*"))) < len(list((tmp_path / "kept" / "weights").glob("*"))) < 10
     with reading(tmp_path / "r") as ledger:
         assert any(kind == "weights dropped" for _, kind, _ in ledger.events())

@@ -26,6 +26,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -
             seed=5,
             workers=workers,
             run_dir=tmp_path / name,
+            surrogate="auto" if algorithm == "nsga2" else "none",
         )
     assert ledger_of(tmp_path / "in-process") == ledger_of(tmp_path / "two") == ledger_of(tmp_path / "four")
     assert front_of(tmp_path / "in-process") == front_of(tmp_path / "four")
