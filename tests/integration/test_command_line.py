@@ -168,13 +168,13 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
 
 def test_a_budget_is_extended_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
     use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8")
-    evo_moo("run", *use, "--n-evals", 26, "--run-dir", "whole", cwd=tmp_path)
-    evo_moo("run", *use, "--n-evals", 13, "--run-dir", "parts", cwd=tmp_path)
-    evo_moo("resume", "parts", "--n-evals", 18, cwd=tmp_path)
-    evo_moo("run", *use, "--n-evals", 26, "--run-dir", "parts", cwd=tmp_path)
+    evo_moo("run", *use, "--n-evals", 20, "--run-dir", "whole", cwd=tmp_path)
+    evo_moo("run", *use, "--n-evals", 11, "--run-dir", "parts", cwd=tmp_path)
+    evo_moo("resume", "parts", "--n-evals", 15, cwd=tmp_path)
+    evo_moo("run", *use, "--n-evals", 20, "--run-dir", "parts", cwd=tmp_path)
     assert ledger_of(tmp_path / "parts") == ledger_of(tmp_path / "whole")
     assert front_of(tmp_path / "parts") == front_of(tmp_path / "whole")
-    done = evo_moo("run", *use, "--n-evals", 26, "--seed", 9, "--run-dir", "parts", cwd=tmp_path, code=1)
+    done = evo_moo("run", *use, "--n-evals", 20, "--seed", 9, "--run-dir", "parts", cwd=tmp_path, code=1)
     assert "search.seed: 1 there, 9 here" in done.stderr
 
 

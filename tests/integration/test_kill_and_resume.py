@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
-N_EVALS, N_EVALS_WITH_MODELS = 60, 34
+N_EVALS, N_EVALS_WITH_MODELS = 60, 30
 
 
 def job(

@@ -22,7 +22,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -
             f"{USER_FILE}:Small",
             algorithm=algorithm,
             pop_size=12,
-            termination=("n_evals", 48),
+            termination=("n_evals", 32),
             seed=5,
             workers=workers,
             run_dir=tmp_path / name,
