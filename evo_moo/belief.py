@@ -12,6 +12,8 @@ from evo_moo.targets import TAIL, Target
 
 EQUALITY_TOLERANCE = 1e-4
 _LEAST_PROBABILITY = 1e-12
+LEAST_RATIO = 1e-3
+"""A standard deviation never reaches below so much of a value whose logarithm counts: no chance is without bounds."""
 NOISY = 0.1
 """Standard deviation of the noise, in those of the targets, that is more than rounding."""
 
@@ -58,7 +60,8 @@ class MetricModel:
         middle, width = self.values(X)
         if not self.log:
             return middle, width
-        return np.log(middle), np.maximum(np.log(middle) - np.log(np.maximum(middle - width, 1e-300)), 1e-12)
+        better = np.maximum(middle - width, LEAST_RATIO * middle)
+        return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
 
     def log_probability(self, X: Array, limit: Limit) -> Array:
         """Give the logarithm of the probability that a limit holds, ``(n,)``."""

@@ -98,3 +98,18 @@ def test_what_is_computed_is_part_of_the_profile():
 
     with pytest.raises(ProblemError, match="`compute` of `Asks` may ask for nothing more"):
         Asks().check()
+
+
+def test_what_cannot_be_computed_is_no_boundless_chance():
+    class Small(Sized):
+        objectives = {"loss": "min", "size": "min"}
+        metrics = {"size": Metric(log=True)}
+
+    problem = Small()
+    models = Prescreening(problem.space, problem.goals, computed=ComputedMetrics(problem), metrics=problem.metrics)
+    rows = problem.space.sample(12, np.random.default_rng(2))
+    for i, x in enumerate(rows[rows[:, 0] != 13], 1):
+        models.tell(i, x, {"loss": x[1], "size": x[0] ** 3})
+    mean, std = models._learn().objectives(ROWS)
+    np.testing.assert_allclose(mean[[0, 1, 3], 1], np.log([125_000, 1, 125_000]), atol=1e-9)
+    assert (std[[0, 1, 3], 1] < 1e-6).all() and 0 < std[2, 1] < 10
