@@ -83,7 +83,7 @@ class MetricModel:
 
     def _bound(self, bound: float) -> float:
         value = self.sign * bound
-        return -np.inf if self.target.log and value <= 0 else float(self.target.transform([value])[0])
+        return -np.inf if self.target.log and value <= self.target.origin else float(self.target.transform([value])[0])
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,15 @@ class Belief:
         Z = self.features.matrix(X)
         values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
+
+    def chance(self, exploration: float) -> Array:
+        """Give the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.
+
+        Args:
+            exploration: The share for models that do not extrapolate, whose deviations promise more than they hold.
+        """
+        models = [self.models[objective.metric].model for objective in self.goals.objectives]
+        return np.array([1.0 if model is None or model.extrapolates else exploration for model in models])
 
     def log_probability(self, X: Array) -> Array:
         """Give the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""

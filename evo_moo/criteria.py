@@ -26,6 +26,8 @@ MARGIN = 0.1
 """How far beyond the front its reference point lies, in ranges of the front."""
 REST = 0.05
 """Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""
+WORTHWHILE = 1e-3
+"""Expected gain of an end, in ranges, below which its turn goes to the hypervolume."""
 CERTAIN = 1e-3
 """Share of its standard deviation that a prediction keeps where its mean is what counts."""
 
@@ -83,7 +85,8 @@ class Criteria:
             belief: What the models say.
             turn: Decides the criterion.
             rng: Source of the directions.
-            exploration: How much of the predicted standard deviations counts as a chance in ``directions``.
+            exploration: How much of the predicted standard deviations counts as a chance, from 0 to 1: in
+                ``directions`` of all, else of models that do not extrapolate.
         """
         if not self.exists:
             return belief.log_probability
@@ -92,16 +95,33 @@ class Criteria:
         rounds, its_turn = divmod(turn, len(turns))
         criterion = turns[its_turn]
         if criterion == "end":
-            return self._at_end(rounds % n_obj, belief)
+            return self._at_end(rounds % n_obj, belief, belief.chance(exploration))
         if criterion == "direction":
             return self._along(rng.dirichlet(np.ones(n_obj)), belief)
         if criterion == "directions":
             return self._along_many(rng.dirichlet(np.ones(n_obj), size=N_DIRECTIONS), belief, max(exploration, CERTAIN))
         if criterion == "inner":
-            return self._improvement(belief, self.ideal + (1 + MARGIN) * self.span, CERTAIN)
-        return self._improvement(belief, self._wide, 1.0)
+            return self._improvement(belief, self._inner, np.full(n_obj, CERTAIN))
+        return self._improvement(belief, self._wide, belief.chance(exploration))
 
-    def _improvement(self, belief: Belief, ref_point: Array, uncertainty: float) -> Score:
+    def instead(self, scores: Array, belief: Belief, turn: int, exploration: float = 1.0) -> Score | None:
+        """Give the score to choose by if this turn's promises next to nothing, ``(n,)`` scores; else None.
+
+        Where an end of the front is reached, expected hypervolume improvement as far as ``inner`` takes its turn. A
+        model that does not extrapolate cannot tell that: what it predicts to be the best is tried.
+        """
+        n_obj = len(self.span)
+        rounds, its_turn = divmod(turn, len(TURNS))
+        at_end = self.exists and n_obj < MANY_OBJECTIVES and TURNS[its_turn] == "end"
+        if not at_end or scores.max() >= np.log(WORTHWHILE) or not belief.chance(0.0)[rounds % n_obj]:
+            return None
+        return self._improvement(belief, self._inner, belief.chance(exploration))
+
+    @property
+    def _inner(self) -> Array:
+        return np.asarray(self.ideal + (1 + MARGIN) * self.span)
+
+    def _improvement(self, belief: Belief, ref_point: Array, uncertainty: Array) -> Score:
         boxes = Boxes(self.F, ref_point)
         unit = np.prod(np.maximum(ref_point - self.ideal, 1e-12))
 
@@ -114,7 +134,7 @@ class Criteria:
 
         return score
 
-    def _at_end(self, objective: int, belief: Belief) -> Score:
+    def _at_end(self, objective: int, belief: Belief, uncertainty: Array) -> Score:
         """Score by the expected improvement of one objective (Jones, Schonlau & Welch 1998, eq. 15), others beside."""
         weights = np.full(len(self.span), REST)
         weights[objective] = 1.0
@@ -123,7 +143,7 @@ class Criteria:
         def score(X: Array) -> Array:
             mean, std = belief.objectives(X)
             value = ((mean - self.ideal) / self.span) @ weights
-            gain = _expected_gain(best - value, std[:, objective] / self.span[objective])
+            gain = _expected_gain(best - value, (std * uncertainty / self.span)[:, objective])
             return np.asarray(np.log(gain + 1e-30) - 1e-3 * value * (gain < 1e-25) + belief.log_probability(X))
 
         return score

@@ -75,6 +75,8 @@ class Infill:
         for i in range(n):
             score = criteria.score(belief, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)
+            if other := criteria.instead(scores, belief, turn + i, exploration):
+                pool, scores = self._refined(pool, other)
             ranked = pool[np.argsort(-scores, kind="stable")]
             new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]
             if not len(new):

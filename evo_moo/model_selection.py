@@ -150,6 +150,7 @@ class AveragedSurrogate(Surrogate):
     def __init__(self, members: Sequence[Surrogate]) -> None:
         super().__init__(members[0].columns, members[0].seed)
         self.members = list(members)
+        self.extrapolates = all(member.extrapolates for member in members)
 
     def fresh(self) -> "AveragedSurrogate":
         """Give the mixture of fresh members."""

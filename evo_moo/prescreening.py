@@ -25,7 +25,7 @@ AVERAGE = "average"
 NONE = "none"
 COMPUTED = "computed"
 GOOD_ENOUGH = 0.7
-"""A rank correlation from which on no other model is tried."""
+"""A rank correlation from which on no other model is tried, and no other shape of the targets."""
 GROWTH = 1.25
 """The choice of the model is looked at again whenever there are so many times more evaluations."""
 TRUSTED = 0.3
@@ -89,6 +89,7 @@ class Prescreening:
         self._looked_at: dict[str, int] = {}
         self._record = TrackRecord(goals)
         self._turn = 0
+        self._hard: set[str] = set()  # metrics that no model ranks well
         self.decisions: list[dict[str, Any]] = []
 
     def tell(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
@@ -146,6 +147,7 @@ class Prescreening:
             "models": {name: model.dump() for name, model in self._models.items()},
             "chosen": self._chosen,
             "looked_at": self._looked_at,
+            "hard": sorted(self._hard),
             "record": self._record.dump(),
             "turn": self._turn,
         }
@@ -153,6 +155,7 @@ class Prescreening:
     def load(self, state: Mapping[str, Any]) -> None:
         """Take a dumped state over; the outcomes so far must be told anew before or after."""
         self._chosen, self._looked_at = dict(state["chosen"]), dict(state["looked_at"])
+        self._hard = set(state.get("hard", ()))
         self._record.load(state["record"])
         self._turn = state["turn"]
         self._models = {}
@@ -180,7 +183,7 @@ class Prescreening:
         log = name in self._metrics and self._metrics[name].log and sign == 1 and bool(values.min() > 0)
         if self._computed is not None and self._computed.agree(name, X, values):
             return replace(self._as_computed(name, sign, values, self._computed), log=log)
-        target = Target.fit(sign * values, log)
+        target = Target.fit(sign * values, log, spread_best=name in self._hard)
         Z, y = self._features.matrix(X), target.transform(sign * values)
         self._choose(name, Z, y)
         if self._chosen[name] == NONE:
@@ -220,6 +223,10 @@ class Prescreening:
             scores[AVERAGE] = score(mixture(list(predicted.values())), y)
         before = self._chosen.get(name)
         chosen = choose(scores, before) or NONE
+        if max((its.rank_correlation for its in scores.values()), default=0.0) < GOOD_ENOUGH:
+            self._hard.add(name)
+        else:
+            self._hard.discard(name)
         if chosen != before:
             self._models.pop(name, None)
         self._chosen[name] = chosen

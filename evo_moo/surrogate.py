@@ -89,9 +89,12 @@ class Surrogate(ABC):
         seed: Decides everything random in ``fit``.
         validates_itself: Whether ``leave_one_out`` tells as much as cross-validation, because nothing of the
             prediction of a point, hyperparameters included, has seen the point.
+        extrapolates: Whether its deviations tell how far better than all seen a point may be; False for models
+            whose predictions are averages of what was seen.
     """
 
     validates_itself = False
+    extrapolates = True
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         self.columns = columns

@@ -16,6 +16,10 @@ FEWEST_FOR_SHAPE = 10
 """Fewer values do not tell the shape of a distribution."""
 CLEARLY = 0.5
 """A more complicated transform must leave at most this share of what is not normal."""
+CROWDED = 0.1
+"""A misfit of values that crowd near the best, if no other map does away with it."""
+BEYOND = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""How far beyond the best value the origin of logarithms may lie, in distances between the quartiles."""
 _LARGEST_LOG = 700.0
 
 
@@ -23,11 +27,12 @@ _LARGEST_LOG = 700.0
 class Target:
     """A strictly increasing map from a metric's values to standardised targets.
 
-    In this order: a logarithm, shift and width, a power (Yeo & Johnson 2000; 1 changes nothing), shift and
-    width again, and tails drawn in. All of it can be undone.
+    In this order: the logarithm of the distance from an origin, shift and width, a power (Yeo & Johnson 2000; 1
+    changes nothing), shift and width again, and tails drawn in. All of it can be undone.
 
     Attributes:
-        log: Whether values are replaced by their natural logarithm first.
+        log: Whether values are replaced by the natural logarithm of what they exceed the origin by.
+        origin: Less than every value that has a target, where logarithms are taken.
         shift: Taken off, then
         width: divided by.
         power: Yeo and Johnson's lambda in ``[0, 2]``, where every real number has an inverse.
@@ -36,6 +41,7 @@ class Target:
     """
 
     log: bool = False
+    origin: float = 0.0
     shift: float = 0.0
     width: float = 1.0
     power: float = 1.0
@@ -43,11 +49,18 @@ class Target:
     scale: float = 1.0
 
     @classmethod
-    def fit(cls, y: npt.ArrayLike, log: bool = False) -> Self:
+    def fit(cls, y: npt.ArrayLike, log: bool = False, spread_best: bool = False) -> "Target":
         """Choose the map for ``(n,)`` values; with ``log``, which needs positive ones, begin from their logarithms.
 
         The values as they are, their logarithm if all are positive, and a power are tried in this order; each
         must halve the best misfit before it. The misfit is ``1 - r**2`` of the normal probability plot.
+
+        Args:
+            y: Values.
+            log: Whether they are replaced by their logarithms in any case.
+            spread_best: Where good values crowd and poor ones are far off, as of many an accuracy, try last to tell
+                the good ones apart, by logarithms of the distance from a point beyond the best. Smooth models know
+                the values between better as they are.
 
         Raises:
             SurrogateError: There are no values, or some are not finite.
@@ -60,9 +73,10 @@ class Target:
             return best
         candidates = [cls._standardising(values, log=True)] if values.min() > 0 else []
         for candidate in [*candidates, cls._bending(values)]:
-            if _misfit(candidate.transform(values)) < CLEARLY * _misfit(best.transform(values)):
-                best = candidate
-        return best
+            best = _clearly_better(candidate, best, values)
+        if not spread_best or _misfit(best.transform(values)) < CROWDED:
+            return best
+        return _clearly_better(cls._spreading_best(values), best, values)
 
     def transform(self, y: npt.ArrayLike) -> Array:
         """Give the targets of values.
@@ -71,9 +85,11 @@ class Target:
             SurrogateError: A value is not positive, but the map takes logarithms.
         """
         values = np.asarray(y, dtype=float)
-        if self.log and (values <= 0).any():
-            raise SurrogateError(f"values must be positive here, but one is {values.min()}; fit the map to it, too")
-        values = np.log(values) if self.log else values
+        if self.log and (values <= self.origin).any():
+            raise SurrogateError(
+                f"values must be above {self.origin} here, but one is {values.min()}; fit the map to it, too"
+            )
+        values = np.log(values - self.origin) if self.log else values
         bent = (_power((values - self.shift) / self.width, self.power) - self.location) / self.scale
         size = np.abs(bent)
         return np.where(size > TAIL, np.sign(bent) * (TAIL + np.log1p(np.maximum(size - TAIL, 0.0))), bent)
@@ -84,11 +100,19 @@ class Target:
         size = np.minimum(np.abs(targets), _LARGEST_LOG)
         bent = np.where(size > TAIL, np.sign(targets) * (TAIL + np.expm1(np.maximum(size - TAIL, 0.0))), targets)
         values = _inverse_power(bent * self.scale + self.location, self.power) * self.width + self.shift
-        return np.exp(np.clip(values, -_LARGEST_LOG, _LARGEST_LOG)) if self.log else np.asarray(values)
+        return self.origin + np.exp(np.clip(values, -_LARGEST_LOG, _LARGEST_LOG)) if self.log else np.asarray(values)
 
     @classmethod
-    def _standardising(cls, values: Array, log: bool) -> Self:
-        return cls(log, *_location_and_scale(np.log(values) if log else values))
+    def _standardising(cls, values: Array, log: bool = False, origin: float = 0.0) -> Self:
+        return cls(log, origin, *_location_and_scale(np.log(values - origin) if log else values))
+
+    @classmethod
+    def _spreading_best(cls, values: Array) -> "Target":
+        best, (low, high) = float(values.min()), np.quantile(values, [0.25, 0.75])
+        reach = max(float(high - low), 1e-3 * float(np.ptp(values)))
+        origins = [best - share * reach for share in BEYOND if best - share * reach < best]
+        candidates = [cls._standardising(values, True, origin) for origin in origins]
+        return min(candidates, key=lambda its: _misfit(its.transform(values)), default=cls._standardising(values))
 
     @classmethod
     def _bending(cls, values: Array) -> Self:
@@ -100,7 +124,12 @@ class Target:
         inner = np.clip(scaled, -OUTLIER, OUTLIER)
         found = minimize_scalar(lambda power: -yeojohnson_llf(power, inner), bounds=(0.0, 2.0), method="bounded")
         power = float(found.x)
-        return cls(False, shift, width, power, *_location_and_scale(_power(scaled, power)))
+        return cls(False, 0.0, shift, width, power, *_location_and_scale(_power(scaled, power)))
+
+
+def _clearly_better(candidate: Target, best: Target, values: Array) -> Target:
+    left = _misfit(candidate.transform(values))
+    return candidate if left < CLEARLY * _misfit(best.transform(values)) else best
 
 
 def _location_and_scale(values: Array) -> tuple[float, float]:

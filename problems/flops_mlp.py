@@ -1,5 +1,6 @@
 """The multi-objective tutorial of Optuna: multilayer perceptrons for Fashion-MNIST, accurate against cheap."""
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,12 @@ class FlopsMLP(SearchProblem):
         self.where = find_images(data, root=root, download=download)
         self.version = self.where.version
 
-    def profile(self, config: Configuration) -> dict[str, float]:
-        """Count operations and parameters."""
-        from evo_moo.metrics import count_flops, count_parameters
-
-        network, image = self.network(config)
-        return {"flops": count_flops(network, image), "n_params": count_parameters(network)}
+    def compute(self, config: Configuration) -> dict[str, float]:
+        """Count operations and parameters without building the network."""
+        n_layers, n_features = config["n_layers"], self.images.train[0][0].numel()
+        sizes = [n_features, *(config[f"units_{n}"] for n in range(1, n_layers + 1)), self.images.n_classes]
+        weights = sum(before * after for before, after in itertools.pairwise(sizes))
+        return {"flops": 2 * weights, "n_params": weights + sum(sizes[1:])}
 
     def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
         """Build the network, and one image ``(1, channels, height, width)``."""

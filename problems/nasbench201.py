@@ -79,7 +79,7 @@ class NASBench201(SearchProblem):
             "flops_m": Metric("million", "operations of one forward pass of one image", log=True, cheap=True),
         }
 
-    def profile(self, config: Configuration) -> dict[str, float]:
+    def compute(self, config: Configuration) -> dict[str, float]:
         """Look up what needs no training."""
         row = self._row(config)
         return {name: float(values[row]) for name, values in self._cheap.items()}

@@ -37,6 +37,7 @@ class RandomForest(Surrogate):
     """
 
     validates_itself = True
+    extrapolates = False
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         super().__init__(columns, seed)

@@ -27,19 +27,19 @@ ROWS = st.one_of(
 )
 
 
-@given(y=ROWS)
+@given(y=ROWS, spread_best=st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_the_inverse_undoes_the_transform(y):
-    target = Target.fit(y)
+def test_the_inverse_undoes_the_transform(y, spread_best):
+    target = Target.fit(y, spread_best=spread_best)
     z = target.transform(y)
     assert np.isfinite(z).all()
     np.testing.assert_allclose(target.inverse(z), y, rtol=1e-6, atol=1e-7 * max(np.ptp(y), np.abs(y).max(), 1e-300))
 
 
-@given(y=ROWS, z=st.lists(st.floats(-8, 8), min_size=2, max_size=10))
+@given(y=ROWS, z=st.lists(st.floats(-8, 8), min_size=2, max_size=10), spread_best=st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_the_transform_keeps_the_order_both_ways(y, z):
-    target = Target.fit(y)
+def test_the_transform_keeps_the_order_both_ways(y, z, spread_best):
+    target = Target.fit(y, spread_best=spread_best)
     assert (np.diff(target.transform(np.sort(y))) >= 0).all()
     values = target.inverse(np.sort(z))
     assert np.isfinite(values).all() and (np.diff(values) >= 0).all()
@@ -64,8 +64,19 @@ def test_normal_values_are_only_standardised():
 def test_values_over_orders_of_magnitude_are_taken_in_logarithms():
     y = np.exp(3 * np.random.default_rng(0).normal(size=60))
     assert Target.fit(y).log and abs(skew(Target.fit(y).transform(y))) < 0.5
-    with pytest.raises(SurrogateError, match=r"must be positive here, but one is 0.0"):
+    with pytest.raises(SurrogateError, match=r"must be above 0.0 here, but one is 0.0"):
         Target.fit(y).transform([1.0, 0.0])
+
+
+def test_errors_that_crowd_near_the_best_are_told_apart_if_that_is_asked_for():
+    rng = np.random.default_rng(0)
+    errors = np.concatenate([6 + rng.gamma(1.0, 1.5, 85), rng.uniform(20, 90, 15)]) - 100
+    plain, spread = Target.fit(errors), Target.fit(errors, spread_best=True)
+    assert not plain.log and spread.log and errors.min() - 10 < spread.origin < errors.min()
+    good = np.sort(errors)[:50]
+    assert np.ptp(spread.transform(good)) > 1.5 * np.ptp(plain.transform(good))
+    y = rng.normal(size=100)
+    assert Target.fit(y, spread_best=True) == Target.fit(y)
 
 
 def test_skewed_values_of_any_sign_are_bent():

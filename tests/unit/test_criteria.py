@@ -14,14 +14,17 @@ POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), element
 class Certain:
     """A belief that knows the objectives, which are the variables, with one standard deviation for all."""
 
-    def __init__(self, std=0.1, log_probability=0.0):
-        self.std, self._log_probability = std, log_probability
+    def __init__(self, std=0.1, log_probability=0.0, extrapolates=True):
+        self.std, self._log_probability, self._extrapolates = std, log_probability, extrapolates
 
     def objectives(self, X):
         return X, np.full_like(X, self.std)
 
     def log_probability(self, X):
         return np.full(len(X), self._log_probability)
+
+    def chance(self, exploration):
+        return np.full(2, 1.0 if self._extrapolates else exploration)
 
 
 def sphere(n=400, seed=0):
@@ -122,3 +125,28 @@ def test_while_nothing_is_feasible_only_the_probability_counts():
     criteria.expect(np.array([[0.0, 0.0]]))
     scores = criteria.score(Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
     assert scores.tolist() == [-3.0]
+
+
+def test_an_end_that_is_reached_gives_its_turn_to_the_hypervolume():
+    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    criteria, end = Criteria(front, front), TURNS.index("end")
+    rng = np.random.default_rng(0)
+    pool = np.array([[0.4, 0.4], [0.0, 1.01], [1.2, 0.9]])
+    sure, vague = Certain(std=1e-6), Certain(std=1e-6, extrapolates=False)
+    scores = criteria.score(sure, end, rng)(pool)
+    other = criteria.instead(scores, sure, end)
+    assert scores.argmax() == 1 and other(pool).argmax() == 0
+    # What averages what it saw never promises more than that: its best guess is tried.
+    assert criteria.instead(scores, vague, end) is None
+    assert criteria.instead(np.array([0.0]), sure, end) is None
+    assert all(criteria.instead(scores, sure, turn) is None for turn in range(len(TURNS)) if turn != end)
+
+
+def test_a_model_that_does_not_extrapolate_counts_its_deviations_as_far_as_exploring_paid():
+    front = np.array([[0.0, 1.0], [1.0, 0.0]])
+    criteria, wide = Criteria(front, np.concatenate([front, [[3.0, 3.0]]])), TURNS.index("wide")
+    rng, behind = np.random.default_rng(0), np.array([[0.5, 1.2]])
+    hopeful = Certain(std=0.5)
+    assert criteria.score(hopeful, wide, rng, 0.0)(behind) == criteria.score(hopeful, wide, rng, 1.0)(behind)
+    averaging = Certain(std=0.5, extrapolates=False)
+    assert criteria.score(averaging, wide, rng, 0.0)(behind) < criteria.score(averaging, wide, rng, 1.0)(behind) - 1

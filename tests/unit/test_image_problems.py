@@ -116,7 +116,7 @@ def test_images_of_any_size_and_channels_are_classified(tmp_path):
     assert problem.network(BLOCKS)[1].shape == (16, 3, 13, 9)
     assert problem.evaluate(BLOCKS | {"batch_size": 8}, seed=0)["accuracy"] > 0.6
     mlp = load_problem(MLP, {"data": "colours.npz", "root": str(tmp_path), "epochs": 1})
-    assert mlp.profile(LAYERS)["flops"] == 2 * (13 * 9 * 3 * 60 + 60 * 20 + 20 * 3)
+    assert mlp.compute(LAYERS)["flops"] == 2 * (13 * 9 * 3 * 60 + 60 * 20 + 20 * 3)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_the_mlp_is_that_of_the_tutorial():
     assert [type(layer).__name__ for layer in network] == [
         "Flatten", *["Linear", "ReLU", "Dropout"] * 2, "Linear"
     ]  # fmt: skip
-    profile = problem.profile(LAYERS)
-    assert profile["flops"] == count_flops(network, image) == 2 * (64 * 60 + 60 * 20 + 20 * 10)
-    assert profile["n_params"] == count_parameters(network)
+    computed = problem.compute(LAYERS)
+    assert computed["flops"] == count_flops(network, image) == 2 * (64 * 60 + 60 * 20 + 20 * 10)
+    assert computed["n_params"] == count_parameters(network)
     first, again = (problem.evaluate(LAYERS, seed=3) for _ in range(2))
     assert timeless(problem, first) == timeless(problem, again) and first["accuracy"] > 0.8
-    assert sorted([*profile, *first]) == sorted(problem.known_metrics)
+    assert sorted([*computed, *first]) == sorted(problem.known_metrics)
 
 
 def test_they_can_be_listed_without_torch():

@@ -31,7 +31,7 @@ def module():
 
 def everything(problem, goals):
     configurations = problem.space.decode(evo_moo.Optimizer(problem, "grid")._design.rows(0, 20_000))
-    metrics = [problem.profile(c) | problem.evaluate(c) for c in configurations]
+    metrics = [problem.compute(c) | problem.evaluate(c) for c in configurations]
     return np.array([goals.objective_values(m) for m in metrics if goals.violation(m) == 0])
 
 
@@ -144,7 +144,7 @@ def test_a_table_of_the_official_api_gives_every_cell_its_own_values(module, tmp
     assert list(two.objectives) == ["accuracy", "latency_nats_bench_ms"] and one.version != two.version
     for config in one.space.decode(one.space.sample(50, np.random.default_rng(1))):
         assert one.evaluate(config, fidelity=12) == two.evaluate(config, fidelity=12)
-        assert list(one.profile(config).values()) == pytest.approx(list(two.profile(config).values()))
+        assert list(one.compute(config).values()) == pytest.approx(list(two.compute(config).values()))
 
 
 @pytest.mark.skipif(not DATA, reason="needs EVO_MOO_DATA")
