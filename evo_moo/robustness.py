@@ -15,10 +15,12 @@ from evo_moo.goals import Metric
 from evo_moo.seeding import seed_for
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from torch import Tensor, nn
 
-    Perturbation = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+    Array = npt.NDArray[np.number]
 
 PERTURBATIONS = ("noise", "blur", "brightness", "dropout", "fgsm", "pgd")
 _ATTACKS = ("fgsm", "pgd")
@@ -97,13 +99,31 @@ class Robustness:
             ValueError: Blur or brightness is asked of what is no image.
         """
         X, y = X[: self.n_samples], y[: self.n_samples]
-        accuracies = {}
-        for name in self.perturbations:
-            disturbed = self.perturb(name, model, X, y, seed)
-            accuracies[f"accuracy_{name}"] = _accuracy(model, disturbed, y)
-        return accuracies | {"accuracy_worst": min(accuracies.values())}
+        return _with_worst(
+            {name: _accuracy(model, self.perturb(name, model, X, y, seed), y) for name in self.perturbations}
+        )
 
-    def perturb(self, name: str, model: "nn.Module", X: "Tensor", y: "Tensor", seed: int) -> "Tensor":
+    def of_decisions(
+        self, decide: "Callable[[Array], Array]", X: "Array", y: "Array", *, seed: int
+    ) -> dict[str, float]:
+        """Give the same for a classifier that is no network: it has no gradient, which attacks need.
+
+        Args:
+            decide: Gives labels ``(n,)`` of rows ``(n, n_columns)``, which keep their order.
+            X: Rows.
+            y: Labels ``(n,)``.
+            seed: As for a call.
+
+        Raises:
+            ValueError: An attack is asked for, or blur or brightness of what is no image.
+        """
+        import torch
+
+        rows, labels = torch.from_numpy(X), torch.from_numpy(y)
+        disturbed = {name: self.perturb(name, None, rows, labels, seed).numpy() for name in self.perturbations}
+        return _with_worst({name: float((decide(its) == y).mean()) for name, its in disturbed.items()})
+
+    def perturb(self, name: str, model: "nn.Module | None", X: "Tensor", y: "Tensor", seed: int) -> "Tensor":
         """Give disturbed inputs of the same shape, within the bounds; arguments as for a call."""
         import torch
 
@@ -124,6 +144,8 @@ class Robustness:
             sensors = (len(X), 1, *X.shape[2:]) if X.ndim == 4 else tuple(X.shape)
             dead = torch.rand(sensors, generator=draw).to(X.device) < self.dropout
             return X.masked_fill(dead, self.fill)
+        if model is None:
+            raise ValueError(f"`{name}` must attack a network, whose gradient it follows; leave it out")
         return self._bounded(_attacked(model, X, y, self, draw if name == "pgd" else None))
 
     def _bounded(self, X: "Tensor") -> "Tensor":
@@ -160,6 +182,11 @@ def _attacked(
                 now = inputs + (now - inputs).clamp(-epsilon, epsilon)
             changed.append(now.detach())
     return torch.cat(changed)
+
+
+def _with_worst(accuracies: dict[str, float]) -> dict[str, float]:
+    named = {f"accuracy_{name}": value for name, value in accuracies.items()}
+    return named | {"accuracy_worst": min(accuracies.values())}
 
 
 def _blurred(X: "Tensor", sigma: float) -> "Tensor":

@@ -13,6 +13,7 @@ from evo_moo.data_files import digest, find_data
 from evo_moo.errors import ProblemError
 from evo_moo.fairness import METRICS, group_metrics, reweighting
 from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.robustness import Robustness
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MLP, BOOSTING = {"model": "mlp"}, {"model": "gradient_boosting"}
+DISTURBANCES = ("noise", "dropout")
+N_TO_TIME = 1000
+LATENCY = Metric("ms", "prediction of a batch of rows by one thread", log=True, noisy=True, cheap=True)
 COMPAS_FILTER = ("days_b_screening_arrest", "is_recid", "c_charge_degree", "score_text")
 TABLES = {
     "demo": TableColumns("high_progression", 1, "sex", (1, 2)),
@@ -53,11 +57,16 @@ class FairTabular(SearchProblem):
         positive: The target's value that counts as positive; by default the greater one.
         groups: Values of ``sensitive`` to keep; by default all.
         drop: Columns to leave out.
+        robustness: Some of ``"noise"`` and ``"dropout"``, which disturb the validation rows: adds ``accuracy_noise``,
+            ``accuracy_dropout`` and ``accuracy_worst``; see ``evo_moo.robustness``.
+        latency_batch: Number of rows whose prediction is timed: adds ``latency_ms``. By default none is.
 
     Raises:
+        ValueError: ``robustness`` or ``latency_batch`` is wrong.
         ProblemError: The file or a column is missing, or a group is too small; or fairlearn is not installed.
     """
 
+    architecture = ["model", "n_layers", "width", "n_trees", "n_leaves"]
     objectives = {"balanced_accuracy": "max", "demographic_parity_difference": "min"}
     metrics = {
         **{name: Metric(description=f"{words}; validation data", noisy=True) for name, words in METRICS.items()},
@@ -76,6 +85,8 @@ class FairTabular(SearchProblem):
         positive: Any = None,
         groups: Sequence[Any] | None = None,
         drop: Sequence[str] = (),
+        robustness: Sequence[str] = (),
+        latency_batch: int | None = None,
     ) -> None:
         if importlib.util.find_spec("fairlearn") is None:
             raise ProblemError("`fair_tabular` must have fairlearn, but it is missing; pip install 'evo-moo[fairness]'")
@@ -115,6 +126,29 @@ class FairTabular(SearchProblem):
             "reweighting": Real(0.0, 1.0),
             **{f"threshold_{group}": Real(0.05, 0.95) for group in thresholds},
         }
+        if latency_batch is not None and latency_batch < 1:
+            raise ValueError(f"`latency_batch` must be at least 1, but is {latency_batch}")
+        self.latency_batch, self.robustness = latency_batch, _robustness(robustness)
+        if latency_batch:
+            self.metrics = self.metrics | {"latency_ms": LATENCY}
+        if self.robustness:
+            self.metrics = self.metrics | self.robustness.metrics
+
+    def profile(self, config: Configuration) -> dict[str, float]:
+        """Time the prediction of a batch, if that is asked for, by a model that learnt a thousand rows."""
+        if not self.latency_batch:
+            return {}
+        from threadpoolctl import threadpool_limits
+
+        from evo_moo.latency import Effort, measure_latency
+
+        X, y, _ = self.parts["train"]
+        batch = np.resize(X, (self.latency_batch, X.shape[1]))
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = build_model(config, seed=0).fit(X[:N_TO_TIME], y[:N_TO_TIME])
+            latency = measure_latency(lambda: model.predict_proba(batch), effort=Effort(limit_s=0.2))
+        return {"latency_ms": latency.corrected_ms}
 
     def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
         """Train on one thread, and decide by each group's threshold."""
@@ -132,6 +166,11 @@ class FairTabular(SearchProblem):
                 score = model.predict_proba(X)[:, 1]
                 found = group_metrics(y, score, score >= thresholds[group], group)
                 metrics |= {f"{prefix}{name}": value for name, value in found.items()}
+            if self.robustness:
+                X, y, group = self.parts["validation"]
+                metrics |= self.robustness.of_decisions(
+                    lambda X: model.predict_proba(X)[:, 1] >= thresholds[group], X, y, seed=seed
+                )
         return metrics
 
     @cached_property
@@ -153,6 +192,14 @@ class FairTabular(SearchProblem):
     def parts(self) -> dict[str, Part]:
         """Features, labels and groups by the name of their part."""
         return split_and_encode(self.rows, self.table, self.groups)
+
+
+def _robustness(names: Sequence[str]) -> Robustness | None:
+    if not names:
+        return None
+    if isinstance(names, str) or not set(names) <= set(DISTURBANCES):
+        raise ValueError(f"`robustness` must be a list of some of {', '.join(DISTURBANCES)}, but is {names!r}")
+    return Robustness(tuple(names), bounds=None)
 
 
 def build_model(config: Configuration, seed: int) -> Any:

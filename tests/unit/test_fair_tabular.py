@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("fairlearn")
 
-from evo_moo.errors import ProblemError
+from evo_moo.errors import EvoMooError, ProblemError
 from evo_moo.fairness import METRICS, group_metrics, reweighting
 from evo_moo.plugins import load_problem
+from evo_moo.robustness import Robustness
 
 REFERENCE = f"{Path(__file__).parents[2] / 'problems' / 'fair_tabular.py'}:FairTabular"
 DATA = os.environ.get("EVO_MOO_DATA")
@@ -21,6 +22,47 @@ MLP = {"model": "mlp", "n_layers": 1, "width": 4, "epochs": 5, "lr": 0.01, "alph
 @pytest.fixture(autouse=True)
 def no_data(monkeypatch):
     monkeypatch.delenv("EVO_MOO_DATA", raising=False)
+
+
+def test_robustness_and_latency_join_the_metrics_that_are_asked_for():
+    plain = load_problem(REFERENCE)
+    problem = load_problem(REFERENCE, {"robustness": ["noise", "dropout"], "latency_batch": 50})
+    thresholds = {"threshold_1": 0.5, "threshold_2": 0.5}
+    assert plain.profile(TREES) == {} and "latency_ms" not in plain.known_metrics
+    for model in (TREES, MLP):
+        profile, metrics = problem.profile(model), problem.evaluate(model | thresholds, seed=1)
+        assert sorted([*profile, *metrics]) == sorted(problem.known_metrics)
+        assert profile["latency_ms"] > 0
+        assert metrics == problem.evaluate(model | thresholds, seed=1)
+        assert metrics["accuracy_worst"] == min(metrics["accuracy_noise"], metrics["accuracy_dropout"]) > 0.5
+        assert plain.evaluate(model | thresholds, seed=1).items() <= metrics.items()
+
+
+def test_the_disturbances_of_rows_are_those_of_networks():
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = (X[:, 0] > 0).astype(int)
+    found = Robustness(("noise", "dropout"), noise=0.5, dropout=0.25, bounds=None).of_decisions(
+        lambda rows: (rows[:, 0] > 0).astype(int), X, y, seed=1
+    )
+    # A missing value reads 0, which is not above 0: a quarter of the ones are lost. The angle of noise and value
+    # decides the sign: P(wrong) = arctan(0.5) / pi.
+    assert found["accuracy_dropout"] == pytest.approx(1 - 0.25 * y.mean(), abs=0.05)
+    assert found["accuracy_noise"] == pytest.approx(1 - np.arctan(0.5) / np.pi, abs=0.05)
+    with pytest.raises(ValueError, match="`fgsm` must attack a network, whose gradient it follows"):
+        Robustness(("fgsm",), bounds=None).of_decisions(lambda rows: rows[:, 0], X, y, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"robustness": ["fgsm"]}, r"`robustness` must be a list of some of noise, dropout, but is \['fgsm'\]"),
+        ({"robustness": "noise"}, "`robustness` must be a list of some of noise, dropout, but is 'noise'"),
+        ({"latency_batch": 0}, "`latency_batch` must be at least 1, but is 0"),
+    ],
+)
+def test_wrong_options_of_robustness_and_latency_are_refused(options, message):
+    with pytest.raises(EvoMooError, match=message):
+        load_problem(REFERENCE, options)
 
 
 @st.composite
