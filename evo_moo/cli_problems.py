@@ -12,7 +12,7 @@ def problems(
     reference: Annotated[str | None, typer.Argument(help="Show one problem in detail.")] = None,
 ) -> None:
     """List the problems that can be named, with their variables, metrics and objectives."""
-    from evo_moo.tables import print_problem, print_problems
+    from evo_moo.problem_tables import print_problem, print_problems
 
     if reference is None:
         print_problems()
@@ -34,7 +34,7 @@ def check(
     from evo_moo.job import option_assignments, override
     from evo_moo.job_budget import seconds
     from evo_moo.plugins import ProblemSource, absolute_reference
-    from evo_moo.tables import print_check
+    from evo_moo.problem_tables import print_check
 
     data: dict[str, Any] = {"problem": {}}
     override(data, option_assignments(options or []))

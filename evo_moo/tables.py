@@ -1,7 +1,6 @@
 """Tables for the terminal."""
 
 import datetime
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,43 +11,47 @@ from rich.table import Table
 
 from evo_moo.errors import EvoMooError, printable
 from evo_moo.folder_lock import holder_of
-from evo_moo.goals import Goals, Limit, Metric, Objective, with_unit
+from evo_moo.goals import Goals, Metric, with_unit
 from evo_moo.result import Result
 from evo_moo.run_folder import reading, run_dirs
 
 if TYPE_CHECKING:
     from evo_moo.batch_table import GroupRow, RunRow
-    from evo_moo.checking import Check
     from evo_moo.doctor import Finding
-    from evo_moo.problem import SearchProblem
 
 MAX_ROWS = 40
+WIDEST = 16
+"""Characters of a metric's column; longer names are folded."""
+FOR_CONFIGURATION = 50
+"""Characters of a front's table that are kept for ids and configurations."""
 
 
 def print_front(result: Result) -> None:
-    """Print the front as a table: objectives, other metrics, configuration; then how evaluations ended."""
+    """Print the front as a table: objectives, what else has room, configuration; then how evaluations ended."""
     console = open_console()
     if not result.front:
         console.print("No evaluation has ended well.")
     else:
-        names = [objective.metric for objective in result.goals.objectives]
-        others = [n for n in dict.fromkeys(k for m in result.metrics for k in m) if n not in names]
+        names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
+        shown = _that_fit(names, result, console.width - FOR_CONFIGURATION)
         console.print(_title(result))
         table = Table()
         table.add_column("id", justify="right")
-        for name in (*names, *others):
-            table.add_column(safe(heading(name, result.known_metrics)), justify="right", overflow="fold")
+        for name in shown:
+            table.add_column(
+                safe(heading(name, result.known_metrics)), justify="right", overflow="fold", max_width=WIDEST
+            )
         table.add_column("configuration", overflow="fold")
         for e in result.front[:MAX_ROWS]:
             spread = result.spread.get(e.id, {})
-            cells = [
-                f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in (*names, *others)
-            ]
+            cells = [f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in shown]
             words = pairs(e.configuration)
             table.add_row(str(e.id), *cells, safe(words))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
+        if len(shown) < len(names):
+            console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
     share = result.share_of_true_hypervolume()
     if share is not None and result.true_front is not None:
         console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
@@ -136,90 +139,21 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
-def print_problems() -> None:
-    """Print one row per registered problem."""
-    from evo_moo.plugins import load_problem, problem_names
-
-    table = Table()
-    for heading in ("problem", "objectives", "other metrics", "variables"):
-        table.add_column(heading, overflow="fold")
-    for name in problem_names():
-        try:
-            problem = load_problem(name)
-        except EvoMooError as error:
-            table.add_row(safe(name), safe(str(error)))
-            continue
-        others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
-        table.add_row(
-            safe(name),
-            _goal_words(problem.goals),
-            safe(", ".join(others)),
-            safe(", ".join(problem.variables)),
-        )
-    console = open_console()
-    console.print(table)
-    console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
-
-
-def print_problem(reference: str) -> None:
-    """Print a problem's variables, metrics and goals."""
-    from evo_moo.plugins import load_problem
-
-    console, problem = open_console(), load_problem(reference)
-    _print_definition(console, problem, reference)
-    if problem.has_network:
-        console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
-
-
-def print_check(check: "Check", reference: str) -> None:
-    """Print what trying a problem showed; its faults are left to the caller."""
-    console = open_console()
-    if check.problem is None:
-        return
-    _print_definition(console, check.problem, reference, check)
-    size = check.problem.space.size()
-    console.print(f"Configurations: {'infinitely many' if math.isinf(size) else f'{size:,}'}")
-    ended = sum(outcome.status == "ok" for outcome in check.outcomes)
-    if check.outcomes:
-        each = f", {check.evaluation_s:.3g} s each (median)" if ended else ""
-        console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well{each}")
-    for note in check.notes:
-        console.print(safe(f"note: {note}"))
-    if not check.faults:
-        console.print("No faults found.")
-
-
-def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
-    variables = Table(title=safe(reference), title_justify="left")
-    rows = problem.space.describe()
-    for heading in rows[0]:
-        variables.add_column(safe(heading))
-    for row in rows:
-        variables.add_row(*(safe(str(value)) for value in row.values()))
-    metrics = Table()
-    for heading in ("metric", "unit", "role", "description", *(["seen"] if check else [])):
-        metrics.add_column(heading, overflow="fold")
-    for name, metric in problem.known_metrics.items():
-        roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
-        roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
-        roles += [flag for flag in ("held_out", "cheap", "timed", "noisy") if getattr(metric, flag)]
-        roles += [f"test of {metric.test_of}"] if metric.test_of else []
-        values = check.observed(name) if check else []
-        seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
-        metrics.add_row(
-            safe(name), safe(metric.unit), ", ".join(roles), safe(metric.description), *([seen] if check else [])
-        )
-    console.print(variables)
-    console.print(metrics)
-    if problem.fidelity is not None:
-        name, low, high = problem.fidelity
-        console.print(safe(f"Fidelity: {name} from {low} to {high}"), highlight=False)
-
-
 def open_console() -> Console:
     """Give the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def _that_fit(names: Sequence[str], result: Result, room: int) -> list[str]:
+    """Give the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
+    shown = []
+    objectives = {objective.metric for objective in result.goals.objectives}
+    for name in names:
+        room -= min(len(heading(name, result.known_metrics)), WIDEST) + len(" │ ")
+        if name in objectives or room >= 0:
+            shown.append(name)
+    return shown
 
 
 def _title(result: Result) -> str:
@@ -299,20 +233,6 @@ def _when(at: float | None) -> str:
     if not at:
         return ""
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _goal_words(goals: Goals) -> str:
-    words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
-    words += [f"{limit.metric} {_limit_words(limit)}" for limit in goals.limits]
-    return safe(", ".join(words))
-
-
-def _objective_words(objective: Objective) -> str:
-    return objective.direction + ("" if objective.goal is None else f", goal {objective.goal:g}")
-
-
-def _limit_words(limit: Limit) -> str:
-    return f"{limit.relation.replace('_', ' ')} {limit.bound:g}"
 
 
 def heading(name: str, known: dict[str, Metric]) -> str:

@@ -1,0 +1,27 @@
+"""What tables show where there is more than a page has room for."""
+
+from evo_moo.api import search
+from evo_moo.problem import SearchProblem
+from evo_moo.space import Real
+from evo_moo.tables import print_front
+
+SIDE = [f"a_rather_long_metric_{i}" for i in range(20)]
+
+
+class ManyMetrics(SearchProblem):
+    variables = {"x": Real(0, 1)}
+    objectives = {"loss": "min", "time_ms": "min"}
+
+    def evaluate(self, config):
+        return {"loss": config["x"], "time_ms": 1 - config["x"]} | dict.fromkeys(SIDE, 0.5)
+
+
+def test_a_front_of_many_metrics_stays_readable(capsys):
+    result = search(ManyMetrics(), pop_size=6, termination=("n_evals", 12), workers=1, surrogate="none")
+    print_front(result)
+    shown = capsys.readouterr().out
+    assert "loss" in shown and "time_ms" in shown and SIDE[0][:16] in shown and "16 metrics had no room here" in shown
+    assert max(map(len, shown.splitlines())) <= 160
+    x = result.front[0].configuration["x"]
+    (row,) = [line for line in shown.splitlines() if f"x={x:.4g}" in line]
+    assert f"{result.front[0].metrics['loss']:.4g}" in row
