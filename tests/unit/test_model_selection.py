@@ -114,6 +114,15 @@ def test_the_average_is_a_mixture():
     assert average.noise() == 0.5
 
 
+def test_an_average_extrapolates_only_if_all_of_it_does():
+    process, forest = GaussianProcess(ONE), RandomForest(ONE)
+    extrapolate = [m.extrapolates for m in (process, forest, AveragedSurrogate([process, forest]))]
+    assert extrapolate == [True, False, False] and AveragedSurrogate([process, process]).extrapolates
+    X, y = np.linspace(0, 1, 40)[:, None], np.linspace(-2, 2, 40)
+    beyond = forest.fit(X, y).predict(np.linspace(0, 1, 500)[:, None]).mean
+    assert beyond.min() >= -2 and beyond.max() <= 2  # whatever it says, it has seen better
+
+
 def test_a_smooth_function_is_the_processs():
     X, columns = np.random.default_rng(0).random((60, 4)), Columns.numeric(4)
     y = np.sin(3 * X[:, 0]) + X[:, 1]
