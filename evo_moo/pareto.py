@@ -89,7 +89,8 @@ def frame(front: Array, others: Array, *, is_max: bool, is_log: bool) -> tuple[f
     others = others[others > 0] if is_log else others
     on, off = (sign * (np.log(values) if is_log else values) for values in (front, others))
     low, high = float(on.min()), float(on.max())
-    span = high - low or abs(high) or 1.0
+    usual = 1.0 if is_log else abs(high) or 1.0
+    span = high - low if high - low > 1e-6 * usual else usual  # values that only rounding tells apart are one
     middle = float(np.median(off)) if len(off) else high
     worse = min(max(high + 0.6 * span, middle + 0.1 * span), high + 2.5 * span)
     ends = sorted((sign * (low - 0.1 * span), sign * worse))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -97,6 +97,8 @@ def test_of_many_objectives_the_history_is_near_the_exact_hypervolume():
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1), st.lists(st.floats(-1, 1000)), st.booleans(), st.booleans())
+@example([0.1, 0.10000000000000002], [], False, False)
+@example([1.0, 1.0000000000000002], [], False, True)
 def test_the_frame_holds_the_whole_front_and_more_room_on_the_worse_side(front, others, is_max, is_log):
     on = np.array(front)
     low, high = frame(on, np.array(others), is_max=is_max, is_log=is_log)
