@@ -79,7 +79,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SIBLINGS = {("result", "plots"), ("plots", "result"), ("result", "decisions"), ("decisions", "result")}
 MODULES = sorted(path.stem for path in (ROOT / "evo_moo").glob("*.py") if path.stem != "__init__")
 FOR_SURROGATES = {"surrogate"}
-FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "metrics"}
+FOR_PROBLEMS = {"problem", "space", "training", "latency", "device_latency", "measurement", "metrics"}
 FOR_PROBLEMS |= {"data_files", "errors", "fairness", "pymoo_problem", "tabular"}
 FOR_PROBLEMS |= {"datasets", "networks", "augmentation", "robustness"}
 

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("fairlearn")
 
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from evo_moo import measurement
 from evo_moo.errors import EvoMooError, ProblemError
 from evo_moo.fairness import METRICS, group_metrics, reweighting
 from evo_moo.plugins import load_problem
@@ -36,6 +39,19 @@ def test_robustness_and_latency_join_the_metrics_that_are_asked_for():
         assert metrics == problem.evaluate(model | thresholds, seed=1)
         assert metrics["accuracy_worst"] == min(metrics["accuracy_noise"], metrics["accuracy_dropout"]) > 0.5
         assert plain.evaluate(model | thresholds, seed=1).items() <= metrics.items()
+
+
+def test_what_is_timed_learns_only_while_nobody_measures(monkeypatch):
+    held = []
+    fit = HistGradientBoostingClassifier.fit
+
+    def watched(*args, **kwargs):
+        held.append(measurement._held is not None)
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", watched)
+    load_problem(REFERENCE, {"latency_batch": 50}).profile(TREES)
+    assert held == [True] and measurement._held is None
 
 
 def test_the_disturbances_of_rows_are_those_of_networks():
