@@ -193,7 +193,8 @@ def test_a_dask_cluster_may_lose_and_gain_workers(tmp_path: Path) -> None:
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, memory_limit=None, dashboard_address=None
         ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
+        # By address: a client of the cluster object replaces its list of workers, which a worker just lost then upsets.
+        distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
     ):
         pool = dask(fates(tmp_path), address=cluster.scheduler_address)
         tasks = [Task(i, {"fate": fate, "i": i}, 0) for i, fate in enumerate(names)]
