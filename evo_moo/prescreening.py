@@ -9,6 +9,7 @@ import numpy as np
 from evo_moo.belief import Belief, MetricModel
 from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.features import Features
+from evo_moo.fences import Fences
 from evo_moo.goals import Goals, Metric, Metrics
 from evo_moo.infill import Infill, Mask, Observed
 from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
@@ -25,7 +26,7 @@ AVERAGE = "average"
 NONE = "none"
 COMPUTED = "computed"
 GOOD_ENOUGH = 0.7
-"""A rank correlation from which on no other model is tried, and no other shape of the targets."""
+"""A rank correlation from which on no other model is tried, no other shape of the targets, and no value is far out."""
 GROWTH = 1.25
 """The choice of the model is looked at again whenever there are so many times more evaluations."""
 TRUSTED = 0.3
@@ -89,7 +90,7 @@ class Prescreening:
         self._looked_at: dict[str, int] = {}
         self._record = TrackRecord(goals)
         self._turn = 0
-        self._hard: set[str] = set()  # metrics that no model ranks well
+        self._hard: set[str] = set()  # metrics that the first model alone does not rank well
         self.decisions: list[dict[str, Any]] = []
 
     def tell(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
@@ -167,16 +168,18 @@ class Prescreening:
         """Fit the models to everything told; None when they predict no objective better than chance."""
         ids = sorted(self.archive)
         known = [(x, m) for x, m in (self.archive[i] for i in ids) if m is not None]
+        hard = sorted(name for name in self._hard if self._chosen[name] != COMPUTED)
+        fences = Fences.around(hard, [m for _, m in known], self.goals, self._metrics)
         models = {}
         for name in self.goals.metric_names:
-            rows = [(x, m[name]) for x, m in known if name in m]
+            rows = [(x, m[name]) for x, m in known if name in m and fences.hold(m, name)]
             if not rows:
                 return None
             models[name] = self._fitted(name, np.array([x for x, _ in rows]), np.array([value for _, value in rows]))
         to_predict = [o.metric for o in self.goals.objectives if self._chosen[o.metric] != COMPUTED]
         if to_predict and all(models[metric].model is None for metric in to_predict):
             return None
-        return Belief(self.goals, self._features, models, self._success(ids))
+        return Belief(self.goals, self._features, models, self._success(ids, fences))
 
     def _fitted(self, name: str, X: Array, values: Array) -> MetricModel:
         sign = -1 if name in {o.metric for o in self.goals.objectives if o.direction == "max"} else 1
@@ -223,7 +226,8 @@ class Prescreening:
             scores[AVERAGE] = score(mixture(list(predicted.values())), y)
         before = self._chosen.get(name)
         chosen = choose(scores, before) or NONE
-        if max((its.rank_correlation for its in scores.values()), default=0.0) < GOOD_ENOUGH:
+        first = next(iter(scores.values()), None)
+        if first is None or first.rank_correlation < GOOD_ENOUGH:
             self._hard.add(name)
         else:
             self._hard.discard(name)
@@ -231,16 +235,19 @@ class Prescreening:
             self._models.pop(name, None)
         self._chosen[name] = chosen
         its_scores = {family: asdict(its) for family, its in scores.items()}
-        self.decisions.append({"metric": name, "n": len(y), "chosen": chosen, "scores": its_scores})
+        n_far_out = sum(m is not None and name in m for _, m in self.archive.values()) - len(y)
+        decision = {"metric": name, "n": len(y), "n_far_out": n_far_out, "chosen": chosen, "scores": its_scores}
+        self.decisions.append(decision)
 
     def _new_model(self, family: str) -> Surrogate:
         if family == AVERAGE:
             return AveragedSurrogate([self._new_model(member) for member in self._families])
         return self._families[family](self._features.columns, self.seed)
 
-    def _success(self, ids: Sequence[int]) -> Surrogate | None:
-        """Learn which configurations fail, once some have."""
-        succeeded = np.array([float(self.archive[i][1] is not None) for i in ids])
+    def _success(self, ids: Sequence[int], fences: Fences) -> Surrogate | None:
+        """Learn which configurations fail or do not work at all, once some have."""
+        told = [self.archive[i][1] for i in ids]
+        succeeded = np.array([float(metrics is not None and fences.hold_all(metrics)) for metrics in told])
         if succeeded.all():
             return None
         Z = self._features.matrix(np.array([self.archive[i][0] for i in ids]))

@@ -26,8 +26,9 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
         ``settings``: the job's section on surrogates, None where the run had none. ``metrics``: name to
 
         - ``model``: the one in use now, ``"none"`` where none predicts better than chance; None before a choice;
-        - ``history``: the choices, each with the number ``n`` of evaluations learnt from, what was ``chosen``, and
+        - ``history``: the choices, each with the number ``n`` of evaluations known, what was ``chosen``, and
           the cross-validated ``scores`` of each model;
+        - ``n_far_out``: how many values were too poor to be learnt with the others, by the latest choice;
         - ``faults``: why models could not learn;
         - ``predicted``: the number ``n`` of predictions whose evaluation has ended, their ``rank_correlation``
           (Kendall's tau-b) with what was measured, and the share ``within_2_std`` of the measured values that are
@@ -70,6 +71,9 @@ def print_surrogate(view: dict[str, Any]) -> None:
     else:
         console.print("No model was chosen yet: they learn from the first population.")
     for name, its in metrics.items():
+        if its["n_far_out"]:
+            words = "values are so poor that they are learnt as failures: as places to keep away from"
+            console.print(safe(f"{name}: {its['n_far_out']} {words}"))
         for fault in its["faults"]:
             console.print(safe(f"{name}: {fault}"))
     console.print("Which variables matter: evo-moo importance RUN", highlight=False)
@@ -77,7 +81,7 @@ def print_surrogate(view: dict[str, Any]) -> None:
 
 def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     # A run that was killed makes again the choices that its last checkpoint does not know.
-    looks = {_n_learnt(decision): decision for decision in decisions if "chosen" in decision}
+    looks = {_n_known(decision): decision for decision in decisions if "chosen" in decision}
     history = [
         {"n": n, "chosen": decision["chosen"], "scores": decision["scores"]} for n, decision in sorted(looks.items())
     ]
@@ -85,13 +89,15 @@ def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "model": history[-1]["chosen"] if history else None,
         "history": history,
+        "n_far_out": looks[max(looks)].get("n_far_out", 0) if looks else 0,
         "faults": list(dict.fromkeys(faults)),
     }
 
 
-def _n_learnt(decision: dict[str, Any]) -> int:
+def _n_known(decision: dict[str, Any]) -> int:
     """Give the number of evaluations that a choice was made with; earlier versions noted it with the scores only."""
-    return int(decision.get("n") or max((scores["n"] for scores in decision["scores"].values()), default=0))
+    n_learnt = decision.get("n") or max((scores["n"] for scores in decision["scores"].values()), default=0)
+    return int(n_learnt + decision.get("n_far_out", 0))
 
 
 def _accuracy(name: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:

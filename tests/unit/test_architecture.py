@@ -33,7 +33,7 @@ LAYERS = [
     | {"curves"}
     | {"acquisition", "robustness", "datasets"},
     {"space", "run_folder"},
-    {"problem", "own_files", "operators", "algorithms", "designs", "features"},
+    {"problem", "own_files", "operators", "algorithms", "designs", "features", "fences"},
     {"belief", "cells", "computed", "track_record"},
     {"pymoo_problem", "profile_cache", "criteria", "offspring_choice", "candidate", "climbs", "decision_rules"},
     {"promotions", "early_stopping"},

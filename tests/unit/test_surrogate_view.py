@@ -64,6 +64,16 @@ def test_the_last_choice_counts_and_one_made_again_counts_once(capsys):
     assert "0.50 (-1.00)" in shown and "b[red]: rf: as asked" in shown and "evo-moo importance" in shown
 
 
+def test_values_that_are_not_learnt_with_the_others_are_told(capsys):
+    # Choices of 12 and, 3 of them far out by then, 15 evaluations; the second one is learnt from as few as the first.
+    choices = [{"metric": "a", "n": 12, "n_far_out": n, "chosen": "gp", "scores": {"gp": GP}} for n in (0, 3)]
+    view = surrogate_view(ledger_of([None], [None], choices))
+    assert [look["n"] for look in view["metrics"]["a"]["history"]] == [12, 15]
+    assert (view["metrics"]["a"]["n_far_out"], view["metrics"]["b[red]"]["n_far_out"]) == (3, 0)
+    print_surrogate(view)
+    assert "a: 3 values are so poor that they are learnt as failures" in capsys.readouterr().out
+
+
 def test_a_run_before_its_first_choice_says_so(capsys):
     print_surrogate(surrogate_view(ledger_of([None], [None], [])))
     assert "No model was chosen yet" in capsys.readouterr().out
