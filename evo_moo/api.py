@@ -324,7 +324,10 @@ def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequ
         return Optimizer(problem, **settings)
     from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
-    return SurrogateOptimizer(problem, **dict(job.surrogate), **settings)
+    settings |= dict(job.surrogate)
+    if job.refinement is not None:  # which repeats by a rule of its own
+        settings["repeats"] = False
+    return SurrogateOptimizer(problem, **settings)
 
 
 def words_on_the_grid(job: Job, problem: SearchProblem) -> str:

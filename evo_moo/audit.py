@@ -13,7 +13,7 @@ _WHY = {
     "mating": "bred from its parents",
     "infill": "proposed with the help of surrogates",
     "promotion": "among the best of its rung",
-    "replicate": "repeated with another seed, since it reached the front",
+    "replicate": "repeated with another seed, since it was on the front",
 }
 
 

@@ -63,6 +63,18 @@ class MetricModel:
         better = np.maximum(middle - width, LEAST_RATIO * middle)
         return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
 
+    def lesson(self, X: Array) -> tuple[Array, Array]:
+        """Give what ``objective`` gives, with how far one more evaluation there would move the mean on average.
+
+        Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
+        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
+        """
+        middle, width = self.objective(X)
+        if self.model is None:
+            return middle, width
+        std = np.maximum(self.predict(X)[1], 1e-12)
+        return middle, width * std / np.hypot(std, self.model.noise())
+
     def log_probability(self, X: Array, limit: Limit) -> Array:
         """Give the logarithm of the probability that a limit holds, ``(n,)``."""
         from scipy.special import log_ndtr
@@ -110,6 +122,12 @@ class Belief:
         Z = self.features.matrix(X)
         values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
+
+    def lessons(self, X: Array) -> tuple[Array, Array]:
+        """Give ``objectives`` with how far one more evaluation of each row would move their means, ``(n, n_obj)``."""
+        Z = self.features.matrix(X)
+        values = [self.models[objective.metric].lesson(Z) for objective in self.goals.objectives]
+        return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
 
     def chance(self, exploration: float) -> Array:
         """Give the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.

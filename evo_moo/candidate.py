@@ -17,14 +17,14 @@ class Candidate(NamedTuple):
         generation: The generation that it belongs to, counted from 1.
         configuration: Names to values, active variables only.
         x: ``(n_var,)`` array, the encoded configuration.
-        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with refinement also ``"promotion"``
-            and ``"replicate"``.
+        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with models also ``"infill"``, with
+            refinement ``"promotion"``, and with either ``"replicate"``.
         parents: Ids of the evaluations that it was bred from.
         prediction: What a surrogate expects: metric names to ``[mean, std]``.
         fidelity: How thoroughly to evaluate it; None in a search without refinement.
         is_partial: Whether that is less than the full fidelity.
         replicate: Number of the repetition with another seed, 0 for the first training.
-        continues: Id of the evaluation that it was promoted from.
+        continues: Id of the evaluation that it was promoted from, or that it repeats.
         cost: In full evaluations.
         seed: The seed of its evaluation, where that is given; else it follows from the run's.
     """

@@ -28,6 +28,10 @@ REST = 0.05
 """Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""
 WORTHWHILE = 1e-3
 """Expected gain of an end, in ranges, below which its turn goes to the hypervolume."""
+MOST_REPEATABLE = 10
+"""Of so many members of the front, those that are known the least, it is asked what another evaluation is worth."""
+LEAST_GAIN = 1e-4
+"""Gain of another evaluation, in the volume up to the reference point, below which something new is tried."""
 CERTAIN = 1e-3
 """Share of its standard deviation that a prediction keeps where its mean is what counts."""
 
@@ -116,6 +120,37 @@ class Criteria:
         if not at_end or scores.max() >= np.log(WORTHWHILE) or not belief.chance(0.0)[rounds % n_obj]:
             return None
         return self._improvement(belief, self._inner, belief.chance(exploration))
+
+    def worth_repeating(self, known: Array, new: Array, belief: Belief) -> int | None:
+        """Give the row of the front of which another evaluation gains more than that of any new row; None: none.
+
+        The gain is the hypervolume that the means are expected to add once they have moved by what is learnt.
+
+        Args:
+            known: ``(n_front, n_var)`` rows of the first ``n_front`` points of the front.
+            new: ``(m, n_var)`` rows that were not evaluated.
+            belief: What the models say.
+        """
+        if not self.exists or len(self.span) >= MANY_OBJECTIVES:
+            return None
+        gains = self._gains_of_another(known, belief)
+        mean, step = belief.lessons(new)
+        of_new = Boxes(self.F, self._inner).expected_improvement(mean, step) * np.exp(belief.log_probability(new))
+        best, least = int(gains.argmax()), LEAST_GAIN * np.prod(self._inner - self.ideal)
+        return best if gains[best] > max(of_new.max(), least) else None
+
+    def _gains_of_another(self, X: Array, belief: Belief) -> Array:
+        """Give the gain of another evaluation of each row of the front, of those alone that are known the least.
+
+        A point moves for better or worse among the others; the expectation exceeds what it adds where it stands.
+        """
+        mean, step = belief.lessons(X)
+        gains = np.zeros(len(X))
+        for i in np.argsort(-(step / self.span).sum(axis=1), kind="stable")[:MOST_REPEATABLE]:
+            boxes, its_mean = Boxes(np.delete(self.F, i, axis=0), self._inner), mean[i : i + 1]
+            as_it_stands = boxes.expected_improvement(its_mean, np.zeros_like(its_mean))
+            gains[i] = (boxes.expected_improvement(its_mean, step[i : i + 1]) - as_it_stands).item()
+        return gains
 
     @property
     def _inner(self) -> Array:

@@ -187,7 +187,7 @@ class Engine:
 
     def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
         """Give what an earlier run found for a candidate, if the search was started from one that knows."""
-        if not self._earlier or candidate.fidelity is not None:
+        if not self._earlier or candidate.fidelity is not None or candidate.replicate:
             return {}
         return self._earlier.get(json_key(candidate.configuration), {})
 

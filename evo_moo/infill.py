@@ -6,13 +6,13 @@ that it is feasible and succeeds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from evo_moo.belief import Belief
 from evo_moo.criteria import Criteria
+from evo_moo.observed import Observed
 from evo_moo.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space import SearchSpace
 from evo_moo.surrogate import Array
@@ -22,23 +22,12 @@ Mask = npt.NDArray[np.bool_]
 N_RANDOM, N_AROUND, N_CLOSE = 100, 150, 100
 N_EVOLVED, N_GENERATIONS = 60, 12
 N_BEST, N_CHILDREN = 30, 60
+N_TRIALS = 3
+"""So many repetitions show how noisy the objectives are: without any, noise and ruggedness look alike."""
+REPEATED = 0.1
+"""Repetitions are at most this share of all evaluations: the models may be wrong about what was not tried."""
 STEPS = (20, 50, 100, 200, 500, 1000)
 """Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What the search has seen.
-
-    Attributes:
-        X: ``(n, n_var)`` encoded rows that have objectives.
-        F: ``(n, n_obj)`` their objectives, minimised; where they are noisy, as the models expect them.
-        violation: ``(n,)`` sums of broken limits.
-    """
-
-    X: Array
-    F: Array
-    violation: Array
 
 
 class Infill:
@@ -54,7 +43,16 @@ class Infill:
         self.space, self.rng, self._is_new = space, rng, is_new
         self._crossover = SpaceCrossover(space)
 
-    def batch(self, belief: Belief, seen: Observed, n: int, turn: int, exploration: float, offspring: Array) -> Array:
+    def batch(
+        self,
+        belief: Belief,
+        seen: Observed,
+        n: int,
+        turn: int,
+        exploration: float,
+        offspring: Array,
+        may_repeat: bool = False,
+    ) -> Array:
         """Choose up to ``n`` rows.
 
         Args:
@@ -64,6 +62,8 @@ class Infill:
             turn: Counts the rows chosen by earlier calls: criteria take turns.
             exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
+            may_repeat: Whether a row of the front is chosen again where another evaluation of it is expected to gain
+                more than that of any new row; the first calls then try some, one each.
         """
         best = _best(seen)
         # Nothing feasible yet: what is nearest to it is what there is to vary.
@@ -71,7 +71,8 @@ class Infill:
         criteria = Criteria(seen.F[best], seen.F[feasible]) if feasible.any() else Criteria(seen.F[:0], seen.F)
         pool = self._pool(belief, seen.X[best], criteria, offspring)
         criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
-        chosen: list[Array] = []
+        chosen, n_repeated = list[Array](), seen.n_repetitions
+        most_repeated = REPEATED * (len(seen.X) + n_repeated) if may_repeat and criteria.exists else 0
         for i in range(n):
             score = criteria.score(belief, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)
@@ -81,10 +82,17 @@ class Infill:
             new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]
             if not len(new):
                 break
-            chosen.append(new)
+            repeated = None
+            if n_repeated < most_repeated:
+                if i == 0 and n_repeated < N_TRIALS:
+                    repeated = int(self.rng.integers(len(best)))
+                else:
+                    repeated = criteria.worth_repeating(seen.X[best], ranked[self._is_new(ranked)], belief)
+                n_repeated += repeated is not None
+            chosen.append(new if repeated is None else seen.X[best][[repeated]])
             if i + 1 < n:
-                belief = belief.knowing(new)
-                if belief.log_probability(new)[0] > np.log(0.5):
+                belief = belief.knowing(chosen[-1])
+                if repeated is None and belief.log_probability(new)[0] > np.log(0.5):
                     criteria.add(belief.objectives(new)[0])
         return np.concatenate(chosen) if chosen else np.empty((0, self.space.n_var))
 

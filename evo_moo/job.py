@@ -30,6 +30,7 @@ latency_ms = { at_most = 20 }
 [surrogate]                        # models propose the candidates, by default if n_evals is at most 1000
 model = "auto"                     # chosen by validation; or "none", "gp", "rf", package.module:Class, FILE.py:Class
 infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
+repeats = true                     # measure noisy members of the front again, where that tells more than new ones
 batch = 4                          # candidates at a time, by default pop_size to prescreen; in steady state one
 
 [refinement]                       # short evaluations first, where the problem declares a fidelity
@@ -104,6 +105,7 @@ class SurrogateSection(Section):
     model: StrictStr = "auto"
     infill: InfillName = "ehvi"
     batch: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(default=None, validate_default=True)
+    repeats: bool = True
 
     @field_validator("batch")
     @classmethod

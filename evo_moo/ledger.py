@@ -246,6 +246,10 @@ class Ledger:
         """Count the evaluations by status."""
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
 
+    def has_replicates(self) -> bool:
+        """Tell whether an evaluation was repeated with another seed."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM evaluations WHERE replicate > 0)").fetchone()[0])
+
     def cost(self, where: str = "1") -> float:
         """Give what the evaluations for which the SQL condition holds cost, in full evaluations."""
         (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()

@@ -86,18 +86,23 @@ def cross_validated(model: Surrogate, X: Array, y: Array) -> Prediction:
 def fold_models(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Iterator[Fold]:
     """Fit fresh models, each without the fifth of the points that it gives beside it; none of a single point.
 
+    Equal points, which are repetitions, are left out together.
+
     Args:
         model: The kind of model.
         X: ``(n, n_features)`` points.
         y: ``(n,)`` standardised targets.
         most: How many points each learns at most.
     """
-    n = len(y)
+    _, group = np.unique(X, axis=0, return_inverse=True)
+    groups = np.random.default_rng(model.seed).permutation(group.max() + 1)
     # By the sorted points, so that their order decides nothing.
-    shuffled = canonical_order(X, y)[np.random.default_rng(model.seed).permutation(n)]
-    for held_out in np.array_split(shuffled, min(N_FOLDS, n)) if n > 1 else []:
-        rest = np.sort(shuffled[~np.isin(shuffled, held_out)][:most])
-        yield held_out, model.fresh().fit(X[rest], y[rest])
+    shuffled = canonical_order(X, y)
+    shuffled = shuffled[np.argsort(np.argsort(groups)[group[shuffled]], kind="stable")]
+    for held_out in np.array_split(groups, min(N_FOLDS, len(groups))) if len(groups) > 1 else []:
+        is_out = np.isin(group[shuffled], held_out)
+        rest = np.sort(shuffled[~is_out][:most])
+        yield shuffled[is_out], model.fresh().fit(X[rest], y[rest])
 
 
 def predicted_held_out(folds: Iterable[Fold], X: Array) -> Prediction:

@@ -201,7 +201,9 @@ class Optimizer:
             "generation": self.generation,
             "n_asked": self.n_asked,
             "n_told": self._n_told,
-            "open": [[c.id, c.generation, c.origin, c.parents, c.prediction] for c in candidates],
+            "open": [
+                [c.id, c.generation, c.origin, c.parents, c.prediction, c.replicate, c.continues] for c in candidates
+            ],
             "open_X": rows_of([individual for _, individual in self._open.values()], self.space.n_var),
             "told": {str(key): metrics for key, metrics in self._told.items()},
             "exhausted": self.exhausted,
@@ -310,11 +312,11 @@ class Optimizer:
         generation = (self.n_asked // self.pop_size if self.mode == "steady-state" else self.generation) + 1
         self._open_up(made, [(self.n_asked + i, generation, *self._origin(child)) for i, child in enumerate(made, 1)])
 
-    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
-        """Tell how an individual came about, from which evaluations, and what is expected of it."""
+    def _origin(self, individual: Any) -> tuple[Any, ...]:
+        """Tell how an individual came about, and from which evaluations; more, if any, in the order of ``_open_up``."""
         if parents := individual.data.get("parents"):
-            return "mating", parents, None
-        return "start" if individual.X.tobytes() in self._start else "sample", (), None
+            return "mating", parents
+        return "start" if individual.X.tobytes() in self._start else "sample", ()
 
     def _filled_up(self, made: Population, wanted: int) -> Population:
         """Add new random rows where mating found too few, as it does in a small space or around a dense front."""
@@ -342,10 +344,12 @@ class Optimizer:
         return int(min(self._size - n_asked, sys.maxsize))
 
     def _open_up(self, made: Population, facts: Sequence[Sequence[Any]]) -> None:
+        """Take candidates in, told of each: id, generation, origin, parents, and where known what ``more`` names."""
         X = rows_of(made, self.space.n_var)
         for i, configuration in enumerate(self.space.decode(X) if len(X) else []):
-            key, generation, origin, parents, prediction = facts[i]
-            candidate = Candidate(key, generation, configuration, X[i], origin, tuple(parents), prediction)
+            key, generation, origin, parents, *rest = facts[i]
+            more = dict(zip(("prediction", "replicate", "continues"), rest, strict=False))
+            candidate = Candidate(key, generation, configuration, X[i], origin, tuple(parents), **more)
             self._open[key] = candidate, made[i]
 
     def _select(self) -> None:

@@ -11,8 +11,9 @@ from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.features import Features
 from evo_moo.fences import Fences
 from evo_moo.goals import Goals, Metric, Metrics
-from evo_moo.infill import Infill, Mask, Observed
+from evo_moo.infill import Infill, Mask
 from evo_moo.model_selection import AveragedSurrogate, Scores, choose, cross_validated, mixture, score
+from evo_moo.observed import Observed
 from evo_moo.offspring_choice import best_offspring
 from evo_moo.plugins import load_surrogate
 from evo_moo.space import SearchSpace
@@ -39,13 +40,16 @@ class Proposal:
 
     Attributes:
         x: ``(n_var,)`` encoded row.
-        origin: ``"infill"``, or ``"mating"`` where the models are not trusted.
+        origin: ``"infill"``, or ``"mating"`` where the models are not trusted; ``"replicate"`` of a row that was
+            evaluated before.
         prediction: Metric to the predicted mean and standard deviation; empty without models.
+        repeats: Id of the first evaluation of this row, if there is one.
     """
 
     x: Array
     origin: str
     prediction: Mapping[str, tuple[float, float]]
+    repeats: int | None = None
 
 
 class Prescreening:
@@ -61,6 +65,7 @@ class Prescreening:
             ``"prescreen"`` takes the best of the offspring.
         computed: Gives the metrics that need no model, as long as they are what was measured.
         metrics: What is known of each metric.
+        repeats: Whether rows of the front whose objectives are noisy may be evaluated again.
 
     Attributes:
         archive: Evaluation id to its row and its metrics, or None where it failed.
@@ -79,7 +84,9 @@ class Prescreening:
         infill: InfillName = "ehvi",
         computed: ComputedMetrics | None = None,
         metrics: Mapping[str, Metric] | None = None,
+        repeats: bool = False,
     ) -> None:
+        self._repeats = repeats
         self.space, self.goals, self.seed, self.infill, self._computed = space, goals, seed, infill, computed
         self._metrics = metrics or {}
         self._features = Features(space, computed.table if computed else None)
@@ -139,7 +146,9 @@ class Prescreening:
             else:
                 infill = Infill(self.space, rng, is_free)
                 turn, exploration = self._turn - n, self._record.exploration()
-                X = infill.batch(belief, self._observed(belief), n - n_plain, turn, exploration, offspring)
+                may_repeat = self._repeats and self._knows_the_noise(belief)
+                seen = Observed.of(self.archive, self.goals, belief, self._metrics)
+                X = infill.batch(belief, seen, n - n_plain, turn, exploration, offspring, may_repeat)
             return proposals + self._with_predictions(belief, X)
 
     def dump(self) -> dict[str, Any]:
@@ -253,19 +262,16 @@ class Prescreening:
         Z = self._features.matrix(np.array([self.archive[i][0] for i in ids]))
         return load_surrogate("rf")(self._features.columns, self.seed).fit(Z, succeeded)
 
-    def _observed(self, belief: Belief) -> Observed:
-        rows = [(x, m) for x, m in (self.archive[i] for i in sorted(self.archive)) if m is not None]
-        names = [objective.metric for objective in self.goals.objectives]
-        rows = [(x, m) for x, m in rows if all(name in m for name in names)]
-        X = np.array([x for x, _ in rows])
-        F = np.array([self.goals.objective_values(m) for _, m in rows])
-        log = [k for k, name in enumerate(names) if belief.models[name].log]
-        F[:, log] = np.log(F[:, log])
-        declared = [name in self._metrics and self._metrics[name].noisy for name in names]
-        noisy = [k for k, name in enumerate(names) if belief.models[name].is_noisy(declared=declared[k])]
-        if noisy:
-            F[:, noisy] = belief.objectives(X)[0][:, noisy]
-        return Observed(X, F, np.array([self.goals.violation(m) for _, m in rows]))
+    def _knows_the_noise(self, belief: Belief) -> bool:
+        """Tell whether some objective is noisy by its seed, and all such have models that know how noisy."""
+        names = [o.metric for o in self.goals.objectives]
+        noisy = [
+            name
+            for name in names
+            if name in self._metrics and self._metrics[name].noisy and not self._metrics[name].cheap
+        ]
+        models = [belief.models[name].model for name in noisy]
+        return bool(noisy) and all(model is not None and model.extrapolates for model in models)
 
     def _n_plain(self, n: int) -> int:
         """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
@@ -282,8 +288,14 @@ class Prescreening:
             if model.model is not None and not isinstance(model.model, ComputedMetric):
                 middle, width = model.values(Z)
                 predicted[name] = (model.sign * middle, width)
+        first = {x.tobytes(): key for key, (x, _) in sorted(self.archive.items(), reverse=True)}
         return [
-            Proposal(x, "infill", {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()})
+            Proposal(
+                x,
+                "replicate" if x.tobytes() in first else "infill",
+                {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()},
+                first.get(x.tobytes()),
+            )
             for i, x in enumerate(X)
         ]
 

@@ -46,7 +46,7 @@ def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[s
     record = RunRecord.read(path)
     with guarded_reads(path), reading(path) as ledger:
         result = Result.of_ledger(ledger, path, whole=False)
-        repeats = record.meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1
+        repeats = ledger.has_replicates()
         means, spread = means_and_spread(ledger.evaluations("status = 'ok'")) if repeats else ({}, {})
         table = columns(record, means, spread)
         history = _history(record, means, result)

@@ -81,7 +81,7 @@ class Result:
         else:
             # Dominance is among those of least violation, 0 where anything is feasible.
             candidates = ledger.least_violating()
-            if "confirmation" in meta or meta.get("job", {}).get("refinement", {}).get("replicates", 1) > 1:
+            if ledger.has_replicates():
                 means, spread = means_and_spread(ledger.evaluations("status = 'ok'"))
                 violation = {key: goals.violation(metrics) for key, metrics in means.items()}
                 least = min(violation.values(), default=0.0)

@@ -23,7 +23,7 @@ from evo_moo.run_folder import RunFolder, read_job, reading
 
 FEW_EVALUATIONS = 1000
 """Up to so many, models propose the candidates unless a job says otherwise."""
-ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi"}}
+ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi", "repeats": True}}
 """Keys of sections that jobs of older versions do not have, with the defaults that those searched by."""
 
 

@@ -1,14 +1,17 @@
 """NSGA-II and NSGA-III whose candidates come from surrogate models."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pymoo.core.population import Population
 
-from evo_moo.algorithms import Array
+from evo_moo.algorithms import Array, members_of
+from evo_moo.candidate import Candidate
 from evo_moo.computed import ComputedMetrics
 from evo_moo.goals import Metrics
+from evo_moo.observed import mean_metrics
 from evo_moo.offspring_choice import OVERSAMPLING
 from evo_moo.optimizer import Optimizer
 from evo_moo.prescreening import InfillName, Prescreening, Proposal
@@ -31,6 +34,8 @@ class SurrogateOptimizer(Optimizer):
         batch: Number of candidates at a time, in generational mode; by default 4, and ``pop_size`` to prescreen.
         infill: ``"ehvi"``: candidates come from a search on the models, by their expected hypervolume improvement.
             ``"prescreen"``: they are the best of ten times as many offspring, which is cheap for large populations.
+        repeats: Whether configurations of the front whose objectives depend on the seed may be evaluated again, where
+            that is expected to tell more than any new one. The population then holds means.
         options: Those of ``Optimizer``.
 
     Raises:
@@ -49,6 +54,7 @@ class SurrogateOptimizer(Optimizer):
         model: str = "auto",
         batch: int | None = None,
         infill: InfillName = "ehvi",
+        repeats: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(problem, **options)
@@ -56,8 +62,9 @@ class SurrogateOptimizer(Optimizer):
         self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
         computed = ComputedMetrics(problem) if problem.computes else None
+        self._repeats = repeats and problem.is_seeded
         self._prescreening = Prescreening(
-            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics
+            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics, self._repeats
         )
         self._estimates: dict[int, Metrics | None] = {}
 
@@ -105,6 +112,7 @@ class SurrogateOptimizer(Optimizer):
         pending = np.array([candidate.x for candidate in self.pending]).reshape(-1, self.space.n_var)
         proposals = self._prescreening.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
         made = Population.create(*(self._individual(proposal, offspring) for proposal in proposals))
+        self._number(made, proposals)
         first = self.n_asked + 1
         self._take(made, self.batch)
         for key, proposal in enumerate(proposals, first):
@@ -119,10 +127,22 @@ class SurrogateOptimizer(Optimizer):
         child.data["prediction"], child.data["origin"] = proposal.prediction, proposal.origin
         return child
 
-    def _origin(self, individual: Any) -> tuple[str, tuple[int, ...], Any]:
-        origin, parents, _ = super()._origin(individual)
-        is_infill = individual.data.get("origin") == "infill" and not parents
-        return "infill" if is_infill else origin, parents, individual.data.get("prediction") or None
+    def _number(self, made: Population, proposals: Sequence[Proposal]) -> None:
+        """Number the repetitions among the proposals, each configuration's own from 1."""
+        rows = [candidate.x for candidate, _ in self._open.values()]
+        rows += [x for x, _ in self._prescreening.archive.values()]
+        n_asked = Counter(x.tobytes() for x in rows)
+        for child, proposal in zip(made, proposals, strict=True):
+            if proposal.repeats is not None:
+                child.data["repetition"] = n_asked[proposal.x.tobytes()], proposal.repeats
+                n_asked[proposal.x.tobytes()] += 1
+
+    def _origin(self, individual: Any) -> tuple[Any, ...]:
+        origin, parents = super()._origin(individual)
+        by_model = individual.data.get("origin")
+        if by_model == "replicate" or (by_model == "infill" and not parents):
+            origin = by_model
+        return origin, parents, individual.data.get("prediction") or None, *individual.data.get("repetition", ())
 
     def _is_new(self, X: Array) -> Any:
         return self._seen.are_new(X)  # type: ignore[union-attr]
@@ -130,4 +150,15 @@ class SurrogateOptimizer(Optimizer):
     def _select(self) -> None:
         for key, metrics in sorted(self._told.items()):
             self._prescreening.tell(key, self._open[key][0].x, self._estimates.pop(key, metrics))
+        for key in [key for key in self._told if self._open[key][0].replicate]:
+            candidate, _ = self._open.pop(key)
+            if self._told.pop(key) is not None:
+                self._improve(candidate)
         super()._select()
+
+    def _improve(self, candidate: Candidate) -> None:
+        """Let the member of the population that was repeated have the means of its metrics."""
+        for member in members_of(self._algorithm.pop):
+            if member.data["id"] == candidate.continues:
+                F, G, H = self.goals.matrices([mean_metrics(self._prescreening.archive, candidate.x)])
+                member.F, member.G, member.H = np.array(F[0]), np.array(G[0]), np.array(H[0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pymoo.problems import get_problem
 
+from evo_moo.goals import Metric
 from evo_moo.optimizer import Optimizer
 from evo_moo.pareto import hypervolume
 from evo_moo.plugins import load_surrogate
@@ -76,6 +77,19 @@ class Noise(SearchProblem):
         return {"f": rng.random(), "g": rng.random()}
 
 
+class Noisy(SearchProblem):
+    """Few good configurations, known by the sum of their parts and much noise."""
+
+    variables = {f"op_{i}": Choice(["a", "b", "c", "d"]) for i in range(3)}
+    objectives = {"error": "min", "size": "min"}
+    metrics = {"error": Metric(noisy=True)}
+
+    def evaluate(self, config, *, seed=0):
+        b, c, d = (list(config.values()).count(op) for op in "bcd")
+        noise = np.random.default_rng(seed).standard_normal()
+        return {"error": 3.0 * d + b + 0.5 * c + 0.6 * noise, "size": 8.0 - 2 * b - c}
+
+
 def plain(name, **options):
     problem = as_search_problem(get_problem(name, **options))
     return lambda: (problem, lambda config: problem.call_evaluate(config, seed=0))
@@ -121,6 +135,64 @@ def test_a_loaded_prescreening_goes_on_as_the_dumped_one(name, mode):
 
 def test_a_loaded_search_with_a_computed_metric_goes_on_as_the_dumped_one():
     require_same_way_on("computed", n_ahead=6, model="gp", n_before=24)
+
+
+def search_with_noise(optimizer, n_evals):
+    """Ask and tell in turn, each evaluation with a seed of its own; gives the candidates and their metrics."""
+    told = []
+    for _ in range(n_evals):
+        (candidate,) = optimizer.ask(1)
+        told.append((candidate, Noisy().evaluate(candidate.configuration, seed=candidate.id)))
+        optimizer.tell(*told[-1])
+    return told
+
+
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+def test_noisy_members_of_the_front_are_evaluated_again(mode):
+    optimizer = SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode)
+    told = search_with_noise(optimizer, 50)
+    by_id, groups = {c.id: c for c, _ in told}, {}
+    for candidate, metrics in told:
+        groups.setdefault(json.dumps(candidate.configuration), []).append((candidate, metrics))
+    repeated = [c for c, _ in told if c.replicate]
+    assert 3 <= len(repeated) <= 0.1 * len(told) + 1
+    for c in repeated:
+        assert c.origin == "replicate" and by_id[c.continues].configuration == c.configuration and c.id > 12
+    for members in groups.values():
+        assert [c.replicate for c, _ in members] == list(range(len(members)))
+    population = dict(zip(optimizer.population_ids(), optimizer._algorithm.pop.get("F").tolist(), strict=True))
+    assert not {c.id for c in repeated} & population.keys()
+    held = [members for members in groups.values() if members[0][0].id in population]
+    assert any(len(members) > 1 for members in held)
+    for members in held:
+        means = np.mean([[m["error"], m["size"]] for _, m in members], axis=0)
+        assert population[members[0][0].id] == pytest.approx(means.tolist())
+
+
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+def test_a_loaded_search_with_repetitions_goes_on_as_the_dumped_one(mode):
+    first, second = (SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode) for _ in range(2))
+    search_with_noise(first, 34)
+    open_now = first.ask(2)
+    second.load(from_json(to_json(first.dump())))
+    for optimizer in (first, second):
+        for candidate in open_now:
+            optimizer.tell(candidate, Noisy().evaluate(candidate.configuration, seed=candidate.id))
+    ahead, again = search_with_noise(first, 12), search_with_noise(second, 12)
+    assert [c._replace(x=c.x.tobytes()) for c, _ in ahead] == [c._replace(x=c.x.tobytes()) for c, _ in again]
+
+
+class Unseeded(Noisy):
+    def evaluate(self, config):
+        return Noisy().evaluate(config)
+
+
+@pytest.mark.parametrize(
+    ("problem", "options"), [(Noisy(), {"repeats": False}), (Noisy(), {"model": "rf"}), (Unseeded(), {})]
+)
+def test_nothing_is_repeated_unasked_without_a_seed_or_where_the_model_cannot_tell_noise(problem, options):
+    optimizer = SurrogateOptimizer(problem, **{"model": "gp", "pop_size": 12, "seed": 2, **options})
+    assert not any(c.replicate for c, _ in search_with_noise(optimizer, 40))
 
 
 def require_same_way_on(name, n_ahead, n_before=16, **options):

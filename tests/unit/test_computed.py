@@ -5,6 +5,7 @@ from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.errors import MetricError, ProblemError
 from evo_moo.features import Features
 from evo_moo.goals import Metric
+from evo_moo.observed import Observed
 from evo_moo.prescreening import Prescreening
 from evo_moo.problem import SearchProblem
 from evo_moo.space import Integer, Real
@@ -77,7 +78,7 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     mean, std = belief.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
     assert (std > 0).all()
-    seen = models._observed(belief)
+    seen = Observed.of(models.archive, problem.goals, belief, metrics)
     np.testing.assert_allclose(seen.F[:, 0], np.log(seconds))
     assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 

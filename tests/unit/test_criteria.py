@@ -150,3 +150,51 @@ def test_a_model_that_does_not_extrapolate_counts_its_deviations_as_far_as_explo
     assert criteria.score(hopeful, wide, rng, 0.0)(behind) == criteria.score(hopeful, wide, rng, 1.0)(behind)
     averaging = Certain(std=0.5, extrapolates=False)
     assert criteria.score(averaging, wide, rng, 0.0)(behind) < criteria.score(averaging, wide, rng, 1.0)(behind) - 1
+
+
+class Learning(Certain):
+    """A belief whose means one more evaluation moves by known steps, which are the last columns of the rows."""
+
+    def lessons(self, X):
+        return X[:, :2], X[:, 2:]
+
+
+def volume(F, ref_point):
+    """Hypervolume of two objectives, by a sweep."""
+    total, upper = 0.0, ref_point[1]
+    for f in sorted(F.tolist()):
+        if f[0] < ref_point[0] and f[1] < upper:
+            total, upper = total + (ref_point[0] - f[0]) * (upper - f[1]), f[1]
+    return total
+
+
+def test_the_gain_of_another_evaluation_is_the_volume_that_a_moved_mean_adds_on_average():
+    front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
+    steps = np.array([[0.0, 0.0], [0.3, 0.2], [0.05, 0.0]])
+    criteria = Criteria(front, front)
+    criteria.expect(front)
+    gains = criteria._gains_of_another(np.concatenate([front, steps], axis=1), Learning())
+    ref_point, rng = np.full(2, 1 + MARGIN), np.random.default_rng(0)
+    for i, step in enumerate(steps):
+        moved = np.repeat(front[None], 20_000, axis=0)
+        moved[:, i] += step * rng.standard_normal((20_000, 2))
+        volumes = np.array([volume(F, ref_point) for F in moved])
+        error = 4 * volumes.std() / np.sqrt(len(volumes))
+        assert gains[i] == pytest.approx(volumes.mean() - volume(front, ref_point), abs=error + 1e-9)
+    assert gains[0] == pytest.approx(0, abs=1e-9) and gains[1] > gains[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("known_step", "new", "expected"),
+    [
+        (0.3, [0.9, 0.9, 0.01, 0.01], 1),  # what is known badly, and nothing new is better
+        (0.3, [0.1, 0.1, 0.01, 0.01], None),  # a new row gains more
+        (1e-5, [0.9, 0.9, 1e-6, 1e-6], None),  # neither gains anything: rather something new
+    ],
+)
+def test_a_row_is_worth_repeating_where_that_gains_more_than_anything_new(known_step, new, expected):
+    front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
+    criteria = Criteria(front, front)
+    criteria.expect(front)
+    known = np.concatenate([front, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
+    assert criteria.worth_repeating(known, np.array([new]), Learning()) == expected

@@ -1,0 +1,59 @@
+"""What a search has seen, configuration by configuration, as its models and criteria are to take it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evo_moo.belief import Belief
+from evo_moo.goals import Goals, Metric, Metrics
+from evo_moo.surrogate import Array
+
+Told = Mapping[int, tuple[Array, Metrics | None]]
+"""Evaluation id to its row and its metrics, or None where it failed."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Configurations that have objectives, each once.
+
+    Attributes:
+        X: ``(n, n_var)`` encoded rows.
+        F: ``(n, n_obj)`` their objectives, minimised; where they are noisy, as the models expect them.
+        violation: ``(n,)`` sums of broken limits.
+        n_repetitions: Number of evaluations of these rows beyond the first of each.
+    """
+
+    X: Array
+    F: Array
+    violation: Array
+    n_repetitions: int = 0
+
+    @classmethod
+    def of(cls, archive: Told, goals: Goals, belief: Belief, known: Mapping[str, Metric]) -> "Observed":
+        """Take in what was told; repetitions count by their mean."""
+        names = [objective.metric for objective in goals.objectives]
+        found: dict[bytes, list[Metrics]] = {}
+        for x, metrics in (archive[key] for key in sorted(archive)):
+            if metrics is not None and all(name in metrics for name in names):
+                found.setdefault(x.tobytes(), []).append(metrics)
+        X, means = np.array([np.frombuffer(x) for x in found]), [_means(its) for its in found.values()]
+        F = np.array([goals.objective_values(metrics) for metrics in means])
+        log = [k for k, name in enumerate(names) if belief.models[name].log]
+        F[:, log] = np.log(F[:, log])
+        declared = [known.get(name, Metric()).noisy for name in names]
+        noisy = [k for k, name in enumerate(names) if belief.models[name].is_noisy(declared=declared[k])]
+        if noisy:
+            F[:, noisy] = belief.objectives(X)[0][:, noisy]
+        violation = np.array([goals.violation(metrics) for metrics in means])
+        return cls(X, F, violation, sum(len(its) - 1 for its in found.values()))
+
+
+def mean_metrics(archive: Told, x: Array) -> Metrics:
+    """Give the means of the metrics that all successful evaluations of a row gave; there must be one."""
+    return _means([metrics for its_x, metrics in archive.values() if metrics is not None and np.array_equal(its_x, x)])
+
+
+def _means(repetitions: Sequence[Metrics]) -> Metrics:
+    names = [name for name in repetitions[0] if all(name in metrics for metrics in repetitions)]
+    return {name: sum(metrics[name] for metrics in repetitions) / len(repetitions) for name in names}
