@@ -13,8 +13,6 @@ from evo_moo.surrogate import Array, Prediction, Surrogate, canonical_order
 Fold = tuple[npt.NDArray[np.intp], Surrogate]
 """Indices of points, and a model that did not learn them."""
 N_FOLDS = 5
-RANK_MARGIN = 0.05
-"""Rank correlations closer than this do not decide between models."""
 LIKELIHOOD_MARGIN = 0.1
 """A model in use is left only for one that is better by this log-likelihood per point."""
 ONE_SIDED_99 = 2.326
@@ -46,11 +44,16 @@ class Scores:
 
 
 def chance_bound(n: int) -> float:
-    """Give the 99 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation.
+    """Give the 99 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation."""
+    return ONE_SIDED_99 * chance_deviation(n)
+
+
+def chance_deviation(n: int) -> float:
+    """Give the standard deviation of Kendall's tau of ``n`` unrelated pairs.
 
     Kendall, "A new measure of rank correlation", 1938: the variance is ``2 (2n + 5) / (9 n (n - 1))``.
     """
-    return ONE_SIDED_99 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) if n > 1 else math.inf
+    return math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) if n > 1 else math.inf
 
 
 def validate(model: Surrogate, X: Array, y: Array) -> Scores:
@@ -127,9 +130,9 @@ def score(prediction: Prediction, y: Array) -> Scores:
 def choose(scores: Mapping[str, Scores], incumbent: str | None = None) -> str | None:
     """Choose the model to use, by name.
 
-    Models that rank no better than chance are out. Of those whose rank correlation is the highest, or less
-    than ``RANK_MARGIN`` below it, the best log-likelihood wins; the incumbent, if among them, stays unless it
-    is worse than that by more than ``LIKELIHOOD_MARGIN``.
+    Models that rank no better than chance are out. Of those whose rank correlation is the highest, or less than the
+    deviation of chance below it, the best log-likelihood wins; the incumbent, if among them, stays unless it is worse
+    than that by more than ``LIKELIHOOD_MARGIN``.
 
     Args:
         scores: Scores of all models, by name; the first wins a tie.
@@ -142,7 +145,11 @@ def choose(scores: Mapping[str, Scores], incumbent: str | None = None) -> str | 
     if not able:
         return None
     highest = max(score.rank_correlation for score in able.values())
-    likelihoods = {n: s.log_likelihood for n, s in able.items() if s.rank_correlation > highest - RANK_MARGIN}
+    likelihoods = {
+        name: score.log_likelihood
+        for name, score in able.items()
+        if score.rank_correlation > highest - chance_deviation(score.n)
+    }
     best = max(likelihoods, key=likelihoods.__getitem__)
     if incumbent in likelihoods and likelihoods[best] - likelihoods[incumbent] <= LIKELIHOOD_MARGIN:
         return incumbent

@@ -105,6 +105,12 @@ def test_the_choice(candidates, incumbent, chosen):
     assert choose(candidates, incumbent) == chosen
 
 
+@pytest.mark.parametrize(("n", "chosen"), [(20, "gp"), (200, "rf")])
+def test_few_points_do_not_tell_which_model_ranks_better(n, chosen):
+    # The deviation of chance is 0.16 for 20 points, and 0.05 for 200.
+    assert choose({"rf": Scores(0.7, -1.0, n), "gp": Scores(0.6, -0.5, n)}) == chosen
+
+
 def test_the_average_is_a_mixture():
     X = np.zeros((3, 1))
     average = AveragedSurrogate([Fixed(ONE), Fixed(ONE, offset=4.0, std=2.0)]).fresh().fit(X + 1, np.zeros(3))
