@@ -30,11 +30,12 @@ from typing import Any
 
 import tomli_w
 
-from evo_moo.api import evaluates_in_process
+from evo_moo.assembly import evaluates_in_process
 from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow
 from evo_moo.folder_lock import FolderLock
 from evo_moo.goals import Goals
-from evo_moo.job import Job, check_job, read_job_file
+from evo_moo.job import Job, check_job
+from evo_moo.job_file import read_job_file
 from evo_moo.plugins import absolute_reference
 from evo_moo.run_folder import reading
 from evo_moo.run_setup import differences, refuse_fewer_evaluations, refuse_past_deadline, with_models_decided

@@ -117,7 +117,8 @@ def run(
     if end_with_stdin:
         follow_stdin(RESUMABLE)
     from evo_moo.errors import JobError
-    from evo_moo.job import check_job, option_assignments, override, read_job_file
+    from evo_moo.job import check_job
+    from evo_moo.job_file import option_assignments, override, read_job_file
     from evo_moo.plugins import absolute_reference, job_file_of
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
@@ -172,7 +173,8 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 
 def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
-    from evo_moo.api import run_job, words_on_the_grid
+    from evo_moo.api import run_job
+    from evo_moo.assembly import words_on_the_grid
     from evo_moo.errors import EvoMooError
     from evo_moo.run_folder import new_run_dir
     from evo_moo.run_setup import refuse_past_deadline

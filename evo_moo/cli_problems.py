@@ -31,8 +31,8 @@ def check(
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
     from evo_moo.checking import try_problem
     from evo_moo.errors import JobError
-    from evo_moo.job import option_assignments, override
     from evo_moo.job_budget import seconds
+    from evo_moo.job_file import option_assignments, override
     from evo_moo.plugins import ProblemSource, absolute_reference
     from evo_moo.problem_tables import print_check
 
@@ -68,7 +68,7 @@ def latency(
     device: Annotated[str | None, typer.Option(help="Where it runs, such as cuda.")] = None,
 ) -> None:
     """Measure the latency of one configuration several times, and show how far to trust it."""
-    from evo_moo.job import option_assignments, override
+    from evo_moo.job_file import option_assignments, override
     from evo_moo.latency_report import report_latency
 
     data: dict[str, Any] = {"problem": {}}

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evo_moo.api import OBJECT, pool_of, problem_of
+from evo_moo.api import OBJECT, problem_of
+from evo_moo.assembly import pool_of
 from evo_moo.candidate import Candidate
 from evo_moo.confirmed import FOLDER, Confirmation, confirmation_seed, members_of_run, read_confirmation
 from evo_moo.engine import Budget, Engine

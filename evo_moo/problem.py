@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pymoo.core.problem import Problem
 
 from evo_moo.curves import Report
+from evo_moo.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
 from evo_moo.errors import ProblemError
 from evo_moo.goals import Goals, Limits, Metric, Metrics, checked_metrics, find_faults
 from evo_moo.ladder import Fidelity
@@ -36,7 +37,6 @@ Configuration = dict[str, Any]
 
 
 _KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report", "replicate")
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
 
 
@@ -127,62 +127,17 @@ class SearchProblem(Problem):  # type: ignore[misc]
             ProblemError: Goals or methods are wrong.
             SpaceError: The variables are wrong.
         """
-        for name in ("variables", "forbidden", "objectives", "constraints", "metrics"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ProblemError(f"`{name}` of `{self.name()}` must be a dict, but is {getattr(self, name)!r}")
-        for name, metric in self.metrics.items():
-            if not isinstance(metric, Metric):
-                raise ProblemError(f"`metrics.{name}` of `{self.name()}` must be a Metric(…), but is {metric!r}")
-        self._check_tests()
+        check_attributes(self)
         if not callable(self.evaluated_function):
             raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
         _ = self.space, self.goals
-        self._check_architecture()
+        check_architecture(self)
         if type(self).evaluate is SearchProblem.evaluate:
             raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
-        self._check_arguments("evaluate", self.evaluated_function, _KEYWORDS)
-        self._check_fidelity()
-        self._check_arguments("profile", self.profile, ())
-        self._check_arguments("compute", self.compute, ())
-        if self.has_network:
-            self._check_arguments("network", self.network, ())
-
-    def _check_tests(self) -> None:
-        for name, metric in self.metrics.items():
-            if metric.test_of and (metric.test_of not in self.known_metrics or not metric.held_out):
-                raise ProblemError(
-                    f"`metrics.{name}` of `{self.name()}` must be held out and the test of another metric, but has "
-                    f"held_out={metric.held_out} and test_of={metric.test_of!r}"
-                )
-
-    def _check_architecture(self) -> None:
-        names = self.architecture
-        if names is None:
-            return
-        if isinstance(names, str) or not isinstance(names, Sequence):
-            raise ProblemError(f"`architecture` of `{self.name()}` must be a list of variables, but is {names!r}")
-        unknown = ", ".join(repr(name) for name in names if name not in self.variables)
-        if unknown:
-            raise ProblemError(
-                f"`architecture` of `{self.name()}` must name variables, but names {unknown}; its variables: "
-                f"{', '.join(self.variables)}"
-            )
-
-    def _check_fidelity(self) -> None:
-        fidelity = self.fidelity
-        if fidelity is None:
-            return
-        whole = isinstance(fidelity, Fidelity) and all(type(end) is int for end in fidelity[1:])
-        if not whole or not 1 <= fidelity.low <= fidelity.high:
-            raise ProblemError(
-                f"`fidelity` of `{self.name()}` must be a Fidelity(name, low, high) of whole numbers, "
-                f"1 <= low <= high, but is {fidelity!r}"
-            )
-        if "fidelity" not in self._named_keywords:
-            raise ProblemError(
-                f"`evaluate` of `{self.name()}` must name `fidelity`, since the problem declares {fidelity.name}, but "
-                "does not"
-            )
+        check_arguments(self, "evaluate", self.evaluated_function, _KEYWORDS)
+        check_fidelity(self)
+        for role in ("profile", "compute", *(["network"] if self.has_network else [])):
+            check_arguments(self, role, getattr(self, role), ())
 
     @property
     def _named_keywords(self) -> list[str]:
@@ -202,17 +157,6 @@ class SearchProblem(Problem):  # type: ignore[misc]
     def reports(self) -> bool:
         """Whether an evaluation tells how it goes while it runs: it then names ``report``."""
         return "report" in self._named_keywords
-
-    def _check_arguments(self, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
-        parameters = list(inspect.signature(method).parameters.values())
-        if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-            raise ProblemError(f"`{role}` of `{self.name()}` must take a configuration first, but takes none")
-        unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(keywords)
-        if unknown:
-            raise ProblemError(
-                f"`{role}` of `{self.name()}` may ask for {', '.join(keywords) or 'nothing more'}, but it asks for "
-                f"{', '.join(sorted(unknown))}; give those a default or drop them"
-            )
 
     @property
     def evaluated_function(self) -> Callable[..., Any]:

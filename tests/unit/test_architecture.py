@@ -32,23 +32,15 @@ LAYERS = [
     {"conditions", "configspace", "ledger", "folder_lock", "latency", "metrics", "model_selection", "targets"}
     | {"curves"}
     | {"acquisition", "robustness", "datasets"},
-    {"space", "run_folder"},
+    {"space", "run_folder", "declarations"},
     {"problem", "own_files", "operators", "algorithms", "designs", "features", "fences"},
     {"belief", "cells", "computed", "track_record"},
-    {
-        "pymoo_problem",
-        "profile_cache",
-        "criteria",
-        "observed",
-        "offspring_choice",
-        "candidate",
-        "climbs",
-        "decision_rules",
-    },
+    {"pymoo_problem", "profile_cache", "criteria", "observed", "candidate", "climbs"}
+    | {"offspring_choice", "decision_rules"},
     {"promotions", "early_stopping"},
     {"infill"},
     {"plugins", "evaluation", "optimizer"},
-    {"problem_version", "prescreening", "refinement", "replication"},
+    {"problem_version", "job_file", "prescreening", "refinement", "replication"},
     {"surrogate_optimizer"},
     {"pools", "worker", "stop_rules"},
     {"loky_pool"},
@@ -64,7 +56,7 @@ LAYERS = [
     {"permutation", "fanova", "dependence"},
     {"importance", "local_changes"},
     {"mlflow_writer"},
-    {"run_setup"},
+    {"run_setup", "assembly"},
     {"api", "audit", "doctor", "testing", "latency_report", "export"},
     {"salvage", "tables", "batch", "confirmation", "analysis_plots"},
     {

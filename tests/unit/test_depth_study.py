@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("torch")
 
 from evo_moo.errors import ProblemError
-from evo_moo.job import check_job, read_job_file
+from evo_moo.job import check_job
+from evo_moo.job_file import read_job_file
 from evo_moo.optimizer import Optimizer
 from evo_moo.plugins import load_problem
 

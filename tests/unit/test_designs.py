@@ -7,7 +7,7 @@ import pytest
 from pymoo.problems import get_problem
 
 import evo_moo
-from evo_moo.api import words_on_the_grid
+from evo_moo.assembly import words_on_the_grid
 from evo_moo.errors import JobError, StateError
 from evo_moo.job import check_job
 from evo_moo.optimizer import Optimizer
