@@ -78,6 +78,8 @@ class Optimizer:
     _may_be_plain = True
     learns = False
     """Whether there are models, which learn of candidates that are left out."""
+    repeats = False
+    """Whether a configuration may be asked for again, as another candidate."""
 
     def __init__(
         self,

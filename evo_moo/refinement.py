@@ -15,7 +15,7 @@ from typing import Any
 from evo_moo.algorithms import Array
 from evo_moo.candidate import Candidate, checked_outcome
 from evo_moo.climbs import Climbs, Step
-from evo_moo.errors import StateError
+from evo_moo.errors import JobError, StateError
 from evo_moo.goals import Metric, Metrics
 from evo_moo.optimizer import Optimizer
 from evo_moo.promotions import Promotions
@@ -37,6 +37,9 @@ class Refinement:
         continues: Whether the problem goes on from saved weights, so that a rung costs only what it adds.
         metrics: What the problem declares of its metrics: who breaks a limit on a ``cheap`` one never rises.
         seed: Decides which promotions are drawn at random.
+
+    Raises:
+        JobError: The inner optimizer would repeat evaluations by itself.
     """
 
     def __init__(
@@ -50,6 +53,10 @@ class Refinement:
         metrics: Mapping[str, Metric],
         seed: int = 1,
     ) -> None:
+        if inner.repeats:
+            raise JobError(
+                ["`inner` must leave repetitions to the refinement, but repeats; build it with repeats=False"]
+            )
         self.inner, self.rungs, self._replicates, self._continues = inner, list(rungs), replicates, continues
         self.space, self.goals, self.pop_size, self.mode = inner.space, inner.goals, inner.pop_size, inner.mode
         self._eta, self._top = eta, len(self.rungs) - 1

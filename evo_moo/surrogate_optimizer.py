@@ -62,9 +62,9 @@ class SurrogateOptimizer(Optimizer):
         self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
         computed = ComputedMetrics(problem) if problem.computes else None
-        repeats = repeats and any(metric.noisy for metric in problem.metrics.values()) and problem.is_seeded
+        self.repeats = repeats and any(metric.noisy for metric in problem.metrics.values()) and problem.is_seeded
         self._prescreening = Prescreening(
-            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics, repeats
+            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics, self.repeats
         )
         self._estimates: dict[int, Metrics | None] = {}
 

@@ -100,7 +100,7 @@ def ladder(problem: Cells, seed: int, mode: str, surrogate: bool, eta: int) -> R
 
 def inner(problem: Cells, seed: int, mode: str, surrogate: bool) -> Optimizer:
     settings: dict[str, Any] = {"pop_size": POP_SIZE, "seed": seed, "mode": mode}
-    return SurrogateOptimizer(problem, **settings) if surrogate else Optimizer(problem, **settings)
+    return SurrogateOptimizer(problem, repeats=False, **settings) if surrogate else Optimizer(problem, **settings)
 
 
 def compare(problem: Cells, mode: str, surrogate: bool) -> None:

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 import evo_moo
+from evo_moo.errors import JobError
+from evo_moo.plugins import load_problem
+from evo_moo.refinement import Refinement
+from evo_moo.surrogate_optimizer import SurrogateOptimizer
 from tests.integration.running import ledger_of
 
 NOISY = {"problem": "bnh", "noise": 5.0}
@@ -41,6 +45,14 @@ def test_a_run_that_was_stopped_repeats_the_same(result, tmp_path):
     run(tmp_path / "r", 27)
     run(tmp_path / "r", 40, workers=1)
     assert ledger_of(tmp_path / "r") == ledger_of(result.run_dir)
+
+
+def test_a_refinement_repeats_by_its_own_rule_alone(tmp_path):
+    its = run(tmp_path / "r", 20, refinement={"rungs": [9, 27]})
+    assert len(its.evaluations) > 20 and not any(e.replicate for e in its.evaluations)
+    problem = load_problem("synthetic", NOISY)
+    with pytest.raises(JobError, match="repeats=False"):
+        Refinement(SurrogateOptimizer(problem), [9, 27], continues=False, metrics={})
 
 
 def test_without_repetitions_every_configuration_is_another_one(tmp_path):

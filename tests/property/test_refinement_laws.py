@@ -46,7 +46,7 @@ class Misleading(SearchProblem):
 
 def new(problem, mode="generational", seed=1, replicates=1, surrogate=False, rungs=RUNGS):
     settings = {"pop_size": POP_SIZE, "seed": seed, "mode": mode}
-    inner = SurrogateOptimizer(problem, **settings) if surrogate else Optimizer(problem, **settings)
+    inner = SurrogateOptimizer(problem, repeats=False, **settings) if surrogate else Optimizer(problem, **settings)
     return Refinement(inner, rungs, ETA, replicates, continues=True, metrics=problem.known_metrics, seed=seed)
 
 
