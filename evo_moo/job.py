@@ -104,7 +104,7 @@ class SurrogateSection(Section):
     model: StrictStr = "auto"
     infill: InfillName = "ehvi"
     batch: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(default=None, validate_default=True)
-    repeats: bool = True
+    repeats: StrictBool = True
 
     @field_validator("batch")
     @classmethod

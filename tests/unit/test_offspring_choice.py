@@ -49,8 +49,13 @@ def job(**section):
 def test_the_batch_is_the_population_only_to_prescreen():
     assert job().surrogate.batch == 4 and job(batch=7, infill="prescreen").surrogate.batch == 7
     assert job(infill="prescreen").surrogate.batch is None
+
+
+def test_wrong_settings_are_refused():
     with pytest.raises(JobError, match=r"surrogate\.infill"):
         job(infill="eic")
+    with pytest.raises(JobError, match=r"`surrogate\.repeats` must be true or false, but is 'yes'"):
+        job(repeats="yes")
 
 
 def test_a_run_of_a_version_that_knew_one_infill_only_goes_on():
