@@ -42,10 +42,7 @@ class MetricModel:
 
     def values(self, X: Array) -> tuple[Array, Array]:
         """Give the metric, minimised: its median, and how far one standard deviation lies on the better side."""
-        mean, std = self.predict(X)
-        mean = np.clip(mean, -TAIL, TAIL)
-        middle = self.target.inverse(mean)
-        return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+        return self._values(*self.predict(X))
 
     def is_noisy(self, *, declared: bool) -> bool:
         """Tell whether its mean is nearer to the truth than what was measured; without a model it is not.
@@ -57,11 +54,7 @@ class MetricModel:
 
     def objective(self, X: Array) -> tuple[Array, Array]:
         """Give the same as ``values``, of the logarithm if that is what counts."""
-        middle, width = self.values(X)
-        if not self.log:
-            return middle, width
-        better = np.maximum(middle - width, LEAST_RATIO * middle)
-        return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
+        return self._of_logarithm(*self.values(X))
 
     def lesson(self, X: Array) -> tuple[Array, Array]:
         """Give what ``objective`` gives, with how far one more evaluation there would move the mean on average.
@@ -69,11 +62,10 @@ class MetricModel:
         Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
         Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
         """
-        middle, width = self.objective(X)
-        if self.model is None:
-            return middle, width
-        std = np.maximum(self.predict(X)[1], 1e-12)
-        return middle, width * std / np.hypot(std, self.model.noise())
+        mean, std = self.predict(X)
+        if self.model is not None:
+            std = std**2 / np.maximum(np.hypot(std, self.model.noise()), 1e-12)
+        return self._of_logarithm(*self._values(mean, std))
 
     def log_probability(self, X: Array, limit: Limit) -> Array:
         """Give the logarithm of the probability that a limit holds, ``(n,)``."""
@@ -92,6 +84,17 @@ class MetricModel:
     def knowing(self, X: Array) -> "MetricModel":
         """Give the same, as if the predictions at these points had come true."""
         return self if self.model is None else replace(self, model=self.model.condition(X, self.predict(X)[0]))
+
+    def _values(self, mean: Array, std: Array) -> tuple[Array, Array]:
+        mean = np.clip(mean, -TAIL, TAIL)
+        middle = self.target.inverse(mean)
+        return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+
+    def _of_logarithm(self, middle: Array, width: Array) -> tuple[Array, Array]:
+        if not self.log:
+            return middle, width
+        better = np.maximum(middle - width, LEAST_RATIO * middle)
+        return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
 
     def _bound(self, bound: float) -> float:
         value = self.sign * bound

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evo_moo.algorithms import Array
-from evo_moo.goals import Goals, Metrics
+from evo_moo.goals import Goals, Metrics, mean_metrics
 from evo_moo.ladder import MIN_PAIRS, promotion_order, rank_correlations
 from evo_moo.pareto import pareto_rows
 
@@ -181,10 +181,7 @@ class Climbs:
         """Give the mean metrics of a candidate's evaluations on the top rung that ended well."""
         keys = [self.last[candidate], *self.repeats.get(candidate, [])]
         ended = [metrics for key in keys if (metrics := self.results.get(key)) and not self.is_barred(metrics)]
-        if len(ended) == 1:
-            return ended[0]
-        common = [name for name in ended[0] if all(name in metrics for metrics in ended)]
-        return {name: sum(metrics[name] for metrics in ended) / len(ended) for name in common}
+        return mean_metrics(ended)
 
     def is_on_front(self, candidate: int) -> bool:
         """Tell whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""

@@ -263,6 +263,12 @@ def _name_faults(key: str, name: str, known: Mapping[str, Metric]) -> list[str]:
     return []
 
 
+def mean_metrics(repetitions: Sequence[Metrics]) -> Metrics:
+    """Give the means of the metrics that all repetitions of an evaluation gave; there must be one at least."""
+    common = [name for name in repetitions[0] if all(name in metrics for metrics in repetitions)]
+    return {name: sum(metrics[name] for metrics in repetitions) / len(repetitions) for name in common}
+
+
 def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
     """Check what an evaluation returned and give it as plain numbers.
 

@@ -1,12 +1,12 @@
 """What a search has seen, configuration by configuration, as its models and criteria are to take it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from evo_moo.belief import Belief
-from evo_moo.goals import Goals, Metric, Metrics
+from evo_moo.goals import Goals, Metric, Metrics, mean_metrics
 from evo_moo.surrogate import Array
 
 Told = Mapping[int, tuple[Array, Metrics | None]]
@@ -37,7 +37,7 @@ class Observed:
         for x, metrics in (archive[key] for key in sorted(archive)):
             if metrics is not None and all(name in metrics for name in names):
                 found.setdefault(x.tobytes(), []).append(metrics)
-        X, means = np.array([np.frombuffer(x) for x in found]), [_means(its) for its in found.values()]
+        X, means = np.array([np.frombuffer(x) for x in found]), [mean_metrics(its) for its in found.values()]
         F = np.array([goals.objective_values(metrics) for metrics in means])
         log = [k for k, name in enumerate(names) if belief.models[name].log]
         F[:, log] = np.log(F[:, log])
@@ -49,11 +49,7 @@ class Observed:
         return cls(X, F, violation, sum(len(its) - 1 for its in found.values()))
 
 
-def mean_metrics(archive: Told, x: Array) -> Metrics:
+def mean_of_row(archive: Told, x: Array) -> Metrics:
     """Give the means of the metrics that all successful evaluations of a row gave; there must be one."""
-    return _means([metrics for its_x, metrics in archive.values() if metrics is not None and np.array_equal(its_x, x)])
-
-
-def _means(repetitions: Sequence[Metrics]) -> Metrics:
-    names = [name for name in repetitions[0] if all(name in metrics for metrics in repetitions)]
-    return {name: sum(metrics[name] for metrics in repetitions) / len(repetitions) for name in names}
+    ended = [metrics for its_x, metrics in archive.values() if metrics is not None and np.array_equal(its_x, x)]
+    return mean_metrics(ended)

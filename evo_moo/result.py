@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import JobError, MetricError
 from evo_moo.evaluation_row import STATUSES, Evaluation
-from evo_moo.goals import Goals, Metric, Metrics
+from evo_moo.goals import Goals, Metric, Metrics, mean_metrics
 from evo_moo.ledger import Ledger
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point, share_of_front
 from evo_moo.run_folder import reading
@@ -247,11 +247,9 @@ def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metri
         groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)
     means, spread = {}, {}
     for key, members in groups.items():
-        names = [name for name in members[0] if all(name in metrics for metrics in members)]
-        values = {name: [metrics[name] for metrics in members] for name in names}
-        means[key] = {name: sum(found) / len(found) for name, found in values.items()}
+        means[key] = mean_metrics(members)
         if len(members) > 1:
-            spread[key] = {name: float(np.std(found, ddof=1)) for name, found in values.items()}
+            spread[key] = {name: float(np.std([m[name] for m in members], ddof=1)) for name in means[key]}
     return means, spread
 
 

@@ -11,7 +11,7 @@ from evo_moo.algorithms import Array, members_of
 from evo_moo.candidate import Candidate
 from evo_moo.computed import ComputedMetrics
 from evo_moo.goals import Metrics
-from evo_moo.observed import mean_metrics
+from evo_moo.observed import mean_of_row
 from evo_moo.offspring_choice import OVERSAMPLING
 from evo_moo.optimizer import Optimizer
 from evo_moo.prescreening import InfillName, Prescreening, Proposal
@@ -160,5 +160,5 @@ class SurrogateOptimizer(Optimizer):
         """Let the member of the population that was repeated have the means of its metrics."""
         for member in members_of(self._algorithm.pop):
             if member.data["id"] == candidate.continues:
-                F, G, H = self.goals.matrices([mean_metrics(self._prescreening.archive, candidate.x)])
+                F, G, H = self.goals.matrices([mean_of_row(self._prescreening.archive, candidate.x)])
                 member.F, member.G, member.H = np.array(F[0]), np.array(G[0]), np.array(H[0])
