@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Observed:
         names = [objective.metric for objective in goals.objectives]
         found: dict[bytes, list[Metrics]] = {}
         for x, metrics in (archive[key] for key in sorted(archive)):
-            if metrics is not None and all(name in metrics for name in names):
+            if _has_objectives(metrics, goals):
                 found.setdefault(x.tobytes(), []).append(metrics)
         X, means = np.array([np.frombuffer(x) for x in found]), [mean_metrics(its) for its in found.values()]
         F = np.array([goals.objective_values(metrics) for metrics in means])
@@ -49,7 +50,10 @@ class Observed:
         return cls(X, F, violation, sum(len(its) - 1 for its in found.values()))
 
 
-def mean_of_row(archive: Told, x: Array) -> Metrics:
-    """Give the means of the metrics that all successful evaluations of a row gave; there must be one."""
-    ended = [metrics for its_x, metrics in archive.values() if metrics is not None and np.array_equal(its_x, x)]
-    return mean_metrics(ended)
+def mean_of_row(archive: Told, goals: Goals, x: Array) -> Metrics:
+    """Give the mean metrics of a row's evaluations that have objectives; there must be one."""
+    return mean_metrics([m for its_x, m in archive.values() if np.array_equal(its_x, x) and _has_objectives(m, goals)])
+
+
+def _has_objectives(metrics: Metrics | None, goals: Goals) -> TypeGuard[Metrics]:
+    return metrics is not None and all(objective.metric in metrics for objective in goals.objectives)

@@ -160,5 +160,5 @@ class SurrogateOptimizer(Optimizer):
         """Let the member of the population that was repeated have the means of its metrics."""
         for member in members_of(self._algorithm.pop):
             if member.data["id"] == candidate.continues:
-                F, G, H = self.goals.matrices([mean_of_row(self._prescreening.archive, candidate.x)])
+                F, G, H = self.goals.matrices([mean_of_row(self._prescreening.archive, self.goals, candidate.x)])
                 member.F, member.G, member.H = np.array(F[0]), np.array(G[0]), np.array(H[0])

@@ -182,6 +182,24 @@ def test_a_loaded_search_with_repetitions_goes_on_as_the_dumped_one(mode):
     assert [c._replace(x=c.x.tobytes()) for c, _ in ahead] == [c._replace(x=c.x.tobytes()) for c, _ in again]
 
 
+def test_a_repetition_that_breaks_a_limit_leaves_the_objectives_as_they_were_measured():
+    class Limited(Noisy):
+        constraints = {"latency_ms": {"at_most": 1.0}}
+
+    optimizer = SurrogateOptimizer(Limited(), model="gp", pop_size=12, seed=2)
+    told, repeated = {}, []
+    for _ in range(36):
+        (candidate,) = optimizer.ask(1)
+        metrics = {**Noisy().evaluate(candidate.configuration, seed=candidate.id), "latency_ms": 0.9}
+        told[candidate.id] = {"latency_ms": 1.02} if candidate.replicate else metrics
+        repeated += [candidate.continues] if candidate.replicate else []
+        optimizer.tell(candidate, told[candidate.id])
+    population = dict(zip(optimizer.population_ids(), optimizer._algorithm.pop.get("F").tolist(), strict=True))
+    assert len(repeated) == 2 and set(repeated) <= population.keys()
+    for key, F in population.items():
+        assert [told[key]["error"], told[key]["size"]] == F
+
+
 class Unseeded(Noisy):
     def evaluate(self, config):
         return Noisy().evaluate(config)
