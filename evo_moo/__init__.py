@@ -3,22 +3,26 @@
 The names below are loaded when they are first used, so that ``import evo_moo`` and the command line stay quick.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from evo_moo.lazy import lazy_names
+
 if TYPE_CHECKING:
-    from evo_moo.api import resume, search
-    from evo_moo.callbacks import Callback
-    from evo_moo.confirmation import confirm
+    from evo_moo.analysis.choice import pick
+    from evo_moo.analysis.result import Result
     from evo_moo.errors import EvoMooError
-    from evo_moo.export import export_run
-    from evo_moo.goals import Metric
-    from evo_moo.ladder import Fidelity
-    from evo_moo.optimizer import Optimizer
-    from evo_moo.problem import FunctionProblem, SearchProblem
-    from evo_moo.report import write_report
-    from evo_moo.result import Result
-    from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+    from evo_moo.optimizer.optimizer import Optimizer
+    from evo_moo.plugins import load_problem
+    from evo_moo.problem.fidelity import Fidelity
+    from evo_moo.problem.metrics import Metric
+    from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+    from evo_moo.report.export import export_run
+    from evo_moo.report.page import write_report
+    from evo_moo.run.api import resume, search
+    from evo_moo.run.callbacks import Callback
+    from evo_moo.run.confirmation import confirm
+    from evo_moo.space.search_space import SearchSpace
+    from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 __all__ = [
     "Boolean",
@@ -36,25 +40,30 @@ __all__ = [
     "SearchSpace",
     "confirm",
     "export_run",
+    "load_problem",
+    "pick",
     "resume",
     "search",
     "write_report",
 ]
 
-_HOME = {
-    "api": ("resume", "search"),
-    "callbacks": ("Callback",),
-    "confirmation": ("confirm",),
-    "errors": ("EvoMooError",),
-    "export": ("export_run",),
-    "goals": ("Metric",),
-    "ladder": ("Fidelity",),
-    "optimizer": ("Optimizer",),
-    "problem": ("FunctionProblem", "SearchProblem"),
-    "report": ("write_report",),
-    "result": ("Result",),
-    "space": ("Boolean", "Choice", "Integer", "Real", "SearchSpace"),
-}
+_load = lazy_names(
+    __name__,
+    {
+        "analysis.choice": ("pick",),
+        "analysis.result": ("Result",),
+        "errors": ("EvoMooError",),
+        "optimizer.optimizer": ("Optimizer",),
+        "plugins": ("load_problem",),
+        "problem": ("Fidelity", "FunctionProblem", "Metric", "SearchProblem"),
+        "report.export": ("export_run",),
+        "report.page": ("write_report",),
+        "run.api": ("resume", "search"),
+        "run.callbacks": ("Callback",),
+        "run.confirmation": ("confirm",),
+        "space": ("Boolean", "Choice", "Integer", "Real", "SearchSpace"),
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -62,10 +71,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("evo-moo")
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"evo_moo.{module}"), name)
-    raise AttributeError(f"module 'evo_moo' has no attribute {name!r}")
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -82,18 +82,9 @@ class RunStoppedError(EvoMooError, RuntimeError):
     """A run was asked to stop before its budget was spent; it can be resumed."""
 
 
-def printable(text: str) -> str:
-    """Make text safe for a terminal: what would control it is shown as an escape; line ends stay."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
-def in_words(error: BaseException) -> str:
-    """Say what reading damaged data ran into; a lookup's or a type's error alone would show code instead."""
-    if isinstance(error, KeyError):
-        return f"lacks {error}"
-    if isinstance(error, LookupError | TypeError | AttributeError) and not isinstance(error, EvoMooError):
-        return "holds a value of the wrong kind"
-    return str(error)
+def _is_engine(path: Path) -> bool:
+    """Tell whether a file belongs to the engine: evo-moo's own, but no problem and no surrogate model of it."""
+    return path.is_relative_to(_PACKAGE) and path.relative_to(_PACKAGE).parts[0] not in ("problems", "surrogates")
 
 
 def place_of(error: BaseException) -> tuple[Path, int] | None:
@@ -102,7 +93,12 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     The last frame outside evo-moo and outside libraries; without one, the last in an installed library.
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
-    foreign = [frame for frame in frames if Path(frame.filename).parent != _PACKAGE]
+    foreign = [frame for frame in frames if not _is_engine(Path(frame.filename))]
     installed = [frame for frame in foreign if frame.filename.startswith(_INSTALLED)]
     own = [f for f in foreign if not f.filename.startswith((*_INSTALLED, *_STANDARD))] or installed
     return (Path(own[-1].filename), own[-1].lineno or 0) if own else None
+
+
+def missing_extra(extra: str) -> JobError:
+    """Give the error that the packages of an extra are missing, which an export needs."""
+    return JobError([f"`--to {extra}` must have the extra of this name; pip install 'evo-moo[{extra}]'"])

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+MOST_OBJECTIVES = 4
+"""With more objectives, the hypervolume takes too long to be computed again and again."""
 MOST_EXACT, N_DIRECTIONS = 5, 2**14
 
 

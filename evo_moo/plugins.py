@@ -26,9 +26,9 @@ from types import ModuleType
 from typing import Any
 
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
-from evo_moo.problem import SearchProblem
-from evo_moo.pymoo_problem import as_search_problem
-from evo_moo.surrogate import Surrogate
+from evo_moo.problem.pymoo_problem import as_search_problem
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.surrogate.protocol import Surrogate
 
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
@@ -127,7 +127,9 @@ def load_surrogate(reference: str) -> type[Surrogate]:
     target = _resolve(reference, SURROGATES)
     if not (isinstance(target, type) and issubclass(target, Surrogate)):
         shown = target.__name__ if isinstance(target, type) else f"a {type(target).__name__}"
-        raise PluginError(f"`{reference}` must be a class that inherits evo_moo.surrogate.Surrogate, but is {shown}")
+        raise PluginError(
+            f"`{reference}` must be a class that inherits evo_moo.surrogate.protocol.Surrogate, but is {shown}"
+        )
     if missing := sorted(getattr(target, "__abstractmethods__", ())):
         raise PluginError(f"`{reference}` must define all of a surrogate's methods, but lacks {', '.join(missing)}")
     return target

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evo_moo.checking import Check
-from evo_moo.checking import check_problem as _check
-from evo_moo.errors import ProblemError
-from evo_moo.state import from_json, to_json
-from evo_moo.surrogate import Array, Columns, Surrogate, SurrogateError
+from evo_moo.errors import ProblemError, SurrogateError
+from evo_moo.evaluation.check_problem import Check
+from evo_moo.evaluation.check_problem import check_problem as _check
+from evo_moo.storage.checkpoint import from_json, to_json
+from evo_moo.surrogate.protocol import Array, Columns, Surrogate
 
 __all__ = ["SurrogateSuite", "check_problem"]
 

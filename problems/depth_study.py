@@ -19,8 +19,8 @@ class DepthStudy(SearchProblem):
     """A convolutional network, shallow or deep, for scikit-learn's 1,797 digits of 8 x 8 pixels.
 
     Every configuration is trained once with each seed: ``accuracy`` is the mean, ``accuracy_sd`` the standard
-    deviation, and ``accuracy_seed_42`` and so on are what ``evo_moo.comparisons`` pairs. The data are split once and
-    for all into 60 % training, 20 % validation and 20 % test.
+    deviation, and ``accuracy_seed_42`` and so on are what ``evo_moo.analysis.comparisons`` pairs. The data are split
+    once and for all into 60 % training, 20 % validation and 20 % test.
 
     Args:
         epochs: Number of epochs of each training.
@@ -59,8 +59,8 @@ class DepthStudy(SearchProblem):
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure what needs no training."""
-        from evo_moo.latency import Effort, model_latency
-        from evo_moo.metrics import count_flops, count_parameters
+        from evo_moo.toolkit.latency import Effort, model_latency
+        from evo_moo.toolkit.network_metrics import count_flops, count_parameters
 
         network, batch = self.network(config)
         return {
@@ -77,7 +77,7 @@ class DepthStudy(SearchProblem):
 
     def evaluate(self, config: Configuration, *, replicate: int = 0) -> dict[str, float]:
         """Train the network once with each seed, on one thread; a repetition takes seeds that come after all others."""
-        from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
         found, test, train_s = {}, [], 0.0
         with one_thread():

@@ -90,7 +90,7 @@ class DigitsCNN(SearchProblem):
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure its latency."""
-        from evo_moo.latency import Effort, model_latency
+        from evo_moo.toolkit.latency import Effort, model_latency
 
         network, batch = self.network(config)
         latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
@@ -112,7 +112,7 @@ class DigitsCNN(SearchProblem):
         report: "Report | None" = None,
     ) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
         with one_thread():
             set_determinism(seed)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evo_moo.data_files import digest, find_data
 from evo_moo.errors import ProblemError
-from evo_moo.fairness import METRICS, group_metrics, reweighting
 from evo_moo.problem import Configuration, Metric, SearchProblem
-from evo_moo.robustness import Robustness
 from evo_moo.space import Choice, Integer, Real
-from evo_moo.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
+from evo_moo.toolkit.data_files import digest, find_data
+from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
+from evo_moo.toolkit.robustness import Robustness
+from evo_moo.toolkit.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ class FairTabular(SearchProblem):
         groups: Values of ``sensitive`` to keep; by default all.
         drop: Columns to leave out.
         robustness: Some of ``"noise"`` and ``"dropout"``, which disturb the validation rows: adds ``accuracy_noise``,
-            ``accuracy_dropout`` and ``accuracy_worst``; see ``evo_moo.robustness``.
+            ``accuracy_dropout`` and ``accuracy_worst``; see ``evo_moo.toolkit.robustness``.
         latency_batch: Number of rows whose prediction is timed: adds ``latency_ms``. By default none is.
 
     Raises:
@@ -140,8 +140,8 @@ class FairTabular(SearchProblem):
             return {}
         from threadpoolctl import threadpool_limits
 
-        from evo_moo.latency import Effort, measure_latency
-        from evo_moo.measurement import compute_slot
+        from evo_moo.evaluation.slots import compute_slot
+        from evo_moo.toolkit.latency import Effort, measure_latency
 
         X, y, _ = self.parts["train"]
         batch = np.resize(X, (self.latency_batch, X.shape[1]))

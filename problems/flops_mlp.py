@@ -4,9 +4,9 @@ import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from evo_moo.datasets import Images, find_images
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Integer, Real, Variable
+from evo_moo.toolkit.datasets import Images, find_images
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,13 +25,13 @@ def _layer(number: int) -> dict[str, Variable]:
 class FlopsMLP(SearchProblem):
     """The space and the training of that tutorial: Adam, 10 epochs of 30 batches of 128 images.
 
-    Operations count as in ``evo_moo.metrics.count_flops``: twice what the tutorial's counter gives, which takes a
-    multiplication and its addition for one. Validation images come from the set's training part;
+    Operations count as in ``evo_moo.toolkit.network_metrics.count_flops``: twice what the tutorial's counter
+    gives, which takes a multiplication and its addition for one. Validation images come from the set's training part;
     ``test_accuracy`` is for the final report.
 
     Args:
-        data, root, download: As in ``evo_moo.datasets.find_images``: ``"fashion_mnist"`` for the tutorial's images; by
-            default scikit-learn's digits, which need no files.
+        data, root, download: As in ``evo_moo.toolkit.datasets.find_images``: ``"fashion_mnist"`` for the tutorial's
+            images; by default scikit-learn's digits, which need no files.
         epochs: Number of passes over the training images.
 
     Raises:
@@ -87,7 +87,7 @@ class FlopsMLP(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
 
         (X, y), (X_validation, y_validation) = self.images.train, self.images.validation
         with one_thread():

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from evo_moo.datasets import Images, find_images
 from evo_moo.problem import Configuration, Metric, SearchProblem
-from evo_moo.robustness import Robustness
 from evo_moo.space import Boolean, Choice, Integer, Real, Variable
+from evo_moo.toolkit.datasets import Images, find_images
+from evo_moo.toolkit.robustness import Robustness
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,12 +58,12 @@ class ImageClassifier(SearchProblem):
     The search sees the validation images only; ``test_accuracy`` is for the final report.
 
     Args:
-        data, root, download, n_images, image_size: As in ``evo_moo.datasets.find_images``: ``"digits"``, ``"mnist"``,
-            ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``, an ``.npz`` file or a folder of images.
+        data, root, download, n_images, image_size: As in ``evo_moo.toolkit.datasets.find_images``: ``"digits"``,
+            ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``, an ``.npz`` file or a folder of images.
         networks: Some of ``"blocks"``, ``"resnet18"`` and ``"mobilenet_v3"``.
         epochs, patience: Passes over the training images, and after how many without a lower loss it ends early.
         mirror: Whether augmentation mirrors images too: right for photographs, wrong for digits.
-        robustness, epsilon: As in ``evo_moo.robustness``: perturbations under which accuracy is measured too.
+        robustness, epsilon: As in ``evo_moo.toolkit.robustness``: perturbations under which accuracy is measured too.
         latency_batch: Number of images in the batch whose latency is measured.
         device: Where it all runs, such as ``"cpu"``; by default on the GPU where there is one.
 
@@ -120,8 +120,8 @@ class ImageClassifier(SearchProblem):
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure what needs no training."""
-        from evo_moo.latency import Effort, model_latency
-        from evo_moo.metrics import network_metrics
+        from evo_moo.toolkit.latency import Effort, model_latency
+        from evo_moo.toolkit.network_metrics import network_metrics
 
         network, batch = self.network(config)
         latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
@@ -137,9 +137,9 @@ class ImageClassifier(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.augmentation import Augmentation
-        from evo_moo.metrics import calibration_error
-        from evo_moo.training import accuracy_and_loss, one_thread, predict, set_determinism, train_classifier
+        from evo_moo.toolkit.augmentation import Augmentation
+        from evo_moo.toolkit.network_metrics import calibration_error
+        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, predict, set_determinism, train_classifier
 
         with one_thread():
             set_determinism(seed)
@@ -168,7 +168,7 @@ class ImageClassifier(SearchProblem):
     @cached_property
     def images(self) -> Images:
         """The images, read once per process."""
-        from evo_moo.training import best_device
+        from evo_moo.toolkit.training import best_device
 
         return self.where.load(self.device or best_device())
 
@@ -177,7 +177,7 @@ def build_network(config: Configuration, images: Images) -> "nn.Module":
     """Build an untrained network that takes such images, ``(n, channels, height, width)``, and gives logits."""
     from torch import nn
 
-    from evo_moo.networks import Standardize, backbone, conv_block
+    from evo_moo.toolkit.networks import Standardize, backbone, conv_block
 
     channels, size = images.shape[0], min(images.shape[1:])
     layers: list[Any] = [Standardize(images.mean, images.std)]

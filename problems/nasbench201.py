@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.data_files import digest, find_data
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Fidelity, Goals, Metric, SearchProblem
 from evo_moo.space import Choice
+from evo_moo.toolkit.data_files import digest, find_data
 
 Array = npt.NDArray[np.float64]
 OPS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from pymoo.problems import get_problem
 
 from evo_moo.errors import ProblemError
-from evo_moo.problem import Configuration, Fidelity, Goals, Metric, SearchProblem
-from evo_moo.pymoo_problem import PymooProblem
+from evo_moo.problem import Configuration, Fidelity, Goals, Metric, PymooProblem, SearchProblem
 from evo_moo.space import Integer, Real
 
 TOP_FIDELITY = 27

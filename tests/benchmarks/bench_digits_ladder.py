@@ -12,8 +12,8 @@ import numpy as np
 from evo_moo.problems.digits_cnn import DigitsCNN
 
 import evo_moo
-from evo_moo.evaluation_row import Evaluation
 from evo_moo.pareto import hypervolume
+from evo_moo.storage.evaluation_row import Evaluation
 
 SEEDS, POP_SIZE, COSTS = range(1, 6), 10, (10, 20, 40)
 WAYS: dict[str, dict[str, Any] | None] = {

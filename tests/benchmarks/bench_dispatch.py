@@ -10,9 +10,10 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from evo_moo import Real, SearchProblem
-from evo_moo.dask_pool import DaskPool
-from evo_moo.evaluation import Task, evaluate_task
-from evo_moo.loky_pool import LokyPool
+from evo_moo.evaluation.dask_pool import DaskPool
+from evo_moo.evaluation.evaluate import evaluate_task
+from evo_moo.evaluation.loky_pool import LokyPool
+from evo_moo.evaluation.task import Task
 from evo_moo.plugins import ProblemSource
 
 N_EVALS, N_WORKERS, REPEATS, TARGET_MS = 400, 2, 7, 5

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.features import Features
-from evo_moo.ladder import promotion_order
+from evo_moo.optimizer.rungs import promotion_order
 from evo_moo.plugins import load_problem, load_surrogate
-from evo_moo.surrogate import Array, Columns
-from evo_moo.targets import Target
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.protocol import Array, Columns
+from evo_moo.surrogate.targets import Target
 
 N, N_HELD_OUT, ETA, SEEDS = 120, 400, 4, range(1, 6)
 CASES: list[tuple[str, dict[str, Any], list[int], list[str]]] = [

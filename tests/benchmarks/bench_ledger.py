@@ -23,9 +23,9 @@ MOST_RUN_S = 3600
 
 def appends(path: Path) -> list[float]:
     """Give the median seconds per append around each size, on one ledger that grows through them all."""
-    from evo_moo.evaluation import Outcome
-    from evo_moo.ledger import Ledger
-    from evo_moo.optimizer import Candidate
+    from evo_moo.evaluation.task import Outcome
+    from evo_moo.optimizer.candidate import Candidate
+    from evo_moo.storage.ledger import Ledger
 
     ledger, costs, rng = Ledger(path), [], np.random.default_rng(1)
     for n in range(1, SIZES[-1] + 1):
@@ -49,8 +49,8 @@ def engine(n_evals: int, run_dir: str) -> None:
     """Run one search in this process and print its memory, in MB, before it and in the end."""
     import psutil
 
-    from evo_moo.api import run_job
-    from evo_moo.job import check_job
+    from evo_moo.job.check import check_job
+    from evo_moo.run.api import run_job
 
     job = {
         "problem": {"use": f"{Path(__file__).parents[1] / 'golden' / 'problem.py'}:Golden"},
@@ -61,7 +61,7 @@ def engine(n_evals: int, run_dir: str) -> None:
     checked = check_job(job)
     before, start = psutil.Process().memory_info().rss, time.perf_counter()
 
-    from evo_moo.engine import Engine
+    from evo_moo.run.engine import Engine
 
     at_end: list[int] = []
     run = Engine.run

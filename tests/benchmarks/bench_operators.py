@@ -20,8 +20,9 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.rnd import RandomSelection
 
-from evo_moo.operators import space_operators
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.space.operators import space_operators
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 N_OFFSPRING = 1000
 POP_SIZE = 100

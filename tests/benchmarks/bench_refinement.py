@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 import evo_moo
-from evo_moo.algorithms import Array
-from evo_moo.optimizer import Optimizer
+from evo_moo.optimizer.algorithms import Array
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import hypervolume, pareto_rows
-from evo_moo.refinement import Refinement
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
 
 SEEDS, POP_SIZE, ETAS = range(1, 6), 20, (3, 4, 6)
 FULL = (60, 120, 240)

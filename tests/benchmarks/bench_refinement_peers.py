@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.optimizer import Optimizer
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import pareto_rows
-from evo_moo.refinement import Refinement
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
 from tests.benchmarks.bench_refinement import POP_SIZE, RUNGS, TABLES, Cells, Spending, volumes
 
 SEEDS, COSTS, ETA = range(1, 6), (20, 40, 80), 4

@@ -1,8 +1,8 @@
 """``train_classifier`` against a training loop written by hand that does the same: the price of the extras.
 
 Both train the same network from the same weights in the same order, one after the other; the ratio is the median of
-those of several rounds, of CPU time, which other processes disturb least. At most 1.1 is what ``evo_moo.training``
-promises.
+those of several rounds, of CPU time, which other processes disturb least. At most 1.1 is what
+``evo_moo.toolkit.training`` promises.
 """
 
 import statistics
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from evo_moo.datasets import find_images
-from evo_moo.training import one_thread, set_determinism, train_classifier
+from evo_moo.toolkit.datasets import find_images
+from evo_moo.toolkit.training import one_thread, set_determinism, train_classifier
 
 EPOCHS, LR, ROUNDS = 5, 0.01, 15
 Data = tuple[Tensor, Tensor]

@@ -16,7 +16,7 @@ from typing import Any
 
 import evo_moo
 from evo_moo.errors import RunStoppedError
-from evo_moo.ledger import FORMAT
+from evo_moo.storage.migrations import FORMAT
 from tests.golden.ladder import GoldenLadder
 from tests.golden.problem import Golden
 

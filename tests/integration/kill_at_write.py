@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import evo_moo
-from evo_moo.doctor import examine
-from evo_moo.run_folder import reading
+from evo_moo.run.doctor import examine
+from evo_moo.storage.reading import reading
 from tests.integration.running import front_of, ledger_of
 
 KILLED = 77

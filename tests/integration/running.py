@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from evo_moo.evaluation import Outcome, Task
+from evo_moo.evaluation.pool import Pool
+from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.plugins import ProblemSource
-from evo_moo.pools import Pool
 
 USER_FILE = Path(__file__).parent / "user" / "problem.py"
 MEASURED = ("latency_ms", "latency_raw_ms", "train_s")

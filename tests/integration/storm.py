@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo import Result
-from evo_moo.api import run_job
-from evo_moo.job import check_job
+from evo_moo.job.check import check_job
+from evo_moo.run.api import run_job
 from tests.integration.running import USER_FILE, Killer
 
 SHARES = {"raises": 0.10, "hangs": 0.05, "killed": 0.05, "hogs": 0.02}

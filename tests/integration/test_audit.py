@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-from evo_moo.migrations import FORMAT
-from evo_moo.run_folder import reading
+from evo_moo.storage.migrations import FORMAT
+from evo_moo.storage.reading import reading
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
 

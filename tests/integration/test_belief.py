@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from evo_moo.result import Result
+from evo_moo.analysis.result import Result
 from tests.integration.running import evo_moo as command
 
 PROBLEM = """

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-from evo_moo.callbacks import MOST_FAILURES, Summary
 from evo_moo.errors import JobError, RunStoppedError
-from evo_moo.run_folder import reading
+from evo_moo.report.summary import Summary
+from evo_moo.run.callbacks import MOST_FAILURES
+from evo_moo.storage.reading import reading
 from tests.integration.running import ledger_of
 
 N_EVALS, POP_SIZE = 24, 6

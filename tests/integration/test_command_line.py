@@ -64,7 +64,7 @@ def test_version_and_module(tmp_path: Path) -> None:
 def test_quick_commands_load_nothing_heavy(finished: Path, arguments: list[str]) -> None:
     arguments = [str(finished) if a == "RUN" else a for a in arguments]
     code = (
-        "import sys; from evo_moo.cli import main; sys.argv[1:] = " + repr(arguments) + "\n"
+        "import sys; from evo_moo.cli.main import main; sys.argv[1:] = " + repr(arguments) + "\n"
         "try: main()\nexcept SystemExit: pass\n"
         f"print('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
     )

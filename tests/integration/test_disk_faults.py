@@ -17,9 +17,10 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import JobError, RunFolderError
-from evo_moo.folder_lock import holder_of, on_network
-from evo_moo.ledger import Ledger
-from evo_moo.run_folder import RunFolder, journal_for, reading
+from evo_moo.storage.folder_lock import holder_of, on_network
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import reading
+from evo_moo.storage.run_folder import RunFolder, journal_for
 from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
 from tests.integration.running import ledger_of

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import evo_moo
-from evo_moo.doctor import examine
+from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.errors import JobError
-from evo_moo.run_folder import reading
-from evo_moo.rungs import rung_report
+from evo_moo.run.doctor import examine
+from evo_moo.storage.reading import reading
 from tests.integration.running import front_of, ledger_of
 
 LEARNING = "tests.integration.learning:Learning"

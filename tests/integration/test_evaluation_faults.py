@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import evo_moo as package
+from evo_moo.analysis.result import Result
 from evo_moo.errors import SearchFailedError
-from evo_moo.evaluation import Task, evaluate_task
-from evo_moo.result import Result
+from evo_moo.evaluation.evaluate import evaluate_task
+from evo_moo.evaluation.task import Task
 from tests.integration import storm
 from tests.integration.running import USER_FILE, evo_moo
 
@@ -89,7 +90,7 @@ def test_waiting_for_a_measurement_of_others_is_not_charged() -> None:
 
 
 def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evo_moo.loky_pool.GRACE_S", 0.5)
+    monkeypatch.setattr("evo_moo.evaluation.loky_pool.GRACE_S", 0.5)
 
     class Stuck(package.SearchProblem):
         variables = {"x": package.Real(0, 1), "stuck": package.Boolean()}

@@ -14,7 +14,7 @@ import pytest
 import evo_moo
 from evo_moo import Boolean, Choice, Integer, Real, Result, export_run
 from evo_moo.errors import JobError, RunFolderError
-from evo_moo.ledger import Ledger
+from evo_moo.storage.ledger import Ledger
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-import evo_moo.migrations
-from evo_moo.ledger import FORMAT, Ledger
-from evo_moo.run_folder import reading
+import evo_moo.storage.migrations
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.migrations import FORMAT
+from evo_moo.storage.reading import reading
 from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
 from tests.integration.running import ledger_of
@@ -108,7 +109,7 @@ def test_a_migration_is_done_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(evo_moo.migrations._STEPS, 1, interrupted)
+        patch.setitem(evo_moo.storage.migrations._STEPS, 1, interrupted)
         with pytest.raises(KeyboardInterrupt):
             Ledger(tmp_path / "run.sqlite")
     with contextlib.closing(Ledger(tmp_path / "run.sqlite")) as ledger:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evo_moo.result import Result
+from evo_moo.analysis.result import Result
 from tests.integration.running import evo_moo
 
 pytest.importorskip("torch")

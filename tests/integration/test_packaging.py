@@ -28,9 +28,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"evo_moo/{p.name}" for p in (ROOT / "evo_moo").iterdir() if p.suffix == ".py"} | {"evo_moo/py.typed"}
-    expected |= {f"evo_moo/templates/{p.name}" for p in (ROOT / "evo_moo" / "templates").iterdir()}
-    assert {"evo_moo/templates/report.html.j2", "evo_moo/templates/figures.js"} <= expected
+    engine = [p.relative_to(ROOT).as_posix() for p in (ROOT / "evo_moo").rglob("*") if p.is_file()]
+    expected = {name for name in engine if "__pycache__" not in name}
+    assert {"evo_moo/report/templates/report.html.j2", "evo_moo/run/engine.py", "evo_moo/py.typed"} <= expected
     for folder in ("problems", "surrogates"):
         kinds = (".py", ".toml") if folder == "problems" else (".py",)
         expected |= {f"evo_moo/{folder}/{p.name}" for p in (ROOT / folder).iterdir() if p.suffix in kinds}

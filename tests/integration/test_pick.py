@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-from evo_moo.cli import main
-from evo_moo.decisions import pick
-from evo_moo.result import Result
+from evo_moo.analysis.choice import pick
+from evo_moo.analysis.result import Result
+from evo_moo.cli.main import main
 
 
 @pytest.fixture(scope="module")

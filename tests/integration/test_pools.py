@@ -12,12 +12,12 @@ import psutil
 import pytest
 
 import evo_moo as package
-from evo_moo.api import run_job
 from evo_moo.errors import JobError, RunStoppedError
-from evo_moo.evaluation import Outcome, Task
-from evo_moo.job import check_job
+from evo_moo.evaluation.pool import Pool, SerialPool
+from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.job.check import check_job
 from evo_moo.plugins import ProblemSource
-from evo_moo.pools import Pool, SerialPool
+from evo_moo.run.api import run_job
 from tests.integration.running import USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
 distributed = pytest.importorskip("distributed")
@@ -52,13 +52,13 @@ def serial(source: ProblemSource, **_: Any) -> Pool:
 
 
 def loky(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
-    from evo_moo.loky_pool import LokyPool
+    from evo_moo.evaluation.loky_pool import LokyPool
 
     return LokyPool(source, source.build().goals, workers, **limits)
 
 
 def dask(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
-    from evo_moo.dask_pool import DaskPool
+    from evo_moo.evaluation.dask_pool import DaskPool
 
     return DaskPool(source, source.build().goals, workers, **limits)
 
@@ -276,7 +276,7 @@ def test_without_its_scheduler_a_run_stops_and_can_be_resumed(
 
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evo_moo.dask_pool.CONNECT_S", 1)
+    monkeypatch.setattr("evo_moo.evaluation.dask_pool.CONNECT_S", 1)
     with pytest.raises(JobError, match=r"must be that of a Dask scheduler, .* 'tcp://127.0.0.1:9' cannot be reached"):
         dask(fates(tmp_path), address="tcp://127.0.0.1:9")
 

@@ -19,10 +19,10 @@ from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
 import evo_moo as package
-from evo_moo.algorithms import make_algorithm, reference_directions
+from evo_moo.analysis.result import Result
 from evo_moo.errors import ProblemError
+from evo_moo.optimizer.algorithms import make_algorithm, reference_directions
 from evo_moo.pareto import hypervolume
-from evo_moo.result import Result
 from evo_moo.testing import check_problem
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import evo_moo.latency
 from evo_moo import Integer, Real, SearchProblem
-from evo_moo.latency import Effort, measure_latency
+from evo_moo.toolkit.latency import Effort, measure_latency
 
-evo_moo.latency.DISTURBED = float("inf")  # whatever else runs on the machine of the test
+evo_moo.toolkit.latency.DISTURBED = float("inf")  # whatever else runs on the machine of the test
 
 
 class Measured(SearchProblem):

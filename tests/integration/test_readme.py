@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evo_moo.job import check_job
+from evo_moo.job.check import check_job
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import evo_moo
-from evo_moo.doctor import examine
+from evo_moo.analysis.rung_summary import rung_report
+from evo_moo.cli.tables import print_runs
 from evo_moo.errors import JobError
-from evo_moo.run_folder import reading
-from evo_moo.rungs import rung_report
-from evo_moo.tables import print_runs
+from evo_moo.run.doctor import examine
+from evo_moo.storage.reading import reading
 from tests.golden.problem import Golden
 from tests.integration.running import USER_FILE, front_of, ledger_of
 from tests.integration.running import evo_moo as command

@@ -10,14 +10,14 @@ import pytest
 import typer
 
 import evo_moo
-from evo_moo.cli_problems import check
-from evo_moo.cli_runs import export, list_runs, show
-from evo_moo.doctor import examine
+from evo_moo.cli.problems import check
+from evo_moo.cli.runs import export, list_runs, show
 from evo_moo.errors import RunFolderError, StopNow
-from evo_moo.folder_lock import unlock
-from evo_moo.ledger import Ledger
-from evo_moo.run_folder import read_job
-from evo_moo.salvage import repair
+from evo_moo.run.doctor import examine
+from evo_moo.run.repair import repair
+from evo_moo.storage.folder_lock import unlock
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import read_job
 from tests.golden import make_golden
 from tests.integration.running import ledger_of
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_written_is_one_clear_message(run: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(RunFolderError, match=r"writable to be unlocked, .*Read-only"):
         unlock(run)
-    monkeypatch.setattr("evo_moo.folder_lock.FolderLock.__init__", refuse)
+    monkeypatch.setattr("evo_moo.storage.folder_lock.FolderLock.__init__", refuse)
     with pytest.raises(RunFolderError, match=r"writable to be repaired, .*Read-only"):
         repair(run)
 

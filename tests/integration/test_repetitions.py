@@ -7,9 +7,9 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import JobError
+from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.plugins import load_problem
-from evo_moo.refinement import Refinement
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
 from tests.integration.running import ledger_of
 
 NOISY = {"problem": "bnh", "noise": 5.0}

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.cli import app
+from evo_moo.cli.main import app
 from evo_moo.errors import JobError, RunFolderError, SearchFailedError
-from evo_moo.figures import write_figures
-from evo_moo.report import json_in_page, write_report_at_end
-from evo_moo.run_folder import RunFolder
+from evo_moo.report.page import json_in_page, write_report_at_end
+from evo_moo.report.paper_figures import write_figures
+from evo_moo.storage.run_folder import RunFolder
 from tests.integration.browser import look
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,9 +8,9 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import JobError, RunStoppedError
-from evo_moo.export import export_run
-from evo_moo.mlflow_writer import MLflowWriter
-from evo_moo.tensorboard_writer import TensorBoardWriter
+from evo_moo.report.export import export_run
+from evo_moo.report.mlflow_writer import MLflowWriter
+from evo_moo.report.tensorboard_writer import TensorBoardWriter
 from tests.integration.test_callbacks import N_EVALS, POP_SIZE, Seen, search
 
 N_GEN = N_EVALS // POP_SIZE

@@ -2,8 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo_moo.features import Features
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
+from evo_moo.surrogate.features import Features
 
 SPACE = SearchSpace(
     {

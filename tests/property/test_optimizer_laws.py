@@ -11,12 +11,12 @@ from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
-from evo_moo.algorithms import reference_directions
-from evo_moo.optimizer import Optimizer
-from evo_moo.problem import SearchProblem
-from evo_moo.pymoo_problem import as_search_problem
-from evo_moo.space import Boolean, Choice, Integer, Real
-from evo_moo.state import from_json, to_json
+from evo_moo.optimizer.algorithms import reference_directions
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.pymoo_problem import as_search_problem
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
+from evo_moo.storage.checkpoint import from_json, to_json
 
 
 class Mixed(SearchProblem):

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from evo_moo.optimizer import Optimizer
-from evo_moo.problem import Fidelity, Metric, SearchProblem
-from evo_moo.refinement import Refinement
-from evo_moo.space import Choice, Integer, Real
-from evo_moo.state import from_json, to_json
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.problem.fidelity import Fidelity
+from evo_moo.problem.metrics import Metric
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Choice, Integer, Real
+from evo_moo.storage.checkpoint import from_json, to_json
 
 RUNGS, ETA, POP_SIZE = [2, 6, 18], 3, 8
 

@@ -5,9 +5,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo_moo.cells import Cells
-from evo_moo.operators import SpaceCrossover, SpaceMutation
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.analysis.importance.cells import Cells
+from evo_moo.space.operators import SpaceCrossover, SpaceMutation
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from pymoo.problems import get_problem
 
-from evo_moo.goals import Metric
-from evo_moo.optimizer import Optimizer
+from evo_moo.errors import SurrogateError
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import hypervolume
 from evo_moo.plugins import load_surrogate
-from evo_moo.problem import FunctionProblem, SearchProblem
-from evo_moo.pymoo_problem import as_search_problem
-from evo_moo.space import Boolean, Choice, Integer, Real
-from evo_moo.state import from_json, to_json
-from evo_moo.surrogate import SurrogateError
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.problem.metrics import Metric
+from evo_moo.problem.pymoo_problem import as_search_problem
+from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
+from evo_moo.storage.checkpoint import from_json, to_json
 
 
 class Mixed(SearchProblem):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import skew
 
-from evo_moo.state import from_json, to_json
-from evo_moo.surrogate import SurrogateError
-from evo_moo.targets import TAIL, Target
+from evo_moo.errors import SurrogateError
+from evo_moo.storage.checkpoint import from_json, to_json
+from evo_moo.surrogate.targets import TAIL, Target
 
 MODERATE = st.floats(-1e6, 1e6).map(lambda v: round(v, 6))
 ROWS = st.one_of(

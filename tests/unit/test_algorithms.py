@@ -4,12 +4,13 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
 
-from evo_moo.algorithms import Parentage
-from evo_moo.operators import SpaceCrossover
-from evo_moo.optimizer import Optimizer
+from evo_moo.optimizer.algorithms import Parentage
+from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.plugins import load_problem
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Choice, Integer, Real, SearchSpace
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.operators import SpaceCrossover
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real
 
 
 class Mixed(SearchProblem):

@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from evo_moo.augmentation import Augmentation  # noqa: E402
+from evo_moo.toolkit.augmentation import Augmentation  # noqa: E402
 
 IMAGES = torch.rand(30, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 

@@ -1,9 +1,9 @@
 import pytest
 
 import evo_moo
-from evo_moo.batch import _run_all, read_batch
-from evo_moo.batch_table import read_table
+from evo_moo.analysis.batch_summary import read_table
 from evo_moo.errors import JobError, RunFolderError
+from evo_moo.run.batch import _run_all, read_batch
 
 BASE = '[problem]\nuse = "pymoo:bnh"\n[budget]\nn_evals = 40\n'
 

@@ -1,8 +1,8 @@
 import pytest
 
-from evo_moo.climbs import Climbs, Step
-from evo_moo.goals import Goals
-from evo_moo.ladder import MIN_PAIRS
+from evo_moo.optimizer.ladder import Climbs, Step
+from evo_moo.optimizer.rungs import MIN_PAIRS
+from evo_moo.problem.goals import Goals
 
 GOALS = Goals.declared({"loss": "min", "size": "min"}, {})
 

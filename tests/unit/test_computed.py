@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from evo_moo.computed import ComputedMetric, ComputedMetrics
 from evo_moo.errors import MetricError, ProblemError
-from evo_moo.features import Features
-from evo_moo.goals import Metric
-from evo_moo.observed import Observed
-from evo_moo.prescreening import Prescreening
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Integer, Real
+from evo_moo.problem.metrics import Metric
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Integer, Real
+from evo_moo.surrogate.computed_metrics import ComputedMetric, ComputedMetrics
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.observations import Observed
+from evo_moo.surrogate.proposals import Prescreening
 
 CALLS = []
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo_moo.errors import SpaceError
-from evo_moo.space import Choice, Integer, Real, SearchSpace
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real
 
 CS = pytest.importorskip("ConfigSpace")
-variables_of = pytest.importorskip("evo_moo.configspace").variables_of
+variables_of = pytest.importorskip("evo_moo.space.configspace").variables_of
 
 
 def space_of(parameters, *rules):

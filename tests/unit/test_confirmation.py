@@ -5,15 +5,15 @@ import pytest
 from scipy import stats
 
 import evo_moo
-from evo_moo.analysis_plots import confirmation_figure
-from evo_moo.belief_tables import print_confirmation
-from evo_moo.confirmation import confirm
-from evo_moo.confirmed import FOLDER, Confirmation, confirmation_seed, read_confirmation
+from evo_moo.analysis.confirmed import FOLDER, Confirmation, confirmation_seed, read_confirmation
+from evo_moo.analysis.result import Result
+from evo_moo.cli.comparison_tables import print_confirmation
 from evo_moo.errors import JobError, ProblemError, RunFolderError, SearchFailedError
-from evo_moo.evaluation_row import Evaluation
-from evo_moo.goals import Goals
-from evo_moo.result import Result
-from evo_moo.run_folder import reading
+from evo_moo.problem.goals import Goals
+from evo_moo.report.analysis_plots import confirmation_figure
+from evo_moo.run.confirmation import confirm
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.reading import reading
 from tests.integration.running import ledger_of
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from evo_moo.problems.digits_cnn import DigitsCNN
 
-from evo_moo.training import set_determinism, train_classifier
-from evo_moo.weights import Weights
+from evo_moo.problem.weights import Weights
+from evo_moo.toolkit.training import set_determinism, train_classifier
 
 SHAPE = {"n_blocks": 1, "width_1": 4, "kernel_1": 3, "dense": True, "dense_units": 8, "activation": "silu"}
 

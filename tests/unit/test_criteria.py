@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evo_moo.criteria import MARGIN, TURNS, Criteria, proper_range
+from evo_moo.surrogate.acquisition import MARGIN, TURNS, Criteria, proper_range
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), elements=st.floats(-100, 100, width=32))
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.curves import MOST_METRICS, MOST_POINTS, Bounds, Report, TrainingStopped
 from evo_moo.errors import MetricError
-from evo_moo.evaluation import Task, evaluate_task
-from evo_moo.goals import Goals
+from evo_moo.evaluation.evaluate import evaluate_task
+from evo_moo.evaluation.task import Task
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.learning_curve import MOST_METRICS, MOST_POINTS, Bounds, Report, TrainingStopped
 from tests.integration.learning import Learning
 
 GOALS = Goals.declared({"accuracy": "max", "latency_ms": "min"}, {})

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from evo_moo.datasets import find_images, stratified_order  # noqa: E402
 from evo_moo.errors import ProblemError  # noqa: E402
+from evo_moo.toolkit.datasets import find_images, stratified_order  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (60, 10, 12), dtype=np.uint8)
@@ -152,7 +152,7 @@ def test_missing_data_name_the_way_out(tmp_path):
 
 
 def test_a_download_without_network_names_the_way_out(tmp_path, monkeypatch):
-    from evo_moo.vision import torchvision
+    from evo_moo.toolkit.vision import torchvision
 
     def unreachable(*args, **kwargs):
         raise OSError("Network is unreachable")
@@ -177,7 +177,9 @@ def test_the_files_of_torchvision_are_read(tmp_path):
 
 
 def test_naming_data_loads_no_torch():
-    code = "import sys; from evo_moo.datasets import find_images; find_images(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from evo_moo.toolkit.datasets import find_images; find_images(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -10,13 +10,14 @@ from pymoo.mcdm.high_tradeoff import HighTradeoffPoints
 from pymoo.mcdm.pseudo_weights import PseudoWeights
 
 import evo_moo
-from evo_moo.analysis_plots import sweep_figure
-from evo_moo.decisions import parse_limits, pick
+from evo_moo.analysis.choice import parse_limits, pick
+from evo_moo.analysis.result import Result
+from evo_moo.analysis.weight_sweep import sweep
 from evo_moo.errors import JobError, NoChoiceError
-from evo_moo.evaluation_row import Evaluation
-from evo_moo.goals import Goals, Metric
-from evo_moo.result import Result
-from evo_moo.weight_sweep import sweep
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.report.analysis_plots import sweep_figure
+from evo_moo.storage.evaluation_row import Evaluation
 
 NAMES = ["a", "b", "c"]
 VALUES = st.integers(0, 12).map(float)

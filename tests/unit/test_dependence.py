@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 import evo_moo
-from evo_moo.archive import Archive
-from evo_moo.dependence import dependence_columns, partial_dependence
+from evo_moo.analysis.importance.dependence import dependence_columns, partial_dependence
+from evo_moo.analysis.importance.local_changes import change_columns, changes_around
+from evo_moo.analysis.run_table import Archive
 from evo_moo.errors import JobError
-from evo_moo.goals import Goals, Metric
-from evo_moo.local_changes import change_columns, changes_around
-from evo_moo.space import Choice, Integer, Real, SearchSpace
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real
 
 SPACE = SearchSpace(
     {

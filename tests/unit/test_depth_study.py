@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("torch")
 
 from evo_moo.errors import ProblemError
-from evo_moo.job import check_job
-from evo_moo.job_file import read_job_file
-from evo_moo.optimizer import Optimizer
+from evo_moo.job.check import check_job
+from evo_moo.job.file import read_job_file
+from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.plugins import load_problem
 
 FOLDER = Path(__file__).parents[2] / "problems"

@@ -7,13 +7,13 @@ import pytest
 from pymoo.problems import get_problem
 
 import evo_moo
-from evo_moo.assembly import words_on_the_grid
 from evo_moo.errors import JobError, StateError
-from evo_moo.job import check_job
-from evo_moo.optimizer import Optimizer
-from evo_moo.problem import SearchProblem
-from evo_moo.pymoo_problem import as_search_problem
-from evo_moo.space import Boolean, Choice, Integer, Real
+from evo_moo.job.check import check_job
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.pymoo_problem import as_search_problem
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.assembly import words_on_the_grid
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 
 class Mixed(SearchProblem):

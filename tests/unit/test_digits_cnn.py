@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from evo_moo.errors import EvoMooError  # noqa: E402
-from evo_moo.metrics import count_flops, count_parameters  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
+from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
 
 FILE = Path(__file__).parents[2] / "problems" / "digits_cnn.py"
 REFERENCE = f"{FILE}:DigitsCNN"

@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evo_moo
-from evo_moo.earlier_runs import EarlierRun, Observation, read_earlier_runs, translated, warm_start
 from evo_moo.errors import JobError
-from evo_moo.goals import Goals
-from evo_moo.space import Choice, Integer, Real, SearchSpace
+from evo_moo.problem.goals import Goals
+from evo_moo.run.warm_start import EarlierRun, Observation, read_earlier_runs, translated, warm_start
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real
 from tests.property.test_space_laws import SEEDS, spaces
 
 NEW = SearchSpace(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from evo_moo.early_stopping import N_SCALING, EarlyStopping
-from evo_moo.goals import Goals
+from evo_moo.problem.goals import Goals
+from evo_moo.run.early_stopping import N_SCALING, EarlyStopping
 
 GOALS = Goals.declared({"loss": "min", "size": "min"}, {})
 EPOCHS = list(range(1, 7))

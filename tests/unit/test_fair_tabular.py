@@ -10,11 +10,11 @@ pytest.importorskip("fairlearn")
 
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from evo_moo import measurement
 from evo_moo.errors import EvoMooError, ProblemError
-from evo_moo.fairness import METRICS, group_metrics, reweighting
+from evo_moo.evaluation import slots
 from evo_moo.plugins import load_problem
-from evo_moo.robustness import Robustness
+from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
+from evo_moo.toolkit.robustness import Robustness
 
 REFERENCE = f"{Path(__file__).parents[2] / 'problems' / 'fair_tabular.py'}:FairTabular"
 DATA = os.environ.get("EVO_MOO_DATA")
@@ -46,12 +46,12 @@ def test_what_is_timed_learns_only_while_nobody_measures(monkeypatch):
     fit = HistGradientBoostingClassifier.fit
 
     def watched(*args, **kwargs):
-        held.append(measurement._held is not None)
+        held.append(slots._held is not None)
         return fit(*args, **kwargs)
 
     monkeypatch.setattr(HistGradientBoostingClassifier, "fit", watched)
     load_problem(REFERENCE, {"latency_batch": 50}).profile(TREES)
-    assert held == [True] and measurement._held is None
+    assert held == [True] and slots._held is None
 
 
 def test_the_disturbances_of_rows_are_those_of_networks():

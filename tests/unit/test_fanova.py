@@ -3,9 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from evo_moo.cells import Cells
-from evo_moo.fanova import Forest
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.analysis.importance.cells import Cells
+from evo_moo.analysis.importance.fanova import Forest
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 SMALL = SearchSpace(
     {

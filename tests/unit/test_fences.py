@@ -3,11 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.fences import Fences
-from evo_moo.goals import Goals, Metric
-from evo_moo.problem import FunctionProblem
-from evo_moo.space import Choice, Real
-from evo_moo.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.problem.search_problem import FunctionProblem
+from evo_moo.space.variables import Choice, Real
+from evo_moo.surrogate.outliers import Fences
 
 GOALS = Goals.declared({"accuracy": "max", "latency_ms": "min"}, {})
 USUAL = np.linspace(0.8, 0.9, 20)  # quartiles .825 and .875

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo_moo.errors import MetricError
-from evo_moo.goals import Goals, Metric, checked_metrics, find_faults
+from evo_moo.problem.goal_faults import find_faults
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric, checked_metrics
 
 GOALS = Goals.declared(
     {"accuracy": "max", "latency_ms": "min"},

@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from evo_moo.errors import EvoMooError  # noqa: E402
-from evo_moo.metrics import count_flops, count_parameters  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
-from evo_moo.training import one_thread  # noqa: E402
+from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
+from evo_moo.toolkit.training import one_thread  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "problems"
 CLASSIFIER, MLP = f"{FOLDER}/image_classifier.py:ImageClassifier", f"{FOLDER}/flops_mlp.py:FlopsMLP"

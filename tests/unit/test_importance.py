@@ -9,13 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.archive import Archive
-from evo_moo.cli import app
+from evo_moo.analysis.importance.importances import importance_columns, importances, pair_columns
+from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.validated_models import validated
+from evo_moo.cli.main import app
 from evo_moo.errors import JobError, MetricError, RunFolderError
-from evo_moo.goals import Goals, Metric
-from evo_moo.importance import importance_columns, importances, pair_columns
-from evo_moo.space import Choice, Integer, Real, SearchSpace
-from evo_moo.validated import validated
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real
 
 UNIT = SearchSpace({f"x{i}": Real(0, 1) for i in range(8)})
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo_moo.errors import JobError
-from evo_moo.job import check_job
-from evo_moo.job_budget import seconds
-from evo_moo.job_file import override, read_job_file
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Real
+from evo_moo.job.budget import seconds
+from evo_moo.job.check import check_job
+from evo_moo.job.file import override, read_job_file
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Real
 
 FULL = """
 [problem]

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.ladder import PROBE_EVERY, geometric_rungs, promotion_order, rank_correlations, to_promote, widened
+from evo_moo.optimizer.rungs import (
+    PROBE_EVERY,
+    geometric_rungs,
+    promotion_order,
+    rank_correlations,
+    to_promote,
+    widened,
+)
 from evo_moo.pareto import hypervolume, reference_point
 
 

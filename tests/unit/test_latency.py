@@ -7,10 +7,10 @@ import platform
 import numpy as np
 import pytest
 
-from evo_moo import measurement
-from evo_moo.latency import Effort, Latency, measure_latency, model_latency
-from evo_moo.reference_workload import Reference, numpy_reference
-from evo_moo.timing import quiet_process, wall_clock
+from evo_moo.evaluation import slots
+from evo_moo.toolkit.latency import Effort, Latency, measure_latency, model_latency
+from evo_moo.toolkit.reference_workload import Reference, numpy_reference
+from evo_moo.toolkit.timing import quiet_process, wall_clock
 
 QUICK = Effort(warmup_s=0.01, min_blocks=7, max_blocks=7, block_ms=0.2)
 
@@ -19,7 +19,7 @@ QUICK = Effort(warmup_s=0.01, min_blocks=7, max_blocks=7, block_ms=0.2)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.latency._CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.latency._CALIBRATION_S", 0.01)
     return tmp_path
 
 
@@ -259,9 +259,9 @@ def test_a_model_needs_at_least_one_sample_and_thread(size):
 def test_a_measurement_on_a_slow_machine_says_so(
     monkeypatch: pytest.MonkeyPatch, slowdown: float, disturbed: bool
 ) -> None:
-    monkeypatch.setattr(measurement, "was_disturbed", False)
+    monkeypatch.setattr(slots, "was_disturbed", False)
     monkeypatch.setattr(Reference, "nominal_ms", lambda self, measure: measure() / slowdown)
     measure_latency(
         lambda: sum(range(2000)), effort=QUICK, reference=Reference(lambda: 1.0, "any"), clock=lambda *_: 1.0
     )
-    assert measurement.was_disturbed == disturbed
+    assert slots.was_disturbed == disturbed

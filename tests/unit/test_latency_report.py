@@ -8,11 +8,11 @@ torch = pytest.importorskip("torch")
 from typer.testing import CliRunner  # noqa: E402
 
 import evo_moo  # noqa: E402
-from evo_moo.cli import app  # noqa: E402
+from evo_moo.cli.latency import report_latency  # noqa: E402
+from evo_moo.cli.main import app  # noqa: E402
 from evo_moo.errors import EvoMooError, ProblemError, SpaceError  # noqa: E402
-from evo_moo.latency import Effort  # noqa: E402
-from evo_moo.latency_report import report_latency  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
+from evo_moo.toolkit.latency import Effort  # noqa: E402
 
 QUICK = {"repeats": 1, "effort": Effort(warmup_s=0.01, min_blocks=6, max_blocks=6)}
 
@@ -49,7 +49,7 @@ class Torn(Networks):
 def reference(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.latency._CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.latency._CALIBRATION_S", 0.01)
     (tmp_path / "networks.py").write_text(FILE)
     return f"{tmp_path / 'networks.py'}:Networks"
 
@@ -134,8 +134,8 @@ def test_what_cannot_be_deployed_is_one_message(reference):
 def test_a_histogram_of_equal_times_is_drawn(capsys):
     from rich.console import Console
 
-    from evo_moo.latency import Latency
-    from evo_moo.latency_report import _print_histogram
+    from evo_moo.cli.latency import _print_histogram
+    from evo_moo.toolkit.latency import Latency
 
     _print_histogram(Console(width=80), [Latency((1.0,) * 9, (1.0,) * 9, 1.0, 1, 1.0)])
     assert np.sum([int(n) for n in re.findall(r"█ (\d+)", capsys.readouterr().out)]) == 9

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from evo_moo.errors import RunFolderError
-from evo_moo.evaluation import Outcome
-from evo_moo.goals import checked_metrics
-from evo_moo.ledger import FORMAT, Ledger
-from evo_moo.optimizer import Candidate
+from evo_moo.evaluation.task import Outcome
+from evo_moo.optimizer.candidate import Candidate
+from evo_moo.problem.metrics import checked_metrics
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.migrations import FORMAT
 
 CONFIGURATION = {"lr": 0.1, "act": "relu", "n": 3, "on": True, "none": None, "name": "é"}
 X = np.array([0.1, 0.0, 3.0, -0.0])

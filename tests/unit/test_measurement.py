@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from evo_moo import measurement
-from evo_moo.measurement import compute_slot, measurement_slot, yield_to_measurements
+from evo_moo.evaluation import slots
+from evo_moo.evaluation.slots import compute_slot, measurement_slot, yield_to_measurements
 
 TRAINING = """
 import os, sys
-from evo_moo.measurement import compute_slot, yield_to_measurements
+from evo_moo.evaluation.slots import compute_slot, yield_to_measurements
 counter = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 n = 0
 def batch():
@@ -138,7 +138,9 @@ def test_slots_of_one_process_nest(folder):
 
 @pytest.mark.parametrize("slot", ["compute_slot", "measurement_slot"])
 def test_a_killed_process_leaves_nothing_stuck(start, slot):
-    child, _ = start(TRAINING + f"from evo_moo.measurement import {slot}\nwith {slot}():\n batch()\n sys.stdin.read()")
+    child, _ = start(
+        TRAINING + f"from evo_moo.evaluation.slots import {slot}\nwith {slot}():\n batch()\n sys.stdin.read()"
+    )
     child.kill()
     with measurement_slot():
         pass
@@ -164,12 +166,12 @@ def test_yielding_costs_little_beside_a_batch(folder):
 
 
 def test_without_fcntl_nothing_is_excluded(monkeypatch, folder):
-    monkeypatch.setattr(measurement, "fcntl", None)
+    monkeypatch.setattr(slots, "fcntl", None)
     with compute_slot(), measurement_slot():
         yield_to_measurements()
     assert not folder.exists()
 
 
 def test_the_module_needs_no_torch():
-    code = "import sys, evo_moo.measurement, evo_moo.latency; sys.exit('torch' in sys.modules)"
+    code = "import sys, evo_moo.evaluation.slots, evo_moo.toolkit.latency; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo.metrics import (  # noqa: E402
+from evo_moo.toolkit.network_metrics import (  # noqa: E402
     calibration_error,
     count_flops,
     count_parameters,

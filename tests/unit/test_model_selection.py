@@ -4,8 +4,8 @@ from evo_moo.surrogates.gaussian_process import GaussianProcess
 from evo_moo.surrogates.random_forest import RandomForest
 from scipy.stats import kendalltau, norm
 
-from evo_moo.model_selection import AveragedSurrogate, Scores, chance_bound, choose, validate
-from evo_moo.surrogate import Columns, Prediction, Surrogate
+from evo_moo.surrogate.model_selection import AveragedSurrogate, Scores, chance_bound, choose, validate
+from evo_moo.surrogate.protocol import Columns, Prediction, Surrogate
 
 
 class Fixed(Surrogate):

@@ -8,8 +8,8 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import ProblemError
-from evo_moo.goals import Goals
 from evo_moo.plugins import load_problem
+from evo_moo.problem.goals import Goals
 
 FILE = Path(__file__).parents[2] / "problems" / "nasbench201.py"
 REFERENCE = f"{FILE}:NASBench201"

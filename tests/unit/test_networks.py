@@ -3,8 +3,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo.metrics import count_flops, count_parameters  # noqa: E402
-from evo_moo.networks import BACKBONES, BLOCKS, NORMS, Standardize, backbone, conv_block  # noqa: E402
+from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
+from evo_moo.toolkit.networks import BACKBONES, BLOCKS, NORMS, Standardize, backbone, conv_block  # noqa: E402
 
 IMAGES = torch.rand(4, 6, 8, 8)
 
@@ -48,7 +48,7 @@ def test_standardised_images_have_no_mean_and_unit_variance():
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_backbone_of_full_width_is_torchvisions_own(name):
-    from evo_moo.vision import torchvision
+    from evo_moo.toolkit.vision import torchvision
 
     models = torchvision().models
     own = {"resnet18": models.resnet18, "mobilenet_v3": models.mobilenet_v3_small}[name](num_classes=7)

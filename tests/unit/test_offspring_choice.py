@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evo_moo.errors import JobError
-from evo_moo.goals import Goals
-from evo_moo.job import check_job
-from evo_moo.offspring_choice import best_offspring
-from evo_moo.run_setup import differences
+from evo_moo.job.check import check_job
+from evo_moo.problem.goals import Goals
+from evo_moo.run.preparation import differences
+from evo_moo.surrogate.prescreening import best_offspring
 
 ROWS = arrays(float, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(0, 4).map(float))
 

@@ -6,7 +6,7 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from evo_moo.errors import SpaceError
-from evo_moo.operators import (
+from evo_moo.space.operators import (
     RowDuplicateElimination,
     SpaceCrossover,
     SpaceMutation,
@@ -14,7 +14,8 @@ from evo_moo.operators import (
     SpaceSampling,
     space_operators,
 )
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 
 @pytest.fixture

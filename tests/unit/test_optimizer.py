@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from pymoo.problems import get_problem
 
-from evo_moo.algorithms import reference_directions
 from evo_moo.errors import EvoMooError, StateError
-from evo_moo.optimizer import Optimizer
-from evo_moo.problem import SearchProblem
-from evo_moo.pymoo_problem import as_search_problem
-from evo_moo.space import Real
+from evo_moo.optimizer.algorithms import reference_directions
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.pymoo_problem import as_search_problem
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Real
 
 OUTCOME = {"f1": 1.0, "f2": 1.0, "g1": 0.0, "g2": 0.0}
 BOTH = pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])

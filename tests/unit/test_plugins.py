@@ -16,9 +16,9 @@ from evo_moo.plugins import (
     problem_names,
     surrogate_names,
 )
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Real
-from evo_moo.surrogate import Columns
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Real
+from evo_moo.surrogate.protocol import Columns
 
 SOUND = """
 from evo_moo import Real, SearchProblem
@@ -313,8 +313,8 @@ def test_surrogates_by_name_and_from_a_file(write):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Other", "must be a class that inherits evo_moo.surrogate.Surrogate, but is Other"),
-        ("mine", "must be a class that inherits evo_moo.surrogate.Surrogate, but is a int"),
+        ("Other", "must be a class that inherits evo_moo.surrogate.protocol.Surrogate, but is Other"),
+        ("mine", "must be a class that inherits evo_moo.surrogate.protocol.Surrogate, but is a int"),
         ("Half", "must define all of a surrogate's methods, but lacks condition, dump, fit"),
         ("None_", "there is no `None_` in"),
     ],

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.plugins import ProblemSource
-from evo_moo.problem_version import problem_version
 
 PROBLEM = """
 from evo_moo import Real, SearchProblem

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import evo_moo.profile_cache as cache
-from evo_moo import Choice, Integer, Real, SearchProblem, measurement
+import evo_moo.evaluation.profile_cache as cache
+from evo_moo import Choice, Integer, Real, SearchProblem
 from evo_moo.errors import MetricError, ProblemError
-from evo_moo.latency import Latency
-from evo_moo.machine import cpu_model, gpu_models
-from evo_moo.profile_cache import ProfileCache
+from evo_moo.evaluation import slots
+from evo_moo.evaluation.machine import cpu_model, gpu_models
+from evo_moo.evaluation.profile_cache import ProfileCache
+from evo_moo.toolkit.latency import Latency
 
 
 class Counting(SearchProblem):
@@ -64,7 +65,7 @@ def test_what_was_measured_on_a_disturbed_machine_is_not_kept(monkeypatch: pytes
 
     def disturbed(config):
         latency = Latency((2.0,), tuple(reference), 1.0, 1, 0.0)
-        monkeypatch.setattr(measurement, "was_disturbed", latency.is_disturbed)
+        monkeypatch.setattr(slots, "was_disturbed", latency.is_disturbed)
         return plain(config)
 
     monkeypatch.setattr(problem, "profile", disturbed)
@@ -168,7 +169,7 @@ def test_a_machine_is_its_cpu_and_its_gpus(tmp_path: Path, monkeypatch: pytest.M
     for i, model in enumerate(["B200", "A100"]):
         (tmp_path / "gpus" / str(i)).mkdir(parents=True)
         (tmp_path / "gpus" / str(i) / "information").write_text(f"Model: \t\t NVIDIA {model}\nIRQ:   {i}\n")
-    monkeypatch.setattr("evo_moo.machine._GPU_FOLDER", tmp_path / "gpus")
+    monkeypatch.setattr("evo_moo.evaluation.machine._GPU_FOLDER", tmp_path / "gpus")
     assert gpu_models() == ["NVIDIA A100", "NVIDIA B200"]
-    monkeypatch.setattr("evo_moo.machine._GPU_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("evo_moo.evaluation.machine._GPU_FOLDER", tmp_path / "none")
     assert gpu_models() == []

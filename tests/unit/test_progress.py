@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evo_moo.engine import Budget
-from evo_moo.evaluation import Outcome
-from evo_moo.goals import Goals
-from evo_moo.progress import Progress, ShownProgress
+from evo_moo.evaluation.task import Outcome
+from evo_moo.job.budget import Budget
+from evo_moo.problem.goals import Goals
+from evo_moo.run.progress import Progress, ShownProgress
 
 GOALS = Goals.declared({"error": "min", "speed": "max"}, {"size": {"at_most": 5}})
 
@@ -74,7 +74,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now_s = 1000.0
-        monkeypatch.setattr("evo_moo.progress.time", SimpleNamespace(monotonic=lambda: self.now_s))
+        monkeypatch.setattr("evo_moo.run.progress.time", SimpleNamespace(monotonic=lambda: self.now_s))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
 from evo_moo.errors import MetricError, ProblemError
-from evo_moo.operators import space_operators
-from evo_moo.pymoo_problem import PymooProblem, as_search_problem
-from evo_moo.space import Boolean, Choice, Integer, Real
+from evo_moo.problem.pymoo_problem import PymooProblem, as_search_problem
+from evo_moo.space.operators import space_operators
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 
 class WithBoth(ElementwiseProblem):

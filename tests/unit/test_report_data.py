@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo import report_columns, timeline
-from evo_moo.report_columns import ROLES, columns, significant
-from evo_moo.report_data import number, report_data
-from evo_moo.run_record import RunRecord
+from evo_moo.analysis import timeline
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.report import report_columns
+from evo_moo.report.report_columns import ROLES, columns, significant
+from evo_moo.report.report_data import number, report_data
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
-from evo_moo.robustness import PERTURBATIONS, Robustness  # noqa: E402
-from evo_moo.training import one_thread  # noqa: E402
+from evo_moo.toolkit.robustness import PERTURBATIONS, Robustness  # noqa: E402
+from evo_moo.toolkit.training import one_thread  # noqa: E402
 
 IMAGES = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 2
@@ -97,7 +97,7 @@ def test_noise_brightness_and_dropout_are_as_strong_as_told():
 
 
 def test_a_blur_is_that_of_torchvision():
-    from evo_moo.vision import torchvision
+    from evo_moo.toolkit.vision import torchvision
 
     torchvision()
     from torchvision.transforms.functional import gaussian_blur

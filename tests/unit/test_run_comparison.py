@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import evo_moo
-from evo_moo.batch_table import common_hypervolumes
-from evo_moo.belief_tables import print_comparison
-from evo_moo.cli_belief import compare
-from evo_moo.confirmation import confirm
+from evo_moo.analysis.batch_summary import common_hypervolumes
+from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_comparison import compare_configurations, compare_runs, groups_in
+from evo_moo.cli.comparison_tables import print_comparison
+from evo_moo.cli.confirm import compare
 from evo_moo.errors import EvoMooError, JobError, MetricError
-from evo_moo.result import Result
-from evo_moo.run_comparison import compare_configurations, compare_runs, groups_in
+from evo_moo.run.confirmation import confirm
 
 
 class Valley(evo_moo.SearchProblem):

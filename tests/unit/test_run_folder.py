@@ -11,13 +11,14 @@ import psutil
 import pytest
 
 from evo_moo.errors import EvoMooError, RunFolderError
-from evo_moo.folder_lock import holder_of
-from evo_moo.run_folder import RunFolder, new_run_dir, read_job, reading, run_dirs
+from evo_moo.storage.folder_lock import holder_of
+from evo_moo.storage.reading import read_job, reading
+from evo_moo.storage.run_folder import RunFolder, new_run_dir, run_dirs
 
 HOLDER = """
 import sys
 from pathlib import Path
-from evo_moo.run_folder import RunFolder
+from evo_moo.storage.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.read()

@@ -6,9 +6,9 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo.latency import Effort, model_latency  # noqa: E402
-from evo_moo.runtimes import RUNTIMES, batch_of, converted, loader  # noqa: E402
-from evo_moo.training import inference  # noqa: E402
+from evo_moo.toolkit.latency import Effort, model_latency  # noqa: E402
+from evo_moo.toolkit.runtimes import RUNTIMES, batch_of, converted, loader  # noqa: E402
+from evo_moo.toolkit.training import inference  # noqa: E402
 
 QUICK = Effort(warmup_s=0.01, min_blocks=6, max_blocks=6, block_ms=0)
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.latency._CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.latency._CALIBRATION_S", 0.01)
 
 
 @pytest.fixture

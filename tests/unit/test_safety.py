@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(path for folder in ("evo_moo", "problems", "surrogates") for path in (ROOT / folder).glob("*.py"))
+FILES = sorted(path for folder in ("evo_moo", "problems", "surrogates") for path in (ROOT / folder).rglob("*.py"))
 UNSAFE_MODULES = {"pickle", "dill", "shelve", "marshal", "cPickle", "jsonpickle", "yaml"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
 TRANSPORT = {("plugins.py", "cloudpickle")}

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pymoo.problems import get_problem
 
-from evo_moo.optimizer import Optimizer
-from evo_moo.pymoo_problem import as_search_problem
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.scalarisation import RHO, normalised, scalarised
 
 POINTS = arrays(float, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(-2, 2, width=32))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from evo_moo.errors import SpaceError
-from evo_moo.space import Boolean, Choice, Integer, Real, SearchSpace
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 METHODS = ["random", "sobol", "lhs"]
 

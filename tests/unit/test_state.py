@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from evo_moo.errors import StateError
-from evo_moo.state import from_json, to_json
+from evo_moo.storage.checkpoint import from_json, to_json
 
 SHAPES = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 ARRAYS = st.one_of(*(npst.arrays(dtype, SHAPES) for dtype in ("<f8", "<i8", "|b1")))

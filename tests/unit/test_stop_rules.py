@@ -10,13 +10,14 @@ from pymoo.termination.xtol import DesignSpaceTermination
 
 import evo_moo
 from evo_moo.errors import JobError
-from evo_moo.goals import Goals
-from evo_moo.ledger import Ledger
-from evo_moo.optimizer import Candidate
+from evo_moo.job.budget import StopWhen
+from evo_moo.optimizer.candidate import Candidate
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
 from evo_moo.plugins import load_problem
-from evo_moo.run_folder import reading
-from evo_moo.stop_rules import StopWatch, StopWhen
+from evo_moo.problem.goals import Goals
+from evo_moo.run.termination import StopWatch
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import reading
 
 
 def reason_of(run_dir):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from evo_moo.errors import StopNow
-from evo_moo.stop_signals import SIGNALS, StopRequests
+from evo_moo.run.stop_signals import SIGNALS, StopRequests
 
 
 def send(number=signal.SIGTERM):

@@ -6,12 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.cli import app
-from evo_moo.evaluation import Outcome
-from evo_moo.goals import Goals
-from evo_moo.ledger import Ledger
-from evo_moo.optimizer import Candidate
-from evo_moo.surrogate_view import print_surrogate, surrogate_view
+from evo_moo.analysis.surrogate_quality import surrogate_view
+from evo_moo.cli.main import app
+from evo_moo.cli.run_tables import print_surrogate
+from evo_moo.evaluation.task import Outcome
+from evo_moo.optimizer.candidate import Candidate
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.ledger import Ledger
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GP = {"rank_correlation": 0.5, "log_likelihood": -1.0, "n": 4}

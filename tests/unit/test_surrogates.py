@@ -7,8 +7,9 @@ from pymoo.problems import get_problem
 from scipy.optimize import approx_fprime
 from scipy.stats import norm
 
-from evo_moo.model_selection import AveragedSurrogate
-from evo_moo.surrogate import Columns, SurrogateError
+from evo_moo.errors import SurrogateError
+from evo_moo.surrogate.model_selection import AveragedSurrogate
+from evo_moo.surrogate.protocol import Columns
 from evo_moo.testing import SurrogateSuite
 
 

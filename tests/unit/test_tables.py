@@ -1,9 +1,9 @@
 """What tables show where there is more than a page has room for."""
 
-from evo_moo.api import search
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Real
-from evo_moo.tables import print_front
+from evo_moo.cli.tables import print_front
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.api import search
+from evo_moo.space.variables import Real
 
 SIDE = [f"a_rather_long_metric_{i}" for i in range(20)]
 

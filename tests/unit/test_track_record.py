@@ -2,9 +2,9 @@
 
 import pytest
 
-from evo_moo.goals import Goals
-from evo_moo.state import from_json, to_json
-from evo_moo.track_record import RECENT, TrackRecord
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.checkpoint import from_json, to_json
+from evo_moo.surrogate.track_record import RECENT, TrackRecord
 
 GOALS = Goals.declared({"accuracy": "max", "size": "min"}, {})
 

@@ -5,8 +5,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from evo_moo import training  # noqa: E402
-from evo_moo.training import (  # noqa: E402
+from evo_moo.toolkit import training  # noqa: E402
+from evo_moo.toolkit.training import (  # noqa: E402
     OPTIMIZERS,
     SCHEDULES,
     accuracy_and_loss,

@@ -9,10 +9,10 @@ from pymoo.problems import get_problem
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.cli import app
-from evo_moo.goals import Goals
+from evo_moo.cli.main import app
 from evo_moo.pareto import share_of_front
-from evo_moo.pymoo_problem import as_search_problem
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.pymoo_problem import as_search_problem
 
 
 class Known(evo_moo.SearchProblem):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from evo_moo.vision import torchvision
+from evo_moo.toolkit.vision import torchvision
 
 pytest.importorskip("torch")
 
@@ -48,7 +48,7 @@ def test_the_installed_torchvision_works():
 def test_a_build_that_does_not_match_torch_is_imported_all_the_same(package):
     folder = package(MISMATCHED)
     code = """
-from evo_moo.vision import torchvision
+from evo_moo.toolkit.vision import torchvision
 try:
     import torchvision as plain
 except RuntimeError as error:

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from evo_moo.problem import SearchProblem
-from evo_moo.space import Boolean
-from evo_moo.weights import FILE, Weights, WeightStore
+from evo_moo.evaluation.weight_store import WeightStore
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.problem.weights import FILE, Weights
+from evo_moo.space.variables import Boolean
 
 
 def saved(store: WeightStore, key: int, size: int = 1) -> None:

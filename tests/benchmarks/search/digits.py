@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.space import Choice, Integer
+from evo_moo.space.variables import Choice, Integer
 
 WIDTHS = [8, 24, 72]
 RATES = {"sgd": [0.01, 0.05, 0.25], "adam": [0.001, 0.005, 0.025]}

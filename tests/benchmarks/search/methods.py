@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evo_moo.space import Choice, Real, Variable
+from evo_moo.space.variables import Choice, Real, Variable
 from tests.benchmarks.search.problems import Configuration, Problem
 
 Asking = Generator[list[Configuration], tuple[np.ndarray, np.ndarray], None]
@@ -205,9 +205,9 @@ def evo_moo(with_models: bool) -> Callable[[Problem, int, int], Asking]:
     """evo-moo's own optimisers, at their defaults but for the size of the first population."""
 
     def ask(problem: Problem, batch: int, seed: int) -> Asking:
-        from evo_moo.optimizer import Optimizer
-        from evo_moo.problem import FunctionProblem
-        from evo_moo.surrogate_optimizer import SurrogateOptimizer
+        from evo_moo.optimizer.optimizer import Optimizer
+        from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+        from evo_moo.problem.search_problem import FunctionProblem
 
         objectives = {f"f{i}": "min" for i in range(problem.n_obj)}
         limits = {f"g{i}": {"at_most": 0.0} for i in range(problem.n_constr)}
@@ -262,6 +262,8 @@ METHODS: dict[str, Method] = {
         ("tests.benchmarks.search.botorch_method",),
         "reference point: the worst values of the initial design",
     ),
-    "evo-moo": Method(evo_moo(True), modules=("evo_moo.surrogate_optimizer", "sklearn.ensemble", "scipy.optimize")),
+    "evo-moo": Method(
+        evo_moo(True), modules=("evo_moo.optimizer.surrogate_optimizer", "sklearn.ensemble", "scipy.optimize")
+    ),
     "evo-moo-plain": Method(evo_moo(False), modules=("evo_moo.optimizer",), note=GENERATIONS),
 }

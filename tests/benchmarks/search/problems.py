@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.space import Choice, Integer, Real, SearchSpace, Variable
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice, Integer, Real, Variable
 from tests.benchmarks.search import digits, engineering, fronts
 
 Configuration = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""What a run says: result, choice, comparison, importance."""

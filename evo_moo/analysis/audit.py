@@ -1,0 +1,82 @@
+"""Everything that a run knows of one of its evaluations: why it was made, how it went, what came of it."""
+
+from typing import Any
+
+from evo_moo.analysis.result import Result
+from evo_moo.errors import JobError
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
+
+_WHY = {
+    "start": "the job names it among the configurations to start with",
+    "sample": "drawn to fill the population",
+    "mating": "bred from its parents",
+    "infill": "proposed with the help of surrogates",
+    "promotion": "among the best of its rung",
+    "replicate": "repeated with another seed, since it was on the front",
+}
+
+
+def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
+    """Tell the story of one evaluation as plain data.
+
+    Args:
+        ledger: The run's ledger.
+        evaluation_id: Its number.
+
+    Raises:
+        JobError: There is no such evaluation.
+    """
+    n = sum(ledger.counts().values())
+    if not 1 <= evaluation_id <= n:
+        raise JobError([f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
+    (e,) = ledger.of_ids([evaluation_id])
+    result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
+    names = [objective.metric for objective in result.goals.objectives]
+    return {
+        "id": e.id,
+        "generation": e.generation,
+        "configuration": e.configuration,
+        "origin": e.origin,
+        "why": _WHY.get(e.origin, e.origin or "not recorded by the version that asked for it"),
+        "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
+        "prediction": _compared(e),
+        "fidelity": e.fidelity,
+        "continues": e.continues,
+        "replicate": e.replicate,
+        "cost": e.cost,
+        "seed": e.seed,
+        "worker": e.worker,
+        "attempts": e.attempts,
+        "asked_at": e.asked_at,
+        "started_at": e.started_at,
+        "duration_s": e.duration_s,
+        "status": e.status,
+        "reason": e.reason,
+        "metrics": e.metrics,
+        "violation": e.violation,
+        "feasible": e.feasible,
+        "on_front": e.id in {member.id for member in result.front},
+        "survived": ledger.memberships(e.id),
+        "children": [_relative(c, names) for c in ledger.of_ids(ledger.children(e.id))],
+        "events": [[at, kind, detail] for at, kind, detail in ledger.events() if detail.get("evaluation") == e.id],
+        "traceback": e.traceback,
+        "output": e.output,
+    }
+
+
+def _relative(e: Evaluation, names: list[str]) -> dict[str, Any]:
+    objectives = {name: e.metrics[name] for name in names if name in e.metrics}
+    return {"id": e.id, "status": e.status, "objectives": objectives, "configuration": e.configuration}
+
+
+def _compared(e: Evaluation) -> dict[str, dict[str, float | None]] | None:
+    """Put what was expected beside what came: the mean, its standard deviation, the value, and how far off it was."""
+    if e.prediction is None:
+        return None
+    table: dict[str, dict[str, float | None]] = {}
+    for name, (mean, std) in e.prediction.items():
+        value = e.metrics.get(name)
+        off = None if value is None or not std else (value - mean) / std
+        table[name] = {"mean": mean, "std": std, "value": value, "off_by_std": off}
+    return table

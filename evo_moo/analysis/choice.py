@@ -1,0 +1,265 @@
+"""One model of a run, chosen by a rule that can be stated: hard limits first, then one rule.
+
+Candidates are the Pareto front of all full evaluations that keep the run's own limits and those given. Objectives are
+scaled to 0 at the best and 1 at the worst of these candidates, so a loss is a share of what there is to choose from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evo_moo.analysis.choice_rules import Method, Ranking, Rule
+from evo_moo.analysis.front import Front
+from evo_moo.errors import JobError, NoChoiceError
+from evo_moo.pareto import Array, pareto_rows
+from evo_moo.problem.goal_faults import limit_faults
+from evo_moo.problem.goals import Goals, Limit, Limits
+from evo_moo.problem.metrics import Metric
+from evo_moo.storage.evaluation_row import Evaluation
+
+TIE = 1e-12
+"""Scores that are so near are equal."""
+
+
+class Trade(NamedTuple):
+    """What a choice means for one objective.
+
+    Attributes:
+        metric: Name of the objective.
+        direction: ``"min"`` or ``"max"``.
+        value: Value of the choice.
+        best: Best value of the run, whatever the limits given.
+        given_up: Distance from the best, at least 0, in the metric's unit.
+        share: The same as a share of the range of the run's front; None where that is a single value.
+        runner_up: Value of the runner-up; None without one.
+    """
+
+    metric: str
+    direction: str
+    value: float
+    best: float
+    given_up: float
+    share: float | None
+    runner_up: float | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A chosen evaluation, and how it was chosen.
+
+    Attributes:
+        chosen: The evaluation; means of its metrics where it was repeated.
+        runner_up: The next by the same rule; None where there is but one candidate.
+        rule: The limits and the rule in words.
+        why: How the choice follows from it.
+        trades: What was given up, by objective.
+        ranking: All candidates, the best first, as (score, evaluation): less is better. By ``order`` and ``knee`` there
+            is no score, and it is None.
+        spread: Standard deviation of each metric over the repetitions of the choice; empty without any.
+    """
+
+    chosen: Evaluation
+    runner_up: Evaluation | None
+    rule: str
+    why: str
+    trades: list[Trade]
+    ranking: list[tuple[float | None, Evaluation]]
+    spread: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data."""
+        return {
+            "id": self.chosen.id,
+            "configuration": self.chosen.configuration,
+            "metrics": self.chosen.metrics,
+            "spread": self.spread,
+            "rule": self.rule,
+            "why": self.why,
+            "objectives": {trade.metric: trade._asdict() for trade in self.trades},
+            "runner_up": self.runner_up.id if self.runner_up else None,
+            "ranking": [{"id": e.id, "score": score} for score, e in self.ranking],
+        }
+
+
+def pick(
+    result: Front,
+    *,
+    limits: Limits | None = None,
+    weights: Mapping[str, float] | None = None,
+    method: Method | None = None,
+    aim: Mapping[str, float] | None = None,
+    order: Sequence[str] = (),
+    tolerances: Mapping[str, float] | None = None,
+    knee: bool = False,
+) -> Decision:
+    """Choose an evaluation of a run by hard limits and one rule.
+
+    Without a rule, every objective that has no limit among those given counts alike: the largest loss is to be least
+    (``"tchebycheff"``). Ties go to the less sum of losses, then to the earlier evaluation.
+
+    Args:
+        result: A run's result.
+        limits: Metric names to limits such as ``{"at_most": 20}``, as constraints of a job; on any recorded metric.
+        weights: Names of objectives to weights of at least 0, not all 0; an objective without one counts nothing.
+        method: What is done with the weights: ``"tchebycheff"``, the default, ``"weighted-sum"``, ``"asf"`` or
+            ``"pseudo-weights"``: the member whose own share of each objective's gains is nearest to the weights.
+        aim: Names of objectives to values to be reached, a reference point: the achievement scalarising function of
+            Wierzbicki (1980), which goes on from an aim that is reached. Weights may say which miss counts more.
+        order: Names of objectives, the most important first: lexicographic order.
+        tolerances: Names of objectives of ``order`` to how far off the best is as good as the best.
+        knee: Whether to take a knee: a high trade-off point, which no neighbour improves on without a larger loss.
+
+    Raises:
+        JobError: Some argument is wrong, or there is more than one rule; all faults are listed.
+        NoChoiceError: Nothing keeps the limits, or there is no knee. It says what is nearest.
+    """
+    limits = limits or {}
+    order = (order,) if isinstance(order, str) else order
+    rule = Rule(weights, method, aim, order, tolerances, knee)
+    kept = sorted(candidates(result, limits, rule.faults(result.goals)), key=lambda e: e.id)
+    words, rank = rule.ranker(result.goals, limits)
+    ranking = rank(np.array([result.goals.objective_values(e.metrics) for e in kept]))
+    ordered = [kept[i] for i in ranking.rows]
+    scores: Sequence[float | None] = ranking.scores or [None] * len(kept)
+    runner_up = ordered[1] if len(ordered) > 1 else None
+    return Decision(
+        ordered[0],
+        runner_up,
+        "; ".join([*(_words(limit) for limit in _given(limits)), words]),
+        _why(result.goals, ranking, ordered),
+        _trades(result, ordered[0], runner_up),
+        list(zip(scores, ordered, strict=True)),
+        dict(result.spread.get(ordered[0].id, {})),
+    )
+
+
+def candidates(result: Front, limits: Limits, faults: Sequence[str] = ()) -> list[Evaluation]:
+    """Give the front of the evaluations that keep a run's own limits and further ones, sorted by the first objective.
+
+    Args:
+        result: A run's result.
+        limits: Further limits.
+        faults: What else is wrong, to be listed with the faults of the limits.
+
+    Raises:
+        JobError: A limit is wrong; all faults are listed.
+        NoChoiceError: Nothing keeps them all.
+    """
+    if not result.measured:
+        raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
+    known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
+    if found := [*faults, *limit_faults("limits", limits, known)]:
+        raise JobError(found)
+    wanted = Goals((), (*result.goals.limits, *_given(limits)))
+    names = set(wanted.metric_names)
+    kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]
+    if not kept:
+        raise _nothing_kept(result, wanted.limits)
+    return _front(result.goals, kept)
+
+
+def parse_limits(texts: Sequence[str]) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Read limits such as ``"latency_ms <= 20"``; of two on one metric the tighter counts.
+
+    Returns:
+        The limits as ``pick`` takes them, and the faults.
+    """
+    relations = {"<=": "at_most", ">=": "at_least", "==": "equals"}
+    limits: dict[str, dict[str, float]] = {}
+    faults = []
+    for text in texts:
+        sign = next((sign for sign in relations if sign in text), "")
+        name, _, number = text.partition(sign or "\0")
+        try:
+            bound = float(number)
+        except ValueError:
+            faults.append(f"`--limit` must be NAME <= NUMBER, or with >= or ==, but is {text!r}")
+            continue
+        bounds = limits.setdefault(name.strip(), {})
+        tighter = max if sign == ">=" else min
+        bounds[relations[sign]] = tighter(bound, bounds.get(relations[sign], bound))
+    return limits, faults
+
+
+def _given(limits: Limits) -> tuple[Limit, ...]:
+    return Goals.declared({}, limits).limits
+
+
+def _excess(e: Evaluation, limit: Limit) -> float:
+    """Give by how much an evaluation misses a limit; 0 when it keeps it, infinity where the metric is missing."""
+    if limit.metric not in e.metrics:
+        return float("inf")
+    return Goals((), (limit,)).violation(e.metrics)
+
+
+def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    F = np.array([goals.objective_values(e.metrics) for e in evaluations])
+    return [evaluations[i] for i in pareto_rows(F, np.zeros(len(F)))]
+
+
+def _words(limit: Limit) -> str:
+    sign = {"at_most": "<=", "at_least": ">=", "equals": "=="}[limit.relation]
+    return f"{limit.metric} {sign} {limit.bound:g}"
+
+
+def _nothing_kept(result: Front, wanted: Sequence[Limit]) -> NoChoiceError:
+    """Say which limits nothing keeps and how near one comes, or that only their combination is kept by nothing."""
+    measured = result.measured
+    excess = np.array([[_excess(e, limit) for limit in wanted] for e in measured])
+    finite = np.where(np.isfinite(excess), excess, np.nan)
+    span = np.array([np.ptp([e.metrics.get(limit.metric, limit.bound) for e in measured]) for limit in wanted])
+    total = (excess / np.where(span > 0, span, 1.0)).sum(axis=1)
+    nearest = measured[int(np.argmin(total))]
+    faults = []
+    for k, limit in enumerate(wanted):
+        others = (np.delete(excess, k, axis=1) == 0).all(axis=1)
+        alone = (excess[:, k] > 0).all()
+        among = finite[:, k] if alone else np.where(others, finite[:, k], np.nan)
+        if np.isnan(among).all():
+            continue
+        best = measured[int(np.nanargmin(among))]
+        where = f"{best.metrics[limit.metric]:g} at best (evaluation {best.id}), {_excess(best, limit):g} off"
+        company = "" if alone else " with the other limits kept"
+        faults.append((alone, f"`{_words(limit)}` is kept by none of {len(measured)}{company}: {where}"))
+    # What is impossible alone explains everything; else it is the combination.
+    said = [words for is_alone, words in faults if is_alone] or [
+        "each limit can be kept, but not all of them together",
+        *(words for _, words in faults),
+    ]
+    misses = [f"`{_words(limit)}` by {_excess(nearest, limit):g}" for limit in wanted if _excess(nearest, limit) > 0]
+    said.append(f"the nearest is evaluation {nearest.id}, which misses {' and '.join(misses)}")
+    return NoChoiceError(f"limits must be kept by some evaluation: {'; '.join(said)}", nearest)
+
+
+def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
+    if len(ordered) == 1:
+        return "it is the only candidate"
+    words = ranking.why
+    values = [goals.objective_values(e.metrics) for e in ordered[:2]]
+    if values[0] == values[1]:
+        return f"{words}; evaluation {ordered[1].id} is its equal in every objective, and the earlier one is taken"
+    if ranking.scores and abs(ranking.scores[1] - ranking.scores[0]) < TIE:
+        return f"{words}; evaluation {ordered[1].id} ties with it"
+    return words
+
+
+def _trades(result: Front, chosen: Evaluation, runner_up: Evaluation | None) -> list[Trade]:
+    goals = result.goals
+    F = np.array([goals.objective_values(e.metrics) for e in candidates(result, {})])
+    value: Array = np.array(goals.objective_values(chosen.metrics))
+    best, span = F.min(axis=0), np.ptp(F, axis=0)
+    given_up = value - best
+    return [
+        Trade(
+            o.metric,
+            o.direction,
+            chosen.metrics[o.metric],
+            float(best[k] if o.direction == "min" else -best[k]),
+            float(given_up[k]),
+            float(given_up[k] / span[k]) if span[k] > 0 else None,
+            runner_up.metrics[o.metric] if runner_up else None,
+        )
+        for k, o in enumerate(goals.objectives)
+    ]

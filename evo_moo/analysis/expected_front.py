@@ -1,0 +1,71 @@
+"""The front as the models expect it: of many noisy evaluations the best one is mostly the luckiest one."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.validated_models import Validated, validated
+from evo_moo.pareto import pareto_rows
+from evo_moo.problem.metrics import Metric
+
+
+def expected_front(run: str | Path | Archive) -> dict[str, Any]:
+    """Give the non-dominated configurations by what models expect of noisy objectives, as plain data.
+
+    An evaluation that was better than all like it was probably lucky; the mean of a model that learnt them all draws
+    it back by as much as the noise explains.
+
+    Args:
+        run: A run folder, whose run may still go on, or its archive.
+
+    Returns:
+        ``objectives``: name to how it is told: ``model``, its kind, or "" where the measured values count, and ``why``
+        they do. ``front``: each with ``id``, ``configuration`` and ``metrics``: objective to ``expected``, ``sd`` of
+        that (None where it was measured) and ``measured``; by the first objective, best first.
+
+    Raises:
+        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+    """
+    archive = run if isinstance(run, Archive) else Archive.read(run)
+    rows = np.flatnonzero(np.isfinite(archive.rank))
+    objectives, columns = {}, []
+    for objective in archive.goals.objectives:
+        name, sign = objective.metric, -1 if objective.direction == "max" else 1
+        measured = archive.values[name][rows]
+        model = validated(archive, name)
+        why = _why_measured(model, archive.metrics.get(name, Metric()))
+        objectives[name] = {"model": "" if why else model.family, "why": why}
+        mean, sd = measured, np.full(len(rows), math.nan)
+        if model.model is not None and not why:
+            middle, sd = model.model.values(model.features.matrix(archive.X[rows]))
+            mean = sign * middle
+        columns.append((name, sign, measured, mean, sd))
+    F = np.column_stack([sign * mean for _, sign, _, mean, _ in columns])
+    first_id = {row: key for key, row in sorted(archive.ids.items(), reverse=True)}
+    configurations = archive.space.decode(archive.X[rows])
+    front = [
+        {
+            "id": first_id[int(rows[i])],
+            "configuration": configurations[i],
+            "metrics": {
+                name: {
+                    "expected": float(mean[i]),
+                    "sd": None if math.isnan(sd[i]) else float(sd[i]),
+                    "measured": float(measured[i]),
+                }
+                for name, _, measured, mean, sd in columns
+            },
+        }
+        for i in pareto_rows(F, np.zeros(len(F)))
+    ]
+    return {"objectives": objectives, "front": front}
+
+
+def _why_measured(found: Validated, metric: Metric) -> str:
+    """Say why an objective is taken as it was measured; empty where the model's mean is better."""
+    if found.model is None:
+        return found.nothing
+    return "" if found.model.is_noisy(declared=metric.noisy) else "it has hardly any noise"

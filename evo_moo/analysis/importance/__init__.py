@@ -1,0 +1,1 @@
+"""Which variables matter: importances, dependence, local changes."""

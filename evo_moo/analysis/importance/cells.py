@@ -1,0 +1,142 @@
+"""A search space cut into cells, as a product of independent variables with a probability for each cell.
+
+A variable that does not exist in a configuration is given a value all the same, drawn at random: the space then is a
+plain product, and what its value seems to do averages out. Where a variable exists is a product, too, of the codes
+that its ancestors must have. So every integral over configurations is a sum over cells, one variable after the other.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Mask
+from evo_moo.surrogate.protocol import Array
+
+Indices = npt.NDArray[np.intp]
+Weights = tuple[Array, ...]
+"""For each variable the ``(n_cells,)`` probabilities of its cells, which sum to 1."""
+
+MOST_CELLS, FEWEST_CELLS, CELLS_IN_ALL = 48, 8, 2000
+"""Of a range: a function that bends less than this often loses next to nothing of its variance. Of many, fewer."""
+
+
+class Cells:
+    """The cells of a space's variables.
+
+    A number with few values has one cell for each, as has each option; a wide range is cut into equal parts, and
+    wherever a condition begins or ends.
+
+    Attributes:
+        space: The search space.
+        weights: How likely each cell is when configurations are drawn as ``SearchSpace.sample`` draws them.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        most = min(MOST_CELLS, max(FEWEST_CELLS, CELLS_IN_ALL // space.n_var))
+        self._edges = [_edges(space, column, most) for column in range(space.n_var)]
+        self.weights: Weights = tuple(_normalised(np.diff(edges)) for edges in self._edges)
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of cells of each variable."""
+        return [len(weights) for weights in self.weights]
+
+    def of(self, X: Array) -> Indices:
+        """Give the cells, ``(n, n_var)``, in which the columns of ``(n, n_var)`` encoded rows lie."""
+        found = [
+            np.clip(np.searchsorted(edges, column, side="right") - 1, 0, len(edges) - 2)
+            for edges, column in zip(self._edges, X.T, strict=True)
+        ]
+        return np.stack(found, axis=1)
+
+    def draw(self, weights: Weights, n: int, rng: np.random.Generator) -> Indices:
+        """Draw ``(n, n_var)`` cells, each variable by itself."""
+        drawn = [np.searchsorted(np.cumsum(its)[:-1], rng.random(n), side="right") for its in weights]
+        return np.stack(drawn, axis=1)
+
+    def rows(self, cells: Indices, rng: np.random.Generator) -> Array:
+        """Draw an encoded row, ``(n, n_var)`` and canonical, from each row of cells."""
+        low = np.stack([edges[cells[:, i]] for i, edges in enumerate(self._edges)], axis=1)
+        high = np.stack([edges[cells[:, i] + 1] for i, edges in enumerate(self._edges)], axis=1)
+        return self.space.canonical(low + (high - low) * rng.random(low.shape))
+
+    def spanned(self, X: Array) -> Weights:
+        """Give the weights inside the box that canonical ``(n, n_var)`` rows span.
+
+        Of a number, all from the smallest to the largest; of options without order, those that are there. A variable
+        that exists in none of the rows keeps its whole range.
+        """
+        cells, active = self.of(X), self.space.active(X)
+        inside = []
+        for i, weights in enumerate(self.weights):
+            seen = np.unique(cells[active[:, i], i])
+            kept = np.ones(len(weights), dtype=bool)
+            if seen.size:
+                kept[:] = False
+                kept[seen if self.space.category[i] else np.arange(seen[0], seen[-1] + 1)] = True
+            inside.append(_normalised(weights * kept))
+        return tuple(inside)
+
+    def where_they_exist(self, columns: tuple[int, ...], weights: Weights) -> tuple[Weights, float]:
+        """Give the weights where some variables exist together.
+
+        Args:
+            columns: Those variables.
+            weights: The weights of the region that is asked about.
+
+        Returns:
+            The restricted weights, and the probability of the restriction; it is 0 where they never do.
+        """
+        restricted = list(weights)
+        for column in columns:
+            for ancestor, accepted in self.space.needed(column).items():
+                restricted[ancestor] = restricted[ancestor] * self._within(ancestor, accepted)
+        # Rounded, since the probabilities of cells sum to 1 but for the last digits.
+        share = round(math.prod(float(its.sum()) for its in restricted), 12)
+        return tuple(_normalised(its) for its in restricted), share
+
+    def _within(self, column: int, accepted: tuple[tuple[float, float], ...]) -> Mask:
+        edges = self._edges[column]
+        codes = self.space.codes(_at(self.space, column, (edges[:-1] + edges[1:]) / 2))[:, column]
+        return np.asarray(np.any([(low <= codes) & (codes <= high) for low, high in accepted], axis=0))
+
+
+def _edges(space: SearchSpace, column: int, most: int) -> Array:
+    """Give the ascending edges of a column's cells; on a grid they lie between the values."""
+    low, high = space.wide_xl[column], space.wide_xu[column]
+    conditions = [
+        bound
+        for child in range(space.n_var)
+        for interval in space.needed(child).get(column, ())
+        for bound in (interval if not space.grid[column] else (interval[0] - 0.5, interval[1] + 0.5))
+    ]
+    if not space.grid[column]:
+        cuts = np.linspace(low, high, most + 1)
+        inner = _columns(space, column, np.array(conditions))
+        return np.unique(np.clip(np.concatenate([cuts, inner]), low, high))
+    first, last = space.low[column] - 0.5, space.high[column] + 0.5
+    codes = np.linspace(low, high, most + 1)
+    codes = np.floor(np.exp(codes) if space.log[column] else codes) + 0.5
+    if last - first <= most or space.category[column]:
+        codes = np.arange(first, last + 1)
+    codes = np.unique(np.clip(np.concatenate([codes, conditions, [first, last]]), first, last))
+    return _columns(space, column, codes)
+
+
+def _columns(space: SearchSpace, column: int, codes: Array) -> Array:
+    return np.log(codes) if space.log[column] else codes
+
+
+def _at(space: SearchSpace, column: int, values: Array) -> Array:
+    """Give rows with these values in one column."""
+    X = np.tile(space.xl, (len(values), 1))
+    X[:, column] = values
+    return X
+
+
+def _normalised(weights: Array) -> Array:
+    total = weights.sum()
+    return np.asarray(weights / total if total > 0 else weights)

@@ -1,0 +1,154 @@
+"""How each metric goes with each variable, over the configurations that were evaluated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.validated_models import FEWEST, Validated, metric_values, validated
+from evo_moo.errors import JobError
+from evo_moo.seeding import seed_for
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice
+from evo_moo.surrogate.protocol import Array, one_thread
+
+N_POINTS = 15
+"""Values of a number at which a curve is drawn."""
+MOST_CURVES = 200
+"""Configurations whose curves are averaged; of more, so many are drawn."""
+BAND = (0.05, 0.95)
+"""Quantiles between which a prediction or a curve is told to lie."""
+WIDE = 0.1
+"""Of a range: a part in which no evaluation lies is told from here on."""
+
+
+def partial_dependence(
+    run: str | Path | Archive, metrics: Sequence[str] | None = None, variables: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Tell how each metric goes with each variable, everything else as in the evaluated configurations.
+
+    Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of Statistics 29 (2001), section
+    8.2, on the validated models. Only values between those that were tried are looked at. A conditional variable's
+    curve is over the configurations in which it exists.
+
+    Args:
+        run: A run folder, or its archive.
+        metrics: Names of metrics, by default the objectives.
+        variables: Names of variables, by default all.
+
+    Returns:
+        Metric to ``nothing`` (why there are no curves) and ``curves``: variable to ``value``, a list; ``mean``, the
+        average prediction at each; ``low`` and ``high``, between which 90 % of the configurations are predicted to be;
+        ``n_near``, the evaluations that are nearest to each value, 0 where models only bridge a gap; ``n``, the
+        evaluations in which the variable exists; and ``untried`` in words, what of its range no evaluation had.
+
+    Raises:
+        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        MetricError: A metric is not known.
+        JobError: A variable is not known.
+    """
+    archive = run if isinstance(run, Archive) else Archive.read(run)
+    names = list(archive.space.names) if variables is None else list(variables)
+    for name in names:
+        if name not in archive.space.names:
+            raise JobError([f"a variable must be one of {', '.join(archive.space.names)}, but is {name}"])
+    told = {}
+    for metric in archive.checked_metrics(metrics):
+        known = validated(archive, metric)
+        curves = {name: _curve(known, archive, name) for name in names} if known.model is not None else {}
+        told[metric] = {
+            "nothing": known.nothing,
+            "curves": {name: curve for name, curve in curves.items() if curve is not None},
+        }
+    return told
+
+
+def dependence_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give what ``partial_dependence`` tells as columns of one table, a row for each point of each curve."""
+    names = ("value", "mean", "low", "high", "n_near")
+    columns: dict[str, list[Any]] = {name: [] for name in ("metric", "variable", *names)}
+    for metric, its in told.items():
+        for variable, curve in its["curves"].items():
+            columns["metric"] += [metric] * len(curve["value"])
+            columns["variable"] += [variable] * len(curve["value"])
+            for name in names:
+                columns[name] += curve[name]
+    return columns
+
+
+def _curve(known: Validated, archive: Archive, name: str) -> dict[str, Any] | None:
+    """Give a variable's curve; None where too few evaluations have it."""
+    space, column = archive.space, archive.space.names.index(name)
+    X = known.X[space.active(known.X)[:, column]]
+    if len(X) < FEWEST or known.model is None:
+        return None
+    points = _points(space, column, X[:, column])
+    rng = np.random.default_rng(seed_for(f"curves of {name}", archive.seed))
+    rows = X[np.sort(rng.permutation(len(X))[:MOST_CURVES])]
+    changed = np.repeat(usual_filled(archive, rows), len(points), axis=0)
+    changed[:, column] = np.tile(points, len(rows))
+    with one_thread():
+        targets = known.model.predict(known.features.matrix(changed))[0]
+    values = metric_values(known.model, targets).reshape(len(rows), -1)
+    low, high = np.quantile(values, BAND, axis=0)
+    if space.category[column]:
+        near = [int((X[:, column] == point).sum()) for point in points]
+    else:
+        nearest = np.abs(X[:, [column]] - points).argmin(axis=1)
+        near = np.bincount(nearest, minlength=len(points)).tolist()
+    return {
+        "value": decoded(space, column, points),
+        "mean": values.mean(axis=0).tolist(),
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "n_near": near,
+        "n": len(X),
+        "untried": _untried(space, column, X[:, column]),
+    }
+
+
+def _points(space: SearchSpace, column: int, tried: Array) -> Array:
+    """Give the values of a column at which a curve is drawn, ascending: those tried, or even steps between them."""
+    found = np.unique(tried)
+    if space.category[column] or len(found) <= N_POINTS:
+        return found
+    rows = np.tile(space.xl, (N_POINTS, 1))
+    rows[:, column] = np.linspace(found[0], found[-1], N_POINTS)
+    return np.unique(space.columns(space.codes(rows))[:, column])
+
+
+def _untried(space: SearchSpace, column: int, tried: Array) -> str:
+    """Say what of a variable's range no evaluation had: options, or an end of more than a tenth of it."""
+    low, high = space.xl[column], space.xu[column]
+    if isinstance(list(space.variables.values())[column], Choice | Boolean):
+        missing = np.setdiff1d(np.arange(low, high + 1), tried)
+        return ", ".join(str(value) for value in decoded(space, column, missing))
+    first, last = decoded(space, column, np.array([tried.min(), tried.max()]))
+    ends = [f"below {first:.4g}"] if tried.min() - low > WIDE * (high - low) else []
+    ends += [f"above {last:.4g}"] if high - tried.max() > WIDE * (high - low) else []
+    return ", ".join(ends)
+
+
+def usual_filled(archive: Archive, rows: Array) -> Array:
+    """Give rows with a usual value, the median or the commonest option, for what does not exist in them."""
+    space, filled = archive.space, rows.copy()
+    active, known = space.active(rows), space.active(archive.X)
+    for column in range(space.n_var):
+        tried = archive.X[known[:, column], column]
+        if tried.size:
+            if space.category[column]:
+                values, counts = np.unique(tried, return_counts=True)
+                usual = values[counts.argmax()]
+            else:
+                usual = np.sort(tried)[len(tried) // 2]
+            filled[~active[:, column], column] = usual
+    return filled
+
+
+def decoded(space: SearchSpace, column: int, values: Array) -> list[Any]:
+    """Give the plain values of ``(n,)`` numbers of a column."""
+    rows = np.tile(space.xl, (len(values), 1))
+    rows[:, column] = values
+    return list(space.variables.values())[column].values(space.codes(rows)[:, column])

@@ -1,0 +1,153 @@
+"""What drives the trade-offs: how much each variable matters to each metric of a run.
+
+Two measures, each with its uncertainty: permutation importance of the validated model, about zero for what does not
+matter, and the variance shares of functional ANOVA, of single variables and of pairs. Both speak of a region, the whole
+search space or the box around the best configurations, with all its values alike, not of where the search went.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.importance.cells import Cells, Weights
+from evo_moo.analysis.importance.fanova import Forest
+from evo_moo.analysis.importance.permutation import Permutation
+from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.validated_models import FEWEST, Validated, validated
+from evo_moo.seeding import seed_for
+from evo_moo.surrogate.model_selection import score
+from evo_moo.surrogate.protocol import Prediction, one_thread
+
+N_FOR_PAIRS = 6
+"""Variables whose pairs are looked at: the most important ones."""
+WHOLE_SPACE = "the search space"
+NEAR_FRONT = "the box around the evaluations near the front"
+
+
+def importances(
+    run: str | Path | Archive, metrics: Sequence[str] | None = None, *, near_front: bool = False
+) -> dict[str, Any]:
+    """Tell which variables drive each metric of a run, as plain data.
+
+    Args:
+        run: A run folder, whose run may still go on, or its archive.
+        metrics: Names of metrics, by default the objectives.
+        near_front: Ask about the box that the Pareto front and the next best quarter of the evaluations span, instead
+            of the search space.
+
+    Returns:
+        ``over``: the region in words; ``n_evaluated``: number of different configurations that were evaluated;
+        ``left_out``: status to the number of evaluations that gave nothing; ``metrics``: name to
+
+        - ``nothing``: why there are no importances; empty where there are;
+        - ``model``, ``n``, ``rank_correlation``: the model, the number of configurations in the region, and Kendall's
+          tau between its predictions of them and their values, each predicted by a model that did not learn it;
+        - ``log``: whether it is the variance of the metric's logarithm that is shared out;
+        - ``unexplained``: the share of that variance which the model does not explain, on what it did not learn;
+        - ``variables``: the most important first, each with ``variable``; ``importance`` and ``error``, of the
+          permutation; ``main`` and ``main_sd``, the share of variance by itself; ``exists_in``, the share of the region
+          in which it exists, which all its figures are about; ``n``, its evaluations there. None where too few;
+        - ``pairs``: the largest first, each with ``one``, ``other``, ``share``, ``sd`` and ``exists_in``;
+        - ``forest_rank_correlation``: of the forest that tells the shares; they are None and ``pairs`` is empty where
+          it ranks no better than chance.
+
+    Raises:
+        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        MetricError: A metric is not known, or there is no front to be near to.
+    """
+    archive = run if isinstance(run, Archive) else Archive.read(run)
+    names = archive.checked_metrics(metrics)
+    cells = Cells(archive.space)
+    region = cells.spanned(archive.X[archive.near_front()]) if near_front else cells.weights
+    with one_thread():
+        told = {name: _of_metric(validated(archive, name), cells, region, archive.seed) for name in names}
+    return {
+        "over": NEAR_FRONT if near_front else WHOLE_SPACE,
+        "n_evaluated": archive.n_measured,
+        "left_out": archive.left_out,
+        "metrics": told,
+    }
+
+
+def importance_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give what ``importances`` tells of variables as columns of one table, a row for each metric and variable."""
+    rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["variables"]]
+    names = ("metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def pair_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give what ``importances`` tells of pairs as columns of one table, a row for each metric and pair."""
+    rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["pairs"]]
+    return {name: [row[name] for row in rows] for name in ("metric", "one", "other", "share", "sd", "exists_in")}
+
+
+def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> dict[str, Any]:
+    told = {
+        "nothing": known.nothing,
+        "model": known.family,
+        "n": len(known.X),
+        "rank_correlation": known.scores and known.scores.rank_correlation,
+        "log": known.log,
+        "unexplained": None,
+        "variables": [],
+        "pairs": [],
+        "forest_rank_correlation": None,
+    }
+    if known.model is None:
+        return told
+    permutation = Permutation(known, cells, region, seed)
+    n = int(permutation.inside.sum())
+    if n < FEWEST:
+        return told | {"n": n, "nothing": f"{n} evaluated configurations there have it, but it takes {FEWEST}"}
+    scores = permutation.scores()
+    told |= {"n": scores.n, "rank_correlation": scores.rank_correlation}
+    if not scores.better_than_chance:
+        return told | {"nothing": f"no model ranks its {n} values there better than chance"}
+    y = (known.y - known.y.mean()) / known.y.std()
+    forest = Forest(cells, known.X, y, seed_for("fanova", seed))
+    its = permutation.inside
+    of_forest = score(Prediction(forest.out_of_bag[its], np.ones(scores.n)), y[its])
+    trusted = forest if of_forest.better_than_chance else None
+    variables = [_of_variable(column, permutation, trusted, cells, region) for column in range(cells.space.n_var)]
+    variables.sort(key=_weight, reverse=True)
+    told |= {"unexplained": permutation.unexplained(), "variables": variables}
+    told |= {"forest_rank_correlation": of_forest.rank_correlation}
+    if trusted is not None:
+        told["pairs"] = _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
+    return told
+
+
+def _weight(row: dict[str, Any]) -> tuple[bool, float]:
+    return row["importance"] is not None, row["importance"] or 0.0
+
+
+def _of_variable(
+    column: int, permutation: Permutation, forest: Forest | None, cells: Cells, region: Weights
+) -> dict[str, Any]:
+    weights, share = cells.where_they_exist((column,), region)
+    found = permutation.of(column)
+    main = forest.main(column, weights) if forest is not None and found is not None else None
+    return {
+        "variable": cells.space.names[column],
+        "importance": found and found.value,
+        "error": found and found.error,
+        "main": main and main.share,
+        "main_sd": main and main.sd,
+        "exists_in": share,
+        "n": int(permutation.rows(column).sum()),
+    }
+
+
+def _pairs(rows: Sequence[dict[str, Any]], forest: Forest, cells: Cells, region: Weights) -> list[dict[str, Any]]:
+    pairs = []
+    for one, other in itertools.combinations([row["variable"] for row in rows if row["main"] is not None], 2):
+        columns = cells.space.names.index(one), cells.space.names.index(other)
+        weights, share = cells.where_they_exist(columns, region)
+        if share > 0:
+            effect = forest.pair(*columns, weights)
+            pairs.append({"one": one, "other": other, "share": effect.share, "sd": effect.sd, "exists_in": share})
+    return sorted(pairs, key=lambda pair: -pair["share"])

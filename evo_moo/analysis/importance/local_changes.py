@@ -1,0 +1,162 @@
+"""What single changes of one evaluated configuration would do, as the validated models predict it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.importance.dependence import BAND, usual_filled
+from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.validated_models import metric_values, validated
+from evo_moo.errors import JobError
+from evo_moo.seeding import seed_for
+from evo_moo.space.search_space import Configuration, SearchSpace
+from evo_moo.space.variables import Integer, Real
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.posterior import MetricModel
+from evo_moo.surrogate.protocol import Array, one_thread
+
+N_SAMPLES = 400
+STEP = 0.1
+"""Of a range that is not searched in log scale: how far it is changed."""
+
+
+def changes_around(
+    run: str | Path | Archive, evaluation_id: int, metrics: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Predict what single changes of one evaluated configuration would do to each metric.
+
+    Numbers in log scale are doubled and halved, other numbers go a tenth of their range up and down, whole ones at
+    least by one; ordered options go to their neighbours, others to every other option. A variable that comes into
+    being by a change takes its most usual value among the evaluations.
+
+    Args:
+        run: A run folder, or its archive.
+        evaluation_id: Number of the evaluation.
+        metrics: Names of metrics, by default the objectives.
+
+    Returns:
+        ``id``; ``configuration``; ``nothing``: metric to why nothing can be said of it; ``metrics``: metric to the
+        ``measured`` value (None where there is none) and the ``predicted`` one with its ``sd`` (in the metric's unit);
+        ``changes``: each with ``variable``, ``value`` and ``becomes``, ``gone`` and ``new`` (variables that vanish or
+        come with it, the latter with their values), ``tried`` (whether evaluations had the value, or values beyond
+        it), and ``effects``: metric to the ``predicted`` value, the ``change`` from the prediction as it is, ``low``
+        and ``high``, between which the change lies with 90 %, and ``p_more``, the probability that the metric grows.
+
+    Raises:
+        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        MetricError: A metric is not known.
+        JobError: There is no such evaluation.
+    """
+    archive = run if isinstance(run, Archive) else Archive.read(run)
+    if evaluation_id not in archive.ids:
+        n = max(archive.ids, default=0)
+        raise JobError([f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
+    row = archive.ids[evaluation_id]
+    x = archive.X[row]
+    (configuration,) = archive.space.decode(x[None])
+    changes, changed = _changes(archive, x, configuration)
+    known = {metric: validated(archive, metric) for metric in archive.checked_metrics(metrics)}
+    told = {}
+    for metric, its in known.items():
+        if its.model is not None:
+            effects = _effects(its.model, its.features, np.concatenate([x[None], changed]), archive.seed)
+            value = float(archive.values[metric][row])
+            told[metric] = {"measured": value if np.isfinite(value) else None, **effects[0]}
+            for change, effect in zip(changes, effects[1:], strict=True):
+                change["effects"][metric] = {name: effect[name] for name in effect if name != "sd"}
+    return {
+        "id": evaluation_id,
+        "configuration": configuration,
+        "nothing": {metric: its.nothing for metric, its in known.items() if its.nothing},
+        "metrics": {
+            metric: {name: its[name] for name in ("measured", "predicted", "sd")} for metric, its in told.items()
+        },
+        "changes": changes,
+    }
+
+
+def change_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
+    """Give what ``changes_around`` tells as columns of one table, a row for each change and metric."""
+    rows = [
+        {**change, "metric": metric, **effect}
+        for change in told["changes"]
+        for metric, effect in change["effects"].items()
+    ]
+    names = ("variable", "value", "becomes", "tried", "metric", "predicted", "change", "low", "high", "p_more")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _changes(archive: Archive, x: Array, configuration: Configuration) -> tuple[list[dict[str, Any]], Array]:
+    """Give the changes of a configuration, and the ``(n, n_var)`` rows that they lead to."""
+    space, filled = archive.space, usual_filled(archive, x[None])[0]
+    active, changes, rows = space.active(archive.X), [], []
+    for name, value in configuration.items():
+        column = space.names.index(name)
+        tried = archive.X[active[:, column], column]
+        for code in _others(space, column, x[column]):
+            row = filled.copy()
+            row[column] = code
+            row = space.canonical(row[None])
+            (now,) = space.decode(row)
+            if now == configuration or not space.allowed(row)[0]:
+                continue
+            was_tried = code in tried if space.category[column] else tried.min() <= code <= tried.max()
+            changes.append(
+                {
+                    "variable": name,
+                    "value": value,
+                    "becomes": now[name],
+                    "gone": [other for other in configuration if other not in now],
+                    "new": {other: now[other] for other in now if other not in configuration},
+                    "tried": bool(was_tried),
+                    "effects": {},
+                }
+            )
+            rows.append(row[0])
+    return changes, np.array(rows).reshape(-1, space.n_var)
+
+
+def _others(space: SearchSpace, column: int, at: float) -> list[float]:
+    """Give the values of a column that a configuration may change to, as columns hold them."""
+    variable, low, high = list(space.variables.values())[column], space.xl[column], space.xu[column]
+    if space.category[column]:
+        return [code for code in np.arange(low, high + 1).tolist() if code != at]
+    if isinstance(variable, Real | Integer) and variable.log:
+        steps = [np.log(0.5), np.log(2.0)]
+    elif isinstance(variable, Real):
+        steps = [-STEP * (high - low), STEP * (high - low)]
+    else:
+        size = max(1.0, np.rint(STEP * (high - low))) if isinstance(variable, Integer) else 1.0
+        steps = [-size, size]
+    return [float(value) for value in dict.fromkeys(np.clip(at + np.array(steps), low, high).tolist()) if value != at]
+
+
+def _effects(model: MetricModel, features: Features, X: Array, seed: int) -> list[dict[str, float]]:
+    """Predict rows, and how each differs from the first, from joint samples of the model."""
+    Z = features.matrix(X)
+    with one_thread():
+        mean, std = model.predict(Z)
+        drawn = np.stack(
+            [
+                model.model.sample(Z[[0, i]], N_SAMPLES, np.random.default_rng(seed_for("around", seed)))  # type: ignore[union-attr]
+                for i in range(len(Z))
+            ]
+        )
+    values = metric_values(model, drawn)
+    gaps = values[:, :, 1] - values[:, :, 0]
+    low, high = np.quantile(gaps, BAND, axis=1)
+    predicted = metric_values(model, mean)
+    sd = np.abs(metric_values(model, mean + std) - metric_values(model, mean - std)) / 2
+    return [
+        {
+            "predicted": float(predicted[i]),
+            "sd": float(sd[i]),
+            "change": float(predicted[i] - predicted[0]),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "p_more": float((gaps[i] > 0).mean()),
+        }
+        for i in range(len(Z))
+    ]

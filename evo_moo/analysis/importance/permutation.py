@@ -1,0 +1,160 @@
+"""Permutation importance: what a model loses on configurations that it did not learn when it is lied to.
+
+Breiman, "Random Forests", Machine Learning 45 (2001), section 10, on held-out points. Half the increase of the squared
+error is a variable's total effect if the variables are independent: Gregorutti, Michel & Saint-Pierre, "Correlation
+and variable importance in random forests", Statistics and Computing 27 (2017), proposition 1.
+
+A search does not sample evenly: what matters most may hardly vary any more. So both the values that are put in and the
+configurations that count are weighted such that the values that were tried count evenly over their range.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from evo_moo.analysis.importance.cells import Cells, Weights
+from evo_moo.analysis.validated_models import FEWEST, Validated
+from evo_moo.seeding import seed_for
+from evo_moo.space.variables import Mask
+from evo_moo.surrogate.model_selection import Scores, score
+from evo_moo.surrogate.protocol import Array, Prediction, one_thread
+
+MOST_PREDICTED = 40_000
+"""Rows that the models are asked of; they decide how often values are drawn anew, up to ten times."""
+N_DRAWN = 2000
+FOLDS_FACTOR = 1.5
+"""Points of one fold share a model, and models of several folds most of their data: a standard error over five folds
+is so many times that of independent points. Nadeau & Bengio, "Inference for the Generalization Error", Machine
+Learning 52 (2003), equation 9: the variance grows by ``1 + 5 / 4``.
+"""
+
+
+class Importance(NamedTuple):
+    """Of one variable.
+
+    Attributes:
+        value: Share of the variance over the region, what no model explains included, that is lost when the variable
+            is not known; about 0 for noise, and then as often below as above. It may exceed 1 where few values were
+            tried, far apart: they differ more than all in between.
+        error: Its standard error.
+    """
+
+    value: float
+    error: float
+
+
+class Permutation:
+    """Permutation importances of one metric.
+
+    Args:
+        known: The metric's model.
+        cells: The cells of the space.
+        region: The region that is asked about.
+        seed: Decides which values are put in.
+
+    Attributes:
+        inside: ``(n,)`` mask of the rows in the region.
+    """
+
+    def __init__(self, known: Validated, cells: Cells, region: Weights, seed: int) -> None:
+        if known.model is None or known.model.model is None:
+            raise ValueError("a metric must have a model, but has none")
+        self._model = known.model.model
+        self._known, self._cells, self._region, self._seed = known, cells, region, seed
+        space = cells.space
+        self._active = space.active(known.X)
+        places = cells.of(known.X)
+        inside = np.stack([weights[places[:, i]] > 0 for i, weights in enumerate(region)], axis=1)
+        self.inside: Mask = np.all(inside | ~self._active, axis=1)
+        self._filled = self._with_values_for_all()
+        self._held_out = np.zeros(len(known.X))
+        for held_out, fitted in known.folds:
+            self._held_out[held_out] = known.predict(known.X[held_out], fitted)
+        self._variances: dict[bytes, float] = {}
+        self._n_repeats = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
+
+    def scores(self) -> Scores:
+        """Tell how well the model ranks the rows of the region that it did not learn."""
+        its = self.inside
+        return score(Prediction(self._held_out[its], np.ones(int(its.sum()))), self._known.y[its])
+
+    def rows(self, column: int) -> Mask:
+        """Tell which rows a variable's importance is taken over: those of the region in which it exists."""
+        return self.inside & self._active[:, column]
+
+    def of(self, column: int) -> Importance | None:
+        """Give the importance of a variable; None where too few evaluations have it."""
+        rows = self.rows(column)
+        if rows.sum() < FEWEST:
+            return None
+        rng = np.random.default_rng(seed_for(f"permutation {column}", self._seed))
+        weights = np.where(rows, self._evenness(column, rows), 0.0)
+        weights /= weights.sum()
+        loss, unexplained = self._loss(column, rows, weights, rng)
+        variance = self._variance((column,)) + float(weights @ unexplained)
+        if variance <= 1e-12 * self._known.y.var():
+            return Importance(0.0, 0.0)
+        mean = float(weights @ loss)
+        error = FOLDS_FACTOR * math.sqrt(float(weights**2 @ (loss - mean) ** 2))
+        return Importance(mean / variance, error / variance)
+
+    def unexplained(self) -> float:
+        """Give the share of the variance over the region that the model does not explain, noise for instance."""
+        square = float(((self._known.y - self._held_out) ** 2)[self.inside].mean())
+        return square / (square + self._variance(()))
+
+    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Give half the increase of the squared error of each row, 0 where it does not count, and the error before."""
+        known, loss = self._known, np.zeros(len(rows))
+        before = (known.y - self._held_out) ** 2
+        donors = rng.choice(len(rows), (self._n_repeats, len(rows)), p=weights)
+        with one_thread():
+            for held_out, fitted in known.folds:
+                its = held_out[rows[held_out]]
+                if not its.size:
+                    continue
+                changed = np.tile(self._filled[its], (self._n_repeats, 1))
+                changed[:, column] = self._filled[donors[:, its].ravel(), column]
+                after = known.predict(changed, fitted).reshape(self._n_repeats, -1)
+                loss[its] = ((known.y[its] - after) ** 2 - before[its]).mean(axis=0) / 2
+        return loss, before
+
+    def _with_values_for_all(self) -> Array:
+        """Give the rows with values for what does not exist in them, drawn from those in which it does.
+
+        They are needed when another value of a parent brings a variable into being.
+        """
+        filled, rng = self._known.X.copy(), np.random.default_rng(seed_for("filling", self._seed))
+        for column in range(filled.shape[1]):
+            exists = self._active[:, column]
+            if exists.any() and not exists.all():
+                filled[~exists, column] = rng.choice(filled[exists, column], int((~exists).sum()))
+        return filled
+
+    def _evenness(self, column: int, rows: Mask) -> Array:
+        """Give weights by which the tried values cover their range evenly, wherever the search looked most.
+
+        A number counts as much as the part of the range that is nearest to it, an option as much as any other; rows of
+        the same value share its weight.
+        """
+        values, space = self._known.X[:, column], self._cells.space
+        tried, counts = np.unique(values[rows], return_counts=True)
+        lengths = np.ones(len(tried))
+        if not space.category[column] and len(tried) > 1:
+            gaps = np.diff(tried)
+            ends = np.concatenate([[tried[0] - gaps[0] / 2], tried[1:] - gaps / 2, [tried[-1] + gaps[-1] / 2]])
+            lengths = np.diff(np.clip(ends, space.wide_xl[column], space.wide_xu[column]))
+        places = np.clip(np.searchsorted(tried, values), 0, len(tried) - 1)
+        return np.asarray((lengths / counts)[places])
+
+    def _variance(self, columns: tuple[int, ...]) -> float:
+        """Give the variance of what the model predicts over the part of the region in which variables exist."""
+        weights, _ = self._cells.where_they_exist(columns, self._region)
+        key = b"".join(its.tobytes() for its in weights)
+        if key not in self._variances:
+            rng = np.random.default_rng(seed_for("variance", self._seed))
+            X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)
+            with one_thread():
+                self._variances[key] = float(self._known.predict(X, self._model).var())
+        return self._variances[key]

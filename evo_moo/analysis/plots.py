@@ -1,0 +1,169 @@
+"""Figures of a run, drawn without a display."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from evo_moo.analysis.front import Front
+from evo_moo.pareto import frame, hypervolume_history
+from evo_moo.problem.metrics import with_unit
+from evo_moo.scalarisation import normalised
+from evo_moo.text import printable
+
+FRONT, OTHERS = "#d55e00", "#8794a3"
+
+
+def result_figure(result: Front) -> Figure:
+    """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
+    figure = new_figure(2, 1, (5.5, 4.5))
+    n_obj = len(result.goals.objectives)
+    front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
+    if n_obj <= 3:
+        draw_front(front_axes, result, n_obj)
+    else:
+        _draw_parallel(front_axes, result)
+    _draw_hypervolume(figure.add_subplot(1, 2, 2), result)
+    return figure
+
+
+def surrogate_figure(view: Mapping[str, Any]) -> Figure:
+    """Draw what was predicted against what was measured, one panel per metric, as ``surrogate_view`` gives them."""
+    panels = {name: its for name, its in view["metrics"].items() if its["pairs"]}
+    n_columns = min(len(panels), 3) or 1
+    n_rows = -(-len(panels) // n_columns) or 1
+    figure = new_figure(n_columns, n_rows, (4.5, 4.2))
+    if not panels:
+        figure.suptitle("No evaluation that a model predicted has ended")
+    for i, (name, its) in enumerate(panels.items(), 1):
+        _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, its)
+    return figure
+
+
+def new_figure(n_columns: int, n_rows: int, size: tuple[float, float]) -> Figure:
+    """Make an empty figure for so many panels of a size in inches."""
+    figure = Figure(figsize=(size[0] * n_columns, size[1] * n_rows), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def literal(text: str) -> str:
+    """Keep a text from being taken for a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+class _Plain(LogFormatter):
+    """Numbers without powers, where matplotlib would put one."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:.3g}" if super().__call__(x, pos) else ""
+
+
+def plain_ticks(axis: Any) -> None:
+    """Write the numbers of a logarithmic axis without powers."""
+    axis.set_major_formatter(_Plain())
+    axis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
+
+
+def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
+    _, means, stds, measured = zip(*its["pairs"], strict=True)
+    if its["log"] and min(*means, *measured) > 0:
+        axes.set_xscale("log")
+        axes.set_yscale("log", nonpositive="clip")
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+    bars = {"fmt": ".", "color": FRONT, "ecolor": OTHERS, "elinewidth": 1}
+    axes.errorbar(measured, means, yerr=[2 * std for std in stds], **bars)
+    ends = min(*means, *measured), max(*means, *measured)
+    axes.plot(ends, ends, color=OTHERS, lw=1, ls="--")
+    axes.set(
+        xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=literal(with_unit(name, its["unit"]))
+    )
+    axes.grid(alpha=0.3)
+
+
+def draw_front(axes: Any, result: Front, n_obj: int) -> None:
+    """Draw the front among all evaluations: one to three objectives."""
+    names = [objective.metric for objective in result.goals.objectives]
+    evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
+    if n_obj == 1:
+        axes.plot([m[names[0]] for m in evaluated], ".", color=OTHERS)
+        axes.set(xlabel="evaluation", ylabel=axis_label(result, names[0]))
+        return
+    title = f"Pareto front: {len(result.front)}" if result.feasible else "nothing keeps the limits; the nearest"
+    axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=title, zorder=3)
+    for axis, name in zip("xyz", names, strict=False):
+        getattr(axes, f"set_{axis}label")(axis_label(result, name))
+    if n_obj == 2:
+        _frame_front(axes, result, names)
+    outside = _n_outside(axes, evaluated, names) if n_obj == 2 else 0
+    label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
+    axes.scatter(*columns(evaluated, names), color=OTHERS, s=18, alpha=0.6, label=label)
+    axes.legend(loc="best", fontsize=8)
+
+
+def _frame_front(axes: Any, result: Front, names: list[str]) -> None:
+    """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
+    on_front = {e.id for e in result.front}
+    off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
+    limits = [
+        frame(
+            np.array([row[o.metric] for row in result.metrics]),
+            np.array([row[o.metric] for row in off]),
+            is_max=o.direction == "max",
+            is_log=is_logarithmic(result, o.metric),
+        )
+        for o in result.goals.objectives
+    ]
+    axes.set(xlim=limits[0], ylim=limits[1])
+    for name, axis, scale in zip(names, (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale), strict=True):
+        if is_logarithmic(result, name):
+            scale("log")
+            plain_ticks(axis)
+    for objective, line in zip(result.goals.objectives, (axes.axvline, axes.axhline), strict=True):
+        if objective.goal is not None:
+            line(objective.goal, color=OTHERS, lw=1, ls="--")
+    points = sorted(zip(*columns(result.metrics, names), strict=True))
+    step = "steps-pre" if result.goals.objectives[0].direction == "max" else "steps-post"
+    axes.plot(*zip(*points, strict=True), color=FRONT, lw=1, alpha=0.6, drawstyle=step)
+
+
+def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -> int:
+    (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
+    x, y = names
+    return sum(not (x_low <= m[x] <= x_high and y_low <= m[y] <= y_high) for m in evaluated)
+
+
+def _draw_parallel(axes: Any, result: Front) -> None:
+    names = [objective.metric for objective in result.goals.objectives]
+    F = result.F
+    axes.plot(range(len(names)), normalised(F).T, color=FRONT, alpha=0.4, lw=1)
+    axes.set_xticks(range(len(names)), [literal(name) for name in names], rotation=20)
+    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
+
+
+def _draw_hypervolume(axes: Any, result: Front) -> None:
+    F = result.all_F
+    axes.set(xlabel="feasible evaluations", ylabel="hypervolume")
+    if len(F) and F.shape[1] > 1:
+        axes.plot(*hypervolume_history(F)[:2], color=FRONT, drawstyle="steps-post")
+    axes.grid(alpha=0.3)
+
+
+def columns(metrics: Sequence[Mapping[str, float]], names: list[str]) -> list[list[float]]:
+    """Give the values of each named metric."""
+    return [[row[name] for row in metrics] for name in names]
+
+
+def axis_label(result: Front, name: str) -> str:
+    """Name an objective for an axis, with its unit and direction."""
+    (objective,) = (o for o in result.goals.objectives if o.metric == name)
+    return literal(objective.in_words(result.known_metrics[name].unit))
+
+
+def is_logarithmic(result: Front, name: str) -> bool:
+    """Tell whether an objective's axis is logarithmic."""
+    return result.known_metrics[name].log and all(row[name] > 0 for row in result.metrics)

@@ -1,0 +1,286 @@
+"""Compares configurations by their replicates, and groups of runs by what they reached with equal budgets."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.batch_summary import common_hypervolumes, group_name, without_seed
+from evo_moo.analysis.comparisons import Comparison, Sample, compare_samples, holm, per_seed
+from evo_moo.analysis.confirmed import FOLDER, members_of_run, read_confirmation
+from evo_moo.analysis.intervals import Array, bootstrap_interval
+from evo_moo.analysis.result import Result
+from evo_moo.errors import JobError, MetricError
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import reading
+
+HYPERVOLUME = "hypervolume"
+FEW_RUNS = 10
+"""For fewer, a bootstrap's intervals hold the truth notably less often than they say."""
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a comparison showed.
+
+    Attributes:
+        samples: By metric and name of the sample, its values by what pairs them.
+        intervals: By metric and name, or pair of names, a bootstrap's interval of the mean, or of its difference; only
+            of runs.
+        comparisons: Every two samples of each metric; ``p_holm`` is adjusted for all of them.
+        notes: What is to be known before any of it is believed.
+    """
+
+    samples: dict[str, dict[str, dict[Any, float]]]
+    intervals: dict[str, dict[Any, tuple[float, float] | None]]
+    comparisons: list[Comparison]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it as plain data; a number that is not finite is None."""
+        rows = []
+        for test in self.comparisons:
+            interval = self.intervals.get(test.metric, {}).get((test.one, test.other))
+            bootstrap = {"bootstrap": list(interval) if interval else None} if self.intervals else {}
+            rows.append({key: _finite(value) for key, value in test._asdict().items()} | bootstrap)
+        samples = {
+            metric: {name: self._summary(metric, name) for name in by_name} for metric, by_name in self.samples.items()
+        }
+        return {"samples": samples, "comparisons": rows, "notes": self.notes}
+
+    def _summary(self, metric: str, name: str) -> dict[str, Any]:
+        values = list(self.samples[metric][name].values())
+        interval = self.intervals.get(metric, {}).get(name)
+        return {
+            "n": len(values),
+            "mean": float(np.mean(values)),
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            **({"bootstrap": list(interval) if interval else None} if self.intervals else {}),
+            "values": values,
+        }
+
+
+def compare_configurations(
+    configurations: Mapping[str, tuple[str | Path, int]], metrics: Sequence[str] = ()
+) -> ComparisonReport:
+    """Compare configurations that were trained several times.
+
+    Their values come from the run's confirmation; else from metrics recorded by seed, as ``METRIC_seed_N``; else from
+    the repetitions of a search with refinement, which have seeds of their own and so are no pairs.
+
+    Args:
+        configurations: A name for each, to its run folder and the id of its evaluation.
+        metrics: What to compare; by default the metrics of the goals that all of them have replicates of.
+
+    Raises:
+        JobError: An id is that of no evaluation that ended well.
+        MetricError: One has fewer than two replicates, or they share no metric.
+        RunFolderError: A folder is no run folder.
+    """
+    if len(configurations) < 2:
+        raise JobError([f"a comparison must be of at least two different things, but is of {len(configurations)}"])
+    found, goals, notes = {}, {}, []
+    for name, (run_dir, key) in configurations.items():
+        goals[name], found[name], its_notes = _replicates(Path(run_dir), key, name)
+        notes += [f"{name.rpartition(':')[0] or name}: {note}" for note in its_notes]
+    common = [m for m in next(iter(found.values())) if all(m in its for its in found.values())]
+    wanted = list(metrics) or [m for m in common if any(m in its.metric_names for its in goals.values())]
+    if lacking := [name for name in wanted if name not in common] or ([] if wanted else ["their goals"]):
+        has = "; ".join(f"{name} has {', '.join(its) or 'none'}" for name, its in found.items())
+        raise MetricError(f"compared configurations must all have replicates of {', '.join(lacking)}, but {has}")
+    samples = {metric: {name: dict(its[metric]) for name, its in found.items()} for metric in wanted}
+    tests = [test for metric, its in samples.items() for test in compare_samples(its, metric)]
+    return ComparisonReport(samples, {}, _adjusted(tests), [*dict.fromkeys(notes), *_small(tests)])
+
+
+def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | None = None) -> ComparisonReport:
+    """Compare groups of runs by the hypervolumes that they reached after equally many evaluations.
+
+    The hypervolumes are shares of one common box; see ``evo_moo.analysis.batch_summary``. Runs of different
+    groups that have the same seeds are compared in pairs.
+
+    Args:
+        groups: Names to run folders, which differ in their seeds.
+        n_evals: After how many full evaluations; by default as many as the shortest run has.
+
+    Raises:
+        JobError: There are fewer than two groups, or a run has not made so many evaluations.
+        MetricError: Runs search for different goals.
+        RunFolderError: A folder is no run folder.
+    """
+    if len(groups) < 2:
+        raise JobError([f"a comparison must be of at least two different things, but is of {len(groups)}"])
+    runs = {name: [_Run.read(Path(path)) for path in paths] for name, paths in groups.items()}
+    every = [run for its in runs.values() for run in its]
+    at = _common_budget(every, n_evals)
+    volumes = iter(common_hypervolumes([run.front_after(at) for run in every]))
+    samples: dict[str, dict[Any, float]] = {}
+    for name, its in runs.items():
+        distinct = len({run.seed for run in its}) == len(its)
+        samples[name] = {run.seed if distinct else (name, i): next(volumes) for i, run in enumerate(its)}
+    tests = compare_samples({name: its for name, its in samples.items() if len(its) > 1}, HYPERVOLUME)
+    intervals: dict[Any, tuple[float, float] | None] = {
+        name: bootstrap_interval((np.array(list(its.values())),)) for name, its in samples.items()
+    }
+    for test in tests:
+        intervals[test.one, test.other] = _interval_of_difference(samples[test.one], samples[test.other], test.paired)
+    notes = [*_budget_notes(runs, at), *_small(tests), *_seed_notes(runs, tests)]
+    return ComparisonReport({HYPERVOLUME: samples}, {HYPERVOLUME: intervals}, tests, notes)
+
+
+def groups_in(folder: Path) -> dict[str, list[Path]]:
+    """Find the runs in a folder, such as a batch's, by groups that differ in their seed only."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(file.parent for file in folder.glob("*/run.sqlite")):
+        with reading(path) as ledger:
+            job = ledger.meta().get("job")
+        if job is not None:
+            found.setdefault(without_seed(job), []).append(path)
+    names = [group_name(paths[0].name) for paths in found.values()]
+    return {
+        name if names.count(name) == 1 else paths[0].name: paths
+        for name, paths in zip(names, found.values(), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run as far as it is compared: its ended evaluations with what they cost."""
+
+    name: str
+    goals: Goals
+    seed: int
+    problem: Any
+    state: str
+    n_evals: float
+    evaluations: list[Evaluation]
+
+    @classmethod
+    def read(cls, path: Path) -> "_Run":
+        with reading(path) as ledger:
+            meta, spent = ledger.meta(), ledger.cost("status != 'asked'")
+            result = Result.of_ledger(ledger, path)
+        job = meta.get("job", {})
+        seed = job.get("search", {}).get("seed", 0)
+        state = meta.get("state", "new")
+        return cls(path.name, result.goals, seed, job.get("problem"), state, spent, result.evaluations)
+
+    def front_after(self, n_evals: float) -> Array:
+        """Give the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
+        spent = itertools.accumulate(e.cost for e in self.evaluations if e.status != "asked")
+        ended = [e for e in self.evaluations if e.status != "asked"]
+        within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
+        rows = [self.goals.objective_values(e.metrics) for e in within if e.feasible]
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.goals.objectives))
+
+
+def _replicates(run_dir: Path, key: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
+    with reading(run_dir) as ledger:
+        result = Result.of_ledger(ledger, run_dir, whole=False)
+        (evaluation,) = members_of_run(ledger, result, [key])
+        repeated = _repetitions(ledger, evaluation)
+    if (run_dir / FOLDER / "run.sqlite").is_file():
+        confirmation = read_confirmation(run_dir, [key])
+        values = {n: confirmation.values[n][0] for n in confirmation.names}
+        seeds = confirmation.seeds
+        found: dict[str, Sample] = {
+            n: {seed: float(v) for seed, v in zip(seeds, its, strict=True) if not np.isnan(v)}
+            for n, its in values.items()
+        }
+        if found and max(map(len, found.values())) > 1:
+            return result.goals, found, confirmation.notes
+    recorded = {n.partition("_seed_")[0] for n in evaluation.metrics if "_seed_" in n}
+    by_seed: dict[str, Sample] = {n: its for n in recorded if len(its := per_seed(evaluation, n)) > 1}
+    if by_seed:
+        return result.goals, by_seed, []
+    if len(repeated) > 1:
+        rows = {n: {(name, i): row[n] for i, row in enumerate(repeated) if n in row} for n in repeated[0]}
+        return result.goals, {n: its for n, its in rows.items() if len(its) > 1}, []
+    raise MetricError(
+        f"a compared configuration must have been trained at least twice, but {name} was not; "
+        f"`evo-moo confirm {run_dir} --id {key}` does so"
+    )
+
+
+def _repetitions(ledger: Ledger, evaluation: Evaluation) -> list[dict[str, float]]:
+    """Give the metrics of a full training and of its repetitions in a search with refinement."""
+    rows = ledger.evaluations(
+        "status = 'ok' AND (id = ? OR (replicate > 0 AND continues = ?))", (evaluation.id, evaluation.id)
+    )
+    return [row.metrics for row in rows]
+
+
+def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[float, float] | None:
+    if not paired:
+        return bootstrap_interval((np.array(list(one.values())), np.array(list(other.values()))))
+    return bootstrap_interval((np.array([one[key] - other[key] for key in one.keys() & other.keys()]),))
+
+
+def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
+    """Give after how many evaluations runs are compared, if they search for the same."""
+    for run in runs:
+        if not run.goals.seek_the_same_as(runs[0].goals):
+            raise MetricError(
+                f"compared runs must search for the same goals, but {runs[0].name} searches {_words(runs[0].goals)} "
+                f"and {run.name} {_words(run.goals)}; compare configurations, as RUN:ID, by a metric that both have"
+            )
+    few = min(runs, key=lambda run: run.n_evals)
+    if n_evals is not None and not 0 < n_evals <= few.n_evals:
+        raise JobError(
+            [f"`--at` must be above 0 and at most {few.n_evals:g}, as {few.name} has no more, but is {n_evals:g}"]
+        )
+    return few.n_evals if n_evals is None else n_evals
+
+
+def _seed_notes(runs: Mapping[str, Sequence[_Run]], tests: Sequence[Comparison]) -> list[str]:
+    notes = []
+    if tests and (least := min(test.n for test in tests)) < FEW_RUNS:
+        notes.append(
+            f"the bootstrap's intervals of {least} runs are too short (those of 5 hold the truth some five times in "
+            "six, not 95 times in 100); --json has Student's too"
+        )
+    if single := [name for name, its in runs.items() if len(its) == 1]:
+        notes.append(f"one run shows no spread, so {', '.join(single)} is not tested; run it with other seeds too")
+    return notes
+
+
+def _budget_notes(runs: Mapping[str, Sequence[_Run]], at: float) -> list[str]:
+    spent = {name: sorted({run.n_evals for run in its}) for name, its in runs.items()}
+    notes = []
+    if any(its != [at] for its in spent.values()):
+        told = "; ".join(
+            f"{name} spent {its[0]:g}{f' to {its[-1]:g}' if its[1:] else ''}" for name, its in spent.items()
+        )
+        notes.append(f"budgets differ ({told}): compared after the first {at:g} evaluations of each run")
+    every = [run for its in runs.values() for run in its]
+    if any(run.problem != every[0].problem for run in every):
+        notes.append(
+            "the runs search different problems, or with different options: only you know whether they compare"
+        )
+    if left := [run.name for run in every if run.state != "finished"]:
+        notes.append(f"not finished: {', '.join(left)}")
+    return notes
+
+
+def _adjusted(tests: Sequence[Comparison]) -> list[Comparison]:
+    adjusted = holm([test.p for test in tests])
+    return [test._replace(p_holm=p) for test, p in zip(tests, adjusted, strict=True)]
+
+
+def _small(tests: Sequence[Comparison]) -> list[str]:
+    """Say what samples so small cannot show, once each."""
+    return [note for note in dict.fromkeys(test.note() for test in tests) if note]
+
+
+def _words(goals: Goals) -> str:
+    limits = [f"{limit.metric} {limit.relation} {limit.bound:g}" for limit in goals.limits]
+    return ", ".join([*(f"{o.direction} {o.metric}" for o in goals.objectives), *limits])
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,154 @@
+"""What a run measured, as the rows and values that models learn from; none of the run's code is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import EvoMooError, MetricError, RunFolderError
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Boolean, Choice, Integer, Mask, Real, Variable
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.reading import guarded_reads
+from evo_moo.surrogate.protocol import Array
+
+KINDS: dict[str, type[Variable]] = {"real": Real, "integer": Integer, "choice": Choice, "boolean": Boolean}
+FEWEST_NEAR_FRONT = 20
+SHARE_NEAR_FRONT = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """The configurations of a run, each once, and their metrics.
+
+    Short evaluations of a refinement count for metrics that need no training only; repetitions count by their mean.
+
+    Attributes:
+        space: The search space; rules that forbid combinations are functions, and are not known here.
+        goals: Objectives and limits.
+        metrics: What is known of each metric.
+        X: ``(n, n_var)`` canonical rows, all different.
+        values: Metric to its ``(n,)`` values, NaN where an evaluation did not give it.
+        rank: ``(n,)`` numbers of the non-dominated front that a row is on, 0 the Pareto front; infinite where it was
+            not evaluated fully, or breaks a limit.
+        ids: Id of an evaluation to its row.
+        left_out: Status to the number of evaluations that gave none of the metrics.
+        seed: The run's seed.
+    """
+
+    space: SearchSpace
+    goals: Goals
+    metrics: dict[str, Metric]
+    X: Array
+    values: dict[str, Array]
+    rank: Array
+    ids: dict[int, int]
+    left_out: dict[str, int]
+    seed: int
+
+    @classmethod
+    def read(cls, run_dir: str | Path) -> "Archive":
+        """Read a run folder; the run may still go on.
+
+        Raises:
+            RunFolderError: It is no run folder, is damaged, or did not record its space.
+        """
+        record = RunRecord.read(run_dir)
+        with guarded_reads(record.path):
+            if not all(record.space.values()):
+                raise RunFolderError(
+                    f"`{run_dir}` must have recorded its search space, but was made by a version that did not; "
+                    f"`evo-moo run … --from {run_dir}` goes on from it"
+                )
+            try:
+                space = SearchSpace({name: _variable(facts) for name, facts in record.space.items()})
+                X = space.encode([e.configuration for e in record.evaluations])
+            except RunFolderError:
+                raise
+            except EvoMooError as error:
+                raise ValueError(str(error)) from error
+            return cls._of(record, space, X)
+
+    @classmethod
+    def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "Archive":
+        X, row_of = np.unique(X.reshape(-1, space.n_var), axis=0, return_inverse=True)
+        row_of = row_of.reshape(-1)
+        found: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}
+        left_out: dict[str, int] = {}
+        for e, row in zip(record.evaluations, row_of.tolist(), strict=True):
+            given = _given(e, record.metrics)
+            for name, value in given.items():
+                found[name][row].append(value)
+            if not given:
+                left_out[e.status] = left_out.get(e.status, 0) + 1
+        values = {name: np.array([np.mean(its) if its else np.nan for its in rows]) for name, rows in found.items()}
+        ok = np.zeros(len(X), dtype=bool)
+        ok[[row for e, row in zip(record.evaluations, row_of, strict=True) if e.feasible]] = True
+        ids = {e.id: row for e, row in zip(record.evaluations, row_of.tolist(), strict=True)}
+        seed = record.meta.get("job", {}).get("search", {}).get("seed", 1)
+        rank = _ranks(record.goals, values, ok)
+        return cls(space, record.goals, record.metrics, X, values, rank, ids, left_out, int(seed))
+
+    @property
+    def n_measured(self) -> int:
+        """Number of rows that have any metric."""
+        return int(np.any([np.isfinite(values) for values in self.values.values()], axis=0).sum())
+
+    def known(self, metric: str) -> npt.NDArray[np.intp]:
+        """Give the rows that have a metric."""
+        return np.flatnonzero(np.isfinite(self.values[metric]))
+
+    def near_front(self) -> Mask:
+        """Tell which rows are the best: the Pareto front, and next fronts up to a quarter of the ranked, at least 20.
+
+        Raises:
+            MetricError: Nothing keeps the limits, so there is no front.
+        """
+        ranked = np.sort(self.rank[np.isfinite(self.rank)])
+        if not ranked.size:
+            raise MetricError("a run must have evaluations that keep the limits to have a front, but has none yet")
+        n = max(FEWEST_NEAR_FRONT, int(np.ceil(SHARE_NEAR_FRONT * len(ranked))))
+        return np.asarray(self.rank <= ranked[min(n, len(ranked)) - 1])
+
+    def checked_metrics(self, names: Sequence[str] | None) -> list[str]:
+        """Give the metrics that are asked about, by default the objectives.
+
+        Raises:
+            MetricError: One of them is not known.
+        """
+        if names is None:
+            return [objective.metric for objective in self.goals.objectives]
+        for name in names:
+            if name not in self.values:
+                raise MetricError(f"`metric` must be one of {', '.join(self.values)}, but is {name}")
+        return list(dict.fromkeys(names))
+
+
+def _variable(facts: dict[str, Any]) -> Variable:
+    arguments = {name: value for name, value in facts.items() if name != "kind"}
+    return KINDS[facts["kind"]](**arguments)
+
+
+def _given(e: Evaluation, known: dict[str, Metric]) -> dict[str, float]:
+    """Give the metrics of an evaluation that a full one would have, too."""
+    if e.status == "ok":
+        return e.metrics
+    return {name: value for name, value in e.metrics.items() if name in known and known[name].cheap}
+
+
+def _ranks(goals: Goals, values: dict[str, Array], ok: Mask) -> Array:
+    import moocore
+
+    rank = np.full(len(ok), np.inf)
+    columns = [values[o.metric] * (1 if o.direction == "min" else -1) for o in goals.objectives]
+    F = np.column_stack(columns)
+    ok = ok & np.isfinite(F).all(axis=1)
+    if ok.any():
+        rank[ok] = moocore.pareto_rank(F[ok])
+    return rank

@@ -1,0 +1,137 @@
+"""Models of a run's metrics that were tried on configurations that they did not learn."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evo_moo.analysis.run_table import Archive
+from evo_moo.errors import SurrogateError
+from evo_moo.plugins import load_surrogate
+from evo_moo.problem.metrics import Metric
+from evo_moo.seeding import seed_for
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.fitting import AVERAGE, FAMILIES, GOOD_ENOUGH
+from evo_moo.surrogate.model_selection import (
+    AveragedSurrogate,
+    Fold,
+    Scores,
+    choose,
+    fold_models,
+    predicted_held_out,
+    score,
+)
+from evo_moo.surrogate.posterior import MetricModel
+from evo_moo.surrogate.protocol import Array, Surrogate, one_thread
+from evo_moo.surrogate.targets import TAIL, Target
+
+FEWEST = 10
+"""Configurations from which a model is tried at all."""
+MOST, MOST_NUMBERS = 2000, 100_000
+"""Configurations, and values of variables in them, that are looked at; of more, so many are drawn."""
+MOST_PER_FOLD = 400
+"""Configurations that a model learns in cross-validation; the rest cost much and teach little."""
+
+LEAST, WIDE = 1e-290, 100.0
+"""A logarithm is taken of values above the first, and of those that differ by a factor above the second."""
+SMALLEST, LARGEST, RELATIVE = 1e-100, 1e100, 1e-9
+"""Spreads of values, also as a share of the largest, whose squares are more than rounding errors."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What is known of one metric, and how far to trust it.
+
+    Attributes:
+        metric: Name of the metric.
+        X: ``(n, n_var)`` encoded rows that were learnt.
+        features: What models see of rows.
+        y: ``(n,)`` values, or their logarithms.
+        log: Whether importances are about the metric's logarithm: where it is declared so, or its values span two
+            powers of ten. Unlike what models learn, this does not depend on where the search looked most.
+        model: The chosen model, which learnt all rows; None: nothing predicts the metric.
+        folds: The rows that were held out, and the model of the same kind that learnt the others.
+        family: Name of the kind of model; empty where there is none.
+        scores: How well it, or else the best one that was tried, predicts the rows that were held out.
+        nothing: Why there is no model; empty where there is one.
+    """
+
+    metric: str
+    X: Array
+    features: Features
+    y: Array
+    log: bool = False
+    model: MetricModel | None = None
+    folds: Sequence[Fold] = ()
+    family: str = ""
+    scores: Scores | None = None
+    nothing: str = ""
+
+    def predict(self, X: Array, fitted: Surrogate) -> Array:
+        """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model or one of the folds."""
+        values = metric_values(self.model, fitted.predict(self.features.matrix(X)).mean) if self.model else np.empty(0)
+        return np.log(np.maximum(values, LEAST)) if self.log else values
+
+
+def metric_values(model: MetricModel, targets: Array) -> Array:
+    """Give the metric's own values of targets, of any shape; of means, the median."""
+    return np.asarray(model.sign * model.target.inverse(np.clip(targets, -TAIL, TAIL)))
+
+
+@functools.lru_cache(maxsize=8)
+def validated(archive: Archive, metric: str) -> Validated:
+    """Choose and fit the model of a metric, as a search does: one that ranks no better than chance is not used.
+
+    What was found of an archive is kept while others ask for it.
+
+    Args:
+        archive: What was measured.
+        metric: Name of the metric.
+    """
+    rows, most = archive.known(metric), min(MOST, max(MOST_NUMBERS // archive.space.n_var, 5 * FEWEST))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:most])
+    values, features = archive.values[metric][rows], Features(archive.space)
+    log = _is_logarithmic(values, archive.metrics.get(metric, Metric()).log)
+    found = Validated(metric, archive.X[rows], features, np.log(values) if log else values, log)
+    if len(rows) < FEWEST:
+        return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
+    if values.min() == values.max():
+        return replace(found, nothing=f"it is {values[0]:.4g} in every evaluation")
+    half = values.max() / 2 - values.min() / 2
+    if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
+        return replace(found, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance")
+    sign = -1 if metric in {o.metric for o in archive.goals.objectives if o.direction == "max"} else 1
+    target = Target.fit(sign * values)
+    Z, y = features.matrix(found.X), target.transform(sign * values)
+    with one_thread():
+        folds = _tried(features, Z, y, seed_for("importance", archive.seed))
+        scores = {name: score(predicted_held_out(its, Z), y) for name, its in folds.items()}
+        chosen = choose(scores)
+        if chosen is None:
+            best = max(scores.values(), key=lambda its: its.rank_correlation, default=None)
+            return replace(found, scores=best, nothing="no model predicts this metric; importances would be noise")
+        model = MetricModel(sign, target, folds[chosen][0][1].fresh().fit(Z, y))
+    return replace(found, model=model, folds=folds[chosen], family=chosen, scores=scores[chosen])
+
+
+def _is_logarithmic(values: Array, declared: bool) -> bool:
+    positive = len(values) > 0 and values.min() > LEAST
+    return bool(positive and (declared or values.max() >= WIDE * values.min()))
+
+
+def _tried(features: Features, Z: Array, y: Array, seed: int) -> Mapping[str, list[Fold]]:
+    """Cross-validate each kind of model until one is good enough, and else their average, too."""
+    folds: dict[str, list[Fold]] = {}
+    for family in FAMILIES:
+        try:
+            folds[family] = list(fold_models(load_surrogate(family)(features.columns, seed), Z, y, MOST_PER_FOLD))
+        except SurrogateError:
+            continue
+        if score(predicted_held_out(folds[family], Z), y).rank_correlation >= GOOD_ENOUGH:
+            return folds
+    if len(folds) > 1:
+        members = zip(*folds.values(), strict=True)
+        folds[AVERAGE] = [(its[0][0], AveragedSurrogate([model for _, model in its])) for its in members]
+    return folds

@@ -1,0 +1,37 @@
+"""The terminal, and how values are written on it."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from evo_moo.problem.metrics import Metric, with_unit
+from evo_moo.text import printable, shown
+
+
+def open_console() -> Console:
+    """Give the terminal, or a wide page where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def safe(text: str) -> str:
+    """Make text from a ledger safe to print: neither the terminal nor rich takes any of it as a command."""
+    return escape(printable(text))
+
+
+def pairs(values: dict[str, Any]) -> str:
+    """Write values by their names, as tables show them."""
+    return ", ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
+
+
+def heading(name: str, known: dict[str, Metric]) -> str:
+    """Name a metric with its unit, unless the name ends with it."""
+    return with_unit(name, known[name].unit if name in known else "")
+
+
+def cell(value: Any) -> str:
+    """Write a value as tables show it."""
+    return escape(shown(value))

@@ -1,0 +1,73 @@
+"""The command that tells what drives a run's metrics."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evo_moo.cli.runs import RunDir, folder_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def importance(
+    path: RunDir,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Instead of the objectives, repeatable.")
+    ] = None,
+    near_front: Annotated[
+        bool, typer.Option("--near-front", help="Over the box around the best evaluations, not the search space.")
+    ] = False,
+    dependence: Annotated[
+        bool, typer.Option("--dependence", help="How metrics go with each variable (partial dependence).")
+    ] = False,
+    around: Annotated[int | None, typer.Option(metavar="ID", help="What changes of this evaluation would do.")] = None,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw it, as importance.png or dependence.png of the run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Tell which variables drive each objective, how, and what changes of one evaluation would do."""
+    from evo_moo.analysis.importance.dependence import partial_dependence
+    from evo_moo.analysis.importance.importances import importances
+    from evo_moo.analysis.importance.local_changes import changes_around
+    from evo_moo.analysis.run_table import Archive
+    from evo_moo.cli.importance_tables import print_changes, print_dependence, print_importances
+    from evo_moo.errors import JobError
+
+    if near_front + dependence + (around is not None) > 1:
+        raise JobError(["`--near-front`, `--dependence` and `--around` must be given one at a time"])
+    if plot and around is not None:
+        raise JobError(["`--plot` must go without `--around`: changes are told as a table, or with --json"])
+    path = folder_of(path)
+    archive, names = Archive.read(path), metrics or None
+    told: dict[str, Any]
+    if around is not None:
+        told, show = changes_around(archive, around, names), print_changes
+    elif dependence:
+        told, show = partial_dependence(archive, names), print_dependence
+    else:
+        told, show = importances(archive, names, near_front=near_front), print_importances
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        show(told)
+    if plot:
+        from evo_moo.report.analysis_plots import dependence_figure, importance_figure
+
+        figure = dependence_figure(told) if dependence else importance_figure(told)
+        _save(figure, path / ("dependence.png" if dependence else "importance.png"))
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    from evo_moo.errors import RunFolderError
+
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise RunFolderError(
+            f"`{path.parent}` must be writable to hold {path.name}, but is not: {error.strerror}"
+        ) from error
+    typer.echo(f"{path} is drawn", err=True)

@@ -1,0 +1,148 @@
+"""What drives the trade-offs, as tables for the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evo_moo.cli.console import cell, open_console, safe
+
+MAX_VARIABLES = 20
+MAX_PAIRS = 5
+LEAST_PAIR = 0.01
+WORDS = """\
+Importance: the share of a metric's variance that is lost when its model is told wrong values of the variable, on
+configurations that it did not learn, ± standard error; (in parentheses: it may be nothing). Alone: the share that the
+variable explains by itself (fANOVA), ± standard deviation over the trees. A variable that exists only in some
+configurations is told over those."""
+
+
+def print_importances(told: dict[str, Any]) -> None:
+    """Print what ``importances`` gives: a table of variables, then the models, and what pairs of variables do."""
+    console = open_console()
+    shown = {name: its for name, its in told["metrics"].items() if its["variables"]}
+    left_out = "".join(f", {n} {status} left out" for status, n in told["left_out"].items())
+    console.print(
+        f"What drives the metrics over {told['over']}, from {told['n_evaluated']} configurations{safe(left_out)}"
+    )
+    if shown:
+        console.print(_importances(shown))
+    for name, its in told["metrics"].items():
+        console.print(safe(f"{name}: {_basis(its)}"), highlight=False)
+        large = [pair for pair in its["pairs"] if pair["share"] >= LEAST_PAIR][:MAX_PAIRS]
+        if large:
+            words = ", ".join(f"{p['one']} with {p['other']} {_share(p['share'], p['sd'])}" for p in large)
+            console.print(safe(f"    only together: {words}"), highlight=False)
+    if shown:
+        console.print(WORDS, highlight=False, soft_wrap=True)
+
+
+def print_dependence(told: dict[str, Any]) -> None:
+    """Print what ``partial_dependence`` gives: where each metric's mean is the least and the most."""
+    console, table = open_console(), Table()
+    shown = {name: its for name, its in told.items() if its["curves"]}
+    for heading in ("variable", *shown, "not tried"):
+        table.add_column(safe(heading), overflow="fold")
+    for variable in dict.fromkeys(name for its in shown.values() for name in its["curves"]):
+        curves = [its["curves"].get(variable) for its in shown.values()]
+        untried = next(curve["untried"] for curve in curves if curve)
+        table.add_row(safe(variable), *(safe(_ends(curve)) for curve in curves), safe(untried))
+    if shown:
+        console.print("Mean prediction over the evaluated configurations, by the value of one variable")
+        console.print(table)
+    _print_nothing(console, {name: its["nothing"] for name, its in told.items() if its["nothing"]})
+
+
+def print_changes(told: dict[str, Any]) -> None:
+    """Print what ``changes_around`` gives: the evaluation, and what each change is predicted to do."""
+    console, table = open_console(), Table()
+    metrics = told["metrics"]
+    words = ", ".join(f"{name}={cell(value)}" for name, value in told["configuration"].items())
+    console.print(f"Around evaluation {told['id']}: {words}", highlight=False)
+    for name, its in metrics.items():
+        measured = "" if its["measured"] is None else f"measured {cell(its['measured'])}, "
+        console.print(safe(f"{name}: {measured}predicted {cell(its['predicted'])} ± {its['sd']:.2g}"), highlight=False)
+    for heading in ("variable", "from", "to", *metrics, "besides"):
+        table.add_column(safe(heading), overflow="fold")
+    for change in told["changes"]:
+        effects = [_effect(change["effects"][name]) for name in metrics]
+        ends = [safe(cell(change["value"])), safe(cell(change["becomes"]))]
+        table.add_row(safe(change["variable"]), *ends, *effects, safe(_notes(change)))
+    if metrics:
+        console.print(table)
+        console.print("Predicted change, and between which values it lies with 90 %; an asterisk: all of one sign")
+    _print_nothing(console, told["nothing"])
+
+
+def _importances(shown: dict[str, Any]) -> Table:
+    rows = {name: {row["variable"]: row for row in its["variables"]} for name, its in shown.items()}
+    largest: dict[str, float] = {}
+    for its in rows.values():
+        for variable, row in its.items():
+            value = -1.0 if row["importance"] is None else row["importance"]
+            largest[variable] = max(value, largest.get(variable, -1.0))
+    ranked = sorted(largest, key=lambda variable: -largest[variable])
+    table = Table()
+    table.add_column("variable", overflow="fold")
+    for name in shown:
+        table.add_column(safe(name), justify="right", overflow="fold")
+        table.add_column("alone", justify="right")
+    table.add_column("exists in", justify="right")
+    for variable in ranked[:MAX_VARIABLES]:
+        cells = []
+        for its in rows.values():
+            row = its[variable]
+            cells += [_importance(row), _share(row["main"], row["main_sd"])]
+        exists = row["exists_in"]
+        table.add_row(safe(variable), *cells, "" if exists == 1 else f"{exists:.0%}")
+    if len(ranked) > MAX_VARIABLES:
+        table.add_row(f"and {len(ranked) - MAX_VARIABLES} more; --json has all")
+    return table
+
+
+def _basis(its: dict[str, Any]) -> str:
+    if its["nothing"]:
+        tau = "" if its["rank_correlation"] is None else f" (rank correlation {its['rank_correlation']:.2f})"
+        return str(its["nothing"]) + tau
+    words = f"{its['model']} ranks what it did not learn with a correlation of {its['rank_correlation']:.2f}"
+    words += f"; {its['unexplained']:.0%} of the variance is unexplained"
+    words += "; shares are of the variance of its logarithm" if its["log"] else ""
+    if not any(row["main"] is not None for row in its["variables"]):
+        words += "; the forest of fANOVA ranks no better than chance, so its shares are not told"
+    return words
+
+
+def _importance(row: dict[str, Any]) -> str:
+    if row["importance"] is None:
+        return f"of {row['n']} only"
+    words = _share(row["importance"], row["error"])
+    return words if row["importance"] > 2 * row["error"] else f"({words})"
+
+
+def _share(value: float | None, spread: float | None) -> str:
+    if value is None or spread is None:
+        return ""
+    return f"{round(100 * value)} ± {round(100 * spread)} %"
+
+
+def _ends(curve: dict[str, Any] | None) -> str:
+    if curve is None:
+        return ""
+    at = sorted(zip(curve["mean"], curve["value"], strict=True), key=lambda point: point[0])
+    return f"{cell(at[0][0])} at {cell(at[0][1])} to {cell(at[-1][0])} at {cell(at[-1][1])}"
+
+
+def _effect(its: dict[str, float]) -> str:
+    sure = "*" if its["low"] > 0 or its["high"] < 0 else ""
+    return f"{its['change']:+.3g}{sure} ({its['low']:+.3g} .. {its['high']:+.3g})"
+
+
+def _notes(change: dict[str, Any]) -> str:
+    notes = [f"with {name}={cell(value)}" for name, value in change["new"].items()]
+    notes += [f"without {', '.join(change['gone'])}"] if change["gone"] else []
+    return ", ".join(notes if change["tried"] else [*notes, "never tried: extrapolated"])
+
+
+def _print_nothing(console: Console, nothing: dict[str, str]) -> None:
+    for name, why in nothing.items():
+        console.print(safe(f"{name}: {why}"), highlight=False)

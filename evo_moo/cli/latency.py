@@ -1,0 +1,152 @@
+"""One configuration measured several times and shown, so that a user sees how far to trust a latency.
+
+A problem takes part by its method ``network``.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evo_moo.analysis.result import Result
+from evo_moo.errors import ProblemError, SpaceError
+from evo_moo.plugins import absolute_reference, load_problem
+from evo_moo.storage.reading import reading
+
+if TYPE_CHECKING:
+    from evo_moo.problem.search_problem import Configuration, SearchProblem
+    from evo_moo.toolkit.latency import Latency
+
+BINS, BAR = 12, 40
+
+
+def report_latency(
+    reference: str,
+    options: Mapping[str, Any],
+    config: str | None = None,
+    run_dir: Path | None = None,
+    config_id: int | None = None,
+    seed: int = 0,
+    repeats: int = 3,
+    **deployment: Any,
+) -> None:
+    """Measure one configuration of a problem and print how its times are distributed.
+
+    Args:
+        reference: How the problem is named.
+        options: Options of the problem; without any, those of the run, if it searched the problem by this reference.
+        config: The configuration as JSON.
+        run_dir: A run folder to take the configuration from.
+        config_id: Number of the evaluation in that run.
+        seed: Decides the configuration where none is given.
+        repeats: Number of measurements.
+        **deployment: Passed on to ``model_latency``: ``runtime``, ``batch_size``, ``threads``, ...
+
+    Raises:
+        PluginError: The problem cannot be found, or the run has no such configuration.
+        ProblemError: The problem shows no network, or the deployment asks for what cannot be done.
+        SpaceError: The configuration is not one of the problem's.
+    """
+    from evo_moo.toolkit.latency import model_latency
+
+    problem = load_problem(reference, options or _options_of(run_dir, reference))
+    configuration = _configuration(problem, config, run_dir, config_id, seed)
+    network, example = problem.network(configuration)
+    try:
+        measured = [model_latency(network, example, **deployment) for _ in range(repeats)]
+    except (ValueError, ImportError) as error:
+        raise ProblemError(f"`{reference}` cannot be measured so: {error}") from error
+    except (RuntimeError, MemoryError) as error:  # torch's, as of memory that is spent
+        reason = str(error).partition("\n")[0]
+        raise ProblemError(
+            f"`{reference}` must have a network that runs as asked, but: {reason}; a smaller batch may fit"
+        ) from error
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    console.print(escape(", ".join(f"{name}={value}" for name, value in configuration.items())))
+    _print_table(console, measured)
+    _print_histogram(console, measured)
+    _print_verdict(console, measured)
+
+
+def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
+    """Give the options that a run searched a problem with; none if it searched another."""
+    if run_dir is None:
+        return {}
+    with reading(run_dir) as ledger:
+        searched = ledger.meta().get("job", {}).get("problem", {})
+        same = searched.get("use") == absolute_reference(reference, Path())
+        return dict(searched.get("options", {})) if same else {}
+
+
+def _configuration(
+    problem: "SearchProblem", config: str | None, run_dir: Path | None, config_id: int | None, seed: int
+) -> "Configuration":
+    if (run_dir is None) != (config_id is None) or (run_dir is not None and config is not None):
+        raise SpaceError(
+            "a configuration is given by `--config`, or by `--run` and `--config-id` together, or not at all"
+        )
+    if run_dir is not None:
+        found = [e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id]
+        if not found:
+            raise SpaceError(f"`--config-id` must be the number of an evaluation in {run_dir}, but is {config_id}")
+        return _checked(problem, found[0])
+    if config is None:
+        return problem.space.decode(problem.space.sample(1, np.random.default_rng(seed)))[0]
+    try:
+        given = json.loads(config)
+    except ValueError as error:
+        raise SpaceError(f"`--config` must be JSON, such as '{{\"lr\": 0.1}}', but it is not: {error}") from error
+    return _checked(problem, given)
+
+
+def _checked(problem: "SearchProblem", config: "Configuration") -> "Configuration":
+    return problem.space.decode(problem.space.encode([config]))[0]
+
+
+def _print_table(console: Console, measured: "list[Latency]") -> None:
+    table = Table(title="milliseconds per forward pass, of blocks of calls", title_justify="left")
+    for heading in ("", "median", "95 % interval", "IQR", "p95", "blocks", "cold start", "samples/s", "reference"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for number, latency in enumerate(measured, 1):
+        low, high = latency.ci_ms
+        lower, upper, p95 = np.quantile(latency.corrected_times_ms, [0.25, 0.75, 0.95])
+        table.add_row(
+            f"{number} corrected",
+            f"{latency.corrected_ms:.4g}",
+            f"{low:.4g} to {high:.4g}",
+            f"{upper - lower:.3g}",
+            f"{p95:.4g}",
+            f"{len(latency.times_ms)} of {latency.n_repeats}",
+            f"{latency.cold_start_ms:.4g}",
+            f"{latency.throughput_per_s:.4g}",
+            f"{latency.reference_ms:.3g} ({latency.reference_ms / latency.nominal_ms - 1:+.0%})",
+        )
+        table.add_row("  raw", f"{latency.median_ms:.4g}", "", f"{latency.iqr_ms:.3g}", f"{latency.p95_ms:.4g}")
+    console.print(table)
+
+
+def _print_histogram(console: Console, measured: "list[Latency]") -> None:
+    times = np.concatenate([latency.corrected_times_ms for latency in measured])
+    low, high = np.quantile(times, [0.02, 0.98])  # a few blocks far off would squeeze all others into one bar
+    counts, edges = np.histogram(times, bins=BINS, range=(low, high))
+    console.print("corrected, all measurements")
+    for count, edge in zip(counts, edges, strict=False):
+        console.print(f"{edge:>10.4g} {'█' * round(BAR * count / counts.max())} {count}", highlight=False)
+    console.print(f"{'outside':>10} {len(times) - counts.sum()}", highlight=False)
+
+
+def _print_verdict(console: Console, measured: "list[Latency]") -> None:
+    """Say how far the measurements agree: what a difference between two networks must exceed."""
+    if len(measured) < 2:
+        return
+    corrected, raw = [m.corrected_ms for m in measured], [m.median_ms for m in measured]
+    console.print(
+        f"The {len(measured)} medians lie within {np.ptp(corrected) / np.median(corrected):.1%} of each other "
+        f"(raw: {np.ptp(raw) / np.median(raw):.1%}); take smaller differences between networks for noise."
+    )

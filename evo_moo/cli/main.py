@@ -1,0 +1,225 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 wrong input, 75 stopped and resumable."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from evo_moo.cli.batch import batch
+from evo_moo.cli.confirm import compare, confirm
+from evo_moo.cli.importance import importance
+from evo_moo.cli.pick import pick
+from evo_moo.cli.problems import check, latency, new, problems
+from evo_moo.cli.report import report
+from evo_moo.cli.runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
+
+if TYPE_CHECKING:
+    from evo_moo.analysis.result import Result
+
+FAILED, WRONG_INPUT, RESUMABLE = 1, 2, 75
+StopWhen = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="End when it gets no better: 'hypervolume stalls', ftol, xtol, default; none."),
+]
+Deadline = Annotated[
+    str | None, typer.Option(metavar="TIME", help="When to stop, to be resumed, as 2026-12-01T08:00:00; none.")
+]
+
+app = typer.Typer(
+    help="Search neural architectures and training hyperparameters for the trade-offs between several goals.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; errors become one message and an exit code."""
+    from evo_moo.errors import (
+        EvoMooError,
+        JobError,
+        NoChoiceError,
+        RunFolderError,
+        RunStoppedError,
+        SearchFailedError,
+        StopNow,
+    )
+
+    try:
+        app()
+    except RunStoppedError as error:
+        _exit(RESUMABLE, str(error))
+    except (RunFolderError, SearchFailedError, NoChoiceError) as error:
+        _exit(FAILED, str(error))
+    except JobError as error:
+        _exit(WRONG_INPUT, *error.faults)
+    except EvoMooError as error:
+        _exit(WRONG_INPUT, str(error))
+    except StopNow:
+        _exit(RESUMABLE, "stopped at once; everything that ended is recorded")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _exit(code: int, *messages: str) -> NoReturn:
+    from evo_moo.text import printable
+
+    for message in messages:
+        typer.echo(f"evo-moo: {printable(message)}", err=True)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        import evo_moo
+
+        typer.echo(evo_moo.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    what: Annotated[str, typer.Argument(metavar="JOB|PROBLEM", help="A job file, or a problem to search.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the job, repeatable."),
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
+    run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
+    from_runs: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
+    n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="nsga2, nsga3; baselines: weighted-sum, tchebycheff, random, sobol, grid.")
+    ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(metavar="auto|none|gp|rf|REF", help="Models that propose candidates; auto if --n-evals <= 1000."),
+    ] = None,
+    stop_when: StopWhen = None,
+    deadline: Deadline = None,
+    end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
+) -> None:
+    """Search a problem, or run a job file."""
+    from evo_moo.run.stop_signals import end_with_stdin as follow_stdin
+    from evo_moo.run.stop_signals import stop_at_once_on_signals
+
+    stop_at_once_on_signals()
+    if end_with_stdin:
+        follow_stdin(RESUMABLE)
+    from evo_moo.errors import JobError
+    from evo_moo.job.check import check_job
+    from evo_moo.job.file import option_assignments, override, read_job_file
+    from evo_moo.plugins import absolute_reference, job_file_of
+
+    job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
+    data: dict[str, Any] = (
+        read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
+    )
+    override(data, [*option_assignments(options or []), *(settings or [])])
+    for section, key, value in (
+        ("evaluation", "workers", workers),
+        ("budget", "n_evals", n_evals),
+        ("search", "seed", seed),
+        ("search", "algorithm", algorithm),
+        ("surrogate", "model", absolute_reference(surrogate, Path()) if surrogate else None),
+        ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
+    ):
+        if value is not None and isinstance(data.setdefault(section, {}), dict):
+            data[section][key] = value
+    if isinstance(data.setdefault("budget", {}), dict):
+        data["budget"].update(_budget_changes(stop_when, deadline))
+    problem = data.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("use"), str):
+        problem["use"] = absolute_reference(problem["use"], Path())
+    if run_dir == "":
+        raise JobError(["`--run-dir` must name a folder, but is empty"])
+    _run(*check_job(data), Path(run_dir) if run_dir else None)
+
+
+@app.command()
+def resume(
+    path: RunDir,
+    n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None,
+    stop_when: StopWhen = None,
+    deadline: Deadline = None,
+) -> None:
+    """Go on with a run that was stopped or killed, or that is to have a larger budget."""
+    from evo_moo.run.stop_signals import stop_at_once_on_signals
+
+    stop_at_once_on_signals()
+    from evo_moo.run.api import problem_of, resume
+    from evo_moo.storage.reading import read_job
+    from evo_moo.text import printable
+
+    path = folder_of(path)
+    typer.echo(f"evo-moo: loads the problem {printable(problem_of(read_job(path)))}", err=True)
+    _report(resume(path, n_evals=n_evals, budget=_budget_changes(stop_when, deadline), verbose=True))
+
+
+def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, Any]:
+    """Give the keys of the budget that options set; 'none' takes one away."""
+    given = {"stop_when": stop_when, "deadline": deadline}
+    return {key: None if text == "none" else text for key, text in given.items() if text is not None}
+
+
+def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
+    from evo_moo.errors import EvoMooError
+    from evo_moo.run.api import run_job
+    from evo_moo.run.assembly import words_on_the_grid
+    from evo_moo.run.preparation import refuse_past_deadline
+    from evo_moo.storage.run_folder import new_run_dir
+
+    refuse_past_deadline(job, run_dir)
+    path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])
+    typer.echo(f"run folder {path}", err=True)
+    if words := words_on_the_grid(job, problem):
+        typer.echo(f"evo-moo: {words}", err=True)
+    try:
+        result = run_job(job, problem, source, path, verbose=True)
+    except EvoMooError:
+        if run_dir is None:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # an empty one: the run was refused
+        raise
+    _report(result)
+
+
+def _report(result: "Result") -> None:
+    """Show what a run found, and draw it."""
+    from evo_moo.cli.tables import print_front
+    from evo_moo.storage.reading import guarded_reads
+
+    with guarded_reads(result.run_dir):
+        print_front(result)
+    if result.run_dir is not None and result.front:
+        result.plot(result.run_dir / "front.png")
+    if result.run_dir is not None:
+        from evo_moo.report.page import write_report_at_end
+
+        write_report_at_end(result.run_dir)
+
+
+app.command()(batch)
+app.command()(show)
+app.command()(pick)
+app.command("list")(list_runs)
+app.command()(importance)
+app.command()(export)
+app.command()(confirm)
+app.command()(compare)
+app.command()(report)
+app.command()(doctor)
+app.command()(problems)
+app.command()(check)
+app.command()(latency)
+app.command()(new)

@@ -1,0 +1,162 @@
+"""The command that chooses a model of a run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evo_moo.cli.runs import RunDir, folder_of
+
+if TYPE_CHECKING:
+    from evo_moo.analysis.choice import Decision
+    from evo_moo.analysis.result import Result
+    from evo_moo.analysis.weight_sweep import Reach
+    from evo_moo.problem.goals import Limits
+
+VALUES = "NAME=VALUE,..."
+
+
+def pick(
+    path: RunDir,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="LIMIT", help='Hard limit on any metric, as "latency_ms <= 20"; repeatable.'),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar=VALUES, help="How much each objective counts.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="With --weights: tchebycheff, weighted-sum, asf, pseudo-weights.")
+    ] = None,
+    aim: Annotated[str | None, typer.Option(metavar=VALUES, help="Values to be reached, a reference point.")] = None,
+    order: Annotated[str | None, typer.Option(metavar="NAME,...", help="Objectives, the most important first.")] = None,
+    tolerance: Annotated[
+        str | None, typer.Option(metavar=VALUES, help="With --order: how far off the best is as good.")
+    ] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="A knee of the front: a high trade-off point.")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Instead: which members a weighted sum can reach; draws RUN/sweep.png.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Choose a model from the front by limits and one rule; exit 1 if nothing keeps the limits.
+
+    Without a rule, objectives without a limit count alike.
+    """
+    from evo_moo.analysis import choice
+    from evo_moo.analysis.result import Result
+    from evo_moo.errors import JobError
+    from evo_moo.storage.reading import guarded_reads
+
+    path = folder_of(path)
+    bounds, faults = choice.parse_limits(limits or [])
+    given = {"weights": weights, "aim": aim, "tolerance": tolerance}
+    tables = {key: _table(key, text, faults) for key, text in given.items()}
+    if sweep and (method or order or knee or any(tables.values())):
+        faults.append("`--sweep` must go with --limit alone: it tries all weights")
+    if faults:
+        raise JobError(faults)
+    with guarded_reads(path):
+        result = Result.read(path)
+        if sweep:
+            _sweep(result, bounds, path, as_json)
+            return
+        decision = choice.pick(
+            result,
+            limits=bounds,
+            weights=tables["weights"],
+            method=method,  # type: ignore[arg-type]
+            aim=tables["aim"],
+            order=[name.strip() for name in order.split(",")] if order else (),
+            tolerances=tables["tolerance"],
+            knee=knee,
+        )
+        if as_json:
+            typer.echo(json.dumps(decision.to_json(), indent=1))
+        else:
+            _print_decision(decision, result)
+
+
+def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | None:
+    """Read ``NAME=VALUE,...``; what is wrong joins the faults."""
+    if text is None:
+        return None
+    table = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            table[name.strip()] = float(number)
+        except ValueError:
+            faults.append(f"`--{key}` must be NAME=VALUE, or several with commas between, but has {part!r}")
+    return table
+
+
+def _print_decision(decision: "Decision", result: "Result") -> None:
+    from rich.table import Table
+
+    from evo_moo.cli.console import cell, heading, open_console, pairs, safe
+
+    console, e = open_console(), decision.chosen
+    console.print(safe(f"Evaluation {e.id}: {pairs(e.configuration)}"), highlight=False)
+    n = len(decision.ranking)
+    among = f"{n} {'candidate' if n == 1 else 'candidates'}, the front of what keeps the limits"
+    console.print(safe(f"Rule: {decision.rule}; among {among}"), highlight=False)
+    console.print(safe(f"Why: {decision.why}"), highlight=False)
+    table = Table()
+    runner_up = f"runner-up {decision.runner_up.id}" if decision.runner_up else "no runner-up"
+    for title in ("objective", "chosen", "best of the run", "given up", "share of the front's range", runner_up):
+        table.add_column(title, justify="left" if title == "objective" else "right")
+    for trade in decision.trades:
+        sd = decision.spread.get(trade.metric)
+        table.add_row(
+            safe(f"{trade.direction} {heading(trade.metric, result.known_metrics)}"),
+            cell(float(trade.value)) + (f" ± {sd:.2g}" if sd is not None else ""),
+            cell(float(trade.best)),
+            cell(float(trade.given_up)),
+            "" if trade.share is None else f"{trade.share:.1%}",
+            cell(trade.runner_up),
+        )
+    console.print(table)
+    named = {trade.metric for trade in decision.trades}
+    if others := {name: value for name, value in e.metrics.items() if name not in named}:
+        console.print(safe(f"Other metrics: {pairs(others)}"), highlight=False)
+
+
+def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
+    from evo_moo.analysis.weight_sweep import sweep
+    from evo_moo.errors import RunFolderError
+    from evo_moo.report.analysis_plots import sweep_figure
+
+    found = sweep(result, limits)
+    if as_json:
+        typer.echo(json.dumps([reach.to_json() for reach in found], indent=1))
+    else:
+        _print_sweep(found, result)
+    try:
+        sweep_figure(result, [(reach.evaluation, reach.weights is not None) for reach in found]).savefig(
+            path / "sweep.png"
+        )
+    except OSError as error:
+        raise RunFolderError(f"`{path}` must be writable to hold sweep.png, but is not: {error.strerror}") from error
+    typer.echo(f"{path / 'sweep.png'} is drawn", err=True)
+
+
+def _print_sweep(found: "Sequence[Reach]", result: "Result") -> None:
+    from rich.table import Table
+
+    from evo_moo.cli.console import cell, heading, open_console, safe
+
+    console = open_console()
+    n_reached = sum(reach.weights is not None for reach in found)
+    console.print(f"A weighted sum reaches {n_reached} of {len(found)} members of the front, whatever the weights")
+    table = Table()
+    names = [objective.metric for objective in result.goals.objectives]
+    for title in ("id", *(heading(name, result.known_metrics) for name in names), "weights that reach it"):
+        table.add_column(safe(title), justify="left" if title.startswith("weights") else "right", overflow="fold")
+    for reach in found:
+        words = "none: it lies behind the convex hull"
+        if reach.weights is not None:
+            words = ",".join(f"{name}={weight:.4g}" for name, weight in reach.weights.items())
+        values = [cell(float(reach.evaluation.metrics[name])) for name in names]
+        table.add_row(str(reach.evaluation.id), *values, safe(words))
+    console.print(table)

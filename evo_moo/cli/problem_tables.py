@@ -1,0 +1,109 @@
+"""Tables of problems for the terminal: what there is, what one declares, and what trying it showed."""
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from evo_moo.cli.console import open_console, safe
+from evo_moo.errors import EvoMooError
+from evo_moo.problem.goals import Goals, Limit, Objective
+
+if TYPE_CHECKING:
+    from evo_moo.evaluation.check_problem import Check
+    from evo_moo.problem.search_problem import SearchProblem
+
+
+def print_problems() -> None:
+    """Print one row per registered problem."""
+    from evo_moo.plugins import load_problem, problem_names
+
+    table = Table()
+    for heading in ("problem", "objectives", "other metrics", "variables"):
+        table.add_column(heading, overflow="fold")
+    for name in problem_names():
+        try:
+            problem = load_problem(name)
+        except EvoMooError as error:
+            table.add_row(safe(name), safe(str(error)))
+            continue
+        others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
+        table.add_row(
+            safe(name),
+            _goal_words(problem.goals),
+            safe(", ".join(others)),
+            safe(", ".join(problem.variables)),
+        )
+    console = open_console()
+    console.print(table)
+    console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
+
+
+def print_problem(reference: str) -> None:
+    """Print a problem's variables, metrics and goals."""
+    from evo_moo.plugins import load_problem
+
+    console, problem = open_console(), load_problem(reference)
+    _print_definition(console, problem, reference)
+    if problem.has_network:
+        console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)
+
+
+def print_check(check: "Check", reference: str) -> None:
+    """Print what trying a problem showed; its faults are left to the caller."""
+    console = open_console()
+    if check.problem is None:
+        return
+    _print_definition(console, check.problem, reference, check)
+    size = check.problem.space.size()
+    console.print(f"Configurations: {'infinitely many' if math.isinf(size) else f'{size:,}'}")
+    ended = sum(outcome.status == "ok" for outcome in check.outcomes)
+    if check.outcomes:
+        each = f", {check.evaluation_s:.3g} s each (median)" if ended else ""
+        console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well{each}")
+    for note in check.notes:
+        console.print(safe(f"note: {note}"))
+    if not check.faults:
+        console.print("No faults found.")
+
+
+def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
+    variables = Table(title=safe(reference), title_justify="left")
+    rows = problem.space.describe()
+    for heading in rows[0]:
+        variables.add_column(safe(heading))
+    for row in rows:
+        variables.add_row(*(safe(str(value)) for value in row.values()))
+    metrics = Table()
+    for heading in ("metric", "unit", "role", "description", *(["seen"] if check else [])):
+        metrics.add_column(heading, overflow="fold")
+    for name, metric in problem.known_metrics.items():
+        roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
+        roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
+        roles += [flag for flag in ("held_out", "cheap", "timed", "noisy") if getattr(metric, flag)]
+        roles += [f"test of {metric.test_of}"] if metric.test_of else []
+        values = check.observed(name) if check else []
+        seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
+        metrics.add_row(
+            safe(name), safe(metric.unit), ", ".join(roles), safe(metric.description), *([seen] if check else [])
+        )
+    console.print(variables)
+    console.print(metrics)
+    if problem.fidelity is not None:
+        name, low, high = problem.fidelity
+        console.print(safe(f"Fidelity: {name} from {low} to {high}"), highlight=False)
+
+
+def _goal_words(goals: Goals) -> str:
+    words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
+    words += [f"{limit.metric} {_limit_words(limit)}" for limit in goals.limits]
+    return safe(", ".join(words))
+
+
+def _objective_words(objective: Objective) -> str:
+    return objective.direction + ("" if objective.goal is None else f", goal {objective.goal:g}")
+
+
+def _limit_words(limit: Limit) -> str:
+    return f"{limit.relation.replace('_', ' ')} {limit.bound:g}"

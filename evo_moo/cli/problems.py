@@ -1,0 +1,97 @@
+"""The commands that look at problems: list them, begin one, try one, measure one."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evo_moo.cli.runs import folder_of
+
+
+def problems(
+    reference: Annotated[str | None, typer.Argument(help="Show one problem in detail.")] = None,
+) -> None:
+    """List the problems that can be named, with their variables, metrics and objectives."""
+    from evo_moo.cli.problem_tables import print_problem, print_problems
+
+    if reference is None:
+        print_problems()
+    else:
+        print_problem(reference)
+
+
+def check(
+    reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem, as for `run`.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
+    n_evals: Annotated[int, typer.Option(min=1, help="Number of configurations to evaluate.")] = 4,
+    timeout: Annotated[str | None, typer.Option(help="Time limit of one evaluation, as '90' or '10 min'.")] = None,
+) -> None:
+    """Try a problem: its definition, some evaluations, the same again; list every fault."""
+    from evo_moo.cli.problem_tables import print_check
+    from evo_moo.errors import JobError
+    from evo_moo.evaluation.check_problem import try_problem
+    from evo_moo.job.budget import seconds
+    from evo_moo.job.file import option_assignments, override
+    from evo_moo.plugins import ProblemSource, absolute_reference
+
+    data: dict[str, Any] = {"problem": {}}
+    override(data, option_assignments(options or []))
+    source = ProblemSource(absolute_reference(reference, Path()), data["problem"].get("options", {}))
+    try:
+        timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
+    except ValueError as error:
+        raise JobError([f"`--timeout` {error}, but is {timeout!r}"]) from None
+    done = try_problem(source, n_evals, timeout_s=timeout_s)
+    print_check(done, reference)
+    if done.faults:
+        raise JobError(done.faults)
+
+
+def latency(
+    reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem that has a `network` method.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="JSON", help="The configuration; else one is drawn.")] = None,
+    run_dir: Annotated[Path | None, typer.Option("--run", metavar="RUN", help="Take it from this run.")] = None,
+    config_id: Annotated[int | None, typer.Option(help="Its number in that run.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which configuration is drawn.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
+    runtime: Annotated[
+        str, typer.Option(help="torch, torch.compile, torchscript, torch.export, onnxruntime.")
+    ] = "torch",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per forward pass.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one forward pass.")] = 1,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory format.")] = False,
+    device: Annotated[str | None, typer.Option(help="Where it runs, such as cuda.")] = None,
+) -> None:
+    """Measure the latency of one configuration several times, and show how far to trust it."""
+    from evo_moo.cli.latency import report_latency
+    from evo_moo.job.file import option_assignments, override
+
+    data: dict[str, Any] = {"problem": {}}
+    override(data, option_assignments(options or []))
+    report_latency(
+        reference,
+        data["problem"].get("options", {}),
+        config,
+        folder_of(run_dir) if run_dir else None,
+        config_id,
+        seed,
+        repeats,
+        runtime=runtime,
+        batch_size=batch_size,
+        threads=threads,
+        channels_last=channels_last,
+        device=device,
+    )
+
+
+def new(path: Annotated[Path, typer.Argument(metavar="FILE.py", help="The file to write.")]) -> None:
+    """Write a commented starting file for a problem, which runs as it is."""
+    from evo_moo.cli.starting_file import write_starting_file
+
+    name = write_starting_file(path)
+    typer.echo(f"{path} is written; try: evo-moo check {path}:{name}")

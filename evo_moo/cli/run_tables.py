@@ -1,0 +1,134 @@
+"""Tables on a run's rungs, models and predicted front."""
+
+from typing import Any
+
+from rich.table import Table
+
+from evo_moo.cli.console import cell, open_console, safe
+from evo_moo.optimizer.rungs import TRUSTED_TAU
+
+BAR = 40
+
+
+def print_rungs(report: dict[str, Any]) -> None:
+    """Print the report: a bar for each rung, its cost and what it is worth, and the climbs."""
+    from rich.table import Table
+
+    console, most = open_console(), max(rung["asked"] for rung in report["rungs"])
+    table = Table()
+    stopped, taus = any(rung["stopped"] for rung in report["rungs"]), ("tau with the next", "tau with the full one")
+    counted = ("ended well", "stopped", "rose") if stopped else ("ended well", "rose")
+    for heading in ("fidelity", "evaluations", "", *counted, "cost", "time (s)", *taus):
+        table.add_column(heading, justify="left" if heading in ("", *taus) else "right", overflow="fold")
+    for rung in report["rungs"]:
+        bar = "#" * max(1, round(BAR * rung["asked"] / most))
+        tau, tau_full = (
+            safe(", ".join(f"{name} {value:.2f}" for name, value in rung[key].items())) for key in ("tau", "tau_full")
+        )
+        weak = min(rung["tau"].values(), default=1.0) < TRUSTED_TAU
+        words = tau + (": more rise than usual" if weak else "")
+        counts = [str(rung["ended"]), *([str(rung["stopped"])] if stopped else []), str(rung["rose"])]
+        spent = cell(rung["cost"]), cell(rung["time_s"])
+        table.add_row(str(rung["fidelity"]), str(rung["asked"]), bar, *counts, *spent, words, tau_full)
+    console.print(table)
+    console.print(
+        f"In all at the cost of {report['cost']:.4g} full evaluations, {report['time_s']:.4g} s of evaluating."
+    )
+    if stopped:
+        spared = report["spared"]
+        console.print(
+            f"To check the risk, {spared['n']} that would have been stopped ran to their end; {spared['on_front']} of "
+            "them reached the front."
+        )
+    for climb in report["climbs"]:
+        console.print(safe(" -> ".join(_words(step) for step in climb)))
+
+
+def _words(step: dict[str, Any]) -> str:
+    values = ", ".join(f"{name} {cell(value)}" for name, value in step["objectives"].items())
+    return f"{step['id']} at {step['fidelity']}: {values}"
+
+
+def print_expected(told: dict[str, Any]) -> None:
+    """Print what ``expected_front`` gives."""
+    from rich.table import Table
+
+    console = open_console()
+    console.print(f"Pareto front by what the models expect of noisy objectives: {len(told['front'])}")
+    table = Table()
+    table.add_column("id", justify="right")
+    for name in told["objectives"]:
+        table.add_column(safe(name), justify="right")
+        table.add_column("measured", justify="right")
+    for member in told["front"]:
+        cells = [str(member["id"])]
+        for its in member["metrics"].values():
+            cells.append(cell(its["expected"]) + ("" if its["sd"] is None else f" ± {its['sd']:.2g}"))
+            cells.append(cell(its["measured"]))
+        table.add_row(*cells)
+    console.print(table)
+    for name, its in told["objectives"].items():
+        words = f"expected by the model {its['model']}, ± its standard deviation" if its["model"] else ""
+        console.print(safe(f"{name}: {words or 'as measured: ' + its['why']}"))
+
+
+NO_SURROGATE = (
+    "This run had no surrogate models: its job has no [surrogate]. `evo-moo run … --surrogate auto` searches with them."
+)
+
+
+def print_surrogate(view: dict[str, Any]) -> None:
+    """Print what ``surrogate_view`` gives: the models, and how good they were over time."""
+    console = open_console()
+    metrics = view["metrics"]
+    if view["settings"] is None:
+        console.print(NO_SURROGATE, markup=False)
+        return
+    console.print("Predicted beside measured (inside 2 sd: 95 % is right, and less where the metric itself is noisy)")
+    console.print(_models(metrics))
+    if any(its["history"] for its in metrics.values()):
+        console.print("Rank correlation (and mean log-likelihood) in cross-validation, of each model that was tried")
+        console.print(_history(metrics))
+    else:
+        console.print("No model was chosen yet: they learn from the first population.")
+    for name, its in metrics.items():
+        if its["n_far_out"]:
+            words = "values are so poor that they are learnt as failures: as places to keep away from"
+            console.print(safe(f"{name}: {its['n_far_out']} {words}"))
+        for fault in its["faults"]:
+            console.print(safe(f"{name}: {fault}"))
+    console.print("Which variables matter: evo-moo importance RUN", highlight=False)
+
+
+def _models(metrics: dict[str, Any]) -> Table:
+    table = Table()
+    for heading in ("metric", "model", "predicted", "rank correlation", "inside 2 sd"):
+        table.add_column(heading, justify="left" if heading in ("metric", "model") else "right")
+    for name, its in metrics.items():
+        seen = its["predicted"]
+        share = "" if seen["within_2_std"] is None else f"{seen['within_2_std']:.0%}"
+        table.add_row(
+            safe(name), safe(its["model"] or "not chosen yet"), str(seen["n"]), _number(seen["rank_correlation"]), share
+        )
+    return table
+
+
+def _history(metrics: dict[str, Any]) -> Table:
+    families = list(dict.fromkeys(f for its in metrics.values() for look in its["history"] for f in look["scores"]))
+    table = Table()
+    for heading in ("metric", "evaluations", *families, "chosen"):
+        table.add_column(safe(heading), justify="right" if heading in ("evaluations", *families) else "left")
+    for name, its in metrics.items():
+        for i, look in enumerate(its["history"]):
+            cells = [_score(look["scores"].get(f)) for f in families]
+            table.add_row(safe(name) if i == 0 else "", str(look["n"]), *cells, safe(look["chosen"]))
+        table.add_section()
+    return table
+
+
+def _score(scores: dict[str, Any] | None) -> str:
+    return f"{_number(scores['rank_correlation'])} ({_number(scores['log_likelihood'])})" if scores else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

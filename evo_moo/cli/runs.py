@@ -1,0 +1,177 @@
+"""The commands that read run folders."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUNS = Path("runs")
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
+
+
+def show(
+    path: RunDir,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
+    evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
+    surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
+    ] = False,
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Show the front by what models expect of noisy objectives.")
+    ] = False,
+    rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
+) -> None:
+    """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
+    from evo_moo.analysis.result import Result
+    from evo_moo.cli.tables import print_front
+    from evo_moo.storage.reading import csv_text, guarded_reads
+    from evo_moo.text import printable
+
+    if evaluation_id is not None:
+        _show_one(folder_of(path), evaluation_id, as_json)
+        return
+    if surrogate or plot:
+        _show_surrogate(folder_of(path), as_json, plot)
+        return
+    if expected:
+        _show_expected(folder_of(path), as_json)
+        return
+    if rungs:
+        _show_rungs(folder_of(path), as_json)
+        return
+    path = folder_of(path)
+    with guarded_reads(path):
+        result = Result.read(path, whole=False)
+        if as_json:
+            share = result.share_of_true_hypervolume()
+            known = {} if share is None else {"share_of_true_hypervolume": share}
+            typer.echo(json.dumps({"feasible": result.feasible, **known, "front": result.rows()}, indent=1))
+        elif as_csv:
+            text = csv_text(result.rows())
+            sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        else:
+            print_front(result)
+
+
+def _show_expected(path: Path, as_json: bool) -> None:
+    from evo_moo.analysis.expected_front import expected_front
+    from evo_moo.cli.run_tables import print_expected
+
+    told = expected_front(path)
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        print_expected(told)
+
+
+def _show_rungs(path: Path, as_json: bool) -> None:
+    from evo_moo.analysis.rung_summary import rung_report
+    from evo_moo.cli.run_tables import print_rungs
+    from evo_moo.storage.reading import reading
+
+    with reading(path) as ledger:
+        report = rung_report(ledger)
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+    else:
+        print_rungs(report)
+
+
+def export(
+    path: RunDir,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="csv, json, parquet, optuna or mlflow.")],
+    output: Annotated[
+        str | None, typer.Option(help="File to write, - for standard output, or MLflow's tracking URI.")
+    ] = None,
+    front: Annotated[bool, typer.Option("--front", help="Only the Pareto front.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
+) -> None:
+    """Write a run for another program; its problem is not needed."""
+    from evo_moo.report.export import export_run
+
+    written = export_run(folder_of(path), to, output, front_only=front, force=force)  # type: ignore[arg-type]
+    if written != "-":
+        typer.echo(f"{written} is written")
+
+
+def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:
+    """List the runs: state, progress, best values."""
+    from evo_moo.cli.tables import print_runs
+    from evo_moo.errors import RunFolderError
+
+    if root != RUNS and not root.is_dir():
+        raise RunFolderError(f"`{root}` must be a folder of run folders, but there is no such folder")
+    print_runs(root)
+
+
+def doctor(
+    path: RunDir,
+    repair: Annotated[bool, typer.Option("--repair", help="Save what can be saved.")] = False,
+    unlock: Annotated[bool, typer.Option("--unlock", help="Forget a holder that died on another host.")] = False,
+) -> None:
+    """Check a run folder part by part: exit 0 when it is sound, 1 when it is damaged."""
+    from evo_moo.cli.tables import print_findings
+    from evo_moo.run.doctor import examine
+    from evo_moo.run.repair import repair as save_what_can_be
+    from evo_moo.storage.folder_lock import unlock as forget_holder
+    from evo_moo.text import printable
+
+    path = folder_of(path)
+    if unlock:
+        forgotten = forget_holder(path)
+        typer.echo(f"forgot the holder {json.dumps(forgotten)}" if forgotten else "there was no holder to forget")
+    if repair:
+        for line in save_what_can_be(path):
+            typer.echo(printable(line))
+    findings = examine(path)
+    print_findings(findings)
+    if not all(finding.sound for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
+    from evo_moo.analysis.audit import audit
+    from evo_moo.cli.tables import print_audit
+    from evo_moo.storage.reading import reading
+
+    with reading(path) as ledger:
+        story = audit(ledger, evaluation_id)
+        if as_json:
+            typer.echo(json.dumps(story, indent=1))
+        else:
+            print_audit(story)
+
+
+def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
+    from evo_moo.analysis.surrogate_quality import surrogate_view
+    from evo_moo.cli.run_tables import print_surrogate
+    from evo_moo.errors import RunFolderError
+    from evo_moo.storage.reading import reading
+
+    with reading(path) as ledger:
+        view = surrogate_view(ledger)
+        if as_json:
+            typer.echo(json.dumps(view, indent=1))
+        else:
+            print_surrogate(view)
+        if not plot:
+            return
+        from evo_moo.analysis.plots import surrogate_figure
+
+        figure = surrogate_figure(view)
+    try:
+        figure.savefig(path / "surrogate.png")
+    except OSError as error:
+        raise RunFolderError(
+            f"`{path}` must be writable to hold surrogate.png, but is not: {error.strerror}"
+        ) from error
+    typer.echo(f"{path / 'surrogate.png'} is drawn", err=True)
+
+
+def folder_of(path: Path) -> Path:
+    """Take a run folder by its path, or by its name below runs/."""
+    return path if path.exists() or not (RUNS / path).exists() else RUNS / path

@@ -1,0 +1,1 @@
+"""How one candidate is evaluated: task, worker, pools, profiles, measurement slot."""

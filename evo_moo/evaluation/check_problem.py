@@ -1,0 +1,142 @@
+"""Trying a problem out before it is searched: its definition, a few evaluations in workers, and the same again."""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evo_moo.errors import EvoMooError
+from evo_moo.evaluation.loky_pool import LokyPool
+from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.plugins import ProblemSource
+from evo_moo.problem.search_problem import Configuration, SearchProblem
+from evo_moo.seeding import evaluation_seed
+
+
+@dataclass
+class Check:
+    """What trying a problem showed.
+
+    Attributes:
+        problem: The problem, if it could be built.
+        faults: What must be mended, each with the way out.
+        notes: What is worth knowing.
+        outcomes: The evaluations, those of different configurations first.
+    """
+
+    problem: SearchProblem | None = None
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def evaluation_s(self) -> float:
+        """Median seconds of one evaluation; NaN if none ended well."""
+        times = [o.duration_s for o in self.outcomes if o.status == "ok"]
+        return statistics.median(times) if times else math.nan
+
+    def observed(self, metric: str) -> list[float]:
+        """Values of a metric over the evaluations."""
+        return [o.metrics[metric] for o in self.outcomes if metric in o.metrics]
+
+
+def try_problem(source: ProblemSource, n_evals: int = 4, seed: int = 1, timeout_s: float | None = None) -> Check:
+    """Build a problem, evaluate some configurations in two worker processes, and repeat one of them.
+
+    Args:
+        source: How the problem is built.
+        n_evals: Number of different configurations.
+        seed: Decides the configurations and the evaluations.
+        timeout_s: Time limit of one evaluation.
+    """
+    check = Check()
+    try:
+        check.problem = problem = source.build()
+        configurations = problem.space.decode(problem.space.sample(n_evals, np.random.default_rng(seed)))
+    except EvoMooError as error:
+        check.faults += str(error).splitlines()
+        return check
+    seeds = [evaluation_seed(seed, configuration) for configuration in configurations]
+    plan = [*zip(configurations, seeds, strict=True), (configurations[0], seeds[0]), (configurations[0], seeds[0] ^ 1)]
+    check.outcomes = _evaluated(problem, source, plan, timeout_s)
+    *different, again, reseeded = check.outcomes
+    _judge_outcomes(check, different)
+    if different[0].status == again.status == reseeded.status == "ok":
+        _judge_repeats(check, different[0], again, reseeded)
+    _judge_metrics(check)
+    return check
+
+
+def _evaluated(
+    problem: SearchProblem, source: ProblemSource, plan: list[tuple[Configuration, int]], timeout_s: float | None
+) -> list[Outcome]:
+    """Evaluate in order; the repeats go to another worker than the first, as far as that is possible."""
+    tasks = [Task(i, configuration, seed) for i, (configuration, seed) in enumerate(plan)]
+    outcomes: list[Outcome] = []
+    pool = LokyPool(source, problem.goals, 2, timeout_s, retries=0)
+    try:
+        while tasks or pool.running:
+            while tasks and pool.free:
+                pool.submit(tasks.pop(0))
+            outcomes += pool.next_finished(1.0)
+    finally:
+        pool.close()
+    return sorted(outcomes, key=lambda outcome: outcome.id)
+
+
+def _judge_outcomes(check: Check, outcomes: list[Outcome]) -> None:
+    reasons: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.status not in ("ok", "infeasible"):
+            reasons[f"{outcome.status}: {outcome.reason}"] = reasons.get(f"{outcome.status}: {outcome.reason}", 0) + 1
+    for reason, count in reasons.items():
+        check.faults.append(f"every evaluation should end well, but {count} of {len(outcomes)} {reason}")
+
+
+def _judge_repeats(check: Check, first: Outcome, again: Outcome, reseeded: Outcome) -> None:
+    known = check.problem.known_metrics if check.problem else {}
+    for name, value in first.metrics.items():
+        timed = name in known and known[name].timed
+        if again.metrics.get(name) != value and not timed:
+            check.faults.append(
+                f"`{name}` must be the same for the same configuration and seed, but is {value:.6g} and then "
+                f"{again.metrics.get(name, math.nan):.6g}; derive every random choice from `seed`, or declare it "
+                "Metric(timed=True)"
+            )
+        elif reseeded.metrics.get(name) != value and not timed and not (name in known and known[name].noisy):
+            check.notes.append(f"`{name}` depends on the seed; Metric(noisy=True) says so")
+
+
+def _judge_metrics(check: Check) -> None:
+    ended = [o for o in check.outcomes if o.status == "ok"]
+    if not ended or check.problem is None:
+        return
+    returned = {name for outcome in ended for name in outcome.metrics}
+    for name in sorted(check.problem.known_metrics.keys() - returned):
+        check.faults.append(f"`{name}` is declared, but no evaluation returned it; return it or drop it")
+    for name in sorted(returned - check.problem.known_metrics.keys()):
+        check.notes.append(f"`{name}` is returned but not declared; `metrics` may describe it, for use as objective")
+    for objective in check.problem.goals.objectives:
+        values = check.observed(objective.metric)
+        if len(set(values)) == 1 and len(values) > 3:
+            check.notes.append(f"`{objective.metric}` is {values[0]:.6g} in all {len(values)} evaluations")
+
+
+def check_problem(problem: Any, options: Mapping[str, Any] | None = None, n_evals: int = 4) -> Check:
+    """Try a problem named by a reference, or given as an object.
+
+    Args:
+        problem: A reference, a ``SearchProblem`` or a pymoo ``Problem``.
+        options: Keyword arguments of the class behind a reference.
+        n_evals: Number of different configurations to evaluate.
+    """
+    if isinstance(problem, str):
+        return try_problem(ProblemSource(problem, options or {}), n_evals)
+    try:
+        source = ProblemSource.of_object(problem)
+    except EvoMooError as error:
+        return Check(faults=[str(error)])
+    return try_problem(source, n_evals)

@@ -1,0 +1,181 @@
+"""One evaluation, as a worker runs it: profile, check the limits, evaluate, check the numbers.
+
+Whatever the problem does ends in an ``Outcome``; nothing of it escapes as an exception.
+"""
+
+import contextlib
+import inspect
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from evo_moo.errors import MetricError, StopNow, place_of
+from evo_moo.evaluation import slots
+from evo_moo.evaluation.profile_cache import Profile, ProfileCache
+from evo_moo.evaluation.slots import compute_slot
+from evo_moo.evaluation.task import Outcome, Status, Task
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.learning_curve import Report, TrainingStopped
+from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.problem.weights import Weights
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class _TimeLimitReached(BaseException):
+    """Interrupts an evaluation; not an ``Exception``, so that a problem does not catch it by accident."""
+
+
+def evaluate_task(
+    problem: SearchProblem,
+    goals: Goals,
+    task: Task,
+    timeout_s: float | None = None,
+    on_clock: Callable[[float], None] = lambda left_s: None,
+    profiles: ProfileCache | None = None,
+) -> Outcome:
+    """Evaluate one configuration and say how it ended.
+
+    Args:
+        problem: The problem.
+        goals: The objectives and limits of the run.
+        task: What to evaluate.
+        timeout_s: The evaluation is interrupted after so many seconds, not counting those in which it waits for
+            a latency measurement of others.
+        on_clock: Is told the seconds that are left: infinity when such a wait begins, the rest when it ends.
+        profiles: Gives profiles that are known; None profiles every configuration anew.
+    """
+    started_at, clock = time.time(), time.perf_counter()
+    status: Status = "ok"
+    profile = Profile({})
+    metrics: Metrics = {}
+    reason = trace = ""
+    report = Report()
+    try:
+        with _time_limit(timeout_s, on_clock):
+            known = profiles.profile if profiles else lambda config: Profile(problem.call_profile(config))
+            profile = known(task.configuration)
+            report = Report(goals, task.bounds, profile.metrics)
+            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile.metrics, report)
+    except TrainingStopped as stop:
+        status, metrics, reason = "stopped", profile.metrics | report.metrics, str(stop)
+    except _TimeLimitReached:
+        status, reason = "timeout", f"ran longer than {timeout_s:g} s"
+        trace = traceback.format_exc(limit=-20)
+    except MetricError as error:
+        status, reason = "failed", f"{error}{_definition_of(problem)}"
+    except StopNow:
+        raise
+    except BaseException as error:
+        status, reason = "failed", _in_one_line(error)
+        trace = traceback.format_exc(limit=-20)
+    duration_s = time.perf_counter() - clock
+    outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
+    return outcome._replace(profile_measured_at=profile.measured_at, curve=_curve(report, status))
+
+
+def _curve(report: Report, status: Status) -> dict[str, Any] | None:
+    curve = report.curve()
+    if curve is None or status != "stopped":
+        return curve
+    return curve | {"share_trained": report.share_trained(), "expected": report.expected()}
+
+
+def _evaluate_within_limits(
+    problem: SearchProblem, goals: Goals, task: Task, profile: Metrics, report: Report
+) -> tuple[Status, Metrics, str]:
+    broken = goals.broken_limits(profile)
+    if broken:
+        return "infeasible", profile, "; ".join(broken)
+    with compute_slot():
+        evaluated = problem.call_evaluate(
+            task.configuration,
+            seed=task.seed,
+            workspace=task.workspace,
+            fidelity=task.fidelity,
+            weights=Weights(task.previous, task.weights),
+            replicate=task.replicate,
+            report=report,
+        )
+    return "partial" if task.is_partial else "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
+
+
+def _definition_of(problem: SearchProblem) -> str:
+    """Name the file and line where the problem's evaluation is defined."""
+    code = getattr(inspect.unwrap(problem.evaluated_function), "__code__", None)
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else ""
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Name the error and the line of the problem's code that led to it."""
+    place = place_of(error)
+    shown = f" ({place[0].name}, line {place[1]})" if place else ""
+    name = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__  # numpy has one of its own
+    return f"{name}: {' '.join(str(error).split())[:300]}{shown}"
+
+
+@contextlib.contextmanager
+def _time_limit(timeout_s: float | None, on_clock: Callable[[float], None]) -> Iterator[None]:
+    """Interrupt the block by a signal; without one (Windows, other threads) the pool's own limit remains.
+
+    While the process waits for the measurements of others, the clock stands still.
+    """
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if timeout_s is None or not usable:
+        yield
+        return
+    left_s = timeout_s
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise _TimeLimitReached
+
+    def on_wait(waiting: bool) -> None:
+        nonlocal left_s
+        if waiting:
+            left_s = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        elif left_s:
+            signal.setitimer(signal.ITIMER_REAL, left_s)
+        on_clock(math.inf if waiting else left_s)
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    before, slots.on_wait = slots.on_wait, on_wait
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+        slots.on_wait = before
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the numeric libraries of this process use one thread, as they do in a worker.
+
+    The number of threads decides the order of sums, and so the last bits of a training's result.
+    """
+    import threadpoolctl
+
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch is not None else 0
+    outside = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    if torch is not None:
+        torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(n_threads)
+        for name, value in outside.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,240 @@
+"""Evaluations in worker processes, through joblib's loky."""
+
+import contextlib
+import multiprocessing.connection
+import os
+import re
+import secrets
+import threading
+import time
+import warnings
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+
+from evo_moo.evaluation import worker
+from evo_moo.evaluation.evaluate import THREAD_VARIABLES
+from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
+from evo_moo.evaluation.task import Outcome, Status, Task
+from evo_moo.plugins import ProblemSource
+from evo_moo.problem.goals import Goals
+
+GRACE_S = 5.0  # from the time limit, at which the evaluation is interrupted, until its worker is killed
+START_S = 600.0  # for a worker to start and to build the problem
+FALSE_STARTS = 3  # so often a worker may die before its evaluation begins
+OUTPUT_BYTES = 4096
+_TICK_S = 0.05
+_INFINITE = float("inf")
+
+
+class _Slot:
+    """One worker process, what it says, and the task that it runs.
+
+    Each slot is an executor of its own, so that a worker that dies takes no other evaluation with it. loky's
+    executors replace a worker that leaks (300 MB more than after its first evaluation) between evaluations.
+    """
+
+    def __init__(self, initargs: tuple[Any, ...]) -> None:
+        self.lock = threading.Lock()
+        self.output, output = multiprocessing.Pipe(duplex=False)
+        self.reports, reports = multiprocessing.Pipe(duplex=False)
+        os.set_blocking(self.output.fileno(), False)
+        self._pipes = (self.output, output, self.reports, reports)
+        self._initargs = (*initargs, os.getpid(), output, reports)
+        self.task: Task | None = None
+        self.future: Future[Outcome] | None = None
+        self.attempts = self.deaths = self.false_starts = 0
+        self.begin(None)
+        self._make()
+
+    def begin(self, task: Task | None) -> None:
+        """Give the worker a task for the first time, or none."""
+        self.task, self.future = task, None
+        self.attempts = self.deaths = self.false_starts = 0
+        self.pid, self.n_before, self.excess_mb, self.tail = 0, 0, 0.0, b""
+        if task is not None:
+            self.start()
+
+    def start(self) -> None:
+        """Start the task's evaluation, once more if need be."""
+        with self.lock:
+            self.read()
+            self.pid, self.excess_mb, self.tail = 0, 0.0, b""
+            self.deadline = time.monotonic() + START_S
+        self.attempts += 1
+        try:
+            self.future = self.executor.submit(worker.run, self.task)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            self.renew()
+            self.future = self.executor.submit(worker.run, self.task)
+
+    def read(self) -> None:
+        """Take what the worker has printed and reported; the lock must be held."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1000):  # a flood must not keep the reader
+                self.tail = (self.tail + os.read(self.output.fileno(), 1 << 16))[-OUTPUT_BYTES:]
+        while self.reports.poll():
+            self.pid, self.n_before, left_s = self.reports.recv()
+            self.deadline = time.monotonic() + left_s + GRACE_S
+
+    def renew(self) -> None:
+        """Replace the worker; whatever the old one started ends."""
+        end_marked({self.mark})
+        self.executor.shutdown(wait=True, kill_workers=True)
+        self._make()
+
+    def close(self) -> None:
+        """Give up the worker, which has been killed, and the pipes."""
+        self.executor.shutdown(wait=True, kill_workers=True)
+        for pipe in self._pipes:
+            pipe.close()
+
+    def _make(self) -> None:
+        self.mark = secrets.token_hex(8)
+        self.executor = ProcessPoolExecutor(
+            max_workers=1,
+            env={MARK: self.mark} | dict.fromkeys(THREAD_VARIABLES, "1"),
+            initializer=worker.start,
+            initargs=self._initargs,
+        )
+
+
+class LokyPool:
+    """Worker processes through joblib's loky; each builds the problem once and uses one thread.
+
+    Args:
+        source: How a worker builds the problem.
+        goals: Objectives and limits of the run.
+        n_workers: Number of processes.
+        timeout_s: Time limit of one evaluation; a worker that does not heed it is killed.
+        retries: How often an evaluation whose worker died is started again.
+        memory_mb: Limit on the memory of a worker with all that it starts, in MB.
+        profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
+    """
+
+    is_immediate = in_process = False
+
+    def __init__(
+        self,
+        source: ProblemSource,
+        goals: Goals,
+        n_workers: int,
+        timeout_s: float | None = None,
+        retries: int = 1,
+        memory_mb: float | None = None,
+        profile_cache: bool = False,
+    ) -> None:
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
+        self._timeout_s, self._retries, self._memory_mb = timeout_s or _INFINITE, retries, memory_mb or _INFINITE
+        self._slots = [_Slot((source, goals, timeout_s, profile_cache)) for _ in range(n_workers)]
+        self._closed = False
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    @property
+    def free(self) -> int:
+        """Number of idle workers."""
+        return sum(slot.task is None for slot in self._slots)
+
+    @property
+    def running(self) -> int:
+        """Number of busy workers."""
+        return len(self._slots) - self.free
+
+    def submit(self, task: Task) -> None:
+        """Give the task to an idle worker."""
+        next(slot for slot in self._slots if slot.task is None).begin(task)
+
+    def next_finished(self, wait_s: float) -> list[Outcome]:
+        """Wait for the first outcomes; a worker that died is replaced and its evaluation started again."""
+        futures = [slot.future for slot in self._slots if slot.future is not None]
+        done, _ = wait(futures, timeout=wait_s, return_when=FIRST_COMPLETED)
+        now = time.monotonic()
+        busy = [slot for slot in self._slots if slot.future is not None]
+        outcomes = [self._collect(slot) for slot in busy if slot.future in done or now > slot.deadline]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def close(self) -> None:
+        """Kill the workers and whatever they started."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watcher.join()
+        end_marked({slot.mark for slot in self._slots})
+        for slot in self._slots:
+            slot.close()
+
+    def _collect(self, slot: _Slot) -> Outcome | None:
+        """Take the slot's outcome; None if its evaluation was started again."""
+        with slot.lock:
+            slot.read()
+            output, pid, excess_mb = slot.tail.decode("utf-8", "replace"), slot.pid, slot.excess_mb
+        task, future = slot.task, slot.future
+        if task is None or future is None:
+            return None
+        ending: tuple[Status, str] | None
+        try:
+            outcome = future.result(timeout=0)._replace(attempts=slot.attempts, output=output)
+            slot.begin(None)
+            return outcome
+        except TimeoutError:
+            slot.renew()
+            limit = f"ran longer than {self._timeout_s:g} s and had to be killed"
+            ending = ("timeout", limit) if pid else self._after_death(slot, False, 0.0, "")
+        except BrokenProcessPool as error:
+            slot.renew()
+            codes = re.search(r"exit codes of the workers are \{(.*)\}", str(error))
+            ending = self._after_death(slot, pid != 0, excess_mb, f" ({codes[1]})" if codes else "")
+        except Exception as error:
+            ending = "failed", f"its outcome could not be sent back: {error}"
+        if ending is None:
+            slot.start()
+            return None
+        outcome = Outcome(task.id, *ending[:1], {}, ending[1], worker=pid, attempts=slot.attempts, output=output)
+        slot.begin(None)
+        return outcome
+
+    def _after_death(self, slot: _Slot, begun: bool, excess_mb: float, how: str) -> tuple[Status, str] | None:
+        """Judge a death; None if the evaluation is to start again. Only a death of its own making is charged."""
+        if excess_mb:
+            # What evaluations before left in the worker is not its fault, so in a used worker it does not count.
+            over = f"used {excess_mb:.0f} MB, more than the limit of {self._memory_mb:.0f} MB"
+            return None if slot.n_before else ("failed", over)
+        if not begun:
+            slot.false_starts += 1
+            never = f"its worker process died or hung before it could begin, {slot.false_starts} times{how}"
+            return None if slot.false_starts < FALSE_STARTS else ("crashed", never)
+        slot.deaths += 1
+        dead = f"its worker process died, {slot.deaths} times{how}"
+        return None if slot.deaths <= self._retries else ("crashed", dead)
+
+    def _watch(self) -> None:
+        """Keep the last of what workers print, and end evaluations that use too much memory.
+
+        Both from outside the worker, where neither a kill nor code that keeps the interpreter's lock stops it.
+        Resident memory, and no ``setrlimit``: torch and CUDA reserve many times the address space that they use.
+        """
+        next_look = 0.0
+        while not self._closed:
+            multiprocessing.connection.wait([slot.output for slot in self._slots], timeout=_TICK_S)
+            for slot in self._slots:
+                with slot.lock:
+                    slot.read()
+            if self._memory_mb < _INFINITE and time.monotonic() > next_look:
+                begin, used_s = time.monotonic(), time.thread_time()
+                self._check_memory()
+                # On a host with many processes a look takes long: spend a twentieth of a core on it at most.
+                next_look = begin + max(_TICK_S, 20 * (time.thread_time() - used_s))
+
+    def _check_memory(self) -> None:
+        parent_of = parents()
+        for slot in self._slots:
+            task, pid, mark = slot.task, slot.pid, slot.mark
+            if task is None or not pid:
+                continue
+            used = memory_mb(family({pid}, parent_of), self._memory_mb)
+            with slot.lock:
+                if used > self._memory_mb and (slot.task, slot.pid) == (task, pid):
+                    slot.excess_mb = used
+                    end_marked({mark})

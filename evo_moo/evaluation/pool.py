@@ -1,0 +1,135 @@
+"""Where evaluations run: in this process, in batches, or (``loky_pool``) in worker processes.
+
+Every pool has the same four parts: ``free`` (how many more it takes now), ``submit``, ``next_finished`` and
+``close``.
+"""
+
+import os
+import time
+from typing import Protocol
+
+from evo_moo.errors import MetricError
+from evo_moo.evaluation.evaluate import evaluate_task, one_thread
+from evo_moo.evaluation.profile_cache import ProfileCache
+from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.pymoo_problem import PymooProblem
+from evo_moo.problem.search_problem import SearchProblem
+
+
+class Pool(Protocol):
+    """Takes tasks and gives their outcomes back in the order in which they end.
+
+    Attributes:
+        is_immediate: Whether ``next_finished`` evaluates all that was submitted, at once and quickly.
+        in_process: Whether evaluations run in this process, within ``next_finished``.
+    """
+
+    is_immediate: bool
+    in_process: bool
+
+    @property
+    def free(self) -> int:
+        """How many more tasks can be submitted now."""
+
+    @property
+    def running(self) -> int:
+        """How many submitted tasks have no outcome yet."""
+
+    def submit(self, task: Task) -> None:
+        """Take a task; there must be a free place."""
+
+    def next_finished(self, wait_s: float) -> list[Outcome]:
+        """Give what has ended, waiting up to ``wait_s`` seconds for the first; empty if nothing has."""
+
+    def close(self) -> None:
+        """Give everything up at once; running evaluations are ended."""
+
+
+class SerialPool:
+    """Evaluates one task at a time in this process; what it prints goes where this process prints.
+
+    Args:
+        problem: The problem.
+        goals: Objectives and limits of the run.
+        timeout_s: Time limit of one evaluation.
+        profile_cache: Whether the profiles of this run are reused. Those of other runs are not: the problem's file
+            may have changed since this process read it.
+    """
+
+    is_immediate, in_process = False, True
+
+    def __init__(
+        self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None, profile_cache: bool = False
+    ) -> None:
+        self._problem, self._goals, self._timeout_s = problem, goals, timeout_s
+        self._profiles = ProfileCache(problem, None) if profile_cache else None
+        self._task: Task | None = None
+
+    @property
+    def free(self) -> int:
+        """One, unless a task waits."""
+        return 0 if self._task else 1
+
+    @property
+    def running(self) -> int:
+        """One, if a task waits."""
+        return 1 - self.free
+
+    def submit(self, task: Task) -> None:
+        """Keep the task; it is evaluated when its outcome is asked for."""
+        self._task = task
+
+    def next_finished(self, wait_s: float) -> list[Outcome]:
+        """Evaluate the waiting task."""
+        if self._task is None:
+            return []
+        task, self._task = self._task, None
+        with one_thread():
+            return [evaluate_task(self._problem, self._goals, task, self._timeout_s, profiles=self._profiles)]
+
+    def close(self) -> None:
+        """Forget the waiting task."""
+        self._task = None
+
+
+class BatchPool:
+    """Evaluates a whole generation in one vectorised call of a plain pymoo problem, in this process."""
+
+    free = 1 << 30
+    is_immediate = in_process = True
+
+    def __init__(self, problem: PymooProblem, goals: Goals) -> None:
+        self._problem, self._goals = problem, goals
+        self._tasks: list[Task] = []
+
+    @property
+    def running(self) -> int:
+        """How many tasks wait."""
+        return len(self._tasks)
+
+    def submit(self, task: Task) -> None:
+        """Keep the task for the next batch."""
+        self._tasks.append(task)
+
+    def next_finished(self, wait_s: float) -> list[Outcome]:
+        """Evaluate all waiting tasks; if the batch raises, each by itself, so that only culprits fail."""
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return []
+        started_at, clock, pid = time.time(), time.perf_counter(), os.getpid()
+        try:
+            rows = self._problem.evaluate_batch([task.configuration for task in tasks])
+        except Exception:
+            return [evaluate_task(self._problem, self._goals, task) for task in tasks]
+        duration_s = (time.perf_counter() - clock) / len(tasks)
+        return [
+            Outcome(task.id, "failed", {}, str(row), "", started_at, duration_s, pid)
+            if isinstance(row, MetricError)
+            else Outcome(task.id, "ok", row, "", "", started_at, duration_s, pid)
+            for task, row in zip(tasks, rows, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Forget the waiting tasks."""
+        self._tasks = []

@@ -1,0 +1,78 @@
+"""One evaluation as plain data: what to evaluate, and what came of it."""
+
+from typing import Any, Literal, NamedTuple
+
+from evo_moo.problem.learning_curve import Bounds
+from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.search_problem import Configuration
+
+Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
+
+
+USABLE = ("ok", "partial", "stopped", "infeasible")
+"""Statuses of outcomes that an optimizer learns from."""
+
+
+class Task(NamedTuple):
+    """What to evaluate, as plain data.
+
+    Attributes:
+        id: Number of the evaluation.
+        configuration: Names to values.
+        seed: Seed of every random choice of the evaluation.
+        workspace: Folder of this evaluation's own; made only if the problem asks for it.
+        fidelity: How thoroughly to evaluate it; None is as thoroughly as can be.
+        is_partial: Whether that is less than the full fidelity.
+        previous: Folder of the weights to go on from.
+        weights: Folder for the weights that a longer evaluation may go on from.
+        replicate: Number of the repetition, 0 for the first evaluation of a configuration.
+        bounds: What it is judged by while it runs; None: it runs to its end.
+    """
+
+    id: int
+    configuration: Configuration
+    seed: int
+    workspace: str | None = None
+    fidelity: int | None = None
+    is_partial: bool = False
+    previous: str | None = None
+    weights: str | None = None
+    replicate: int = 0
+    bounds: Bounds | None = None
+
+
+class Outcome(NamedTuple):
+    """How an evaluation ended.
+
+    Attributes:
+        id: Number of the evaluation.
+        status: ``ok``; ``partial`` (well, at less than the full fidelity); ``stopped`` (its learning curve showed
+            that it will not reach the front); ``infeasible`` (over a hard limit, so not trained); ``failed`` (it
+            raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
+        metrics: Names to numbers; of an infeasible or stopped one those known so far; otherwise empty.
+        reason: One line on why it is not ``ok``.
+        traceback: The problem's traceback, where there is one.
+        started_at: Unix time in seconds.
+        duration_s: Wall time in seconds.
+        worker: Process id.
+        attempts: How many times it was started.
+        output: The last of what it printed, where it ran in a worker process.
+        profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
+        cost: What the evaluation counts, in full evaluations; the engine knows it.
+        curve: What it reported while it ran, as ``Report.curve`` gives it; of one that was stopped also
+            ``share_trained`` and the ``expected`` metrics. None where it reported nothing.
+    """
+
+    id: int
+    status: Status
+    metrics: Metrics
+    reason: str = ""
+    traceback: str = ""
+    started_at: float = 0.0
+    duration_s: float = 0.0
+    worker: int = 0
+    attempts: int = 1
+    output: str = ""
+    profile_measured_at: float = 0.0
+    cost: float = 1.0
+    curve: dict[str, Any] | None = None

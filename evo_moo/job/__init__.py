@@ -1,0 +1,1 @@
+"""What is asked for: the job file, its sections and its checks."""

@@ -1,0 +1,169 @@
+"""Checks a whole job: every fault at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from evo_moo.errors import EvoMooError, JobError
+from evo_moo.job.budget import BudgetSection, StopWhenSection
+from evo_moo.job.fault_text import fault_text
+from evo_moo.job.job import EvaluationSection, Job, ProblemSection, SearchSection, SurrogateSection
+from evo_moo.job.refinement import RefinementSection, refinement_faults
+from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
+from evo_moo.pareto import MOST_OBJECTIVES
+from evo_moo.plugins import ProblemSource, load_surrogate
+from evo_moo.problem.goal_faults import find_faults
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.designs import grid_faults
+
+
+def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, SearchProblem, ProblemSource]:
+    """Check a job as a whole, and build its problem.
+
+    Args:
+        data: The job as plain data.
+        problem: The problem as a Python object, where the job names it only for display.
+
+    Raises:
+        JobError: With every fault found, each with its key, the rule and the value.
+    """
+    faults: list[str] = []
+    job = None
+    try:
+        job = Job.model_validate(data)
+    except ValidationError as error:
+        faults += [fault_text(e, _KNOWN_KEYS) for e in error.errors()]
+    section = data.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    options = section.get("options", {}) if isinstance(section, dict) else {}
+    source, built = ProblemSource(use, options), None
+    if isinstance(use, str) and isinstance(options, dict):
+        try:
+            source = source if problem is None else ProblemSource.of_object(problem)
+            built = source.build()
+        except EvoMooError as error:
+            key = "problem.use" if problem is None else "problem"
+            faults += [f"`{key}`: {line}" for line in str(error).splitlines()]
+    if built is not None:
+        objectives, constraints = data.get("objectives"), data.get("constraints")
+        if _is_table(objectives) and _is_table(constraints):
+            declared = (objectives if objectives is not None else built.objectives, constraints or {})
+            faults += find_faults(*declared, built.known_metrics)
+            faults += _too_few_for_nsga3(job, len(declared[0]))
+        faults += _start_faults(job, built)
+        faults += _baseline_faults(job, built)
+        faults += refinement_faults(job.refinement if job else None, built)
+    faults += _surrogate_faults(data)
+    faults += _pool_faults(job)
+    faults += _unwritable(job)
+    faults += _budget_faults(data.get("budget", {}), job, built)
+    if faults or job is None or built is None:
+        raise JobError(faults)
+    return job, built, source
+
+
+def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
+    if job is None or job.search.algorithm != "nsga3" or (job.search.pop_size or n_obj) >= n_obj:
+        return []
+    return [
+        f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
+    ]
+
+
+def _budget_faults(budget: Any, job: Job | None, problem: SearchProblem | None) -> list[str]:
+    faults = []
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
+    stop_when = job.budget.stop_when if job else None
+    if stop_when is None:
+        return faults
+    of_hypervolume = stop_when.rule == "hypervolume stalls"
+    for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default")):
+        if getattr(stop_when, key) is not None and stop_when.rule == rule:
+            faults.append(f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}")
+    objectives = (job.objectives if job else None) or (problem.objectives if problem else {})
+    if of_hypervolume and len(objectives) > MOST_OBJECTIVES:
+        faults.append(
+            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
+            f"it is quick to compute, but there are {len(objectives)}; try 'ftol'"
+        )
+    return faults
+
+
+def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
+    faults = []
+    for i, configuration in enumerate(job.search.start if job else []):
+        try:
+            problem.space.encode([configuration])
+        except EvoMooError as error:
+            faults.append(f"`search.start[{i}]`: {error}")
+    return faults
+
+
+def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
+    if job is None:
+        return []
+    search, faults = job.search, []
+    if search.algorithm == "grid":
+        faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
+    elif search.grid_points is not None:
+        faults.append(f"`search.grid_points` must go with algorithm = 'grid', but it is {search.algorithm!r}")
+    if search.sampling != "random":
+        faults += _algorithm_faults("search.sampling", search.algorithm, EVOLUTIONARY)
+    if job.surrogate is not None and job.surrogate.model != "none":
+        faults += _algorithm_faults("surrogate", search.algorithm, PARETO)
+    return faults
+
+
+def _algorithm_faults(key: str, given: str, fitting: Sequence[str]) -> list[str]:
+    *most, last = map(repr, fitting)
+    words = f"`{key}` must go with algorithm = {', '.join(most)} or {last}, but it is {given!r}"
+    return [] if given in fitting else [words]
+
+
+def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:
+    section = data.get("surrogate")
+    model = section.get("model") if isinstance(section, dict) else None
+    if not isinstance(model, str) or model in ("auto", "none"):
+        return []
+    try:
+        load_surrogate(model)
+    except EvoMooError as error:
+        return [f"`surrogate.model`: {error}"]
+    return []
+
+
+def _pool_faults(job: Job | None) -> list[str]:
+    faults = []
+    if job and job.evaluation.address is not None and job.evaluation.pool != "dask":
+        faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {job.evaluation.pool!r}")
+    if job and job.evaluation.memory_mb is not None and job.evaluation.pool == "serial":
+        faults.append("`evaluation.memory_mb` must go with worker processes, but pool is 'serial'; try 'loky'")
+    return faults
+
+
+def _unwritable(job: Job | None) -> list[str]:
+    """Find values that a TOML file cannot hold; they can only come from Python."""
+    try:
+        tomli_w.dumps(job.to_toml() if job else {})
+    except (TypeError, ValueError) as error:
+        return [f"`problem.options` and `search.start` must hold values that TOML knows, but: {error}"]
+    return []
+
+
+def _is_table(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+_KNOWN_KEYS = {
+    "": list(Job.model_fields),
+    "problem": list(ProblemSection.model_fields),
+    "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
+    "budget": list(BudgetSection.model_fields),
+    "budget.stop_when": list(StopWhenSection.model_fields),
+    "surrogate": list(SurrogateSection.model_fields),
+    "refinement": list(RefinementSection.model_fields),
+    "evaluation": list(EvaluationSection.model_fields),
+}

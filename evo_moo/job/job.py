@@ -1,0 +1,141 @@
+"""The job file: what to search, how, and for how long.
+
+[problem]
+use = "digits_cnn"                 # a name, pymoo:NAME, package.module:Class or path/to/file.py:Class
+options = { }                      # keyword arguments of the problem's class
+
+[search]
+algorithm = "nsga2"                # or "nsga3"; or a baseline: "weighted-sum", "tchebycheff", "random", "sobol", "grid"
+pop_size = 20
+seed = 1
+mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
+sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
+start = [{ lr = 0.01 }]            # configurations that it begins with
+from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
+grid_points = 5                    # of a grid, of every Real; or by name, number or values: { lr = 3, n = [8, 32] }
+
+[budget]                           # at least one of
+n_evals = 100                      # with [refinement] in full evaluations, of which a short one is a share
+n_gen = 10
+time = "2 h"                       # of searching, summed over resumes; or seconds
+stop_when = "hypervolume stalls"   # or pymoo's "ftol", "xtol", "default"; { rule = "ftol", tol = 0.01, period = 20 }
+deadline = 2026-12-01T08:00:00     # stops then as if by a signal, to be resumed; local time without an offset
+
+[objectives]                       # instead of the problem's own
+accuracy = "max"                   # or { direction = "max", goal = 0.99 }
+
+[constraints]                      # instead of the problem's own
+latency_ms = { at_most = 20 }
+
+[surrogate]                        # models propose the candidates, by default if n_evals is at most 1000
+model = "auto"                     # chosen by validation; or "none", "gp", "rf", package.module:Class, FILE.py:Class
+infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
+repeats = true                     # measure noisy members of the front again, where that tells more than new ones
+batch = 4                          # candidates at a time, by default pop_size to prescreen; in steady state one
+
+[refinement]                       # short evaluations first, where the problem declares a fidelity
+metric = "epochs"                  # its name, as a check
+rungs = [2, 6, 18]                 # the last one full; or min = 2, max = 18, with eta between one rung and the next
+eta = 4                            # one in so many rises from each rung
+risk = 0.05                        # stops trainings whose curves will not reach the front; by default none
+replicates = 1                     # trainings with different seeds of what reaches the front
+weights_mb = 1000                  # size that saved weights keep below
+
+[evaluation]
+workers = 2
+pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
+address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" starts workers of its own
+timeout = "10 min"
+memory_mb = 4000                   # limit on one evaluation, with all processes that it starts
+retries = 1                        # how often an evaluation whose worker died is started again
+profile_cache = true               # whether profiles of the same architecture are reused, also from other runs
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationInfo, field_validator
+
+from evo_moo.job.budget import BudgetSection, Seconds, Section, Whole
+from evo_moo.job.refinement import RefinementSection
+from evo_moo.optimizer.algorithms import PARETO, AlgorithmName
+from evo_moo.optimizer.surrogate_optimizer import BATCH
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.surrogate.proposals import InfillName
+
+RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
+
+
+class ProblemSection(Section):
+    """Which problem, and its options."""
+
+    use: StrictStr
+    options: dict[str, Any] = {}
+
+
+class SearchSection(Section):
+    """Which algorithm."""
+
+    algorithm: AlgorithmName = "nsga2"
+    pop_size: Annotated[Whole, Field(ge=4)] | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
+    mode: Literal["generational", "steady-state"] = "generational"
+    sampling: Literal["random", "lhs", "sobol"] = "random"
+    start: list[dict[str, Any]] = []
+    from_runs: list[RunPath] | None = Field(default=None, alias="from")
+    grid_points: Whole | dict[str, Whole | list[Any]] | None = None
+
+
+class SurrogateSection(Section):
+    """Which models propose candidates."""
+
+    model: StrictStr = "auto"
+    infill: InfillName = "ehvi"
+    batch: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(default=None, validate_default=True)
+    repeats: StrictBool = True
+
+    @field_validator("batch")
+    @classmethod
+    def _batch_of_ehvi(cls, batch: int | None, info: ValidationInfo) -> int | None:
+        return BATCH if batch is None and info.data.get("infill") == "ehvi" else batch
+
+
+class EvaluationSection(Section):
+    """Where and how evaluations run."""
+
+    workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    pool: Literal["auto", "loky", "dask", "serial"] = "auto"
+    address: StrictStr | None = None
+    timeout: Seconds | None = None
+    memory_mb: Annotated[Whole, Field(ge=1)] | None = None
+    retries: Annotated[Whole, Field(ge=0)] = 1
+    profile_cache: StrictBool = True
+
+
+class Job(Section):
+    """A whole job; see the module for the file."""
+
+    problem: ProblemSection
+    search: SearchSection = SearchSection()
+    budget: BudgetSection = BudgetSection()
+    objectives: dict[str, Any] | None = None
+    constraints: dict[str, Any] | None = None
+    surrogate: SurrogateSection | None = None
+    refinement: RefinementSection | None = None
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+
+    def goals(self, problem: SearchProblem) -> Goals:
+        """Give the goals of the search: the job's own, else the problem's."""
+        objectives = problem.objectives if self.objectives is None else self.objectives
+        constraints = problem.constraints if self.constraints is None else self.constraints
+        return Goals.declared(objectives, constraints)
+
+    def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
+        """Tell whether the populations are the very ones that pymoo makes of a plain problem."""
+        return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
+
+    def to_toml(self) -> dict[str, Any]:
+        """Give plain data for a TOML file; what is None is left out."""
+        return self.model_dump(exclude_none=True, by_alias=True)

@@ -1,0 +1,1 @@
+"""Ask and tell: algorithms, candidates, models in the loop, refinement, replication."""

@@ -1,0 +1,60 @@
+"""What an optimizer asks for, and what it may be told of it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from evo_moo.errors import MetricError
+from evo_moo.optimizer.algorithms import Array
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.problem.search_problem import Configuration
+
+
+class Candidate(NamedTuple):
+    """A configuration to evaluate.
+
+    Attributes:
+        id: Number of the evaluation, counted from 1 in the order of asking.
+        generation: The generation that it belongs to, counted from 1.
+        configuration: Names to values, active variables only.
+        x: ``(n_var,)`` array, the encoded configuration.
+        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with models also ``"infill"``, with
+            refinement ``"promotion"``, and with either ``"replicate"``.
+        parents: Ids of the evaluations that it was bred from.
+        prediction: What a surrogate expects: metric names to ``[mean, std]``.
+        fidelity: How thoroughly to evaluate it; None in a search without refinement.
+        is_partial: Whether that is less than the full fidelity.
+        replicate: Number of the repetition with another seed, 0 for the first training.
+        continues: Id of the evaluation that it was promoted from, or that it repeats.
+        cost: In full evaluations.
+        seed: The seed of its evaluation, where that is given; else it follows from the run's.
+    """
+
+    id: int
+    generation: int
+    configuration: Configuration
+    x: Array
+    origin: str = ""
+    parents: tuple[int, ...] = ()
+    prediction: Mapping[str, Any] | None = None
+    fidelity: int | None = None
+    is_partial: bool = False
+    replicate: int = 0
+    continues: int | None = None
+    cost: float = 1.0
+    seed: int | None = None
+
+
+def checked_outcome(goals: Goals, metrics: Mapping[str, float] | None) -> Metrics | None:
+    """Check what an optimizer is told: None of a failure; else all objectives, or a broken limit that explains why not.
+
+    Raises:
+        MetricError: A metric is no finite number, or an objective is missing.
+    """
+    if metrics is None:
+        return None
+    metrics = checked_metrics(metrics)
+    missing = [o.metric for o in goals.objectives if o.metric not in metrics]
+    if missing and not goals.broken_limits(metrics):
+        raise MetricError(f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure")
+    return metrics

@@ -1,0 +1,164 @@
+"""Objectives and limits over named metrics, and their translation into pymoo's F, G and H."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.pareto import pareto_rows
+from evo_moo.problem.goal_faults import objective_table
+from evo_moo.problem.metrics import with_unit
+
+Limits = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric to minimise or to maximise.
+
+    Attributes:
+        metric: Name of the metric.
+        direction: ``"min"`` or ``"max"``.
+        goal: The value that would be good enough. It is shown, and changes nothing in the search.
+    """
+
+    metric: str
+    direction: Literal["min", "max"]
+    goal: float | None = None
+
+    def in_words(self, unit: str = "") -> str:
+        """Name it with its unit and its direction, as axes show it."""
+        return f"{with_unit(self.metric, unit)}, {'more' if self.direction == 'max' else 'less'} is better"
+
+    def reached(self, value: float) -> bool:
+        """Tell whether a value is good enough; without a goal every value is."""
+        if self.goal is None:
+            return True
+        return value <= self.goal if self.direction == "min" else value >= self.goal
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A hard limit on a metric: one inequality or one equality."""
+
+    metric: str
+    relation: Literal["at_most", "at_least", "equals"]
+    bound: float
+
+    def violation(self, value: float) -> float:
+        """Give the constraint's value: feasible when at most 0 (equality: when 0)."""
+        return self.bound - value if self.relation == "at_least" else value - self.bound
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What a search is after: the objectives and the limits, in the order of F, G and H."""
+
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+
+    @classmethod
+    def declared(cls, objectives: Mapping[str, Any], constraints: Limits) -> Self:
+        """Build goals from a problem's or a job's declaration; ``find_faults`` says if it is sound."""
+        return cls(
+            tuple(Objective(name, **objective_table(spec)) for name, spec in objectives.items()),
+            tuple(
+                Limit(name, relation, float(bound))  # type: ignore[arg-type]
+                for name, bounds in constraints.items()
+                for relation, bound in bounds.items()
+            ),
+        )
+
+    @property
+    def inequalities(self) -> tuple[Limit, ...]:
+        """Limits that make a column of G."""
+        return tuple(limit for limit in self.limits if limit.relation != "equals")
+
+    @property
+    def equalities(self) -> tuple[Limit, ...]:
+        """Limits that make a column of H."""
+        return tuple(limit for limit in self.limits if limit.relation == "equals")
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that every evaluation must return, each once."""
+        names = [objective.metric for objective in self.objectives] + [limit.metric for limit in self.limits]
+        return tuple(dict.fromkeys(names))
+
+    def seek_the_same_as(self, other: "Goals") -> bool:
+        """Tell whether objectives and limits agree, in their order; what counts as good enough may differ."""
+        aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
+        return aims[0] == aims[1] and self.limits == other.limits
+
+    def front_of(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | None:
+        """Give the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
+
+        Equal points are one.
+
+        Args:
+            columns: Metric names to ``(n,)`` values.
+
+        Returns:
+            None where a metric is not in the table, or nothing keeps the limits.
+        """
+        if not columns.keys() >= set(self.metric_names):
+            return None
+        F = np.column_stack([columns[o.metric] * (1 if o.direction == "min" else -1) for o in self.objectives])
+        kept = np.ones(len(F), dtype=bool)
+        for limit in self.limits:
+            excess = np.array([limit.violation(value) for value in columns[limit.metric].tolist()])
+            kept &= np.abs(excess) <= 1e-4 if limit.relation == "equals" else excess <= 0
+        F = np.unique(F[kept], axis=0)
+        return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
+
+    def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of F, ``(n_obj,)``, minimised."""
+        return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
+
+    def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[list[list[float]], ...]:
+        """Give the rows of F, G and H for evaluations; F is infinite where the objectives are not known."""
+        names = [objective.metric for objective in self.objectives]
+        unknown = [math.inf] * len(names)
+        F = [self.objective_values(m) if all(name in m for name in names) else unknown for m in rows]
+        if not self.limits:
+            return F, [[]] * len(rows), [[]] * len(rows)
+        return F, [self.inequality_values(m) for m in rows], [self.equality_values(m) for m in rows]
+
+    def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
+        return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.inequalities]
+
+    def equality_values(self, metrics: Mapping[str, float]) -> list[float]:
+        """Give the row of H, ``(n_eq_constr,)``; a metric that is not known yet counts as feasible."""
+        return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.equalities]
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Give the total constraint violation: 0 when feasible, with pymoo's 1e-4 tolerance on equalities."""
+        if not self.limits:
+            return 0.0
+        excess = sum(max(g, 0.0) for g in self.inequality_values(metrics))
+        return excess + sum(max(abs(h) - 1e-4, 0.0) for h in self.equality_values(metrics))
+
+    def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
+        """Describe each limit that the metrics exceed."""
+        return [
+            f"`{limit.metric}` must be {limit.relation.replace('_', ' ')} {limit.bound:g}, "
+            f"but is {metrics[limit.metric]:g}"
+            for limit in self.inequalities
+            if limit.metric in metrics and limit.violation(metrics[limit.metric]) > 0
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data, for the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave."""
+        return cls(
+            tuple(Objective(**objective) for objective in data["objectives"]),
+            tuple(Limit(**limit) for limit in data["limits"]),
+        )

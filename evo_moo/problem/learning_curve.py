@@ -1,0 +1,143 @@
+"""Learning curves: what a training reports while it runs, and when that is enough to stop it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.errors import MetricError
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metrics, checked_metrics
+
+Array = npt.NDArray[np.float64]
+MOST_POINTS = 100
+"""A curve keeps at most so many points; of a longer one every second, every fourth, and so on."""
+MOST_METRICS = 16
+"""A curve has at most so many metrics."""
+
+
+class Bounds(NamedTuple):
+    """What a training is judged by while it runs, as plain data.
+
+    Attributes:
+        front: Rows of objectives, minimised, of what the search has found so far.
+        gains: Epoch to the most that each objective can be expected to change by until the full evaluation, minimised:
+            the lower, the better.
+        usual: Epoch to the change of each objective that is to be expected.
+        last: The epoch at which such a training usually ends.
+        spared: Whether it is only noted when it would have been stopped.
+    """
+
+    front: list[list[float]]
+    gains: dict[int, list[float]]
+    usual: dict[int, list[float]]
+    last: int
+    spared: bool = False
+
+
+class TrainingStopped(BaseException):
+    """Ends a training that will not reach the front; not an ``Exception``, so that no problem catches it by accident.
+
+    Args:
+        reason: One line on why.
+    """
+
+
+class Report:
+    """What ``evaluate`` gets by its keyword ``report``: called after each epoch, it notes how the training goes.
+
+    Args:
+        goals: Objectives and limits; without them nothing is judged.
+        bounds: What the training is judged by; None: it runs to its end.
+        known: Metrics that are known before it, such as the latency.
+
+    Attributes:
+        metrics: What was reported last.
+        would_stop: The epoch at which a spared training would have been stopped; None if at none.
+    """
+
+    def __init__(self, goals: Goals | None = None, bounds: Bounds | None = None, known: Metrics | None = None) -> None:
+        self._goals, self._bounds, self._known = goals, bounds, known or {}
+        self._points: list[tuple[int, Metrics]] = []
+        self._count, self._stride = 0, 1
+        self._first = self._last = 0
+        self.metrics: Metrics = {}
+        self.would_stop: int | None = None
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Note the metrics after an epoch.
+
+        Args:
+            epoch: Its number, counted from 1 over all rungs; it grows.
+            metrics: Metric names to finite numbers, the same names at every epoch, up to 16.
+
+        Raises:
+            MetricError: The epoch does not grow, or the metrics are not such.
+            TrainingStopped: The training may end here; it is to be passed on.
+        """
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch <= self._last:
+            raise MetricError(f"a reported epoch must be a whole number above {self._last}, but is {epoch!r}")
+        if len(metrics) > MOST_METRICS:
+            raise MetricError(f"a report must have at most {MOST_METRICS} metrics, but has {len(metrics)}")
+        self.metrics = checked_metrics(metrics, self.metrics)
+        self._first, self._last = self._first or epoch, epoch
+        self._count += 1
+        if self._count % self._stride == 0:
+            self._points.append((epoch, self.metrics))
+        if len(self._points) > MOST_POINTS:
+            self._points, self._stride = self._points[1::2], 2 * self._stride
+        self._judge(epoch)
+
+    def _judge(self, epoch: int) -> None:
+        bounds, goals = self._bounds, self._goals
+        if bounds is None or goals is None or epoch not in bounds.gains or self.would_stop is not None:
+            return
+        values = self._known | self.metrics
+        if any(objective.metric not in values for objective in goals.objectives):
+            return
+        best = np.array(goals.objective_values(values)) + bounds.gains[epoch]
+        front = np.array(bounds.front)
+        if not ((front <= best).all(axis=1) & (front < best).any(axis=1)).any():
+            return
+        self.would_stop = epoch
+        if not bounds.spared:
+            signs = [1 if objective.direction == "min" else -1 for objective in goals.objectives]
+            words = ", ".join(
+                f"{objective.metric} {sign * value:.4g}"
+                for objective, sign, value in zip(goals.objectives, signs, best, strict=True)
+            )
+            raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which the front dominates")
+
+    def curve(self) -> dict[str, Any] | None:
+        """Give what was reported as plain data, as the ledger keeps it; None if nothing was.
+
+        Returns:
+            ``epochs``, ``metrics`` (names to as many values), ``judged`` (whether it could have been stopped) and
+            ``would_stop``.
+        """
+        if not self._points:
+            return None
+        names = self._points[0][1].keys() & self.metrics.keys()
+        return {
+            "epochs": [epoch for epoch, _ in self._points],
+            "metrics": {name: [metrics[name] for _, metrics in self._points] for name in sorted(names)},
+            "judged": self._bounds is not None and not self._bounds.spared,
+            "would_stop": self.would_stop,
+        }
+
+    def share_trained(self) -> float:
+        """Give the share of the training that was done when it was stopped, from 0 to 1."""
+        if self._bounds is None:
+            return 1.0
+        return min(1.0, (self._last - self._first + 1) / max(1, self._bounds.last - self._first + 1))
+
+    def expected(self) -> Metrics:
+        """Give what a training that was stopped would have shown after the usual change of its objectives."""
+        values = self._known | self.metrics
+        if self._bounds is None or self._goals is None:
+            return values
+        usual = self._bounds.usual[self._last]
+        for objective, change in zip(self._goals.objectives, usual, strict=True):
+            values[objective.metric] += change if objective.direction == "min" else -change
+        return values

@@ -1,0 +1,352 @@
+"""What a problem is: variables, named metrics, and which metrics are objectives and limits.
+
+A user's problem is one class:
+
+    class MyProblem(SearchProblem):
+        variables = {"lr": Real(1e-4, 1e-1, log=True), "n_layers": Integer(1, 3)}
+        objectives = {"accuracy": "max", "latency_ms": "min"}
+
+        def evaluate(self, config): ...
+"""
+
+import contextlib
+import functools
+import inspect
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pymoo.core.problem import Problem
+
+from evo_moo.errors import ProblemError
+from evo_moo.problem.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
+from evo_moo.problem.fidelity import Fidelity
+from evo_moo.problem.goal_faults import find_faults
+from evo_moo.problem.goals import Goals, Limits
+from evo_moo.problem.learning_curve import Report
+from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
+from evo_moo.problem.weights import Weights
+from evo_moo.seeding import evaluation_seed
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Variable
+
+__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
+
+Array = npt.NDArray[np.float64]
+Configuration = dict[str, Any]
+
+
+_KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report", "replicate")
+_PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
+
+
+def _for_both_callers(own: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def evaluate(self: SearchProblem, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], np.ndarray):
+            return Problem.evaluate(self, *args, **kwargs)
+        return own(self, *args, **kwargs)
+
+    return evaluate
+
+
+class SearchProblem(Problem):  # type: ignore[misc]
+    """A search space with named metrics; also a pymoo ``Problem`` over the encoded columns.
+
+    A subclass sets ``variables`` and ``objectives`` and defines ``evaluate``. Keyword arguments of its
+    ``__init__`` are the problem's options; declarations may be set there as well. It may define ``compute``,
+    ``profile`` and ``network``.
+
+    Attributes:
+        variables: Name to ``Real``, ``Integer``, ``Choice`` or ``Boolean``.
+        forbidden: Name of a rule to a predicate; a configuration for which it is true is never asked.
+        objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
+        constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
+        metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
+        architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
+            do not. By default all variables. Profiles are kept and reused by them.
+        fidelity: What a short evaluation is short of, for a search with refinement; None: there are only full ones.
+        is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
+    """
+
+    variables: Mapping[str, Variable] = {}
+    forbidden: Mapping[str, Callable[[Configuration], bool]] = {}
+    objectives: Mapping[str, Any] = {}
+    constraints: Limits = {}
+    metrics: Mapping[str, Metric] = {}
+    architecture: Sequence[str] | None = None
+    fidelity: Fidelity | None = None
+    is_plain: bool = False
+
+    def __init__(self) -> None:
+        """Take no options; pymoo's attributes follow from the declarations when they are first read."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let ``evaluate`` serve both callers: ours with a configuration, pymoo's with a matrix."""
+        super().__init_subclass__(**kwargs)
+        if inspect.isfunction(cls.__dict__.get("evaluate")):
+            setattr(cls, "evaluate", _for_both_callers(cls.__dict__["evaluate"]))  # noqa: B010
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PYMOO_ATTRIBUTES:
+            self._declare_to_pymoo()
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @functools.cached_property
+    def space(self) -> SearchSpace:
+        """The search space of ``variables`` and ``forbidden``.
+
+        Raises:
+            SpaceError: The declaration is wrong; all its faults are listed.
+        """
+        return SearchSpace(self.variables, self.forbidden)
+
+    @functools.cached_property
+    def goals(self) -> Goals:
+        """The objectives and limits that the problem declares itself.
+
+        Raises:
+            ProblemError: The declaration is wrong; all its faults are listed.
+        """
+        faults = find_faults(self.objectives, self.constraints, self.known_metrics)
+        if faults:
+            raise ProblemError("\n".join(f"{type(self).__name__}: {fault}" for fault in faults))
+        return Goals.declared(self.objectives, self.constraints)
+
+    @property
+    def known_metrics(self) -> dict[str, Metric]:
+        """Every metric that the problem declares, with its description."""
+        names = dict.fromkeys([*self.objectives, *self.constraints, *self.metrics])
+        return {name: self.metrics.get(name, Metric()) for name in names}
+
+    def check(self) -> None:
+        """Check the whole definition.
+
+        Raises:
+            ProblemError: Goals or methods are wrong.
+            SpaceError: The variables are wrong.
+        """
+        check_attributes(self)
+        if not callable(self.evaluated_function):
+            raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
+        _ = self.space, self.goals
+        check_architecture(self)
+        if type(self).evaluate is SearchProblem.evaluate:
+            raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
+        check_arguments(self, "evaluate", self.evaluated_function, _KEYWORDS)
+        check_fidelity(self)
+        for role in ("profile", "compute", *(["network"] if self.has_network else [])):
+            check_arguments(self, role, getattr(self, role), ())
+
+    @property
+    def _named_keywords(self) -> list[str]:
+        return list(inspect.signature(self.evaluated_function).parameters)[1:]
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether it can be told to repeat an evaluation with other random choices."""
+        return not {"seed", "replicate"}.isdisjoint(self._named_keywords)
+
+    @property
+    def continues(self) -> bool:
+        """Whether a longer evaluation goes on from what a shorter one saved: it then names ``weights``."""
+        return "weights" in self._named_keywords
+
+    @property
+    def reports(self) -> bool:
+        """Whether an evaluation tells how it goes while it runs: it then names ``report``."""
+        return "report" in self._named_keywords
+
+    @property
+    def evaluated_function(self) -> Callable[..., Any]:
+        """What a configuration is handed to."""
+        return self.evaluate
+
+    def profile(self, config: Configuration) -> Mapping[str, float]:
+        """Give cheap metrics that need no training; limits on them spare the training.
+
+        What it gives must depend on the variables of ``architecture`` only.
+        """
+        return {}
+
+    def compute(self, config: Configuration) -> Mapping[str, float]:
+        """Give metrics that a formula tells at once, such as a number of parameters; ``profile`` need not give them.
+
+        Optional: a search with surrogates asks for them of thousands of configurations instead of predicting them, so
+        it should take no longer than some microseconds. It depends on the variables of ``architecture`` only, and
+        gives the same whenever it is called.
+        """
+        return {}
+
+    @property
+    def computes(self) -> bool:
+        """Whether the problem defines ``compute``."""
+        return type(self).compute is not SearchProblem.compute
+
+    def network(self, config: Configuration) -> tuple[Any, Any]:
+        """Give the untrained torch module of a configuration, and its example input or a tuple of inputs.
+
+        Optional: ``evo-moo latency`` measures it. The first axis of every input is the batch.
+
+        Raises:
+            ProblemError: The problem does not define it.
+        """
+        raise ProblemError(
+            f"`{self.name()}` must define `network(self, config)`, which gives a module and its example input, to be "
+            "measured, but does not"
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the problem defines ``network``."""
+        return type(self).network is not SearchProblem.network
+
+    def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the metrics of a configuration: a mapping of names to numbers.
+
+        A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
+        ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
+        ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
+        ``pathlib.Path``), ``weights`` (a ``Weights``, to go on from a shorter evaluation of the same
+        configuration and seed, and to save for a longer one), ``report`` (a ``Report``, to be called after each
+        epoch with its number and metrics; it may end the evaluation) and ``replicate`` (the number of the repetition,
+        0 for the first: for problems that choose their seeds themselves).
+        """
+        return super().evaluate(config, *args, **kwargs)
+
+    def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
+        """Give the exact Pareto front, ``(n, n_obj)`` objectives minimised, or points all along it; None if unknown.
+
+        Optional. Where it is known, ``evo-moo show`` says how much of its hypervolume a run has reached. A problem
+        that knows the front of its own goals only may define pymoo's ``_calc_pareto_front(self)`` instead.
+
+        Args:
+            goals: Objectives and limits; by default the problem's own.
+            options: Those of pymoo's method.
+        """
+        if goals is not None and not goals.seek_the_same_as(self.goals):
+            return None
+        front: Array | None = super().pareto_front(**options)
+        return front
+
+    def call_profile(self, config: Configuration) -> Metrics:
+        """Run ``compute`` and ``profile``, and check what they returned.
+
+        Raises:
+            MetricError: One returned something else than finite numbers by name.
+        """
+        return self.call_compute(config) | checked_metrics(self.profile(dict(config)))
+
+    def call_compute(self, config: Configuration) -> Metrics:
+        """Run ``compute`` and check what it returned.
+
+        Raises:
+            MetricError: It returned something else than finite numbers by name.
+        """
+        return checked_metrics(self.compute(dict(config)))
+
+    def call_evaluate(
+        self,
+        config: Configuration,
+        *,
+        seed: int,
+        workspace: str | None = None,
+        fidelity: int | None = None,
+        weights: Weights | None = None,
+        replicate: int = 0,
+        report: Report | None = None,
+    ) -> Metrics:
+        """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
+
+        Args:
+            config: Names to values.
+            seed: Seed of every random choice.
+            workspace: Folder for ``evaluate``, made if it names ``workspace``; by default a temporary one.
+            fidelity: How thorough it is to be; by default as thorough as it can be.
+            weights: What it goes on from, and where it saves; by default neither.
+            replicate: Number of the repetition.
+            report: Takes its learning curve; by default it is only checked.
+
+        Raises:
+            MetricError: It returned something else than finite numbers by name.
+            TrainingStopped: ``report`` ended it.
+        """
+        if fidelity is None and self.fidelity is not None:
+            fidelity = self.fidelity.high
+        offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
+        offered["replicate"] = replicate
+        offered["report"] = report or Report()
+        with contextlib.ExitStack() as stack:
+            wanted = self._named_keywords
+            if "workspace" in wanted:
+                offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
+                offered["workspace"].mkdir(parents=True, exist_ok=True)
+            arguments = {name: offered[name] for name in wanted if name in offered}
+            return checked_metrics(self.evaluate(dict(config), **arguments))
+
+    def _evaluate(self, X: Array, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Evaluate encoded rows for pymoo's own algorithms; ``X`` is an ``(n, n_var)`` array."""
+        rows = []
+        for config in self.space.decode(self.space.canonical(X)):
+            metrics = self.call_profile(config)
+            metrics |= self.call_evaluate(config, seed=evaluation_seed(0, config))
+            rows.append(checked_metrics(metrics, self.goals.metric_names))
+        out["F"] = np.array([self.goals.objective_values(metrics) for metrics in rows])
+        out["G"] = np.array([self.goals.inequality_values(metrics) for metrics in rows])
+        out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
+
+    def _declare_to_pymoo(self) -> None:
+        for name, value in vars(Problem(**pymoo_shape(self.space, self.goals))).items():
+            if not hasattr(type(self), name):  # a problem may use such a name, `data` say, for what is its own
+                self.__dict__.setdefault(name, value)
+
+
+def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:
+    """Give the size and bounds of an encoded problem as the keyword arguments of pymoo's ``Problem``."""
+    return {
+        "n_var": space.n_var,
+        "n_obj": len(goals.objectives),
+        "n_ieq_constr": len(goals.inequalities),
+        "n_eq_constr": len(goals.equalities),
+        "xl": space.xl,
+        "xu": space.xu,
+    }
+
+
+class FunctionProblem(SearchProblem):
+    """A bare function as a problem.
+
+    Args:
+        function: Takes a configuration, and any of the keyword arguments that ``evaluate`` may name, and gives
+            metrics.
+        variables: As in ``SearchProblem``.
+        objectives: As in ``SearchProblem``.
+        constraints: As in ``SearchProblem``.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Mapping[str, float]],
+        variables: Mapping[str, Variable],
+        objectives: Mapping[str, Any],
+        constraints: Limits | None = None,
+    ) -> None:
+        self.function, self.variables, self.objectives = function, variables, objectives
+        self.constraints = constraints or {}
+
+    def evaluate(self, config: Configuration, **keywords: Any) -> Mapping[str, float]:
+        """Call the function."""
+        return self.function(config, **keywords)
+
+    def name(self) -> str:
+        """Give the function's name."""
+        return getattr(self.function, "__name__", "function")
+
+    @property
+    def evaluated_function(self) -> Callable[..., Any]:
+        """The function."""
+        return self.function

@@ -1,0 +1,157 @@
+"""Figures of what is made of a run: confirmations, sweeps of weights, importances, dependences."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from evo_moo.analysis.front import Front
+from evo_moo.analysis.plots import (
+    FRONT,
+    OTHERS,
+    axis_label,
+    columns,
+    is_logarithmic,
+    literal,
+    new_figure,
+    plain_ticks,
+)
+from evo_moo.scalarisation import normalised
+from evo_moo.storage.evaluation_row import Evaluation
+
+MAX_BARS = 20
+CURVES_PER_ROW = 5
+LEAST_SHOWN = -0.2
+
+
+def confirmation_figure(report: Mapping[str, Any]) -> Figure:
+    """Draw what the search showed against what was confirmed, as ``Confirmation.to_json`` gives it.
+
+    Two objectives make one panel; else there is one for each objective, over the members.
+    """
+    names, members = list(report["objectives"]), report["members"]
+    figure = new_figure(1, 1, (7, 5)) if len(names) == 2 else new_figure(len(names), 1, (5, 4))
+    panels = [tuple(names)] if len(names) == 2 else [("", name) for name in names]
+    for i, (x, y) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), i)
+        columns = [_confirmed(members, name) for name in (x, y)]
+        (x_search, x_mean, x_error), (y_search, y_mean, y_error) = columns
+        axes.plot([x_search, x_mean], [y_search, y_mean], color=OTHERS, lw=0.8, alpha=0.7)
+        axes.plot(x_search, y_search, "o", color=OTHERS, ms=5, label="as the search saw it")
+        bars: dict[str, Any] = {"fmt": "o", "color": FRONT, "ecolor": FRONT, "elinewidth": 1, "ms": 5, "capsize": 2}
+        label = f"confirmed by {len(report['seeds'])} trainings, {report['level']:.0%}"
+        axes.errorbar(x_mean, y_mean, xerr=x_error if x else None, yerr=y_error, label=label, **bars)
+        x_label, y_label = (report["test_metrics"].get(name, name) for name in (x, y))
+        axes.set(xlabel=x_label or "member", ylabel=y_label)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], list[float], list[float]]:
+    """Give a metric's values in the search, confirmed means and half widths, NaN where unknown; or the members."""
+    if not name:
+        order = [float(i) for i in range(len(members))]
+        return order, order, [math.nan] * len(order)
+    rows = [member["metrics"][name] for member in members]
+    search, mean = ([math.nan if row[key] is None else row[key] for row in rows] for key in ("search", "mean"))
+    return search, mean, [0.0 if row["low"] is None else (row["high"] - row["low"]) / 2 for row in rows]
+
+
+def sweep_figure(result: Front, members: Sequence[tuple[Evaluation, bool]]) -> Figure:
+    """Draw a front, and which of its members a weighted sum reaches.
+
+    Args:
+        result: The run's result.
+        members: Each member of the front, and whether any weights reach it.
+    """
+    figure = new_figure(1, 1, (6.5, 5))
+    names = [objective.metric for objective in result.goals.objectives]
+    axes: Any = figure.add_subplot(projection="3d" if len(names) == 3 else None)
+    parts = {reached: [e.metrics for e, its in members if its == reached] for reached in (True, False)}
+    labels = {True: f"reached by a weighted sum: {len(parts[True])}", False: f"by none: {len(parts[False])}"}
+    if len(names) not in (2, 3):
+        _draw_sweep_parallel(axes, result, members, labels)
+        return figure
+    if len(names) == 2:
+        axes.plot(*columns(parts[True], names), color=FRONT, lw=1, ls="--", alpha=0.6)
+    for reached, color in ((True, FRONT), (False, OTHERS)):
+        axes.scatter(*columns(parts[reached], names), color=color, s=34, label=labels[reached])
+    for name, axis in zip(names, "xyz", strict=False):
+        getattr(axes, f"set_{axis}label")(axis_label(result, name))
+        if len(names) == 2 and is_logarithmic(result, name):
+            getattr(axes, f"set_{axis}scale")("log")
+            plain_ticks(getattr(axes, f"{axis}axis"))
+    axes.set(title="Pareto front")
+    axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def _draw_sweep_parallel(axes: Any, result: Front, members: Sequence[tuple[Evaluation, bool]], labels: Any) -> None:
+    rows = [result.goals.objective_values(e.metrics) for e, _ in members]
+    for row, (_, reached) in zip(normalised(np.array(rows)), members, strict=True):
+        axes.plot(row, ".-", color=FRONT if reached else OTHERS, alpha=0.6, lw=1, label=labels.pop(reached, None))
+    axes.set_xticks(range(len(rows[0])), [o.metric for o in result.goals.objectives], rotation=20)
+    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(rows)}")
+    axes.legend(loc="best", fontsize=8)
+
+
+def importance_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw the importance of each variable, one panel per metric, as ``importance.importances`` tells them."""
+    shown = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
+    n_bars = min(max((len(rows) for rows in shown.values()), default=0), MAX_BARS)
+    figure = new_figure(max(len(shown), 1), 1, (5.5, 1.6 + 0.3 * n_bars))
+    if not shown:
+        figure.suptitle("No model predicts any of the metrics")
+    for i, (name, rows) in enumerate(shown.items(), 1):
+        axes = figure.add_subplot(1, len(shown), i)
+        rows = [row for row in rows if row["importance"] is not None][:MAX_BARS][::-1]
+        names = [row["variable"] for row in rows]
+        bars: Any = {"color": OTHERS, "ecolor": "black", "label": "importance ± standard error"}
+        axes.barh(names, [row["importance"] for row in rows], xerr=[row["error"] for row in rows], **bars)
+        if rows and rows[0]["main"] is not None:
+            axes.plot([row["main"] for row in rows], names, "d", color=FRONT, label="alone (fANOVA)")
+        axes.set(xlabel="share of the variance", title=literal(name))
+        axes.set_xlim(left=max(axes.get_xlim()[0], LEAST_SHOWN))
+        axes.grid(alpha=0.3, axis="x")
+        axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def dependence_figure(told: Mapping[str, Any]) -> Figure:
+    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them."""
+    shown = {name: its["curves"] for name, its in told.items() if its["curves"]}
+    n_rows = sum(-(-len(curves) // CURVES_PER_ROW) for curves in shown.values())
+    figure = new_figure(CURVES_PER_ROW, max(n_rows, 1), (2.6, 2.3))
+    if not shown:
+        figure.suptitle("No model predicts any of the metrics")
+    row = 0
+    for metric, curves in shown.items():
+        shared: Any = None
+        for i, (variable, curve) in enumerate(curves.items()):
+            axes = figure.add_subplot(n_rows, CURVES_PER_ROW, row * CURVES_PER_ROW + i + 1, sharey=shared)
+            shared = shared or axes
+            _draw_curve(axes, curve)
+            axes.set_xlabel(literal(variable), fontsize=8)
+            axes.set_ylabel(literal(metric) if i % CURVES_PER_ROW == 0 else "")
+        row += -(-len(curves) // CURVES_PER_ROW)
+    return figure
+
+
+def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
+    values = curve["value"]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        axes.fill_between(values, curve["low"], curve["high"], color=OTHERS, alpha=0.4, lw=0)
+        axes.plot(values, curve["mean"], color=FRONT)
+        if min(values) > 0 and values == sorted(values) and max(values) >= 10 * min(values):
+            axes.set_xscale("log")
+            axes.minorticks_off()
+    else:
+        ends = [[m - low for m, low in zip(curve["mean"], curve["low"], strict=True)]]
+        ends += [[high - m for m, high in zip(curve["mean"], curve["high"], strict=True)]]
+        axes.errorbar(range(len(values)), curve["mean"], yerr=ends, fmt="o", color=FRONT, ecolor=OTHERS)
+        axes.set_xticks(range(len(values)), [literal(str(value)) for value in values], rotation=30, fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)

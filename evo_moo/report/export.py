@@ -1,0 +1,261 @@
+"""A run as a file of another program: a table, a JSON document, an Optuna study, MLflow runs.
+
+An export reads the ledger and nothing else of the run: the problem's code is not run, and need not be there. It
+works on runs that go on, that failed, that are empty, and on those that others made. Tables have one row per
+evaluation, or per member of the front, with the columns
+
+- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``stopped``, ``infeasible``, ``failed``,
+  ``timeout``, ``crashed``);
+- ``config.NAME`` for each variable, empty where it is not active;
+- ``metrics.NAME`` for each metric, empty where it is not known;
+- ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),
+  ``violation``;
+- ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``;
+- ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import EvoMooError, JobError, RunFolderError, missing_extra
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.own_files import is_own_file
+from evo_moo.text import moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Format = Literal["csv", "parquet", "json", "optuna", "mlflow"]
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json": ".json", "optuna": ".db"}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def export_run(
+    run_dir: str | Path,
+    to: Format,
+    output: str | Path | None = None,
+    *,
+    front_only: bool = False,
+    force: bool = False,
+) -> str:
+    """Write a run for another program.
+
+    Args:
+        run_dir: The run folder; it is only read.
+        to: ``"csv"``, ``"json"``, ``"parquet"`` (needs the extra ``parquet``), ``"optuna"`` (an SQLite file of
+            Optuna's, which ``optuna-dashboard sqlite:///FILE`` shows; the extra ``optuna``) or ``"mlflow"`` (the
+            extra ``mlflow``).
+        output: The file to write, by default the run's name in the current folder; ``"-"`` is standard output,
+            for CSV and JSON. For MLflow a tracking URI, by default MLflow's own.
+        front_only: Whether to leave out all but the Pareto front.
+        force: Whether to replace what is already there.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        JobError: The format is unknown, the output exists, or the extra is not installed.
+        RunFolderError: It is no run folder, or the output cannot be written.
+    """
+    if to not in get_args(Format):
+        raise JobError([f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}"])
+    record = RunRecord.read(run_dir)
+    chosen = [e for e in record.evaluations if not front_only or e.id in record.front_ids]
+    try:
+        return _write(record, chosen, to, output, force)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, EvoMooError):
+            raise
+        raise RunFolderError(f"`{run_dir}` must hold a sound ledger, but it is damaged: {error!r}") from error
+
+
+def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str | Path | None, force: bool) -> str:
+    if to == "mlflow":
+        from evo_moo.report.export_mlflow import write_mlflow
+
+        _refuse_own_file(str(output or "").removeprefix("sqlite:///"))
+        return write_mlflow(record, chosen, str(output) if output else None, force=force)
+    if str(output) == "-":
+        sys.stdout.write(_text(record, chosen, to))
+        return "-"
+    path = Path(output or f"{record.name}{SUFFIXES[to]}")
+    _refuse_own_file(path)
+    if path.exists() and not force:
+        raise JobError([f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force"])
+    with _written_whole(path) as temporary:
+        if to in ("csv", "json"):
+            temporary.write_text(_text(record, chosen, to), encoding="utf-8", newline="")
+        elif to == "parquet":
+            _write_parquet(record, chosen, temporary)
+        else:
+            from evo_moo.report.export_optuna import write_optuna
+
+            write_optuna(record, chosen, temporary)
+    return str(path)
+
+
+def _refuse_own_file(output: str | Path) -> None:
+    if is_own_file(Path(output)):
+        raise JobError([f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another"])
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[Path]:
+    """Give a name to write under; the file gets its own once it is complete."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        temporary.unlink(missing_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, RunFolderError):
+            raise
+        raise RunFolderError(f"`{path}` must be writable, but is not: {error.strerror or error}") from error
+    finally:
+        if temporary.is_file():
+            temporary.unlink()
+
+
+def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
+    if to == "csv":
+        return _csv_text(record, chosen)
+    if to == "json":
+        return _json_text(record, chosen)
+    raise JobError([f"`--output -` must go with csv or json, but the format is {to}; name a file"])
+
+
+def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give what stands before, and what stands after an evaluation's configuration and metrics."""
+    before = {"id": e.id, "generation": e.generation, "status": e.status}
+    after = {
+        "feasible": e.feasible if e.status == "ok" else False if e.status == "infeasible" else None,
+        "on_front": e.id in record.front_ids,
+        "violation": e.violation,
+        "seed": e.seed,
+        "asked_at": moment(record.asked_at[e.id]),
+        "started_at": moment(e.started_at),
+        "duration_s": e.duration_s,
+        "worker": e.worker,
+        "attempts": e.attempts,
+        "reason": e.reason,
+        "fidelity": e.fidelity,
+        "continues": e.continues,
+        "replicate": e.replicate,
+        "cost": e.cost,
+    }
+    return before, after
+
+
+def _csv_text(record: RunRecord, chosen: list[Evaluation]) -> str:
+    """Write comma-separated values.
+
+    A text that begins as a formula does in a spreadsheet (``= + - @``, tab, carriage return) gets an apostrophe
+    before it; JSON and Parquet hold it as it is. Numbers stay numbers. Lists and tables are JSON.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    columns = table_columns(record, chosen)
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows(zip(*(map(_cell, values) for values in columns.values()), strict=True))
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else value
+
+
+def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
+    """Write one document: facts on the run, then its evaluations."""
+    rows = []
+    for e in chosen:
+        before, after = _facts(record, e)
+        rows.append({**before, "configuration": e.configuration, "metrics": e.metrics, **after})
+    document = {
+        "run": record.name,
+        "problem": record.problem,
+        "state": record.meta.get("state"),
+        "goals": record.goals.to_json(),
+        "metrics": {name: asdict(metric) for name, metric in record.metrics.items()},
+        "space": record.space,
+        "evaluations": rows,
+    }
+    return json.dumps(document, indent=1, default=_cell) + "\n"
+
+
+def table_columns(record: RunRecord, chosen: list[Evaluation]) -> dict[str, list[Any]]:
+    """Give evaluations as columns: name to one value for each, None where there is none."""
+    configurations = [e.configuration for e in chosen]
+    facts = [_facts(record, e) for e in chosen]
+    columns: dict[str, list[Any]] = {name: [before[name] for before, _ in facts] for name in _KINDS_BEFORE}
+    columns |= {f"config.{name}": [c.get(name) for c in configurations] for name in record.variable_names()}
+    columns |= {f"metrics.{name}": [e.metrics.get(name) for e in chosen] for name in record.metric_names()}
+    return columns | {name: [after[name] for _, after in facts] for name in _KINDS_AFTER}
+
+
+_KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
+_KINDS_AFTER = {
+    "feasible": "bool_",
+    "on_front": "bool_",
+    "violation": "float64",
+    "seed": "int64",
+    "asked_at": "time",
+    "started_at": "time",
+    "duration_s": "float64",
+    "worker": "int64",
+    "attempts": "int64",
+    "reason": "string",
+    "fidelity": "int64",
+    "continues": "int64",
+    "replicate": "int64",
+    "cost": "float64",
+}
+
+
+def _write_parquet(record: RunRecord, chosen: list[Evaluation], path: Path) -> None:
+    """Write a Parquet file; what is missing is null, and a metric's unit stands in its field's metadata."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise missing_extra("parquet") from None
+    fields, arrays = [], []
+    for name, values in table_columns(record, chosen).items():
+        array = _arrow_array(values, _arrow_kind(record, name, values))
+        metric = record.metrics.get(name.removeprefix("metrics.")) if name.startswith("metrics.") else None
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata={"unit": metric.unit} if metric and metric.unit else None))
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), path)
+
+
+def _arrow_kind(record: RunRecord, column: str, values: list[Any]) -> str:
+    """Name the Arrow type of a column: by the variable's definition, where there is one, else by its values."""
+    if kind := (_KINDS_BEFORE | _KINDS_AFTER).get(column):
+        return kind
+    definition = record.space.get(column.removeprefix("config."), {}) if column.startswith("config.") else {}
+    if kind := {"real": "float64", "integer": "int64", "boolean": "bool_"}.get(definition.get("kind", "")):
+        return kind
+    types = {type(value) for value in [*definition.get("options", []), *values]} - {type(None)}
+    if types <= {int, float}:
+        return "int64" if types == {int} else "float64"
+    return "bool_" if types == {bool} else "string"
+
+
+def _arrow_array(values: list[Any], kind: str) -> "pa.Array[Any]":
+    """Make an Arrow array; where a column of text holds other values, those are JSON."""
+    import pyarrow as pa
+
+    if kind == "string":
+        return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
+    return pa.array(values, pa.timestamp("us", "UTC") if kind == "time" else getattr(pa, kind)())

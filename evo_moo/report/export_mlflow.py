@@ -1,0 +1,211 @@
+"""A run as MLflow runs: one for the search, and one nested in it for each evaluation.
+
+- They belong to the experiment that is named like the problem.
+- The search's run has the job's keys as parameters, the environment as tags, the number of evaluations and of the
+  front's members as metrics, and ``job.toml``, ``environment.json``, ``front.csv`` and ``front.png`` as artifacts,
+  where they are there.
+- An evaluation's run has its configuration as parameters, its metrics, and its facts as tags. It is FINISHED when
+  ``ok`` or ``infeasible``, RUNNING when still asked, else FAILED.
+- What MLflow refuses in a name becomes ``_``, and a parameter's value ends after 500 characters.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import JobError, RunFolderError, missing_extra
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTIFACTS = ("job.toml", "environment.json", "front.csv", "front.png")
+STATUSES = {"ok": "FINISHED", "partial": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED"}
+RUN_TAG, ID_TAG = "evo_moo.run", "evo_moo.id"
+LONGEST = 500
+"""Characters of a parameter; every version and store of MLflow takes so many."""
+MOST = 100
+"""Parameters or metrics in one call, as tracking servers limit it."""
+
+
+def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *, force: bool) -> str:
+    """Log a run to an MLflow tracking store.
+
+    Args:
+        record: The run.
+        chosen: The evaluations to log.
+        uri: The tracking URI; None is MLflow's own default.
+        force: Whether to replace what an earlier export of the run logged.
+
+    Returns:
+        The tracking URI.
+
+    Raises:
+        JobError: MLflow is not installed, or the run has been exported there before.
+        RunFolderError: The store cannot be written.
+    """
+    try:
+        import mlflow
+    except ImportError:
+        raise missing_extra("mlflow") from None
+    uri = uri or mlflow.get_tracking_uri()
+    try:
+        with quiet():
+            client = mlflow.MlflowClient(uri)
+            experiment, logged = _experiment(client, record, uri, force)
+            parent = _log_search(client, experiment, record)
+            for e in chosen:
+                log_evaluation(client, experiment, parent, record, e, e.id in record.front_ids)
+            if not record.is_going_on:
+                client.set_terminated(parent, state_of(str(record.meta.get("state"))))
+            for run_id in logged:
+                client.delete_run(run_id)
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        if isinstance(error, RunFolderError):
+            raise
+        raise RunFolderError(f"`{uri}` must be a tracking URI that can be written, but: {error}") from error
+    return uri
+
+
+def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool) -> tuple[str, list[str]]:
+    """Find or make the experiment, and the runs in it that an earlier export of this run logged."""
+    experiment = experiment_of(client, record)
+    logged = [run.info.run_id for run in logged_runs(client, experiment, record)]
+    if logged and not force:
+        raise JobError(
+            [
+                f"`{uri}` must not hold run {record.name} yet, but does; name another by --output, "
+                "or replace it by --force"
+            ]
+        )
+    return experiment, logged
+
+
+def experiment_of(client: "MlflowClient", run: RunFacts) -> str:
+    """Find or make the experiment of a run's problem, and give its id."""
+    found = client.get_experiment_by_name(run.problem)
+    return str(found.experiment_id if found else client.create_experiment(run.problem))
+
+
+def logged_runs(client: "MlflowClient", experiment: str, run: RunFacts) -> Iterator[Any]:
+    """Give MLflow's runs of a search and of its evaluations."""
+    token = None
+    while True:
+        page = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{_name(run)}'", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> str:
+    times = [t for e in record.evaluations for t in (record.asked_at[e.id], _end(e)) if t]
+    start_s, end_s = (min(times), max(times)) if times else (0.0, 0.0)
+    run_id = begin_search(client, experiment, record, start_s)
+    counts = {"n_evals": len(record.evaluations), "front_size": len(record.front_ids)}
+    log(client, run_id, counts, {}, {}, end_s)
+    log_artifacts(client, run_id, record)
+    return run_id
+
+
+def begin_search(client: "MlflowClient", experiment: str, run: RunFacts, start_s: float) -> str:
+    """Make MLflow's run of a search, with the job and the environment, and give its id."""
+    run_id = str(client.create_run(experiment, int(1000 * start_s), {RUN_TAG: _name(run)}, run.name).info.run_id)
+    environment = {f"environment.{k}": v for k, v in run.environment().items() if not isinstance(v, dict)}
+    log(client, run_id, {}, _flat(run.meta.get("job", {})), environment, start_s)
+    return run_id
+
+
+def log_artifacts(client: "MlflowClient", run_id: str, run: RunFacts) -> None:
+    """Log the files of a run folder that are there."""
+    for name in ARTIFACTS if run.path else ():
+        path = run.path / name  # type: ignore[operator]
+        if path.is_file() and not path.is_symlink():  # in a folder of others' a link could lead anywhere
+            client.log_artifact(run_id, str(path))
+
+
+def log_evaluation(
+    client: "MlflowClient", experiment: str, parent: str, run: RunFacts, e: Evaluation, on_front: bool | None
+) -> None:
+    """Log an evaluation as a run nested in the search's; while a search goes on, nobody knows who is on its front."""
+    start_s, end_s = e.started_at or e.asked_at, _end(e) or e.asked_at
+    tags = {"mlflow.parentRunId": parent, RUN_TAG: _name(run)}
+    run_id = client.create_run(experiment, int(1000 * start_s), tags, f"evaluation {e.id}").info.run_id
+    facts = {
+        ID_TAG: e.id,
+        "evo_moo.generation": e.generation,
+        "evo_moo.seed": e.seed,
+        "evo_moo.status": e.status,
+        "evo_moo.reason": e.reason,
+        "evo_moo.feasible": e.feasible,
+    }
+    facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
+    log(client, run_id, e.metrics, e.configuration, facts, end_s)
+    if e.status != "asked":
+        client.set_terminated(run_id, STATUSES.get(e.status, "FAILED"), int(1000 * end_s))
+
+
+def log(
+    client: "MlflowClient",
+    run_id: str,
+    metrics: Mapping[str, float],
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, Any],
+    at_s: float,
+    step: int = 0,
+) -> None:
+    """Log in as few calls as MLflow's limits allow."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = [Param(_key(name), _short(value)) for name, value in parameters.items()]
+    values = [Metric(_key(name), float(value), int(1000 * at_s), step) for name, value in metrics.items()]
+    client.log_batch(run_id, values[:MOST], params[:MOST], [RunTag(_key(k), _short(v)) for k, v in tags.items()])
+    for i in range(MOST, max(len(params), len(values)), MOST):
+        client.log_batch(run_id, values[i : i + MOST], params[i : i + MOST])
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)
+
+
+def _short(value: Any) -> str:
+    return (value if isinstance(value, str) else json.dumps(value))[:LONGEST]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give the values of nested tables by their dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def state_of(state: str) -> str:
+    """Give the state of a search in MLflow's words."""
+    return {"finished": "FINISHED", "failed": "FAILED"}.get(state, "KILLED")
+
+
+def _end(e: Evaluation) -> float | None:
+    return e.started_at + (e.duration_s or 0.0) if e.started_at else None
+
+
+def _name(run: RunFacts) -> str:
+    """Name the run as its tag does, without what a search for tags takes for syntax."""
+    return re.sub(r"[^\w\-.]", "_", run.name)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow from announcing what it sets up."""
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

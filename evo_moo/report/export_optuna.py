@@ -1,0 +1,161 @@
+"""A run as an Optuna study in an SQLite file, the storage that Optuna's own tools open by a URL.
+
+- The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front.
+- Trial ``n`` is evaluation ``n + 1``. Distributions follow from the space; a variable that is not active is absent.
+  Options that Optuna cannot hold or tell apart (lists, tables, ``1`` beside ``True``) are their JSON texts.
+- States: ``ok`` is COMPLETE; ``failed``, ``timeout`` and ``crashed`` are FAIL; ``asked`` is RUNNING;
+  ``infeasible`` is PRUNED, since it was stopped before its objectives were known.
+- Limits are the trial's constraints in Optuna's sense, feasible when at most 0; an equality is ``|h| - 1e-4``.
+- Other metrics are user attributes by their names; ``evo_moo.id``, ``.generation``, ``.seed``, ``.status`` and
+  ``.reason`` hold the rest.
+"""
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import missing_extra
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.text import moment
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+STATES = {"ok": "COMPLETE", "partial": "PRUNED", "stopped": "PRUNED", "infeasible": "PRUNED", "asked": "RUNNING"}
+EQUALITY_TOLERANCE = 1e-4
+CONSTRAINTS = "constraints"
+"""System attribute under which Optuna's samplers and its front look for a trial's constraints."""
+
+
+def write_optuna(record: RunRecord, chosen: list[Evaluation], path: Path) -> None:
+    """Write an Optuna storage with one study.
+
+    Args:
+        record: The run.
+        chosen: The evaluations to write.
+        path: The SQLite file to make.
+
+    Raises:
+        JobError: Optuna is not installed.
+    """
+    try:
+        import optuna
+        import sqlalchemy
+    except ImportError:
+        raise missing_extra("optuna") from None
+    configurations = [e.configuration for e in record.evaluations]
+    parameters = {
+        name: _Parameter(record.space.get(name, {}), [c[name] for c in configurations if name in c])
+        for name in record.variable_names()
+    }
+    # Made under a plain name, since a URL would take a ? in the path for the path's end.
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
+        sqlalchemy.event.listen(storage.engine, "connect", _without_syncing)
+        storage.engine.dispose()  # so that the next connection is the first that is told so
+        study = optuna.create_study(
+            storage=storage,
+            study_name=record.name,
+            directions=["maximize" if o.direction == "max" else "minimize" for o in record.goals.objectives],
+        )
+        study.set_metric_names([objective.metric for objective in record.goals.objectives])
+        study.set_user_attr("problem", record.problem)
+        study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in record.goals.limits])
+        study.add_trials(_trial(record, e, parameters) for e in chosen)
+        storage.engine.dispose()
+        shutil.copyfile(f"{folder}/study.db", path)
+
+
+def _without_syncing(connection: Any, record: object) -> None:
+    """Spare the disk a wait for each trial: the file counts only once it is complete."""
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+class _Parameter:
+    """A variable as Optuna takes it; one that the run did not describe is as wide as its observed values."""
+
+    def __init__(self, definition: Mapping[str, Any], observed: list[Any]) -> None:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        kind, self.as_json = definition.get("kind") or _kind_of(observed), False
+        self.distribution: BaseDistribution
+        if kind in ("real", "integer"):
+            ends = (definition["low"], definition["high"]) if definition else (min(observed), max(observed))
+            number = FloatDistribution if kind == "real" else IntDistribution
+            self.distribution = number(*ends, log=definition.get("log", False))
+        elif kind == "boolean":
+            self.distribution = CategoricalDistribution([False, True])
+        else:
+            options = definition.get("options") or list({json.dumps(value): value for value in observed}.values())
+            simple = all(option is None or isinstance(option, bool | int | float | str) for option in options)
+            self.as_json = not simple or len(set(options)) < len(options)
+            self.distribution = CategoricalDistribution([self.value(option) for option in options])
+
+    def value(self, value: Any) -> Any:
+        """Give a value as the distribution holds it."""
+        return json.dumps(value) if self.as_json else value
+
+
+def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter]) -> "FrozenTrial":
+    import optuna
+
+    goals, state = record.goals, STATES.get(e.status, "FAIL")
+    objectives = [objective.metric for objective in goals.objectives] if state == "COMPLETE" else []
+    facts = {"id": e.id, "generation": e.generation, "seed": e.seed, "status": e.status, "reason": e.reason}
+    started = moment(e.started_at) or moment(record.asked_at[e.id])
+    ended = moment(e.started_at + e.duration_s) if e.started_at and e.duration_s is not None else started
+    return optuna.trial.FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=optuna.trial.TrialState[state],
+        value=None,
+        values=[float(e.metrics[name]) for name in objectives] or None,
+        # Optuna's times are local and say no zone.
+        datetime_start=started and started.astimezone().replace(tzinfo=None),
+        datetime_complete=None if state == "RUNNING" else ended and ended.astimezone().replace(tzinfo=None),
+        params={name: parameters[name].value(value) for name, value in e.configuration.items()},
+        distributions={name: parameters[name].distribution for name in e.configuration},
+        user_attrs={name: value for name, value in e.metrics.items() if name not in objectives}
+        | {f"evo_moo.{name}": fact for name, fact in facts.items()},
+        system_attrs={CONSTRAINTS: _constraints(goals, e.metrics)} if goals.limits and e.metrics else {},
+        intermediate_values={},
+    )
+
+
+def _constraints(goals: Goals, metrics: Mapping[str, float]) -> list[float]:
+    return [
+        *goals.inequality_values(metrics),
+        *(abs(value) - EQUALITY_TOLERANCE for value in goals.equality_values(metrics)),
+    ]
+
+
+def _kind_of(values: list[Any]) -> str:
+    types = {type(value) for value in values}
+    if types == {bool}:
+        return "boolean"
+    if types == {int}:
+        return "integer"
+    return "real" if types and types <= {int, float} else "choice"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna from announcing the study, and from warning of what it calls experimental."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

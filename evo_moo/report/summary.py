@@ -1,0 +1,41 @@
+"""The best values and the hypervolume so far, for callbacks that write them down."""
+
+import numpy as np
+
+from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.evaluation_row import Evaluation
+
+
+class Summary:
+    """The best values and the hypervolume so far, for callbacks that write them down.
+
+    The reference point is a tenth of the range beyond the worst of the first generation.
+    """
+
+    def __init__(self, goals: Goals) -> None:
+        """Begin with nothing seen."""
+        self._goals, self.n_evals = goals, 0
+        self._ref: Array | None = None
+        self._front: Array = np.empty((0, len(goals.objectives)))
+        self._seen: list[list[float]] = []
+
+    def see(self, evaluation: Evaluation) -> None:
+        """Take an evaluation in."""
+        self.n_evals += 1
+        if evaluation.feasible:
+            self._seen.append(self._goals.objective_values(evaluation.metrics))
+
+    def numbers(self) -> dict[str, float]:
+        """Give the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
+        if self._seen:
+            seen = np.vstack([self._front, self._seen])
+            self._ref = reference_point(seen) if self._ref is None else self._ref
+            self._front, self._seen = seen[pareto_rows(seen, np.zeros(len(seen)))], []
+        numbers: dict[str, float] = {"n_evals": self.n_evals}
+        if len(self._front):
+            for objective, value in zip(self._goals.objectives, self._front.min(axis=0).tolist(), strict=True):
+                numbers[f"best.{objective.metric}"] = value if objective.direction == "min" else -value
+            if 2 <= self._front.shape[1] <= MOST_OBJECTIVES:
+                numbers["hypervolume"] = hypervolume(self._front, self._ref)
+        return numbers

@@ -1,0 +1,66 @@
+"""A callback that writes a search for TensorBoard: ``pip install 'evo-moo[tensorboard]'``.
+
+``evaluation/METRIC`` over the ids of evaluations, ``search/best.METRIC`` and ``search/hypervolume`` over generations.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from evo_moo.errors import JobError
+from evo_moo.report.summary import Summary
+from evo_moo.run.callbacks import Callback
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts
+
+SUFFIX = ".evo_moo"
+
+
+class TensorBoardWriter(Callback):
+    """Writes scalars while a search runs; ``tensorboard --logdir runs`` shows them.
+
+    The folder is written anew each time that a run begins or goes on, from what is recorded: it holds the same after
+    any number of kills, at the times at which evaluations ended.
+
+    Args:
+        folder: Where to; by default ``tensorboard`` in the run folder.
+
+    Raises:
+        JobError: The package is not installed.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        try:
+            import tensorboardX  # noqa: F401
+        except ImportError:
+            way_out = "pip install 'evo-moo[tensorboard]'"
+            raise JobError([f"TensorBoardWriter must have the package tensorboardX; {way_out}"]) from None
+        self._folder = folder
+
+    def on_begin(self, run: RunFacts) -> None:
+        """Open the folder, and remove what this callback wrote there before."""
+        from tensorboardX import SummaryWriter
+
+        folder = Path(self._folder) if self._folder else (run.path or Path("runs") / run.name) / "tensorboard"
+        for old in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
+            old.unlink()
+        self._writer: Any = SummaryWriter(str(folder), filename_suffix=SUFFIX)
+        self._summary, self._at = Summary(run.goals), 0.0
+
+    def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
+        """Write an evaluation's metrics and its duration."""
+        self._summary.see(evaluation)
+        self._at = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
+        values = evaluation.metrics | {"duration_s": evaluation.duration_s or 0.0}
+        for name, value in values.items():
+            self._writer.add_scalar(f"evaluation/{name}", value, evaluation.id, self._at)
+
+    def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
+        """Write the best values and the hypervolume so far."""
+        for name, value in self._summary.numbers().items():
+            self._writer.add_scalar(f"search/{name}", value, generation, self._at)
+        if not run.is_replay:
+            self._writer.flush()
+
+    def on_end(self, run: RunFacts, state: str) -> None:
+        """Close the file."""
+        self._writer.close()

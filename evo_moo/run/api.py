@@ -1,0 +1,250 @@
+"""Search and resume, from Python and from the command line alike."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from evo_moo.analysis.result import Result
+from evo_moo.errors import JobError
+from evo_moo.evaluation.problem_version import problem_version
+from evo_moo.job.check import check_job
+from evo_moo.job.job import Job
+from evo_moo.optimizer.optimizer import default_pop_size
+from evo_moo.plugins import ProblemSource, absolute_reference
+from evo_moo.problem.goals import Limits
+from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+from evo_moo.run.assembly import engine_of, pool_of
+from evo_moo.run.callbacks import Callback, callback_faults, reacting
+from evo_moo.run.preparation import (
+    begin,
+    ended_evaluations,
+    has_begun,
+    refuse_fewer_evaluations,
+    refuse_past_deadline,
+    with_models_decided,
+)
+from evo_moo.run.progress import shown_progress
+from evo_moo.run.warm_start import read_earlier_runs, warm_start
+from evo_moo.space.designs import GridPoints
+from evo_moo.space.variables import Variable
+from evo_moo.storage.facts import RunFacts
+from evo_moo.storage.own_files import names_in, taken_away_if_refused
+from evo_moo.storage.reading import guarded_reads, read_job
+from evo_moo.storage.run_folder import RunFolder
+
+OBJECT = "the Python object "
+
+
+def search(
+    problem: Any,
+    algorithm: str = "nsga2",
+    pop_size: int | None = None,
+    termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
+    seed: int = 1,
+    workers: int | None = None,
+    surrogate: str | Mapping[str, Any] | None = None,
+    run_dir: str | Path | None = None,
+    *,
+    variables: Mapping[str, Variable] | None = None,
+    objectives: Mapping[str, Any] | None = None,
+    constraints: Limits | None = None,
+    options: Mapping[str, Any] | None = None,
+    mode: str = "generational",
+    sampling: str = "random",
+    start: Sequence[Mapping[str, Any]] = (),
+    from_runs: Sequence[str | Path] = (),
+    grid_points: GridPoints | None = None,
+    refinement: Mapping[str, Any] | None = None,
+    timeout_s: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    verbose: bool = False,
+) -> Result:
+    """Search a problem for its Pareto front.
+
+    Args:
+        problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
+            any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
+            configuration and gives metrics.
+        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
+            weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
+        pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
+        termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
+            several of them as a dict, of which whichever comes first.
+        seed: Decides everything but measured times.
+        workers: Number of worker processes; by default one per core. 1 evaluates in this process.
+        surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
+            ``"rf"`` or a reference names the model; ``"none"`` is the algorithm alone. A dict has the keys of a job
+            file's section: ``{"model": "rf", "infill": "prescreen"}``. By default ``"auto"`` up to 1000 evaluations,
+            except for plain pymoo problems, and ``"none"`` beyond.
+        run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
+            nothing is written.
+        variables: Names to variables, where the problem is a function.
+        objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
+        constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
+        options: Keyword arguments of the problem's class, where it is named by a reference.
+        mode: ``"generational"``, or ``"steady-state"``: no worker waits for the last evaluation of a generation,
+            but with several workers the result depends on which evaluation ends first.
+        sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
+        start: Configurations that the first population begins with.
+        from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
+            ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
+        grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
+            number of points or the values of each.
+        refinement: Lets evaluations begin short: the section of that name in a job file, such as
+            ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
+        timeout_s: Time limit of one evaluation, in seconds.
+        callbacks: Are told of each evaluation and each generation; see ``evo_moo.run.callbacks``.
+        verbose: Whether to show progress.
+
+    Raises:
+        JobError: Some argument is wrong; all faults are listed.
+        RunFolderError: The folder cannot be written, is held, or belongs to another job.
+        SearchFailedError: Every evaluation failed.
+        RunStoppedError: A signal stopped the search; call again with the same ``run_dir`` to go on.
+    """
+    if not isinstance(termination, Mapping):
+        if not isinstance(termination, tuple | list) or len(termination) != 2:
+            raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+        termination = dict([termination])
+    named, is_function = isinstance(problem, str), variables is not None
+    if variables is not None:
+        problem = FunctionProblem(problem, variables, objectives or {}, constraints)
+    if options and not named:
+        raise JobError([f"`options` must go with a problem named by a reference, but `problem` is {problem!r}"])
+    data: dict[str, Any] = {
+        "problem": {
+            "use": absolute_reference(problem, Path()) if named else _described(problem),
+            "options": dict(options or {}),
+        },
+        "search": {
+            "algorithm": algorithm,
+            "pop_size": pop_size,
+            "seed": seed,
+            "mode": mode,
+            "sampling": sampling,
+            "start": start,
+            "from": [str(path) for path in from_runs] or None,
+            "grid_points": grid_points,
+        },
+        "budget": dict(termination),
+        "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
+        "refinement": None if refinement is None else dict(refinement),
+        "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
+        "objectives": None if is_function else objectives,
+        "constraints": None if is_function else constraints,
+    }
+    if workers is not None:
+        data["evaluation"]["workers"] = workers
+    job, built, source = check_job(data, None if named else problem)
+    return run_job(job, built, source, Path(run_dir) if run_dir else None, callbacks, verbose=verbose)
+
+
+def resume(
+    run_dir: str | Path,
+    problem: Any = None,
+    *,
+    n_evals: int | None = None,
+    budget: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    verbose: bool = False,
+) -> Result:
+    """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
+
+    Args:
+        run_dir: The run folder.
+        n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
+        budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
+        problem: The problem, if the run searched a Python object: run folders hold no pickles.
+        callbacks: Are told of what is recorded already, and then of what follows; see ``evo_moo.run.callbacks``.
+        verbose: Whether to show progress.
+
+    Raises:
+        RunFolderError: It is no run folder, or another process holds it.
+        JobError: The problem is missing or cannot be built any more, or the deadline has passed.
+        SearchFailedError: Every evaluation failed.
+        RunStoppedError: A signal stopped the search; it can be resumed again.
+    """
+    data = read_job(Path(run_dir))
+    if isinstance(data.setdefault("budget", {}), dict):
+        data["budget"].update(budget or {})
+        if n_evals is not None:
+            data["budget"]["n_evals"] = n_evals
+    use = problem_of(data)
+    is_object = use.startswith(OBJECT)
+    if is_object and problem is None:
+        raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
+    job, built, source = check_job(data, problem if is_object else None)
+    return run_job(job, built, source, Path(run_dir), callbacks, verbose=verbose)
+
+
+def problem_of(job: Mapping[str, Any]) -> str:
+    """Give the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
+    section = job.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    return use if isinstance(use, str) else ""
+
+
+def _described(problem: Any) -> str:
+    """Name an object, so that a run folder is not continued with quite another."""
+    named = getattr(problem, "function", problem)
+    named = named if isinstance(named, type) or hasattr(named, "__qualname__") else type(named)
+    return f"{OBJECT}{named.__module__}.{named.__qualname__}"
+
+
+def run_job(
+    job: Job,
+    problem: SearchProblem,
+    source: ProblemSource,
+    run_dir: Path | None,
+    callbacks: Sequence[Callback] = (),
+    *,
+    verbose: bool,
+) -> Result:
+    """Run a checked job to its end, from where its folder stands.
+
+    Args:
+        job: The job.
+        problem: Its problem.
+        source: How workers build the problem.
+        run_dir: The run folder; None keeps everything in memory.
+        callbacks: Are told of each evaluation and each generation.
+        verbose: Whether to show progress.
+
+    Raises:
+        JobError: The deadline has passed, or a callback is none.
+        RunFolderError: The folder cannot be written, is held, or belongs to another job.
+        SearchFailedError: Every evaluation failed.
+        RunStoppedError: A signal or the deadline stopped the search.
+    """
+    if faults := callback_faults(callbacks):
+        raise JobError(faults)
+    job = with_models_decided(job, problem, run_dir)
+    goals = job.goals(problem)
+    version = problem_version(problem, source)
+    warm = None
+    if job.search.from_runs and not has_begun(run_dir):
+        runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
+        pop_size = job.search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
+        warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
+    budget = job.budget.limits()
+    refuse_past_deadline(job, run_dir)
+    before_run = names_in(run_dir)
+    with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
+        with guarded_reads(folder.path):
+            refuse_fewer_evaluations(job, folder.ledger)
+            start = begin(folder, job, problem, goals, version, warm)
+            meta = folder.ledger.meta()
+            before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
+        with guarded_reads(folder.path):
+            facts = RunFacts.of_ledger(folder.ledger, folder.path)
+        with reacting(callbacks, facts, folder.ledger) as reactions:
+            if meta["state"] != "finished":
+                pool = pool_of(job, problem, source, goals)
+                shown = shown_progress(goals, budget, before, meta.get("elapsed_s", 0.0), pool, verbose)
+                with closing(pool), shown as observer:
+                    engine_of(job, problem, goals, start, pool, folder, reactions.beside(observer)).run()
+            with guarded_reads(folder.path):
+                result = Result.of_ledger(folder.ledger, folder.path)
+                folder.write_front(result.rows())
+            return result

@@ -1,0 +1,143 @@
+"""What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
+from evo_moo.evaluation.weight_store import WeightStore
+from evo_moo.job.job import Job
+from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.refinement import Refinement
+from evo_moo.plugins import ProblemSource
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.pymoo_problem import PymooProblem
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.early_stopping import EarlyStopping
+from evo_moo.run.engine import Engine
+from evo_moo.run.observer import Observer
+from evo_moo.space.designs import GridDesign
+from evo_moo.storage.run_folder import RunFolder
+
+
+def engine_of(
+    job: Job,
+    problem: SearchProblem,
+    goals: Goals,
+    start: Sequence[Mapping[str, Any]],
+    pool: Pool,
+    folder: RunFolder,
+    observer: Observer,
+) -> Engine:
+    """Put together what searches.
+
+    Args:
+        job: The job, with models decided.
+        problem: Its problem.
+        goals: Objectives and limits.
+        start: Configurations to begin with.
+        pool: Where evaluations run.
+        folder: The run folder.
+        observer: Is told what happens.
+    """
+    return Engine(
+        _optimizer(job, problem, goals, start),
+        pool,
+        folder,
+        job.budget.limits(),
+        goals=goals,
+        seed=job.search.seed,
+        observer=observer,
+        seeded=not problem.is_plain,
+        weights=_weights(job, problem, folder),
+        stopping=_stopping(job, problem, goals),
+    )
+
+
+def _optimizer(
+    job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]
+) -> Optimizer | Refinement:
+    inner = _inner_optimizer(job, problem, goals, start)
+    if job.refinement is None:
+        return inner
+    return Refinement(
+        inner,
+        job.refinement.ladder(problem),
+        job.refinement.eta,
+        job.refinement.replicates,
+        continues=problem.continues,
+        metrics=problem.known_metrics,
+        seed=job.search.seed,
+    )
+
+
+def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
+    """Give the keeper of what trainings go on from, if they do."""
+    refinement = job.refinement
+    return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
+
+
+def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
+    """Give what stops trainings early, if the job takes the risk."""
+    refinement = job.refinement
+    if refinement is None or refinement.risk is None:
+        return None
+    cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
+    return EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
+
+
+def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
+    search = job.search
+    settings: dict[str, Any] = {
+        "algorithm": search.algorithm,
+        "pop_size": search.pop_size,
+        "seed": search.seed,
+        "goals": goals,
+        "sampling": search.sampling,
+        "start": start,
+        "mode": search.mode,
+        "grid_points": search.grid_points,
+    }
+    if job.surrogate is None:
+        return Optimizer(problem, **settings)
+    from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+
+    settings |= dict(job.surrogate)
+    if job.refinement is not None:  # which repeats by a rule of its own
+        settings["repeats"] = False
+    return SurrogateOptimizer(problem, **settings)
+
+
+def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
+    """Say how much of its grid a job evaluates; empty where it searches otherwise."""
+    search = job.search
+    if search.algorithm != "grid":
+        return ""
+    size = len(GridDesign(problem.space, search.seed, search.grid_points))
+    n_evals = job.budget.n_evals
+    if n_evals is None or n_evals >= size:
+        return f"the grid has {size:,} configurations"
+    return f"the grid has {size:,} configurations, of which n_evals = {n_evals:,} are evaluated, drawn at random"
+
+
+def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
+    """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
+    one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
+    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise and not one_by_one
+    return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
+
+
+def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
+    """Start the workers that a job asks for, or none where it evaluates in this process."""
+    settings = job.evaluation
+    if settings.pool == "auto" and isinstance(problem, PymooProblem) and evaluates_in_process(job, problem):
+        return BatchPool(problem, goals)
+    if settings.pool == "serial":
+        return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
+    limits = (settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
+    if settings.pool == "dask":
+        from evo_moo.evaluation.dask_pool import DaskPool
+
+        return DaskPool(source, goals, settings.workers, settings.address, *limits)
+    from evo_moo.evaluation.loky_pool import LokyPool
+
+    return LokyPool(source, goals, settings.workers, *limits)

@@ -1,0 +1,280 @@
+"""Many searches as one job: files, grids and lists of runs, one after the other or several at once.
+
+A job file may have two more tables:
+
+[grid]                                  # every combination is run
+"search.seed" = [1, 2, 3]
+"search.algorithm" = ["nsga2", "nsga3"]
+
+[[runs]]                                # each is run, over the grid of what it does not set itself
+"problem.options.epochs" = 2
+
+The batch's folder holds for each run its job, ``NAME.toml``, what its process printed, ``NAME.log``, and its run
+folder, ``NAME/``. Each search is a process of its own, ``evo-moo run NAME.toml --run-dir NAME``, so it can be run and
+resumed without the batch too.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow
+from evo_moo.job.check import check_job
+from evo_moo.job.file import read_job_file
+from evo_moo.job.job import Job
+from evo_moo.plugins import absolute_reference
+from evo_moo.problem.goals import Goals
+from evo_moo.run.assembly import evaluates_in_process
+from evo_moo.run.preparation import differences, refuse_fewer_evaluations, refuse_past_deadline, with_models_decided
+from evo_moo.run.stop_signals import StopRequests
+from evo_moo.storage.folder_lock import FolderLock
+from evo_moo.storage.reading import reading
+
+POLL_S = 0.1
+RESUMABLE = 75
+MOST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search of a batch: the name of its folder, its job, and whether it evaluates in its own process."""
+
+    name: str
+    job: Job
+    in_process: bool
+
+
+def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
+    """Read job files, expand their grids and lists of runs, and check all of it.
+
+    Raises:
+        JobError: With every fault of every file.
+    """
+    if (batch_dir / "run.sqlite").exists():
+        raise JobError(
+            [f"a batch's folder must not be that of a run, but `{batch_dir}` is; name another by --batch-dir"]
+        )
+    faults: list[str] = []
+    runs: dict[str, Run] = {}
+    jobs: dict[str, str] = {}  # the text of each to the name of its run
+    for file in files:
+        found: list[str] = []
+        try:
+            expanded = _expanded(read_job_file(file), file)
+        except JobError as error:
+            faults += [fault if str(file) in fault else f"{file}: {fault}" for fault in error.faults]
+            continue
+        for overrides, data in expanded:
+            try:
+                job, problem, _ = check_job(data)
+                name = _name(file.stem, overrides, runs)
+                twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
+                if twin != name:
+                    found.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
+                refuse_past_deadline(job, batch_dir / name)
+                decided = with_models_decided(job, problem, batch_dir / name)
+                found += _misfits(decided, job.goals(problem), batch_dir / name)
+                runs[name] = Run(name, job, evaluates_in_process(decided, problem))
+            except JobError as error:
+                found += error.faults
+        faults += [f"{file}: {fault}" for fault in dict.fromkeys(found)]
+    faults += [f"{file}: a batch takes a file once, but it is named more often" for file in _twice(files)]
+    if faults:
+        raise JobError(faults)
+    return list(runs.values())
+
+
+def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int | None, tell: Any) -> int:
+    """Run what is not finished, and give the exit code: 0 all finished, 1 some failed, 75 some were stopped.
+
+    Args:
+        runs: The runs.
+        batch_dir: The batch's folder.
+        workers: Number of workers of all searches together.
+        at_once: Number of searches at the same time, which share the workers; by default 1, or as many as there are
+            workers if every search evaluates in its own process.
+        tell: Called with a line of progress.
+
+    Raises:
+        RunFolderError: The folder cannot be written, or another batch holds it.
+        RunStoppedError: A signal stopped the batch; so are its searches.
+    """
+    if at_once is None:
+        at_once = workers if all(run.in_process for run in runs) else 1
+    try:
+        batch_dir.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(batch_dir)
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(
+            f"a batch's folder must be writable, but `{batch_dir}` is not: {error.strerror}"
+        ) from error
+    try:
+        for run in runs:
+            (batch_dir / f"{run.name}.toml").write_text(tomli_w.dumps(run.job.to_toml()))
+        codes = _run_all(runs, batch_dir, max(1, workers // at_once), at_once, tell)
+    finally:
+        lock.release()
+    return RESUMABLE if RESUMABLE in codes else int(any(codes))
+
+
+def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, tell: Any) -> list[int]:
+    """Run searches as child processes and give their exit codes; a request to stop is passed on to them once."""
+    waiting, codes, failed = list(runs), [], []
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    with StopRequests() as requests:
+        try:
+            while children or (waiting and not requests.reason):
+                while waiting and len(children) < at_once and not requests.reason:
+                    run = waiting.pop(0)
+                    try:
+                        refuse_past_deadline(run.job, batch_dir / run.name)
+                    except JobError:
+                        codes.append(RESUMABLE)
+                        tell(f"{len(codes)}/{len(runs)} {run.name}: not begun, its deadline has passed")
+                        continue
+                    children[run.name] = _started(run.name, batch_dir, workers)
+                if requests.reason:
+                    for child in children.values():
+                        child.terminate()
+                    for child in children.values():
+                        child.wait()
+                time.sleep(POLL_S)
+                for name, code in [(name, child.poll()) for name, child in children.items()]:
+                    if code is not None:
+                        _close(children.pop(name))
+                        codes.append(code)
+                        stopped = code == RESUMABLE or (requests.reason and code < 0)
+                        if code and not stopped:
+                            failed.append(name)
+                        ending = "stopped" if stopped else f"failed, exit code {code}" if code else "finished"
+                        tell(f"{len(codes)}/{len(runs)} {name}: {ending}")
+        except StopNow:
+            for child in children.values():
+                child.kill()
+            raise
+    if requests.reason:
+        raise RunStoppedError(f"stopped by {requests.reason}; everything that ended is recorded")
+    for name in failed:
+        tell(f"{name} failed: {_last_line(batch_dir / f'{name}.log')}")
+    return codes
+
+
+def _started(name: str, batch_dir: Path, workers: int) -> "subprocess.Popen[bytes]":
+    """Start a search that ends with this process, and that gets a terminal's signals through it only."""
+    command = [sys.executable, "-m", "evo_moo", "run", str(batch_dir / f"{name}.toml"), "--end-with-stdin"]
+    command += ["--run-dir", str(batch_dir / name), "--workers", str(workers)]
+    with (batch_dir / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+
+
+def _close(child: "subprocess.Popen[bytes]") -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+
+
+def _misfits(job: Job, goals: Goals, run_dir: Path) -> list[str]:
+    """Say why a run's folder, if there is one, cannot go on with a job; what is damaged fails alone, as it runs."""
+    changed: list[str] = []
+    with contextlib.suppress(RunFolderError):
+        if (run_dir / "run.sqlite").is_file():
+            with reading(run_dir) as ledger:
+                if "job" in (meta := ledger.meta()):
+                    changed = differences(meta, job.to_toml(), goals)
+                refuse_fewer_evaluations(job, ledger)
+    return [
+        f"a batch's folder belongs to its jobs, but `{run_dir.parent}` has runs of another: {change}; "
+        "name a new one by --batch-dir"
+        for change in changed
+    ]
+
+
+def _last_line(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1].removeprefix("evo-moo: ") if lines else ""
+    return ""
+
+
+def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Give for each run of a job file what it overrides, by dotted keys, and the whole job."""
+    grid, runs = data.pop("grid", {}), data.pop("runs", [{}])
+    faults = []
+    if not isinstance(grid, dict):
+        raise JobError([f"`grid` must be a table of lists, but is {grid!r}"])
+    if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
+        raise JobError([f"`runs` must be tables, each begun by [[runs]], but is {runs!r}"])
+    axes = dict(_flat(grid))
+    for key, values in axes.items():
+        if not isinstance(values, list) or not values:
+            faults.append(f"`grid.{key}` must be a list of values, but is {values!r}")
+    lists = [dict(_flat(run)) for run in runs]
+    bare = sorted({key for keys in (axes, *lists) for key in keys if "." not in key})
+    faults += [f"`{key}` must be section.key, as in search.seed, to be set for a run" for key in bare]
+    if faults:
+        raise JobError(faults)
+    expanded = []
+    for run in lists:
+        free = {key: values for key, values in axes.items() if key not in run}
+        for values in itertools.product(*free.values()):
+            overrides = {**dict(zip(free, values, strict=True)), **run}
+            expanded.append((overrides, _overridden(data, overrides, file)))
+    return expanded
+
+
+def _overridden(data: Mapping[str, Any], overrides: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    job = deepcopy(dict(data))
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        table: Any = job
+        for parent in parents:
+            table = table.setdefault(parent, {}) if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            raise JobError([f"`{key}` must be a key of a table, but what is before it is none"])
+        table[last] = absolute_reference(value, file.parent) if key == "problem.use" and _is_text(value) else value
+    return job
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _name(stem: str, overrides: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
+    """Name a run by its file and what it overrides; by a digest too where that is long or the same as another's."""
+    parts = [stem]
+    for key, value in overrides.items():
+        word = value.rpartition(":")[2] if key == "problem.use" and _is_text(value) else value
+        word = re.sub(r"[^\w.+-]+", "_", str(word)).strip("_")
+        parts.append(f"{key.rpartition('.')[2]}={word}")
+    name = ",".join(parts)
+    if len(name) > MOST_NAME or name in taken:
+        digest = hashlib.blake2b(json.dumps(overrides, default=str).encode(), digest_size=4).hexdigest()
+        name = f"{name[:MOST_NAME]}-{digest}"
+    return name
+
+
+def _twice(files: Sequence[Path]) -> list[Path]:
+    seen: set[str] = set()
+    return [file for file in files if file.stem in seen or seen.add(file.stem)]  # type: ignore[func-returns-value]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)

@@ -1,0 +1,170 @@
+"""A user's own reaction to a search: to each evaluation that ended, and to each generation.
+
+    class Best(evo_moo.Callback):
+        def on_evaluation(self, run, evaluation):
+            if evaluation.feasible:
+                print(evaluation.id, evaluation.metrics)
+
+    evo_moo.search("digits_cnn", callbacks=[Best()])
+
+- Callbacks are called in this process, in the order of the list, once what they are told of is recorded. Workers go on
+  meanwhile, but nothing new is asked for: be quick.
+- A callback sees a run whole. Where a run is resumed, or was finished already, it is first told all that is recorded,
+  in the order of ids, each generation after its evaluations, with ``run.is_replay`` set; then what follows. So it needs
+  no state of its own to go on after a kill. What had ended is told as it was recorded, and told once.
+- A callback that raises stops nothing and loses nothing: the log says so, and the ledger's events; after three failures
+  in a row, or one in ``on_begin``, it is called no more. To stop the search, raise ``RunStoppedError``: it then ends as
+  by a signal, and can be resumed.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from evo_moo.errors import RunStoppedError
+from evo_moo.evaluation.task import Outcome
+from evo_moo.run.observer import Observer
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts
+from evo_moo.storage.ledger import Ledger
+
+LOGGER = logging.getLogger("evo_moo")
+MOST_FAILURES = 3
+BEGINNING = "the beginning"
+
+
+class Callback:
+    """Inherit it, and override what you need; see the module for when it is called."""
+
+    def on_begin(self, run: RunFacts) -> None:
+        """A search begins or goes on."""
+
+    def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
+        """An evaluation ended, well or not: see its ``status``."""
+
+    def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
+        """A generation ended; the population is what selection left, in steady state after ``pop_size`` outcomes."""
+
+    def on_end(self, run: RunFacts, state: str) -> None:
+        """The search ended: ``"finished"``, ``"stopped"``, ``"failed"``, or ``"running"`` after any other error."""
+
+
+class Reactions:
+    """Calls callbacks with what is recorded; to the engine it is an observer beside another.
+
+    Args:
+        callbacks: The callbacks.
+        run: The run's facts.
+        ledger: Its ledger.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], run: RunFacts, ledger: Ledger) -> None:
+        self._callbacks, self._failures = list(callbacks), [0] * len(callbacks)
+        self._run, self._ledger = run, ledger
+        self._evaluations: list[int] = []
+        self._generations: list[int] = []
+        self._last_generation = 0
+        self._stop = ""
+
+    def beside(self, observer: Observer) -> Observer:
+        """Give the observer that the engine is to tell: another one alone, where there are no callbacks."""
+        self._observer = observer
+        return self if self._callbacks else observer
+
+    def submitted(self, n: int) -> None:
+        """Pass it on."""
+        self._observer.submitted(n)
+
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Pass it on, and keep it for the callbacks."""
+        self._observer.evaluated(outcomes)
+        self._evaluations += [outcome.id for outcome in outcomes]
+
+    def generation_ended(self, generation: int, n_asked: int) -> None:
+        """Pass it on, and keep it for the callbacks."""
+        self._observer.generation_ended(generation, n_asked)
+        self._generations.append(generation)
+
+    def recorded(self) -> str:
+        """Call the callbacks with all that was kept; give the reason to stop, if one has any."""
+        ids, self._evaluations = self._evaluations, []
+        generations, self._generations = self._generations, []
+        for evaluation in self._ledger.of_ids(ids):
+            self._tell_evaluation(evaluation)
+        for generation, _, population, _ in self._ledger.generations(self._last_generation) if generations else ():
+            self._tell_generation(generation, population)
+        stop, self._stop = self._stop, ""
+        return stop
+
+    def begin(self) -> None:
+        """Tell that the search begins, and all that is recorded already."""
+        self._call("on_begin", BEGINNING, lambda callback: callback.on_begin(self._run))
+        self._run = replace(self._run, is_replay=True)
+        ended = iter(list(self._ledger.evaluations("status != 'asked'")))
+        waiting = next(ended, None)
+        for generation, n_asked, population, _ in self._ledger.generations():
+            while waiting is not None and waiting.id <= n_asked:
+                self._tell_evaluation(waiting)
+                waiting = next(ended, None)
+            self._tell_generation(generation, population)
+        while waiting is not None:
+            self._tell_evaluation(waiting)
+            waiting = next(ended, None)
+        self._run = replace(self._run, is_replay=False)
+
+    def end(self) -> None:
+        """Tell that the search ended."""
+        state = str(self._ledger.meta().get("state"))
+        self._call("on_end", "the end", lambda callback: callback.on_end(self._run, state))
+
+    def _tell_evaluation(self, evaluation: Evaluation) -> None:
+        what = f"evaluation {evaluation.id}"
+        self._call("on_evaluation", what, lambda callback: callback.on_evaluation(self._run, evaluation))
+
+    def _tell_generation(self, generation: int, population: list[int]) -> None:
+        self._last_generation = generation
+        members = self._ledger.of_ids(population)
+        what = f"generation {generation}"
+        self._call("on_generation", what, lambda callback: callback.on_generation(self._run, generation, members))
+
+    def _call(self, name: str, what: str, call: Callable[[Callback], None]) -> None:
+        for i, callback in enumerate(self._callbacks):
+            if self._failures[i] == MOST_FAILURES or getattr(type(callback), name) is getattr(Callback, name):
+                continue
+            try:
+                call(callback)
+                self._failures[i] = 0
+            except RunStoppedError as error:
+                self._stop = f"{type(callback).__name__} at {what}: {error}"
+            except Exception as error:
+                self._failed(i, what, error)
+
+    def _failed(self, i: int, what: str, error: Exception) -> None:
+        self._failures[i] = MOST_FAILURES if what == BEGINNING else self._failures[i] + 1
+        name, last = type(self._callbacks[i]).__name__, self._failures[i] == MOST_FAILURES
+        ending = "; it is called no more" if last else ""
+        fault = f"{type(error).__name__}: {error}"
+        LOGGER.warning("callback %s failed at %s: %s%s", name, what, fault, ending, exc_info=error)
+        with self._ledger.transaction():
+            self._ledger.record_event("callback failed", callback=name, at=what, fault=fault, dropped=last)
+
+
+@contextmanager
+def reacting(callbacks: Sequence[Callback], run: RunFacts, ledger: Ledger) -> Iterator[Reactions]:
+    """Let callbacks follow a search while the block runs; arguments as for ``Reactions``."""
+    reactions = Reactions(callbacks, run, ledger)
+    if callbacks:
+        reactions.begin()
+    try:
+        yield reactions
+    finally:
+        if callbacks:
+            reactions.end()
+
+
+def callback_faults(callbacks: Sequence[Any]) -> list[str]:
+    """List what is no callback."""
+    wrong = [callback for callback in callbacks if not isinstance(callback, Callback)]
+    return [f"`callbacks` must hold objects of classes that inherit evo_moo.Callback, but holds {c!r}" for c in wrong]

@@ -1,0 +1,247 @@
+"""Progress of a search: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import numpy as np
+
+from evo_moo.evaluation.pool import Pool
+from evo_moo.evaluation.task import Outcome
+from evo_moo.job.budget import Budget
+from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
+from evo_moo.problem.goals import Goals
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.log import Printable
+from evo_moo.text import printable
+
+LOGGER = logging.getLogger("evo_moo")
+LINE_EVERY_S = 60.0
+"""Within a generation a line is logged no more often than this."""
+
+
+class Progress:
+    """Counts outcomes, keeps the best value of each objective, and expects an end.
+
+    Args:
+        goals: Objectives and limits.
+        before: Evaluations that ended before, in a run that goes on.
+        budget: When the search ends.
+        elapsed_s: Seconds that the run has searched before.
+    """
+
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+    ) -> None:
+        self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
+        self.n_done = len(before)
+        self.spent = self._spent_before = sum(e.cost for e in before)
+        self.n_failed = 0
+        self.best: dict[str, float] = {}
+        self._began_at = self._line_at = time.monotonic()
+        self._per_generation = math.inf
+        self._end_at = self._expected_end()
+        self._count_before(before)
+
+    def submitted(self, n: int) -> None:
+        """Evaluations have begun."""
+
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes; now and then log a line."""
+        self.n_done += len(outcomes)
+        self.spent += sum(outcome.cost for outcome in outcomes)
+        self._count(outcomes)
+        self._end_at = self._expected_end()
+        if time.monotonic() > self._line_at + LINE_EVERY_S:
+            self._log("so far")
+
+    def generation_ended(self, generation: int, n_asked: int) -> None:
+        """Log a line."""
+        self._per_generation = self.spent / generation
+        self._end_at = self._expected_end()
+        self._log(f"generation {generation}")
+
+    def recorded(self) -> str:
+        """Nothing more to do, and no reason to stop."""
+        return ""
+
+    def summary(self) -> str:
+        """Say in a few words how many evaluations ended and failed, and the best values."""
+        n_evals = self._budget.n_evals
+        whole = self.spent == self.n_done
+        done = f"{self.n_done} evaluated" if n_evals is None or not whole else f"{self.n_done} of {n_evals} evaluated"
+        if not whole:
+            done += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
+        failed = [f"{self.n_failed} failed"] if self.n_failed else []
+        best = [f"best {printable(name)} {value:.4g}" for name, value in self.best.items()]
+        return ", ".join([done, *failed, *self._more_words(), *best])
+
+    def _more_words(self) -> list[str]:
+        return []
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the expected end, by the pace so far; infinity where nothing can be told."""
+        return max(0.0, self._end_at - time.monotonic())
+
+    def _expected_end(self) -> float:
+        """Give the monotonic time at which the first limit of the budget is reached."""
+        now, budget = time.monotonic(), self._budget
+        ends = [math.inf]
+        if budget.time_s is not None:
+            ends.append(self._began_at + budget.time_s - self._elapsed_s)
+        n_evals = min(budget.n_evals or math.inf, (budget.n_gen or math.inf) * self._per_generation)
+        if self.spent > self._spent_before and n_evals < math.inf:
+            pace_s = (now - self._began_at) / (self.spent - self._spent_before)
+            ends.append(now + pace_s * (n_evals - self.spent))
+        return min(ends)
+
+    def _log(self, what: str) -> None:
+        self._line_at = time.monotonic()
+        left = f", about {duration(self.left_s)} left" if 1 <= self.left_s < math.inf else ""
+        LOGGER.info("%s: %s%s", what, self.summary(), left)
+
+    def _count_before(self, before: Sequence[Evaluation]) -> None:
+        self._count(before)
+
+    def _count(self, outcomes: Sequence[Outcome | Evaluation]) -> None:
+        self.n_failed += sum(o.status in ("failed", "timeout", "crashed") for o in outcomes)
+        feasible = [o.metrics for o in outcomes if o.status == "ok" and not self.goals.violation(o.metrics)]
+        if not feasible:
+            return
+        for objective in self.goals.objectives:
+            name, better = objective.metric, min if objective.direction == "min" else max
+            value = better(metrics[name] for metrics in feasible)
+            self.best[name] = better(self.best.get(name, value), value)
+        self._see(np.array([self.goals.objective_values(metrics) for metrics in feasible]))
+
+    def _see(self, F: Array) -> None:
+        """Take note of feasible objective values, ``(n, n_obj)``."""
+
+
+class ShownProgress(Progress):
+    """Also follows the hypervolume, against the worst values of the first generation."""
+
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+    ) -> None:
+        self._front = np.empty((0, len(goals.objectives)))
+        self._ref: Array | None = None
+        super().__init__(goals, before, budget, elapsed_s)
+
+    def generation_ended(self, generation: int, n_asked: int) -> None:
+        """Fix the reference point, and log a line."""
+        if self._ref is None and len(self._front):
+            self._ref = self._worst
+        super().generation_ended(generation, n_asked)
+
+    def _more_words(self) -> list[str]:
+        if self._ref is None or self._front.shape[1] not in range(2, MOST_OBJECTIVES + 1):
+            return []
+        return [f"hypervolume {hypervolume(self._front, self._ref):.4g}"]
+
+    def _count_before(self, before: Sequence[Evaluation]) -> None:
+        later = [evaluation for evaluation in before if evaluation.generation > 1]
+        self._count([evaluation for evaluation in before if evaluation.generation == 1])
+        if later and len(self._front):
+            self._ref = self._worst
+        self._count(later)
+
+    def _see(self, F: Array) -> None:
+        seen = np.vstack([self._front, F])
+        if self._ref is None:
+            self._worst = reference_point(seen)
+        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]
+
+
+class _Bar(ShownProgress):
+    """Draws a bar, which is full at the expected end, and what is known so far."""
+
+    def __init__(
+        self, goals: Goals, before: Sequence[Evaluation], budget: Budget, elapsed_s: float, pool: Pool
+    ) -> None:
+        super().__init__(goals, before, budget, elapsed_s)
+        from rich import progress
+        from rich.table import Column
+
+        self._pool = pool
+        columns = (  # in a narrow terminal the words give way
+            progress.SpinnerColumn(),
+            progress.BarColumn(bar_width=12),
+            progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),
+            progress.TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
+        )
+        self.bar = progress.Progress(*columns, transient=True, expand=True)
+        self._task = self.bar.add_task("", total=None, left=_Left(self))
+
+    def submitted(self, n: int) -> None:
+        """Redraw."""
+        self._draw()
+
+    def evaluated(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes and redraw."""
+        super().evaluated(outcomes)
+        self._draw()
+
+    def _draw(self) -> None:
+        passed_s = self._elapsed_s + time.monotonic() - self._began_at
+        total_s = passed_s + self.left_s
+        busy = [] if self._pool.is_immediate else [f"{self._pool.running} of {self._n_workers()} workers busy"]
+        words = ", ".join([*busy, self.summary()])
+        self.bar.update(self._task, completed=passed_s, description=words)
+        if total_s < math.inf:
+            self.bar.update(self._task, total=total_s)
+
+    def _n_workers(self) -> int:
+        return self._pool.running + self._pool.free
+
+
+class _Left:
+    """Counts down to the expected end whenever it is drawn."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __str__(self) -> str:
+        return f"{duration(self._progress.left_s)} left" if self._progress.left_s < math.inf else ""
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as in ``0:02:10`` or ``3 days, 0:02:10``."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+@contextmanager
+def shown_progress(
+    goals: Goals, budget: Budget, before: Sequence[Evaluation], elapsed_s: float, pool: Pool, verbose: bool
+) -> Iterator[Progress]:
+    """Show progress while the block runs: a bar on a terminal, else a line per generation on standard error.
+
+    Args:
+        goals: Objectives and limits.
+        budget: The budget, for the expected end.
+        before: Evaluations that ended before.
+        elapsed_s: Seconds that the run has searched before.
+        pool: Says how many workers are busy.
+        verbose: Whether to show anything; the run's log file is written in any case.
+    """
+    if not verbose:
+        yield Progress(goals, before, budget, elapsed_s)
+    elif sys.stderr.isatty():
+        bar = _Bar(goals, before, budget, elapsed_s, pool)
+        with bar.bar:
+            yield bar
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(Printable())
+        LOGGER.addHandler(handler)
+        try:
+            yield ShownProgress(goals, before, budget, elapsed_s)
+        finally:
+            LOGGER.removeHandler(handler)

@@ -1,0 +1,158 @@
+"""Rules that end a search which no longer gets better.
+
+A rule sees one generation after the other as the ledger holds it: the population and pymoo's optimum of it. So a
+run that is resumed ends at the generation at which it would have ended in one go.
+"""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.core.termination import Termination
+from pymoo.termination.default import DefaultMultiObjectiveTermination, DefaultSingleObjectiveTermination
+from pymoo.termination.ftol import MultiObjectiveSpaceTermination, SingleObjectiveSpaceTermination
+from pymoo.termination.robust import RobustTermination
+from pymoo.termination.xtol import DesignSpaceTermination
+
+from evo_moo.job.budget import StopWhen
+from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.search_problem import pymoo_shape
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
+
+Array = npt.NDArray[np.float64]
+
+
+class _Generation(NamedTuple):
+    number: int
+    n_asked: int
+    population: Population
+    optimum: Population
+
+
+class _Rule(Protocol):
+    def see(self, generation: _Generation) -> str:
+        """Take the next generation, and give the reason to stop, if there is one."""
+
+
+class StopWatch:
+    """Follows the generations of a ledger until its rule ends the search.
+
+    Args:
+        settings: The rule; None never ends a search.
+        goals: Objectives and limits.
+        space: The space, whose bounds normalise the variables.
+
+    Attributes:
+        reason: Why the search has to end; empty if it goes on.
+    """
+
+    def __init__(self, settings: StopWhen | None, goals: Goals, space: SearchSpace) -> None:
+        self.reason, self._goals, self._seen = "", goals, 0
+        self._rule: _Rule | None = None
+        if settings is not None and settings.rule == "hypervolume stalls":
+            self._rule = _HypervolumeStalls(settings)
+        elif settings is not None:
+            self._rule = _PymooRule(settings, Problem(**pymoo_shape(space, goals)))
+
+    def follow(self, ledger: Ledger) -> None:
+        """See the generations that the ledger holds and that are not seen yet."""
+        if self._rule is None:
+            return
+        for number, n_asked, population, optimum in ledger.generations(self._seen):
+            if self.reason:
+                return
+            ids = str([*population, *optimum])
+            by_id = {e.id: e for e in ledger.evaluations("id IN (SELECT value FROM json_each(?))", (ids,))}
+            members = self._members(population, by_id), self._members(optimum, by_id)
+            reason = self._rule.see(_Generation(number, n_asked, *members))
+            self.reason = f"{reason} at generation {number}" if reason else ""
+            self._seen = number
+
+    def _members(self, ids: list[int], by_id: Mapping[int, Evaluation]) -> Population:
+        if not ids:
+            return Population.empty()
+        F, G, H = (np.array(rows) for rows in self._goals.matrices([by_id[i].metrics for i in ids]))
+        return Population.new(X=np.array([np.frombuffer(by_id[i].x, dtype="<f8") for i in ids]), F=F, G=G, H=H)
+
+
+class _HypervolumeStalls:
+    """Ends a search when the hypervolume of the best so far grows by no more than a share of it.
+
+    The best so far is the front of all generations' optima. The reference point is that of ``reference_point`` for
+    the feasible members of the first population that has some: their worst values, and a tenth of their range.
+    """
+
+    def __init__(self, settings: StopWhen) -> None:
+        self._tol = 0.001 if settings.tol is None else settings.tol
+        self._period = settings.period or 10
+        self._ref: Array | None = None
+        self._front: Array | None = None
+        self._volumes: list[float] = []
+
+    def see(self, generation: _Generation) -> str:
+        """Take the next generation, and give the reason to stop, if there is one."""
+        F = _feasible_F(generation.optimum)
+        if self._ref is None:
+            if not len(F):
+                return ""
+            self._ref, self._front = reference_point(_feasible_F(generation.population)), F[:0]
+        seen = np.vstack([self._front, F]) if len(F) else self._front  # type: ignore[list-item]
+        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]  # type: ignore[index,arg-type]
+        self._volumes = [*self._volumes[-self._period :], hypervolume(self._front, self._ref)]
+        growth = self._volumes[-1] - self._volumes[0]
+        if len(self._volumes) <= self._period or self._volumes[-1] == 0 or growth > self._tol * self._volumes[-1]:
+            return ""
+        share = growth / self._volumes[-1]
+        return (
+            f"hypervolume stalls: it grew by {share:.3g} of itself over {self._period} generations, "
+            f"no more than {self._tol:g},"
+        )
+
+
+class _PymooRule:
+    """One of pymoo's terminations, told of an algorithm what it looks at."""
+
+    def __init__(self, settings: StopWhen, problem: Problem) -> None:
+        self._problem = problem
+        given = {key: value for key in ("period", "n_skip") if (value := getattr(settings, key)) is not None}
+        self._termination, self._words = _pymoo_termination(settings, problem.n_obj == 1, {"n_skip": 5} | given)
+
+    def see(self, generation: _Generation) -> str:
+        """Take the next generation, and give the reason to stop, if there is one."""
+        if not len(generation.optimum):
+            return ""
+        algorithm = SimpleNamespace(
+            problem=self._problem,
+            opt=generation.optimum,
+            n_gen=generation.number,
+            evaluator=SimpleNamespace(n_eval=generation.n_asked),
+        )
+        return self._words if self._termination.update(algorithm) >= 1 else ""
+
+
+def _pymoo_termination(settings: StopWhen, single: bool, given: dict[str, int]) -> tuple[Termination, str]:
+    if settings.rule == "default":
+        kind = DefaultSingleObjectiveTermination if single else DefaultMultiObjectiveTermination
+        given = {key: given[key] for key in given.keys() - ({"n_skip"} if single else set())}
+        return kind(**given), "pymoo's default termination"
+    period = given.pop("period", 20)
+    if settings.rule == "xtol":
+        kind, tol = DesignSpaceTermination, 0.005
+    else:
+        kind, tol = (SingleObjectiveSpaceTermination, 1e-6) if single else (MultiObjectiveSpaceTermination, 0.005)
+    tol = tol if settings.tol is None else settings.tol
+    return RobustTermination(kind(tol=tol, **given), period), f"{settings.rule} of {tol:g} over {period} generations"
+
+
+def _feasible_F(members: Population) -> Array:
+    if not len(members):
+        return np.empty((0, 0))
+    F: Array = members.get("F")[members.get("feas")]
+    return F

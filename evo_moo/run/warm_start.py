@@ -1,0 +1,268 @@
+"""Start a search where earlier runs ended.
+
+The first population takes up to half of its members from earlier runs, of the same problem or of one whose space
+overlaps; the other half is drawn, so that the search still explores. The rules:
+
+- Only evaluations that ended ``ok`` are taken, best first: by non-dominated rank, feasible ones before others, and
+  within a rank by crowding distance (Deb et al. 2002, section III-B). So the fronts come first. Runs that recorded
+  every metric of the new goals are ranked together by those goals, any other run by its own goals.
+- A configuration is translated into the new space: unknown variables are dropped, numbers out of range are put on the
+  nearest bound, and missing variables, and options that are there no more, are drawn from the seed and the
+  configuration. What a rule forbids, and what is there already, is passed over.
+- An outcome is reused, not evaluated again, if the problem is the same version (``problem_version``), the translation
+  changed nothing, and it has every metric of the new goals. It keeps the seed it was evaluated with: under the new
+  run's seed it would be another draw of the same noise, and one is as valid as the other. Metrics that are measured
+  times count only on the same machine (platform, processor, cores and memory as in ``environment.json``): elsewhere
+  they are dropped, and if a goal is among them, the configuration is evaluated anew.
+
+Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import EvoMooError, JobError
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
+from evo_moo.seeding import evaluation_seed
+from evo_moo.space.search_space import Configuration, SearchSpace
+from evo_moo.space.variables import Array, Integer, Mask, Real, Variable, is_number, json_key
+from evo_moo.storage.environment import environment
+
+MACHINE = ("platform", "processor", "cores", "memory_gb")
+
+
+class Observation(NamedTuple):
+    """What an earlier run measured.
+
+    Attributes:
+        run: Name of the run.
+        id: Number of the evaluation in it.
+        configuration: The configuration in the new space.
+        is_exact: Whether it is the very configuration that was evaluated.
+        metrics: Its metrics.
+        seed: The seed that it was evaluated with.
+        same_version: Whether the run searched the same version of the problem.
+        same_machine: Whether it ran on a machine like this one.
+    """
+
+    run: str
+    id: int
+    configuration: Configuration
+    is_exact: bool
+    metrics: Metrics
+    seed: int
+    same_version: bool
+    same_machine: bool
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """An earlier run's observations.
+
+    Attributes:
+        goals: What it searched for.
+        observations: Its evaluations that ended well and that the new space allows, in the order of asking.
+        n_evals: How many evaluations it holds, whatever became of them.
+    """
+
+    goals: Goals
+    observations: list[Observation]
+    n_evals: int
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a search begins with.
+
+    Attributes:
+        start: Configurations, those that the job gave first.
+        known: Of those whose outcome is known: ``configuration``, ``metrics``, ``seed`` and ``reason``.
+    """
+
+    start: list[Configuration]
+    known: list[dict[str, Any]]
+
+
+def read_earlier_runs(
+    run_dirs: Sequence[str | Path], space: SearchSpace, version: str | None, seed: int
+) -> list[EarlierRun]:
+    """Read what earlier runs observed, as far as it can be said in a space.
+
+    Args:
+        run_dirs: The run folders; they are only read, and no code of theirs is run.
+        space: The space of the new search.
+        version: The version of its problem; None agrees with no other.
+        seed: Decides what is drawn for values that the earlier runs did not have.
+
+    Raises:
+        JobError: A folder holds no run, or a damaged one, or one that shares no variable with the space.
+    """
+    here, runs = environment(seed), []
+    for run_dir in run_dirs:
+        try:
+            record = RunRecord.read(run_dir)
+            _refuse_unrelated(record, space)
+            there = record.environment()
+            same_version = version is not None and record.meta.get("problem_version") == version
+            same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
+            ended = [e for e in record.evaluations if e.status == "ok"]
+            before = [e.configuration for e in ended]
+            X, allowed = translated(space, before, seed)
+            observations = [
+                Observation(
+                    record.name,
+                    e.id,
+                    now,
+                    json_key(now) == json_key(old),
+                    checked_metrics(e.metrics),
+                    e.seed,
+                    same_version,
+                    same_machine,
+                )
+                for e, old, now, is_allowed in zip(ended, before, space.decode(X), allowed, strict=True)
+                if is_allowed
+            ]
+        except EvoMooError as error:
+            raise JobError([f"`search.from`: {error}"]) from error
+        runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
+    return runs
+
+
+def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
+    names = record.variable_names()
+    if names and not set(names) & set(space.names):
+        raise JobError(
+            [
+                f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "
+                f"{record.path} are {', '.join(names)}; name another"
+            ]
+        )
+
+
+def translated(space: SearchSpace, configurations: Sequence[Configuration], seed: int) -> tuple[Array, Mask]:
+    """Translate configurations of another space.
+
+    Args:
+        space: The space to translate into.
+        configurations: Names to values, of any space.
+        seed: Decides, together with a configuration, what is drawn for values that it lacks.
+
+    Returns:
+        Canonical rows ``(n, n_var)``, and a mask ``(n,)`` of those that no rule forbids.
+    """
+    codes = np.empty((len(configurations), space.n_var))
+    for row, configuration in zip(codes, configurations, strict=True):
+        row[:] = space.codes(space.draw(1, np.random.default_rng(evaluation_seed(seed, configuration))))[0]
+        for column, (name, kind) in enumerate(space.variables.items()):
+            code = _nearest_code(kind, configuration[name]) if name in configuration else None
+            row[column] = row[column] if code is None else code
+    X = space.canonical(space.columns(codes))
+    return X, space.allowed(X)
+
+
+def _nearest_code(kind: Variable, value: Any) -> float | None:
+    """Give the code of the nearest value, or None if there is none."""
+    if isinstance(kind, Real | Integer) and is_number(value):
+        value = min(max(value, kind.low), kind.high)
+        value = round(value) if isinstance(kind, Integer) else value
+    try:
+        return kind.code(value)
+    except ValueError:
+        return None
+
+
+def warm_start(
+    runs: Sequence[EarlierRun],
+    space: SearchSpace,
+    goals: Goals,
+    metrics: Mapping[str, Metric],
+    pop_size: int,
+    given: Sequence[Configuration] = (),
+) -> WarmStart:
+    """Choose the configurations that a search begins with, and those outcomes that need no evaluation.
+
+    Args:
+        runs: The earlier runs.
+        space: The space of the new search.
+        goals: Its goals.
+        metrics: What its problem declares of its metrics.
+        pop_size: Size of the first population; up to half of it is taken.
+        given: Configurations that the job itself begins with; they come first.
+
+    Raises:
+        JobError: Nothing of the earlier runs can be used.
+    """
+    ordered = _best_first(runs, goals)
+    if not ordered:
+        n_evals = sum(run.n_evals for run in runs)
+        raise JobError(
+            [
+                "`search.from` must name runs with evaluations that ended well and that the space allows, but of "
+                f"{n_evals} evaluations none is one; drop `from` or name other runs"
+            ]
+        )
+    start = {json_key(c): c for c in space.decode(space.encode(given))} if given else {}
+    most = len(start) + max(min(pop_size // 2, pop_size - len(start)), 0)
+    for observation in ordered:
+        if len(start) >= most:
+            break
+        start.setdefault(json_key(observation.configuration), observation.configuration)
+    known: dict[str, dict[str, Any]] = {}
+    for observation in ordered:
+        key = json_key(observation.configuration)
+        trusted = _trusted_metrics(observation, metrics)
+        if key in start and key not in known and all(name in trusted for name in goals.metric_names):
+            known[key] = {
+                "configuration": observation.configuration,
+                "metrics": trusted,
+                "seed": observation.seed,
+                "reason": f"taken from {observation.run}, evaluation {observation.id}",
+            }
+    return WarmStart(list(start.values()), list(known.values()))
+
+
+def _trusted_metrics(observation: Observation, metrics: Mapping[str, Metric]) -> Metrics:
+    if not (observation.same_version and observation.is_exact):
+        return {}
+    timed = set() if observation.same_machine else {name for name, metric in metrics.items() if metric.timed}
+    return {name: value for name, value in observation.metrics.items() if name not in timed}
+
+
+def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
+    """Order all observations by rank, those of each rank by crowding distance."""
+    groups: list[tuple[Goals, list[Observation]]] = [(goals, [])]
+    for run in runs:
+        if all(name in o.metrics for o in run.observations for name in goals.metric_names):
+            groups[0][1].extend(run.observations)
+        else:
+            groups.append((run.goals, run.observations))
+    ranked = [pair for ranking, observations in groups for pair in _ranked(ranking, observations)]
+    return [observation for _, observation in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tuple[int, float], Observation]]:
+    """Pair each observation with what it is sorted by: its rank, and its crowding distance negated."""
+    import moocore
+
+    if not observations:
+        return []
+    F = np.array([goals.objective_values(o.metrics) for o in observations], dtype=float)
+    violation = np.array([goals.violation(o.metrics) for o in observations])
+    ranks, crowding = np.zeros(len(F), dtype=int), np.zeros(len(F))
+    feasible = np.flatnonzero(violation == 0)
+    if len(feasible):
+        ranks[feasible] = moocore.pareto_rank(F[feasible])
+    for rank in np.unique(ranks[feasible]):
+        members = feasible[ranks[feasible] == rank]
+        crowding[members] = calc_crowding_distance(F[members])
+    _, by_violation = np.unique(violation, return_inverse=True)
+    others = np.flatnonzero(violation > 0)
+    ranks[others] = ranks[feasible].max(initial=-1) + 1 + by_violation[others]
+    return [((int(r), -float(c)), o) for r, c, o in zip(ranks, crowding, observations, strict=True)]

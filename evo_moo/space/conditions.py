@@ -1,0 +1,225 @@
+"""The conditions (``when``) of a space's variables: what is wrong with them, and which columns they let exist."""
+
+import graphlib
+import itertools
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from evo_moo.errors import SpaceError
+from evo_moo.space.variables import Array, Mask, Real, Variable, is_number
+
+Region = tuple[tuple[float, float], ...]
+"""Codes that a condition accepts: closed intervals, ascending and apart from each other."""
+
+MAX_COUNTING_STATES = 100_000
+"""Beyond this many kinds of partial configurations ``count`` gives an upper bound."""
+
+
+class Conditions:
+    """When the columns of a space exist.
+
+    Attributes:
+        parents: Column to its parents' columns, each with the codes that it must have; columns without
+            conditions are left out.
+        order: All columns, parents before children, and each child soon after its parents.
+        needed: Column to the codes that each of its ancestors must have for it to exist.
+    """
+
+    def __init__(self, variables: Mapping[str, Variable]) -> None:
+        """Translate the conditions of variables for which ``condition_faults`` finds nothing.
+
+        Raises:
+            SpaceError: The conditions go in a circle, or contradict each other.
+        """
+        names = list(variables)
+        columns_of = {name: i for i, name in enumerate(names)}
+        self.parents = {
+            i: {columns_of[parent]: region(variables[parent], wanted) for parent, wanted in kind.when.items()}
+            for i, kind in enumerate(variables.values())
+            if kind.when
+        }
+        try:
+            self.order = self._parents_first(len(names))
+        except graphlib.CycleError as error:
+            circle = [names[i] for i in error.args[1]]
+            way = " -> ".join(circle)
+            raise SpaceError(f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one") from None
+        if contradictions := self._contradictions():
+            raise SpaceError(
+                "\n".join(
+                    f"`{names[i]}`: its conditions and its parents' must fit together, "
+                    f"but they ask different values of `{names[ancestor]}`; loosen one"
+                    for i, ancestor in contradictions
+                )
+            )
+
+    def active(self, codes: Array) -> Mask:
+        """Give the ``(n, n_var)`` mask of the columns that exist in each row of ``(n, n_var)`` codes."""
+        active = np.ones(codes.shape, dtype=bool)
+        for i in self.order:
+            for parent, accepted in self.parents.get(i, {}).items():
+                inside = np.zeros(len(codes), dtype=bool)
+                for low, high in accepted:
+                    inside |= (low <= codes[:, parent]) & (codes[:, parent] <= high)
+                active[:, i] &= active[:, parent] & inside
+        return active
+
+    def count(self, low: Array, high: Array) -> int:
+        """Count the different configurations of columns that all are grids.
+
+        The count is exact unless the conditions are so entangled that more than ``MAX_COUNTING_STATES``
+        combinations of them would have to be followed: then it is the upper bound that all columns always exist.
+
+        Args:
+            low: ``(n_var,)`` smallest codes.
+            high: ``(n_var,)`` largest codes.
+        """
+        children: list[dict[int, Region]] = [{} for _ in self.order]
+        for child, parents in self.parents.items():
+            for parent, accepted in parents.items():
+                children[parent][child] = accepted
+        # Which columns are ruled out so far is all that matters for those still to come.
+        states = Counter({frozenset[int](): 1})
+        for i in self.order:
+            values = _values_by_effect(int(low[i]), int(high[i]), children[i])
+            following: Counter[frozenset[int]] = Counter()
+            for absent, count in states.items():
+                if i in absent:
+                    following[(absent - {i}).union(children[i])] += count
+                    continue
+                for ruled_out, n_values in values.items():
+                    following[absent | ruled_out] += count * n_values
+            states = following
+            if len(states) > MAX_COUNTING_STATES:
+                return math.prod(int(n) for n in high - low + 1)
+        return states.total()
+
+    def _parents_first(self, n_var: int) -> list[int]:
+        graphlib.TopologicalSorter(self.parents).prepare()  # raises CycleError
+        with_children = set(itertools.chain.from_iterable(self.parents.values()))
+        order: dict[int, None] = {}
+        for last in (i for i in range(n_var) if i not in with_children):
+            path = [last]
+            while path:
+                missing = next((parent for parent in self.parents.get(path[-1], {}) if parent not in order), None)
+                if missing is None:
+                    order[path.pop()] = None
+                else:
+                    path.append(missing)
+        return list(order)
+
+    def _contradictions(self) -> list[tuple[int, int]]:
+        """List the columns that can never exist, each with the ancestor of which different codes are asked."""
+        found = []
+        self.needed: dict[int, dict[int, Region]] = {}
+        needed = self.needed
+        for i in self.order:
+            needed[i] = {}
+            for parent, accepted in self.parents.get(i, {}).items():
+                for ancestor, codes in ({parent: accepted} | needed[parent]).items():
+                    both = _overlap(codes, needed[i].get(ancestor, codes))
+                    needed[i][ancestor] = both
+                    if not both:
+                        found.append((i, ancestor))
+        return found
+
+
+def condition_faults(name: str, variables: Mapping[str, Variable], sound: Collection[str]) -> list[str]:
+    """List what is wrong with the ``when`` of one variable, taken by itself.
+
+    Args:
+        name: The variable's name.
+        variables: All variables of the space.
+        sound: Names of those without other faults; what is asked of the rest is not looked at.
+    """
+    when = getattr(variables[name], "when", None)
+    if when is not None and not isinstance(when, Mapping):
+        return [f"`when` must map parents to values, but is {when!r}; write when={{parent: value}}"]
+    faults = []
+    for parent, wanted in (when or {}).items():
+        if parent == name:
+            faults.append("`when` must name another variable, but names itself; drop it")
+        elif parent not in variables:
+            faults.append(f"`when` must name variables of the space, but names {parent!r}; declare or rename it")
+        elif parent in sound:
+            try:
+                region(variables[parent], wanted)
+            except ValueError as fault:
+                faults.append(f"`when` must name values that `{parent}` can have: {fault}")
+    return faults
+
+
+def region(parent: Variable, wanted: Any) -> Region:
+    """Translate one entry of ``when`` into the codes of the parent that it accepts.
+
+    Args:
+        parent: The variable that is asked about, without faults.
+        wanted: A value, a list of values, or ``{"at_least": a, "at_most": b}``.
+
+    Raises:
+        ValueError: The parent can never have such a value; the message states the rule.
+    """
+    if _is_limits(wanted):
+        limits = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
+        if not all(is_number(limit) for limit in limits):
+            raise ValueError(f"at_least and at_most must be numbers, but the condition is {dict(wanted)!r}")
+        cells = parent.between(*limits)
+        if not cells:
+            raise ValueError(f"its values are {parent.text()}, none of which is {_wanted_text(wanted)}")
+    elif isinstance(parent, Real):
+        raise ValueError(f"a Real needs at_least or at_most, since it is hardly ever exactly {wanted!r}")
+    else:
+        allowed = wanted if _is_list(wanted) else [wanted]
+        if not allowed:
+            raise ValueError("it needs at least one value, but the list is empty")
+        cells = [(code, code) for code in sorted({parent.code(value) for value in allowed})]
+    merged = cells[:1]
+    for low, high in cells[1:]:
+        if low == merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def when_text(variable: Variable) -> str:
+    """Write all conditions of a variable in one line."""
+    return " and ".join(f"{name} {_wanted_text(wanted)}" for name, wanted in (variable.when or {}).items())
+
+
+def _wanted_text(wanted: Any) -> str:
+    if _is_limits(wanted):
+        return " and ".join(f"{word.replace('_', ' ')} {limit}" for word, limit in wanted.items())
+    return f"in {list(wanted)}" if _is_list(wanted) else f"= {wanted}"
+
+
+def _is_limits(wanted: Any) -> bool:
+    # Any other mapping is an option of a Choice.
+    return isinstance(wanted, Mapping) and bool(wanted) and set(wanted) <= {"at_least", "at_most"}
+
+
+def _is_list(wanted: Any) -> bool:
+    return isinstance(wanted, list | tuple | set | frozenset)
+
+
+def _overlap(a: Region, b: Region) -> Region:
+    pairs = [(max(a_low, b_low), min(a_high, b_high)) for a_low, a_high in a for b_low, b_high in b]
+    return tuple((low, high) for low, high in pairs if low <= high)
+
+
+def _values_by_effect(first: int, last: int, children: Mapping[int, Region]) -> Counter[frozenset[int]]:
+    """Count the codes ``first .. last`` of a column by the set of children that they rule out."""
+    cuts = {first, last + 1}
+    for accepted in children.values():
+        cuts |= {int(low) for low, _ in accepted} | {int(high) + 1 for _, high in accepted}
+    values: Counter[frozenset[int]] = Counter()
+    for start, stop in itertools.pairwise(sorted(cuts)):
+        ruled_out = frozenset(
+            child for child, accepted in children.items() if not any(low <= start <= high for low, high in accepted)
+        )
+        values[ruled_out] += stop - start
+    return values

@@ -1,0 +1,227 @@
+"""Spaces of the package ConfigSpace, said in evo-moo's own variables, conditions and rules."""
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from evo_moo.errors import SpaceError
+from evo_moo.space.variables import Choice, Integer, Real, Variable
+
+try:
+    import ConfigSpace
+    from ConfigSpace.conditions import ConditionLike, Conjunction
+    from ConfigSpace.forbidden import ForbiddenConjunction, ForbiddenLike, ForbiddenRelation
+    from ConfigSpace.hyperparameters import FloatHyperparameter, Hyperparameter, IntegerHyperparameter
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"This needs ConfigSpace, but there is no module {error.name!r}: pip install 'evo-moo[configspace]'"
+    ) from error
+
+Region = list[tuple[float, float]]
+"""Codes of one parent that a condition accepts: closed intervals, ascending and apart from each other."""
+
+Rule = Callable[[dict[str, Any]], bool]
+"""Whether a configuration is forbidden."""
+
+LONGEST_LIST = 1000
+"""Most whole numbers that a condition is written out as."""
+
+
+def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable], dict[str, Rule]]:
+    """Translate a ``ConfigurationSpace`` into ``variables`` and ``forbidden``, as a ``SearchSpace`` takes them.
+
+    The variables stand in the order of ``cs``, so ``dict(zip(variables, cs))`` gives ConfigSpace's names back.
+    They differ from those only where a name is no identifier: each run of characters other than letters, digits
+    and ``_`` becomes one ``_`` (``model:lr`` is ``model_lr``), and a digit in front gets a ``_`` before it.
+
+    A ``Constant`` becomes a ``Choice`` of one option. Defaults, weights, and the shapes of beta and normal
+    priors are not kept: every option, and every value within the bounds, is equally likely.
+
+    Conditions are taken over as long as they come down to values or one range of each parent. Refused are an
+    or over different parents, (un)equal to a float, and unequal to a parent that does not always exist.
+
+    Raises:
+        SpaceError: The space says something that evo-moo has no words for; the message says what instead.
+    """
+    names = _names(cs)
+    plain = {name: _variable(hyperparameter) for name, hyperparameter in cs.items()}
+    when = {
+        condition.child.name: {
+            names[parent]: _wanted(condition, parent, plain[parent], region)
+            for parent, region in _accepted(condition, cs, plain).items()
+        }
+        for condition in cs.conditions
+    }
+    variables = {names[name]: replace(variable, when=when.get(name)) for name, variable in plain.items()}
+    forbidden: dict[str, Rule] = {
+        repr(clause).replace("Forbidden: ", ""): functools.partial(
+            _forbids, clause, {name: names[name] for name in _asked(clause)}
+        )
+        for clause in cs.forbidden_clauses
+    }
+    return variables, forbidden
+
+
+def _names(cs: ConfigSpace.ConfigurationSpace) -> dict[str, str]:
+    origins: dict[str, str] = {}
+    for origin in cs:
+        name = re.sub("^(?=[0-9])", "_", re.sub("[^A-Za-z0-9_]+", "_", origin))
+        if name in origins:
+            raise SpaceError(
+                f"`{origin}`: names must differ in their letters, digits and _, but this and "
+                f"`{origins[name]}` both become `{name}`; rename one"
+            )
+        origins[name] = origin
+    return {origin: name for name, origin in origins.items()}
+
+
+def _variable(hyperparameter: Hyperparameter[Any, Any]) -> Variable:
+    variable: Variable
+    match hyperparameter:
+        case FloatHyperparameter():
+            variable = Real(hyperparameter.lower, hyperparameter.upper, log=hyperparameter.log)
+        case IntegerHyperparameter():
+            variable = Integer(hyperparameter.lower, hyperparameter.upper, log=hyperparameter.log)
+        case ConfigSpace.CategoricalHyperparameter():
+            variable = Choice(_options(hyperparameter.choices))
+        case ConfigSpace.OrdinalHyperparameter():
+            variable = Choice(_options(hyperparameter.sequence), ordered=True)
+        case ConfigSpace.Constant():
+            variable = Choice(_options([hyperparameter.value]))
+        case _:
+            raise SpaceError(
+                f"`{hyperparameter.name}`: must be a float, an integer, categorical, ordinal or constant, "
+                f"but is a {type(hyperparameter).__name__}; replace it by one of these"
+            )
+    if faults := variable.faults():
+        raise SpaceError("\n".join(f"`{hyperparameter.name}`: {fault}" for fault in faults))
+    return variable
+
+
+def _options(values: Iterable[Any]) -> list[Any]:
+    return [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def _accepted(
+    condition: ConditionLike, cs: ConfigSpace.ConfigurationSpace, variables: Mapping[str, Variable]
+) -> dict[str, Region]:
+    """Give each parent's codes for which a condition holds; all parents must match, and exist."""
+    if not isinstance(condition, Conjunction):
+        parent = condition.parent.name
+        if isinstance(condition, ConfigSpace.NotEqualsCondition) and cs.parent_conditions_of[parent]:
+            raise SpaceError(
+                f"`{condition.child.name}`: a NotEqualsCondition needs a parent that always exists, but in "
+                f"`{condition}` it does not, and ConfigSpace then calls it fulfilled; list the other values in "
+                "an InCondition, or use GreaterThanCondition or LessThanCondition"
+            )
+        return {parent: _region(condition, variables[parent])}
+    box, *others = (_accepted(part, cs, variables) for part in condition.components)
+    for other in others:
+        shared = box.keys() & other.keys()
+        if isinstance(condition, ConfigSpace.AndConjunction):
+            both = {
+                parent: [(max(a[0], b[0]), min(a[1], b[1])) for a in box[parent] for b in other[parent]]
+                for parent in shared
+            }
+            box = box | other | {parent: _tidied(variables[parent], region) for parent, region in both.items()}
+            continue
+        differing = [parent for parent in box | other if box.get(parent) != other.get(parent)]
+        if len(differing) > 1 or not shared.issuperset(differing):
+            raise SpaceError(
+                f"`{condition.child.name}`: an OrConjunction must be about one parent, but `{condition}` is about "
+                "several; drop the condition and ignore the value where it has no use, or split the variable in two"
+            )
+        box |= {parent: _tidied(variables[parent], box[parent] + other[parent]) for parent in differing}
+    return box
+
+
+def _region(condition: Any, variable: Variable) -> Region:
+    low, high = variable.span
+    values = condition.values if isinstance(condition, ConfigSpace.InCondition) else [condition.value]
+    codes = [_code(variable, value) for value in values]
+    match condition:
+        case ConfigSpace.EqualsCondition() | ConfigSpace.InCondition():
+            region = [(code, code) for code in codes]
+        case ConfigSpace.LessThanCondition():
+            region = [(low, _step(variable, codes[0], -1))]
+        case ConfigSpace.GreaterThanCondition():
+            region = [(_step(variable, codes[0], 1), high)]
+        case ConfigSpace.NotEqualsCondition():
+            region = [(low, _step(variable, codes[0], -1)), (_step(variable, codes[0], 1), high)]
+        case _:
+            raise SpaceError(
+                f"`{condition.child.name}`: a condition must be one of ConfigSpace's own, but `{condition}` is a "
+                f"{type(condition).__name__}; replace it"
+            )
+    return _tidied(variable, region)
+
+
+def _code(variable: Variable, value: Any) -> float:
+    if isinstance(variable, Choice):
+        # As ConfigSpace does, by ==: there 1.0 and True name the option 1.
+        return float(list(variable.options).index(value))
+    return float(round(value) if variable.grid else value)
+
+
+def _step(variable: Variable, code: float, direction: int) -> float:
+    return code + direction if variable.grid else math.nextafter(code, direction * math.inf)
+
+
+def _tidied(variable: Variable, region: Region) -> Region:
+    tidy: Region = []
+    for low, high in sorted(interval for interval in region if interval[0] <= interval[1]):
+        if tidy and low <= _step(variable, tidy[-1][1], 1):
+            tidy[-1] = tidy[-1][0], max(high, tidy[-1][1])
+        else:
+            tidy.append((low, high))
+    return tidy
+
+
+def _wanted(condition: ConditionLike, parent: str, variable: Variable, region: Region) -> Any:
+    """Write the codes of one parent as an entry of ``when``."""
+    child = condition.child.name
+    if not region:
+        raise SpaceError(
+            f"`{child}`: its condition must hold for some `{parent}`, but `{condition}` never does; drop `{child}`"
+        )
+    if len(region) == 1 and region[0][0] < region[0][1] and not isinstance(variable, Choice):
+        low, high = variable.values(np.array(region[0]))
+        return {"at_least": low, "at_most": high}
+    if isinstance(variable, Real):
+        raise SpaceError(
+            f"`{child}`: a condition on the float `{parent}` must come down to one range, but `{condition}` does "
+            "not; use GreaterThanCondition or LessThanCondition"
+        )
+    count = sum(high - low + 1 for low, high in region)
+    if count > LONGEST_LIST and isinstance(variable, Integer):
+        raise SpaceError(
+            f"`{child}`: a condition on the integer `{parent}` must be one range or at most {LONGEST_LIST} values, "
+            f"but `{condition}` leaves {count:.0f} in pieces; use GreaterThanCondition or LessThanCondition"
+        )
+    return variable.values(np.concatenate([np.arange(low, high + 1) for low, high in region]))
+
+
+def _asked(clause: ForbiddenLike) -> list[str]:
+    if isinstance(clause, ForbiddenConjunction):
+        return [name for part in clause.components for name in _asked(part)]
+    if isinstance(clause, ForbiddenRelation):
+        return [clause.left.name, clause.right.name]
+    return [clause.hyperparameter.name]
+
+
+def _forbids(clause: ForbiddenLike, names: Mapping[str, str], configuration: Mapping[str, Any]) -> bool:
+    return _matches(clause, {origin: configuration[name] for origin, name in names.items() if name in configuration})
+
+
+def _matches(clause: ForbiddenLike, values: dict[str, Any]) -> bool:
+    """Say whether values match a clause; a part of it that asks for an inactive one does not."""
+    if isinstance(clause, ForbiddenConjunction):
+        matches = (_matches(part, values) for part in clause.components)
+        return all(matches) if isinstance(clause, ConfigSpace.ForbiddenAndConjunction) else any(matches)
+    # ConfigSpace 1.2 itself takes some inactive ones for forbidden.
+    return all(name in values for name in _asked(clause)) and bool(clause.is_forbidden_value(values))

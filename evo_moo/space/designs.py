@@ -1,0 +1,177 @@
+"""What is searched without learning from outcomes: a Sobol sequence, and a grid. Random search needs no design.
+
+A design numbers its rows. Rows may repeat, be forbidden or be asked already: the optimizer passes over those.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from evo_moo.errors import JobError
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Array, Mask, Real, Variable, is_integer
+
+GridPoints = int | Mapping[str, int | Sequence[Any]]
+"""Number of points of every ``Real``; or by a variable's name the number of its points, or its values."""
+
+POINTS = 5
+MOST_POINTS = 100_000
+"""Of a grid: it is laid out in memory, and nobody evaluates more."""
+LOOKS, MOST_AT_ONCE = 24, 4096
+"""How far a design that repeats itself is followed, to some 50,000 rows."""
+
+
+class Design(Protocol):
+    """Gives rows by their numbers."""
+
+    def rows(self, start: int, n: int) -> Array:
+        """Give the canonical rows ``start`` to ``start + n``, ``(n, n_var)``; fewer where the design ends."""
+
+
+class SobolDesign:
+    """A scrambled Sobol sequence (Sobol 1967; scrambled as in Owen 1998), continued for as long as it is asked.
+
+    Args:
+        space: The space that it fills.
+        seed: Decides the scrambling.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        from scipy.stats import qmc
+
+        self._space = space
+        self._sequence = qmc.Sobol(space.n_var, seed=seed)
+
+    def rows(self, start: int, n: int) -> Array:
+        """Give the canonical rows ``start`` to ``start + n``."""
+        space = self._space
+        self._sequence.reset()
+        if start:
+            self._sequence.fast_forward(start)
+        # SciPy warns of a first draw that is no power of two; more are drawn, and not used.
+        unit = self._sequence.random(1 << max(n - 1, 0).bit_length())[:n]
+        return space.canonical(space.wide_xl + unit * (space.wide_xu - space.wide_xl))
+
+
+class GridDesign:
+    """Every combination of the variables' values, each configuration once, in an order that the seed decides.
+
+    So the first part of a grid that exceeds the budget is a random sample of it, not one of its corners.
+
+    Args:
+        space: The space.
+        seed: Decides the order.
+        points: The values; of ``Integer``, ``Choice`` and ``Boolean`` all, of ``Real`` 5 from one end to the other,
+            unless it says otherwise.
+
+    Raises:
+        JobError: ``points`` does not fit the space, or the grid is too large.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, points: GridPoints | None = None) -> None:
+        if faults := grid_faults(space, points):
+            raise JobError([f"`grid_points` {fault}" for fault in faults])
+        axes = [_axis(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
+        codes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, space.n_var)
+        rows = np.unique(space.canonical(space.columns(codes)), axis=0)
+        self._rows = np.random.default_rng(seed).permutation(rows[space.allowed(rows)])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def rows(self, start: int, n: int) -> Array:
+        """Give the rows ``start`` to ``start + n``, none after the last."""
+        return np.asarray(self._rows[start : start + n])
+
+
+def new_rows(
+    design: Design, start: int, wanted: int, taken: Sequence[bytes], are_new: Callable[[Array], Mask]
+) -> tuple[list[bytes], int]:
+    """Give the next rows of a design that are new, as their bytes.
+
+    Args:
+        design: The design.
+        start: Number of its first row to look at.
+        wanted: How many rows there are to be with those taken; fewer where the design ends, or repeats itself.
+        taken: Rows that do not count as new.
+        are_new: Tells which of ``(n, n_var)`` rows may be asked.
+
+    Returns:
+        The rows, and the number of the first row that was not looked at.
+    """
+    new: dict[bytes, None] = {}
+    for doubling in range(LOOKS if len(taken) < wanted else 0):
+        block = design.rows(start, min(wanted << doubling, MOST_AT_ONCE))
+        if not len(block):
+            break
+        for i in np.flatnonzero(are_new(block)):
+            if (row := block[i].tobytes()) not in taken:
+                new[row] = None
+            if len(taken) + len(new) == wanted:
+                return list(new), start + int(i) + 1
+        start += len(block)
+    return list(new), start
+
+
+def grid_faults(space: SearchSpace, points: GridPoints | None) -> list[str]:
+    """List what is wrong with the points of a grid over a space, each fault as the rest of a sentence."""
+    if isinstance(points, Mapping):
+        faults = []
+        for name, given in points.items():
+            if name not in space.variables:
+                faults.append(f"must name variables, but names {name!r}; they are {', '.join(space.names)}")
+            else:
+                faults += _axis_faults(name, space.variables[name], given)
+    else:
+        faults = [] if points is None or points >= 2 else [f"must be at least 2, but is {points}"]
+    if faults:
+        return faults
+    sizes = [_axis_size(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
+    if (size := math.prod(sizes)) > MOST_POINTS:
+        shown = f"{size:,}" if size < 10**15 else f"{float(size):.1e}"
+        named = ", ".join(f"{name} {n:,}" for name, n in zip(space.names, sizes, strict=True))
+        way_out = "give fewer, as in { NAME = [1, 2] }, or take 'random' or 'sobol'"
+        return [f"must make a grid of at most {MOST_POINTS:,}, but make {shown} ({named}); {way_out}"]
+    return []
+
+
+def _axis_faults(name: str, kind: Variable, values: Any) -> list[str]:
+    if is_integer(values):
+        return [f"must be at least 2, but is {values} for {name}"] if values < 2 else []
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        return [f"must be a number of points or a list of values, but is {values!r} for {name}"]
+    faults = []
+    for value in values:
+        try:
+            kind.code(value)
+        except ValueError as error:
+            faults.append(f"must hold values of {name}, which {error}")
+    return faults
+
+
+def _given(name: str, kind: Variable, points: GridPoints | None) -> Any:
+    """Give what is said of a variable: its values, their number, or None for all."""
+    if isinstance(points, Mapping):
+        return points.get(name, POINTS if isinstance(kind, Real) else None)
+    return (points or POINTS) if isinstance(kind, Real) else None
+
+
+def _axis_size(kind: Variable, given: Any) -> int:
+    low, high = kind.span
+    whole = int(high - low) + 1 if kind.grid else math.inf
+    if given is None:
+        return int(whole)
+    return int(min(given, whole)) if is_integer(given) else len(given)
+
+
+def _axis(kind: Variable, given: Any) -> Array:
+    """Give the codes of a variable's values."""
+    low, high = kind.span
+    if given is None:
+        return np.arange(low, high + 1)
+    if not is_integer(given):
+        return np.array([kind.code(value) for value in given])
+    codes = np.geomspace(low, high, given) if getattr(kind, "log", False) else np.linspace(low, high, given)
+    return np.unique(np.rint(codes)) if kind.grid else codes

@@ -1,0 +1,242 @@
+"""pymoo operators on the encoded rows of a search space; each works on the whole population at once.
+
+Each takes and gives canonical rows, draws from the ``random_state`` that pymoo passes, and keeps no state,
+the duplicate eliminator's set of seen rows aside. Numeric columns are searched between the *wide* bounds of
+the space, scaled to [0, 1], so that every step is relative to its range and the ends of a grid are reached
+as easily as its middle.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pymoo.core.crossover import Crossover
+from pymoo.core.duplicate import DuplicateElimination
+from pymoo.core.mutation import Mutation
+from pymoo.core.population import Population
+from pymoo.core.repair import Repair
+from pymoo.core.sampling import Sampling
+from pymoo.operators.crossover.sbx import cross_sbx
+from pymoo.operators.mutation.pm import mut_pm
+
+from evo_moo.space.search_space import Method, SearchSpace
+from evo_moo.space.variables import Array, Mask
+
+REDRAWS = 64
+SMALLEST_STEP = 1e-7
+"""Of a column's range; the rounding of values in log scale could swallow less."""
+
+
+class SpaceSampling(Sampling):  # type: ignore[misc]
+    """Give the first population: the user's configurations, then sampled rows that differ from them."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        method: Method = "random",
+        configurations: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Encode the user's configurations.
+
+        Args:
+            space: The space to sample.
+            method: As in ``SearchSpace.sample``.
+            configurations: Configurations to begin with; all are kept, even beyond the number asked for.
+
+        Raises:
+            SpaceError: A configuration does not fit the space.
+        """
+        super().__init__()
+        self.space = space
+        self.method = method
+        self.first = space.encode(configurations)
+
+    def _do(self, problem: Any, n_samples: int, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+        X = self.first
+        # A small space repeats itself; a few more draws fill the population as far as it goes.
+        for _ in range(8):
+            if len(X) >= n_samples:
+                break
+            more = self.space.sample(n_samples - len(X), random_state, self.method)
+            X = np.concatenate([X, more])
+            X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
+        return X
+
+
+class SpaceCrossover(Crossover):  # type: ignore[misc]
+    """Simulated binary crossover on numbers and ordered choices, uniform exchange on categories.
+
+    A column that is active in one parent only has that parent's value in both children. SBX is by Deb and
+    Agrawal, "Simulated Binary Crossover for Continuous Search Space", Complex Systems 9 (1995), 115-148.
+    """
+
+    def __init__(self, space: SearchSpace, prob: float = 0.9, eta: float = 15) -> None:
+        """Set the space, the probability that a pair is crossed, and the distribution index of SBX."""
+        super().__init__(2, 2, prob=prob)
+        self.space = space
+        self.eta = eta
+
+    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+        space, (_, n_pairs, n_var) = self.space, X.shape
+        active = space.active(X.reshape(-1, n_var)).reshape(X.shape)
+        inherited = np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state))
+        X = np.where(active, X, inherited)
+        number = ~space.category
+        if number.any():
+            U = _scaled(space, X)[:, :, number]
+            ends = np.zeros(U.shape[2]), np.ones(U.shape[2])
+            eta, half = np.full((n_pairs, 1), float(self.eta)), np.full((n_pairs, 1), 0.5)
+            V = cross_sbx(U, *ends, eta, half, half, random_state=random_state)
+            X[:, :, number] = np.where(V == U, X[:, :, number], _unscaled(space, V, number))
+        exchanged = space.category & (random_state.random((n_pairs, n_var)) < 0.5)
+        X = np.where(exchanged, X[::-1], X)
+        return space.canonical(X.reshape(-1, n_var)).reshape(X.shape)
+
+
+class SpaceMutation(Mutation):  # type: ignore[misc]
+    """Polynomial mutation on numbers and ordered choices, another option for categories.
+
+    Only active columns mutate, at least one of each row, and each to another value; a column that a mutation
+    activates begins with a fresh random value. Polynomial mutation is by Deb and Goyal, "A Combined Genetic
+    Adaptive Search (GeneAS) for Engineering Design", Computer Science and Informatics 26 (1996), 30-45.
+    """
+
+    def __init__(self, space: SearchSpace, prob_var: float | None = None, eta: float = 20) -> None:
+        """Set the space and how much changes.
+
+        Args:
+            space: The space of the rows.
+            prob_var: Probability of each active column to mutate; by default one in the row's number of them.
+            eta: Distribution index of the polynomial mutation; the higher, the smaller the steps.
+        """
+        super().__init__(prob=1.0)
+        self.space = space
+        self.share = prob_var
+        self.eta = eta
+
+    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+        space = self.space
+        before = space.codes(X)
+        X = space.columns(before)
+        active = space.active(X)
+        hit = self._hits(active & (space.xu > space.xl), random_state)
+        # Columns that stay inactive go back to their bound when the rows are made canonical.
+        Y = np.where(active, X, space.draw(len(X), random_state))
+        rows, columns = np.nonzero(hit & space.category)
+        n_options = space.xu[columns] + 1
+        shift = 1 + np.floor(random_state.random(len(rows)) * (n_options - 1))
+        Y[rows, columns] = (X[rows, columns] + shift) % n_options
+        rows, columns = np.nonzero(hit & ~space.category)
+        U = _scaled(space, X)[rows, columns]
+        V = self._moved(U, random_state)
+        Y[rows, columns] = _unscaled(space, V, columns)
+        after = space.codes(Y)
+        stuck = hit & space.grid & (before == after)
+        step = np.where(Y < X, -1.0, 1.0)
+        step = np.where((before + step < space.low) | (before + step > space.high), -step, step)
+        return space.canonical(space.columns(np.where(stuck, before + step, after)))
+
+    def _hits(self, movable: Mask, random_state: Any) -> Mask:
+        n_movable = np.maximum(movable.sum(axis=1, keepdims=True), 1)
+        share = 1 / n_movable if self.share is None else self.share
+        chance = np.where(movable, random_state.random(movable.shape), np.inf)
+        # The smallest chance of a row falls on any column alike, and hits even if it is not below the share.
+        smallest = chance == chance.min(axis=1, keepdims=True)
+        hit: Mask = movable & ((chance < share) | smallest)
+        return hit
+
+    def _moved(self, unit: Array, random_state: Any) -> Array:
+        """Mutate ``(k,)`` numbers in [0, 1]; draws that stay, as half do at either end, are repeated."""
+        ends = np.zeros(1), np.ones(1)
+        moved = unit.copy()
+        for _ in range(REDRAWS):
+            still = np.flatnonzero(np.abs(moved - unit) < SMALLEST_STEP)
+            if not still.size:
+                break
+            eta, always = np.full(still.size, float(self.eta)), np.ones(still.size)
+            drawn = mut_pm(unit[still, None], *ends, eta, always, False, random_state=random_state)
+            moved[still] = drawn[:, 0]
+        return moved
+
+
+class SpaceRepair(Repair):  # type: ignore[misc]
+    """Make rows canonical."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        """Set the space of the rows."""
+        super().__init__()
+        self.space = space
+
+    def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
+        return self.space.canonical(X)
+
+
+class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
+    """Drop rows that are forbidden, that repeat another row, or that were seen before.
+
+    Attributes:
+        seen: Bytes of the canonical rows to drop wherever they turn up again.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        """Begin with no row seen."""
+        super().__init__()
+        self.space = space
+        self.seen: set[bytes] = set()
+
+    def remember(self, X: Array) -> None:
+        """Add the rows of an ``(n, n_var)`` array to ``seen``."""
+        self.seen.update(self._keys(X))
+
+    def rows(self) -> Array:
+        """Give the seen rows as an ``(n_seen, n_var)`` array, in an order that depends on them alone."""
+        return np.frombuffer(b"".join(sorted(self.seen))).reshape(-1, self.space.n_var)
+
+    def are_new(self, X: Array) -> Mask:
+        """Tell which rows of an ``(n, n_var)`` array were not seen and are not forbidden, ``(n,)``."""
+        return np.array([key not in self.seen for key in self._keys(X)], dtype=bool) & self.space.allowed(X)
+
+    def _do(self, pop: Population, other: Population | None, is_duplicate: Mask) -> Mask:
+        X = self.func(pop)
+        keys = self._keys(X)
+        if other is not None:
+            taken = set(self._keys(self.func(other)))
+            return np.array([key in taken or key in self.seen for key in keys])
+        first: dict[bytes, int] = {}
+        repeated = [first.setdefault(key, i) != i or key in self.seen for i, key in enumerate(keys)]
+        return np.array(repeated) | ~self.space.allowed(X)
+
+    def _keys(self, X: Array) -> list[bytes]:
+        rows = np.ascontiguousarray(self.space.canonical(X))
+        return list(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist())
+
+
+def space_operators(
+    space: SearchSpace, *, method: Method = "random", configurations: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Give all operators of a space as the keyword arguments that pymoo's genetic algorithms take.
+
+    Args:
+        space: The space to search.
+        method: How the first population is sampled, as in ``SearchSpace.sample``.
+        configurations: Configurations to begin with.
+
+    Raises:
+        SpaceError: A configuration does not fit the space.
+    """
+    return {
+        "sampling": SpaceSampling(space, method, configurations),
+        "crossover": SpaceCrossover(space),
+        "mutation": SpaceMutation(space),
+        "repair": SpaceRepair(space),
+        "eliminate_duplicates": RowDuplicateElimination(space),
+    }
+
+
+def _scaled(space: SearchSpace, X: Array) -> Array:
+    return np.asarray((X - space.wide_xl) / (space.wide_xu - space.wide_xl))
+
+
+def _unscaled(space: SearchSpace, U: Array, columns: Any) -> Array:
+    low, high = space.wide_xl[columns], space.wide_xu[columns]
+    return np.asarray(low + U * (high - low))

@@ -1,0 +1,319 @@
+"""The search space: named variables, encoded once into a matrix of numbers that the search works on.
+
+One row of the ``(n, n_var)`` matrix is one configuration, one column one variable. A *canonical* row is the
+only row of its configuration: inside the bounds, on the grid of whole numbers, and with every column that is
+not active at its lower bound. Two canonical rows are equal exactly when their configurations are.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.errors import SpaceError
+from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
+from evo_moo.space.variables import Array, Boolean, Choice, Integer, Mask, Real, Variable, round_significant
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+__all__ = ["Boolean", "Choice", "Configuration", "Integer", "Mask", "Method", "Real", "SearchSpace", "Variable"]
+
+Configuration = dict[str, Any]
+Method = Literal["random", "sobol", "lhs"]
+
+SAMPLING_ROUNDS = 16
+
+
+class SearchSpace:
+    """Named variables with their conditions and forbidden combinations.
+
+    Attributes:
+        variables: Name to variable, in declaration order, which is the order of the columns.
+        forbidden: Name of a rule to a predicate; configurations for which it is true are never drawn.
+        names: Names of the columns.
+        n_var: Number of columns.
+        xl: ``(n_var,)`` lower bounds of the columns.
+        xu: ``(n_var,)`` upper bounds of the columns.
+        low: ``(n_var,)`` smallest codes.
+        high: ``(n_var,)`` largest codes.
+        wide_xl: Lower bounds with half a step more where a column is a grid, so that equal widths round to
+            each value.
+        wide_xu: Upper bounds, likewise.
+        grid: ``(n_var,)`` mask of the columns of whole numbers.
+        log: ``(n_var,)`` mask of the columns that hold natural logarithms.
+        category: ``(n_var,)`` mask of the columns whose codes have no order.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, Variable],
+        forbidden: Mapping[str, Callable[[Configuration], bool]] | None = None,
+    ) -> None:
+        """Check the definition and lay out the columns.
+
+        Raises:
+            SpaceError: The definition has faults; the message lists all, one per line.
+        """
+        self.variables = dict(variables)
+        self.forbidden = dict(forbidden or {})
+        self.names = tuple(self.variables)
+        self.n_var = len(self.names)
+        self._columns_of = {name: column for column, name in enumerate(self.names)}
+        if faults := self._faults():
+            raise SpaceError("\n".join(faults))
+        self._conditions = Conditions(self.variables)
+        kinds = self.variables.values()
+        self.grid = np.array([variable.grid for variable in kinds])
+        self.log = np.array([getattr(variable, "log", False) for variable in kinds])
+        self.category = np.array(
+            [isinstance(kind, Boolean) or (isinstance(kind, Choice) and not kind.ordered) for kind in kinds]
+        )
+        self._log_columns = np.flatnonzero(self.log)
+        self._log_reals = np.flatnonzero(self.log & ~self.grid)
+        self.low, self.high = np.array([variable.span for variable in kinds]).T
+        half = np.where(self.grid, 0.5, 0.0)
+        ends = np.stack([self.low, self.high, self.low - half, self.high + half])
+        self.xl, self.xu, self.wide_xl, self.wide_xu = self.columns(ends)
+
+    @classmethod
+    def from_configspace(cls, cs: "ConfigurationSpace") -> "SearchSpace":
+        """Take a space over from ConfigSpace; ``evo_moo.space.configspace.variables_of`` says what becomes of it.
+
+        Raises:
+            ImportError: ConfigSpace is not installed.
+            SpaceError: The space says something that evo-moo has no words for.
+        """
+        from evo_moo.space.configspace import variables_of
+
+        return cls(*variables_of(cs))
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.variables})"
+
+    def canonical(self, X: npt.ArrayLike) -> Array:
+        """Give the canonical rows nearest to any ``(n, n_var)`` rows; canonical rows come back unchanged.
+
+        Raises:
+            SpaceError: The matrix has another shape, or holds NaN.
+        """
+        codes = self.codes(X)
+        return np.where(self._conditions.active(codes), self.columns(codes), self.xl)
+
+    def active(self, X: npt.ArrayLike) -> Mask:
+        """Give the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
+        return self._conditions.active(self.codes(X))
+
+    def needed(self, column: int) -> dict[int, Region]:
+        """Give the codes that the ancestors of a column, by theirs, must all have for it to exist."""
+        return self._conditions.needed[column]
+
+    def codes(self, X: npt.ArrayLike) -> Array:
+        """Give the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
+        codes = np.minimum(np.maximum(self._checked(X), self.xl), self.xu)
+        # Contiguous blocks: NumPy may take another code path, off by one bit, for strided input.
+        if self._log_columns.size:
+            codes[:, self._log_columns] = np.exp(np.take(codes, self._log_columns, axis=1))
+        if self._log_reals.size:
+            codes[:, self._log_reals] = round_significant(np.take(codes, self._log_reals, axis=1))
+        np.rint(codes, out=codes, where=self.grid)
+        # Adding 0 turns -0.0 into 0.0, which has other bytes.
+        return np.asarray(np.minimum(np.maximum(codes, self.low), self.high) + 0.0)
+
+    def columns(self, codes: Array) -> Array:
+        """Give the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
+        X = codes.copy()
+        if self._log_columns.size:
+            X[:, self._log_columns] = np.log(np.take(codes, self._log_columns, axis=1))
+        return X
+
+    def decode(self, X: npt.ArrayLike) -> list[Configuration]:
+        """Give the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
+        codes = self.codes(X)
+        columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
+        active = self._conditions.active(codes).tolist()
+        rows = zip(*columns, strict=True)
+        return [
+            dict(itertools.compress(zip(self.names, row, strict=True), mask))
+            for row, mask in zip(rows, active, strict=True)
+        ]
+
+    def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
+        """Give the canonical ``(n, n_var)`` rows of configurations.
+
+        Values of a real in log scale are rounded to 12 significant digits.
+
+        Raises:
+            SpaceError: A configuration is none of this space: a name is unknown, an active variable is
+                missing, an inactive one is given, a value is out of range, or a rule forbids it.
+        """
+        codes = np.tile(self.low, (len(configurations), 1))
+        for codes_row, configuration in zip(codes, configurations, strict=True):
+            if not isinstance(configuration, Mapping):
+                raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")
+            for name, value in configuration.items():
+                if name not in self.variables:
+                    raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
+                try:
+                    codes_row[self._columns_of[name]] = self.variables[name].code(value)
+                except ValueError as fault:
+                    raise SpaceError(f"`{name}`: {fault}") from None
+        X = self.canonical(self.columns(codes))
+        active = self.active(X)
+        for is_active, configuration in zip(active, configurations, strict=True):
+            self._check_presence(is_active, configuration)
+        if self.forbidden:
+            for configuration in self.decode(X):
+                if rule := self._broken_rule(configuration):
+                    raise SpaceError(f"the rule `{rule}` forbids {configuration}; change one of its values")
+        return X
+
+    def sample(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
+        """Draw ``(n, n_var)`` canonical rows, none of them forbidden; rows may repeat.
+
+        Every integer and every option is equally likely; in log scale, equally long stretches of it are.
+
+        Args:
+            n: Number of rows.
+            rng: Source of all randomness.
+            method: ``"random"``, ``"sobol"`` (scrambled) or ``"lhs"`` (Latin hypercube).
+
+        Raises:
+            SpaceError: The method is unknown, or hardly any configuration passes the forbidden rules.
+        """
+        X = np.empty((0, self.n_var))
+        for doubling in range(SAMPLING_ROUNDS):
+            more = self.canonical(self.draw(max(n, min(n << doubling, 8192)), rng, method))
+            X = np.concatenate([X, more[self.allowed(more)]])
+            if len(X) >= n:
+                return X[:n]
+        raise SpaceError(
+            f"the forbidden rules must leave enough to draw from, but only {len(X)} of {n} rows were found "
+            f"({', '.join(self.forbidden)}); loosen them, or say the same by narrower ranges or `when`"
+        )
+
+    def draw(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
+        """Draw ``(n, n_var)`` raw rows, uniform between the wide bounds; ``canonical`` makes them valid.
+
+        Args:
+            n: Number of rows.
+            rng: Source of all randomness.
+            method: As in ``sample``.
+        """
+        if method == "random":
+            unit = rng.random((n, self.n_var))
+        elif method in ("sobol", "lhs"):
+            unit = _spread(n, self.n_var, rng, method)
+        else:
+            raise SpaceError(f"`method` must be random, sobol or lhs, but is {method!r}")
+        return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
+
+    def allowed(self, X: npt.ArrayLike) -> Mask:
+        """Give the ``(n,)`` mask of the rows that no rule forbids.
+
+        Raises:
+            SpaceError: A rule raised an exception.
+        """
+        if not self.forbidden:
+            return np.ones(len(self._checked(X)), dtype=bool)
+        return np.array([self._broken_rule(config) is None for config in self.decode(X)], dtype=bool)
+
+    def size(self) -> int | float:
+        """Count the different configurations, forbidden ones included; infinite with a ``Real``.
+
+        Conditions so entangled that counting would take too long make it an upper bound: the count as if all
+        variables were always active.
+        """
+        if not self.grid.all():
+            return math.inf
+        return self._conditions.count(self.low, self.high)
+
+    def describe(self) -> list[dict[str, str]]:
+        """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""
+        return [
+            {
+                "name": name,
+                "kind": kind.kind,
+                "range": kind.text(),
+                "log": "log" if getattr(kind, "log", False) else "",
+                "condition": when_text(kind),
+            }
+            for name, kind in self.variables.items()
+        ]
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Describe the variables as plain data: their ``kind``, then what it was declared with."""
+        return {name: kind.to_json() for name, kind in self.variables.items()}
+
+    def _checked(self, X: npt.ArrayLike) -> Array:
+        X = np.asarray(X, dtype=float)
+        if X.size == 0:
+            X = X.reshape(-1, self.n_var)
+        if X.ndim != 2 or X.shape[1] != self.n_var:
+            raise SpaceError(f"rows must have the shape (n, {self.n_var}), but have {X.shape}")
+        if np.isnan(X).any():
+            name = self.names[int(np.isnan(X).any(axis=0).argmax())]
+            raise SpaceError(f"`{name}`: a column must hold numbers, but holds NaN")
+        return X
+
+    def _check_presence(self, active: Mask, configuration: Mapping[str, Any]) -> None:
+        for i in self._conditions.order:
+            name = self.names[i]
+            if active[i] and name not in configuration:
+                raise SpaceError(f"`{name}`: must be given, but is missing in {dict(configuration)}")
+            if not active[i] and name in configuration:
+                raise SpaceError(
+                    f"`{name}`: exists only when {when_text(self.variables[name])}, but is given as "
+                    f"{configuration[name]!r}; leave it out of {dict(configuration)}"
+                )
+
+    def _broken_rule(self, configuration: Configuration) -> str | None:
+        for rule, predicate in self.forbidden.items():
+            try:
+                broken = bool(predicate(configuration))
+            except Exception as error:
+                raise SpaceError(
+                    f"the rule `{rule}` must say yes or no, but raised {type(error).__name__}: {error} for "
+                    f"{configuration}; inactive variables are absent, read them with .get"
+                ) from error
+            if broken:
+                return rule
+        return None
+
+    def _faults(self) -> list[str]:
+        """List all faults of the definition, how conditions fit together aside."""
+        if not self.variables:
+            return ["a space must have at least one variable, but has none; add one"]
+        faults, sound = [], set()
+        for name, kind in self.variables.items():
+            found = []
+            if not (isinstance(name, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)):
+                found.append(f"a name must be letters, digits and _, not a digit first, but is {name!r}; rename it")
+            if not isinstance(kind, Variable):
+                found.append(f"must be a Real, Integer, Choice or Boolean, but is {kind!r}")
+            else:
+                found += kind.faults()
+                if not found:
+                    sound.add(name)
+            faults += [f"`{name}`: {fault}" for fault in found]
+        for rule, predicate in self.forbidden.items():
+            if not callable(predicate):
+                faults.append(f"`{rule}`: a forbidden rule must be a function, but is {predicate!r}")
+        for name in self.names:
+            faults += [f"`{name}`: {fault}" for fault in condition_faults(name, self.variables, sound)]
+        return faults
+
+
+def _spread(n: int, n_var: int, rng: np.random.Generator, method: Method) -> Array:
+    from scipy.stats import qmc  # its import takes longer than most searches of a plain problem
+
+    # A number, since SciPy would spawn from a generator, and what that counts is no part of its state.
+    seed = int(rng.integers(2**32))
+    if method == "lhs":
+        return np.asarray(qmc.LatinHypercube(n_var, seed=seed).random(n))
+    # A power of two keeps the sequence balanced; what is left of it is a net, too.
+    return np.asarray(qmc.Sobol(n_var, seed=seed).random_base2(max(n - 1, 0).bit_length())[:n])

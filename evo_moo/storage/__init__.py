@@ -1,0 +1,1 @@
+"""What is kept: ledger, run folder, lock, log, checkpoint."""

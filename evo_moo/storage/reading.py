@@ -1,0 +1,93 @@
+"""Reads a run folder that may be damaged, or in use by another process."""
+
+import contextlib
+import csv
+import io
+import sqlite3
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.storage.ledger import Ledger
+from evo_moo.text import in_words
+
+
+def csv_text(rows: list[dict[str, Any]]) -> str:
+    """Write rows as CSV: one column for every name that any of them has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """Read a run folder's resolved job; the ledger has it too, should the file be gone.
+
+    Raises:
+        RunFolderError: There is none.
+    """
+    if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
+        with reading(path) as ledger:
+            if "confirmation" in (meta := ledger.meta()):
+                raise RunFolderError(
+                    f"`{path}` must hold a search, but a confirmation; `evo-moo confirm` goes on with it"
+                )
+            if "job" not in meta:
+                raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
+            return dict(meta["job"])
+    if not (path / "job.toml").exists():
+        raise RunFolderError(
+            f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
+        )
+    return read_toml(path / "job.toml")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file that a run or a batch wrote.
+
+    Raises:
+        RunFolderError: It cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"`{path}` must be readable, but is not: {error.strerror}") from error
+    except ValueError as error:
+        raise RunFolderError(
+            f"`{path}` must be TOML, but is damaged: {error}; `evo-moo doctor {path.parent} --repair` writes it anew"
+        ) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[Ledger]:
+    """Open a run folder's ledger for reading; the run may go on meanwhile.
+
+    Raises:
+        RunFolderError: There is no ledger.
+    """
+    if not (path / "run.sqlite").is_file():
+        raise RunFolderError(f"`{path}` must be a run folder, but has no run.sqlite; `evo-moo list` shows the runs")
+    with contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger, guarded_reads(path):
+        yield ledger
+
+
+@contextlib.contextmanager
+def guarded_reads(path: Path | None) -> Iterator[None]:
+    """Let what a damaged ledger makes readers raise be one clear error.
+
+    Raises:
+        RunFolderError: The ledger is damaged.
+    """
+    try:
+        yield
+    except EvoMooError:
+        raise
+    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise RunFolderError(
+            f"`{path}` must hold a sound ledger, but it is damaged: {in_words(error)}; "
+            f"`evo-moo doctor {path}` says what can be saved"
+        ) from error

@@ -1,0 +1,187 @@
+"""A run's folder: its ledger, its lock, the resolved job, the environment and the log.
+
+    runs/<id>/
+        job.toml          the job as it was resolved; `resume` reads it
+        environment.json  versions, machine, seed
+        run.sqlite        the ledger and the checkpoint
+        log.txt           what happened, with times
+        front.csv         the Pareto front
+        front.png         the same as a picture, and report.html everything that there is to see
+        weights/          what trainings with refinement go on from
+        work/             a folder for each evaluation that asks for one
+        writer.json       the process that writes here now, or was killed doing so
+        .lock             held by that process
+
+One process writes at a time. A run without a folder keeps its ledger in memory.
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import re
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from evo_moo.errors import JobError, RunFolderError, StopNow
+from evo_moo.storage.database import Journal
+from evo_moo.storage.environment import environment
+from evo_moo.storage.folder_lock import FolderLock, on_network, write_whole
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.log import LINE, LOGGER, LogFile, Printable
+from evo_moo.storage.reading import csv_text
+
+FREE_SECTIONS = ("budget", "evaluation")
+"""What may change from one call to the next: no evaluation's result depends on it."""
+JOURNAL = "EVO_MOO_JOURNAL"
+"""Environment variable: how the ledger keeps transactions whole, instead of by the kind of the disk."""
+
+
+class RunFolder:
+    """The files of one run, opened for writing and locked, or in memory.
+
+    Args:
+        path: The folder; None keeps the ledger in memory and writes nothing.
+
+    Raises:
+        RunFolderError: The folder cannot be written, or another process holds it.
+        JobError: The environment asks for an unknown journal.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path.absolute() if path else None
+        LOGGER.setLevel(logging.INFO)
+        self._handler: logging.Handler | None = None
+        self._lock: FolderLock | None = None
+        if self.path is None:
+            self.ledger = Ledger(None)
+            self._temporary = tempfile.TemporaryDirectory()
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.path)
+            self._handler = LogFile(self.path / "log.txt")
+            self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
+            self._handler.setFormatter(Printable(LINE))
+            LOGGER.addHandler(self._handler)
+            self._note_what_was_found(self._lock.replaced)
+        except (RunFolderError, JobError):
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            raise RunFolderError(
+                f"a run folder must be writable, but `{self.path}` is not: {error.strerror or error}; "
+                "name another by --run-dir"
+            ) from error
+
+    def _note_what_was_found(self, replaced: dict[str, Any] | None) -> None:
+        """Record that the folder was brought to the present format, or that its last writer was killed."""
+        with self.ledger.transaction():
+            if self.ledger.migrated_from is not None:
+                self.ledger.record_event("migrated", format=self.ledger.migrated_from)
+                LOGGER.info("brought from format %d to the present one", self.ledger.migrated_from)
+            if replaced is not None:
+                self.ledger.record_event("taken over", **replaced)
+                LOGGER.info("taken over from process %s on %s, which is gone", replaced["pid"], replaced["host"])
+
+    def close(self) -> None:
+        """Close the ledger and give the lock back."""
+        if hasattr(self, "ledger"):
+            self.ledger.close()
+        if self.path is None:
+            self._temporary.cleanup()
+        if self._handler is not None:
+            LOGGER.removeHandler(self._handler)
+            with contextlib.suppress(OSError):
+                self._handler.close()
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                self._lock.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, StopNow):
+            with contextlib.suppress(sqlite3.Error, RunFolderError), self.ledger.transaction():
+                if self.ledger.meta().get("state") == "running":
+                    self.ledger.set_meta(state="stopped")
+        with contextlib.suppress(sqlite3.Error) if error else contextlib.nullcontext():
+            self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise RunFolderError(
+                f"`{self.path}` must hold a sound ledger, but it is damaged: {error}; "
+                f"`evo-moo doctor {self.path}` says what can be saved"
+            ) from error
+
+    def workspace(self, evaluation_id: int) -> str | None:
+        """Name the folder that belongs to one evaluation; None in memory."""
+        return f"{self.path}{os.sep}work{os.sep}{evaluation_id}" if self.path else None
+
+    @property
+    def weights(self) -> Path:
+        """The folder of all saved weights; in memory a temporary one."""
+        return (self.path or Path(self._temporary.name)) / "weights"
+
+    def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
+        """Write ``job.toml``, unless it is there already and is not to be replaced."""
+        if self.path is not None and (replace or not (self.path / "job.toml").exists()):
+            write_whole(self.path / "job.toml", tomli_w.dumps(job))
+
+    def write_environment(self, seed: int) -> None:
+        """Write ``environment.json``, unless it is there already."""
+        if self.path is not None and not (self.path / "environment.json").exists():
+            write_whole(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
+
+    def write_front(self, rows: list[dict[str, Any]]) -> None:
+        """Write ``front.csv``: one row per member, one column per value."""
+        if self.path is not None:
+            write_whole(self.path / "front.csv", csv_text(rows))
+
+
+def journal_for(path: Path) -> Journal:
+    """Choose the ledger's journal for a folder: ``"delete"`` on network disks, which have no shared memory.
+
+    Raises:
+        JobError: The environment asks for an unknown one.
+    """
+    asked = os.environ.get(JOURNAL, "")
+    if asked not in ("", "wal", "delete"):
+        raise JobError([f"`{JOURNAL}` must be wal or delete, but is {asked!r}; leave it out to have it chosen"])
+    if asked:
+        return "wal" if asked == "wal" else "delete"
+    return "delete" if on_network(path) else "wal"
+
+
+def new_run_dir(root: Path, problem: str) -> Path:
+    """Name a run folder that does not exist yet, by the time and the problem.
+
+    Raises:
+        RunFolderError: The root cannot be written.
+    """
+    stem = re.sub(r"\W+", "-", problem.rpartition("/")[2]).strip("-") or "run"
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        path = root / f"{stamp}-{stem}{suffix}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFolderError(
+                f"a run folder must be writable, but `{path}` cannot be made: {error.strerror}; "
+                "name another by --run-dir"
+            ) from error
+        return path
+    raise RunFolderError(f"`{root}` must have a free name for {stamp}-{stem}, but has none")
+
+
+def run_dirs(root: Path) -> list[Path]:
+    """List the run folders below ``root``, oldest first."""
+    return sorted(path.parent for path in root.glob("*/run.sqlite"))

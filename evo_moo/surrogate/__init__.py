@@ -1,0 +1,50 @@
+"""What is expected: model protocol, features, targets, choice of models, posterior, acquisition."""
+
+from typing import TYPE_CHECKING
+
+from evo_moo.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from evo_moo.surrogate.protocol import (
+        Array,
+        ColumnKind,
+        Columns,
+        Prediction,
+        Surrogate,
+        SurrogateError,
+        canonical_order,
+        checked_data,
+        checked_rows,
+        one_thread,
+    )
+
+__all__ = [
+    "Array",
+    "ColumnKind",
+    "Columns",
+    "Prediction",
+    "Surrogate",
+    "SurrogateError",
+    "canonical_order",
+    "checked_data",
+    "checked_rows",
+    "one_thread",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "protocol": (
+            "Array",
+            "ColumnKind",
+            "Columns",
+            "Prediction",
+            "Surrogate",
+            "SurrogateError",
+            "canonical_order",
+            "checked_data",
+            "checked_rows",
+            "one_thread",
+        ),
+    },
+)

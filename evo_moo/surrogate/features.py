@@ -1,0 +1,112 @@
+"""What surrogate models see of configurations: the encoded matrix, scaled, with the activity spelt out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Choice
+from evo_moo.surrogate.protocol import Array, ColumnKind, Columns
+
+ABSENT = 0.5
+"""Where a number that does not exist is put: the middle is nearest to all values that it could have."""
+N_SAMPLED = 256
+"""Random configurations whose computed metrics give these their scale."""
+
+
+class Features:
+    """Features of a search space.
+
+    Numbers and ordered options are scaled to ``[0, 1]``, in log scale where the search is. Categories keep
+    their codes; a conditional category has one more, for not being there. Each different condition adds a
+    flag, 1 where its variables exist. Two configurations without a variable are thus alike in it, and one
+    with and one without always differ. What a formula tells of a configuration, such as its number of
+    parameters, explains much of what is measured, and is a feature too, in log scale where it is positive.
+
+    Args:
+        space: The search space.
+        compute: Gives metric to ``(n,)`` values of ``(n, n_var)`` encoded rows, NaN where one is not known.
+
+    Attributes:
+        columns: What each feature is: one per variable, then one per condition, then one per computed metric.
+    """
+
+    def __init__(self, space: SearchSpace, compute: Callable[[Array], Mapping[str, Array]] | None = None) -> None:
+        self._space = space
+        kinds: list[ColumnKind] = []
+        n_options = []
+        conditions: list[Mapping[str, Any]] = []
+        self._flagged = []  # the first variable under each condition
+        for i, variable in enumerate(space.variables.values()):
+            ordered = isinstance(variable, Choice) and variable.ordered
+            kinds.append("category" if space.category[i] else "ordinal" if ordered else "numeric")
+            absence = int(kinds[i] == "category" and bool(variable.when))
+            n_options.append(0 if kinds[i] == "numeric" else int(space.high[i]) + 1 + absence)
+            if variable.when and variable.when not in conditions:
+                conditions.append(variable.when)
+                self._flagged.append(i)
+        kinds += ["active"] * len(self._flagged)
+        n_options += [0] * len(self._flagged)
+        names = [*space.names, *(f"{space.names[i]}?" for i in self._flagged)]
+        self._compute = compute
+        self._scales = {} if compute is None else _scales(compute(space.sample(N_SAMPLED, np.random.default_rng(0))))
+        names += self._scales
+        kinds += ["numeric"] * len(self._scales)
+        n_options += [0] * len(self._scales)
+        self.columns = Columns(tuple(names), tuple(kinds), tuple(n_options))
+        width = space.xu - space.xl
+        self._width = np.where(width > 0, width, 1.0)
+
+    def matrix(self, X: npt.ArrayLike) -> Array:
+        """Give the ``(n, n_features)`` features of ``(n, n_var)`` encoded rows.
+
+        Raises:
+            SpaceError: The rows have another shape, or hold NaN.
+        """
+        X = self._space.canonical(X)
+        active = self._space.active(X)
+        scaled = np.where(active, (X - self._space.xl) / self._width, ABSENT)
+        codes = np.where(active, X, self._space.high + 1)
+        return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], self._computed(X)])
+
+    def rows(self, Z: Array) -> Array:
+        """Give the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, as ``matrix`` gives them.
+
+        Numbers without a grid may differ in the last digits.
+        """
+        space = self._space
+        Z = Z[:, : space.n_var]
+        return space.canonical(np.where(space.category, Z, space.xl + Z * self._width))
+
+    def _computed(self, X: Array) -> Array:
+        if self._compute is None or not self._scales:
+            return np.empty((len(X), 0))
+        values = self._compute(X)
+        unknown = np.full(len(X), np.nan)
+        return np.column_stack([scale.of(values.get(name, unknown)) for name, scale in self._scales.items()])
+
+
+class _Scale(NamedTuple):
+    low: float
+    high: float
+    log: bool
+
+    def of(self, values: Array) -> Array:
+        """Scale ``(n,)`` values to about 0 to 1, unknown ones to the middle."""
+        if self.log:
+            values = np.log(np.where(values > 0, values, np.nan))
+        return np.nan_to_num((values - self.low) / (self.high - self.low), nan=ABSENT, posinf=ABSENT, neginf=ABSENT)
+
+
+def _scales(sampled: Mapping[str, Array]) -> dict[str, _Scale]:
+    """Give the metrics that vary, with their scales."""
+    scales = {}
+    for name, values in sampled.items():
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() < known.max():
+            log = bool(known.min() > 0)
+            low, high = (np.log if log else np.asarray)([known.min(), known.max()])
+            scales[name] = _Scale(float(low), float(high), log)
+    return scales

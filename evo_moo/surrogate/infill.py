@@ -1,0 +1,163 @@
+"""Where to evaluate next, by what the models believe.
+
+A pool of candidates is evolved on the models and around the front. From it a batch is taken one by one: each
+member maximises a criterion against the front, the earlier members and everything pending, times the probability
+that it is feasible and succeeds.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.space.operators import SpaceCrossover, SpaceMutation
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.surrogate.acquisition import Criteria
+from evo_moo.surrogate.observations import Observed
+from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.protocol import Array
+
+Mask = npt.NDArray[np.bool_]
+
+N_RANDOM, N_AROUND, N_CLOSE = 100, 150, 100
+N_EVOLVED, N_GENERATIONS = 60, 12
+N_BEST, N_CHILDREN = 30, 60
+N_TRIALS = 3
+"""So many repetitions show how noisy the objectives are: without any, noise and ruggedness look alike."""
+REPEATED = 0.1
+"""Repetitions are at most this share of all evaluations: the models may be wrong about what was not tried."""
+STEPS = (20, 50, 100, 200, 500, 1000)
+"""Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
+
+
+class Infill:
+    """Chooses batches of rows to evaluate.
+
+    Args:
+        space: The space of the rows.
+        rng: Source of all randomness.
+        is_new: Tells which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
+    """
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator, is_new: Callable[[Array], Mask]) -> None:
+        self.space, self.rng, self._is_new = space, rng, is_new
+        self._crossover = SpaceCrossover(space)
+
+    def batch(
+        self,
+        belief: Belief,
+        seen: Observed,
+        n: int,
+        turn: int,
+        exploration: float,
+        offspring: Array,
+        may_repeat: bool = False,
+    ) -> Array:
+        """Choose up to ``n`` rows.
+
+        Args:
+            belief: What the models say, pending evaluations included.
+            seen: What was measured.
+            n: Number of rows.
+            turn: Counts the rows chosen by earlier calls: criteria take turns.
+            exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
+            offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
+            may_repeat: Whether a row of the front is chosen again where another evaluation of it is expected to gain
+                more than that of any new row; the first calls then try some, one each.
+        """
+        best = _best(seen)
+        # Nothing feasible yet: what is nearest to it is what there is to vary.
+        feasible = seen.violation <= 0
+        criteria = Criteria(seen.F[best], seen.F[feasible]) if feasible.any() else Criteria(seen.F[:0], seen.F)
+        pool = self._pool(belief, seen.X[best], criteria, offspring)
+        criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
+        chosen, n_repeated = list[Array](), seen.n_repetitions
+        most_repeated = REPEATED * (len(seen.X) + n_repeated) if may_repeat and criteria.exists else 0
+        for i in range(n):
+            score = criteria.score(belief, turn + i, self.rng, exploration)
+            pool, scores = self._refined(pool, score)
+            if other := criteria.instead(scores, belief, turn + i, exploration):
+                pool, scores = self._refined(pool, other)
+            ranked = pool[np.argsort(-scores, kind="stable")]
+            new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]
+            if not len(new):
+                break
+            repeated = None
+            if n_repeated < most_repeated:
+                if i == 0 and n_repeated < N_TRIALS:
+                    repeated = int(self.rng.integers(len(best)))
+                else:
+                    repeated = criteria.worth_repeating(seen.X[best], ranked[self._is_new(ranked)], belief)
+                n_repeated += repeated is not None
+            chosen.append(new if repeated is None else seen.X[best][[repeated]])
+            if i + 1 < n:
+                belief = belief.knowing(chosen[-1])
+                if repeated is None and belief.log_probability(new)[0] > np.log(0.5):
+                    criteria.add(belief.objectives(new)[0])
+        return np.concatenate(chosen) if chosen else np.empty((0, self.space.n_var))
+
+    def _pool(self, belief: Belief, best: Array, criteria: Criteria, offspring: Array) -> Array:
+        drawn = self.space.sample(N_RANDOM, self.rng)
+        around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
+        start = np.concatenate([best, drawn[:40], around[:40]])
+        evolved = [self._evolved(start, criteria.predicted(belief, optimism)) for optimism in (0.0, 1.0)]
+        return np.concatenate([drawn, around, close, offspring, *evolved])
+
+    def _evolved(self, X: Array, objectives: Callable[[Array], Array]) -> Array:
+        """Evolve rows towards the predicted front by non-dominated sorting, as NSGA-II does."""
+        F = objectives(X)
+        for _ in range(N_GENERATIONS):
+            kept = _survivors(F, N_EVOLVED)
+            children = self._varied(X[kept], N_EVOLVED, STEPS[0])
+            X, F = np.concatenate([X[kept], children]), np.concatenate([F[kept], objectives(children)])
+        return X[_survivors(F, N_EVOLVED)]
+
+    def _refined(self, pool: Array, score: Callable[[Array], Array]) -> tuple[Array, Array]:
+        """Add descendants of the best rows to the pool, and give all of it with its scores."""
+        X, scores = pool, score(pool)
+        best, its_scores = X, scores
+        for step, eta in enumerate(STEPS):
+            top = np.argsort(-its_scores, kind="stable")[: N_BEST if step % 2 == 0 else N_BEST // 3]
+            best, its_scores = best[top], its_scores[top]
+            children = self._varied(best, N_CHILDREN, eta, crossed=step % 2 == 0)
+            best, its_scores = np.concatenate([best, children]), np.concatenate([its_scores, score(children)])
+            X, scores = np.concatenate([X, children]), np.concatenate([scores, its_scores[-len(children) :]])
+        return X, scores
+
+    def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
+        """Make ``n`` mutants of random rows, of crossings of two if so wished."""
+        children = X[self.rng.integers(len(X), size=n)]
+        if crossed:
+            mates = X[self.rng.integers(len(X), size=n)]
+            children = self._crossover._do(None, np.stack([children, mates]), random_state=self.rng)[0]
+        mutated: Array = SpaceMutation(self.space, eta=eta)._do(None, children, random_state=self.rng)
+        return mutated
+
+
+def _best(seen: Observed) -> npt.NDArray[np.int64]:
+    from evo_moo.pareto import pareto_rows
+
+    return pareto_rows(seen.F, seen.violation)
+
+
+def _survivors(F: Array, n: int) -> npt.NDArray[np.int64]:
+    """Give the rows that NSGA-II's survival keeps: by rank, and in the last rank by crowding distance."""
+    import moocore
+    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+
+    rank = np.asarray(moocore.pareto_rank(F))
+    kept: list[int] = []
+    for level in range(int(rank.max()) + 1):
+        rows = np.flatnonzero(rank == level)
+        if len(kept) + len(rows) > n:
+            rows = rows[np.argsort(-calc_crowding_distance(F[rows]), kind="stable")[: n - len(kept)]]
+        kept += rows.tolist()
+        if len(kept) == n:
+            break
+    return np.array(kept)
+
+
+def _among(X: Array, rows: list[Array]) -> Mask:
+    if not rows:
+        return np.zeros(len(X), dtype=bool)
+    return np.asarray((X[:, None, :] == np.concatenate(rows)[None]).all(axis=2).any(axis=1))

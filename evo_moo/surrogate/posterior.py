@@ -1,0 +1,158 @@
+"""What surrogate models together say about configurations that were not evaluated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evo_moo.problem.goals import Goals, Limit
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.protocol import Array, Surrogate
+from evo_moo.surrogate.targets import TAIL, Target
+
+EQUALITY_TOLERANCE = 1e-4
+_LEAST_PROBABILITY = 1e-12
+LEAST_RATIO = 1e-3
+"""A standard deviation never reaches below so much of a value whose logarithm counts: no chance is without bounds."""
+NOISY = 0.1
+"""Standard deviation of the noise, in those of the targets, that is more than rounding."""
+
+
+@dataclass(frozen=True)
+class MetricModel:
+    """A model of one metric, which it sees as a target to minimise.
+
+    Attributes:
+        sign: -1 where more of the metric is better, else 1.
+        target: Between the metric times its sign, and what the model learns.
+        model: None: nobody predicts the metric, and it is taken to be anywhere among its values so far.
+        log: Whether trade-offs are weighed by the metric's logarithm.
+    """
+
+    sign: int
+    target: Target
+    model: Surrogate | None
+    log: bool = False
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Give mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
+        if self.model is None:
+            return np.zeros(len(X)), np.ones(len(X))
+        return self.model.predict(X)
+
+    def values(self, X: Array) -> tuple[Array, Array]:
+        """Give the metric, minimised: its median, and how far one standard deviation lies on the better side."""
+        return self._values(*self.predict(X))
+
+    def is_noisy(self, *, declared: bool) -> bool:
+        """Tell whether its mean is nearer to the truth than what was measured; without a model it is not.
+
+        Args:
+            declared: Whether the problem says that the metric is noisy.
+        """
+        return self.model is not None and (declared or self.model.noise() > NOISY)
+
+    def objective(self, X: Array) -> tuple[Array, Array]:
+        """Give the same as ``values``, of the logarithm if that is what counts."""
+        return self._of_logarithm(*self.values(X))
+
+    def lesson(self, X: Array) -> tuple[Array, Array]:
+        """Give what ``objective`` gives, with how far one more evaluation there would move the mean on average.
+
+        Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
+        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
+        """
+        mean, std = self.predict(X)
+        if self.model is not None:
+            std = std**2 / np.maximum(np.hypot(std, self.model.noise()), 1e-12)
+        return self._of_logarithm(*self._values(mean, std))
+
+    def log_probability(self, X: Array, limit: Limit) -> Array:
+        """Give the logarithm of the probability that a limit holds, ``(n,)``."""
+        from scipy.special import log_ndtr
+
+        mean, std = self.predict(X)
+        std = np.maximum(std, 1e-9)
+        if limit.relation == "equals":
+            low, high = (self._bound(limit.bound + end * EQUALITY_TOLERANCE * self.sign) for end in (-1, 1))
+            # Of a thin band, the density tells more than a probability that vanishes.
+            return np.asarray(-0.5 * (((low + high) / 2 - mean) / std) ** 2 - np.log(std))
+        below = (limit.relation == "at_most") == (self.sign == 1)
+        gap = (self._bound(limit.bound) - mean) / std
+        return np.asarray(log_ndtr(gap if below else -gap))
+
+    def knowing(self, X: Array) -> "MetricModel":
+        """Give the same, as if the predictions at these points had come true."""
+        return self if self.model is None else replace(self, model=self.model.condition(X, self.predict(X)[0]))
+
+    def _values(self, mean: Array, std: Array) -> tuple[Array, Array]:
+        mean = np.clip(mean, -TAIL, TAIL)
+        middle = self.target.inverse(mean)
+        return middle, np.maximum(middle - self.target.inverse(np.maximum(mean - std, -TAIL)), 1e-12)
+
+    def _of_logarithm(self, middle: Array, width: Array) -> tuple[Array, Array]:
+        if not self.log:
+            return middle, width
+        better = np.maximum(middle - width, LEAST_RATIO * middle)
+        return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
+
+    def _bound(self, bound: float) -> float:
+        value = self.sign * bound
+        return -np.inf if self.target.log and value <= self.target.origin else float(self.target.transform([value])[0])
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Predictions of everything that a search asks of a configuration.
+
+    Attributes:
+        goals: Objectives and limits.
+        features: What the models see of encoded rows.
+        models: Metric to its model.
+        success: A model of success, 1, and failure, 0; None while nothing has failed.
+    """
+
+    goals: Goals
+    features: Features
+    models: Mapping[str, MetricModel]
+    success: Surrogate | None = None
+
+    def objectives(self, X: Array) -> tuple[Array, Array]:
+        """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``.
+
+        They are minimised; some are logarithms, see ``MetricModel.log``.
+        """
+        Z = self.features.matrix(X)
+        values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
+        return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
+
+    def lessons(self, X: Array) -> tuple[Array, Array]:
+        """Give ``objectives`` with how far one more evaluation of each row would move their means, ``(n, n_obj)``."""
+        Z = self.features.matrix(X)
+        values = [self.models[objective.metric].lesson(Z) for objective in self.goals.objectives]
+        return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
+
+    def chance(self, exploration: float) -> Array:
+        """Give the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.
+
+        Args:
+            exploration: The share for models that do not extrapolate, whose deviations promise more than they hold.
+        """
+        models = [self.models[objective.metric].model for objective in self.goals.objectives]
+        return np.array([1.0 if model is None or model.extrapolates else exploration for model in models])
+
+    def log_probability(self, X: Array) -> Array:
+        """Give the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
+        total = np.zeros(len(X))
+        if self.goals.limits or self.success is not None:
+            Z = self.features.matrix(X)
+            for limit in self.goals.limits:
+                total += self.models[limit.metric].log_probability(Z, limit)
+            if self.success is not None:
+                total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
+        return total
+
+    def knowing(self, X: Array) -> "Belief":
+        """Give the same, as if what it predicts for these rows had been measured."""
+        Z = self.features.matrix(X)
+        return replace(self, models={name: model.knowing(Z) for name, model in self.models.items()})

@@ -1,0 +1,33 @@
+"""Text for people: what is safe to print, and times and faults in words."""
+
+import datetime
+from typing import Any
+
+from evo_moo.errors import EvoMooError
+
+
+def printable(text: str) -> str:
+    """Make text safe for a terminal: what would control it is shown as an escape; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def shown(value: Any) -> str:
+    """Return a value as tables and pages show it: four digits of a number, nothing of None."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def in_words(error: BaseException) -> str:
+    """Say what reading damaged data ran into; a lookup's or a type's error alone would show code instead."""
+    if isinstance(error, KeyError):
+        return f"lacks {error}"
+    if isinstance(error, LookupError | TypeError | AttributeError) and not isinstance(error, EvoMooError):
+        return "holds a value of the wrong kind"
+    return str(error)
+
+
+def moment(seconds: float | None) -> datetime.datetime | None:
+    """Give a Unix time as a date and time of UTC; None where there is none."""
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC) if seconds else None
+    except (OverflowError, OSError, ValueError):
+        return None

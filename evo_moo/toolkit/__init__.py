@@ -1,0 +1,1 @@
+"""What problems use: training, latency, robustness, data."""

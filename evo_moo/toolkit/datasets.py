@@ -1,0 +1,239 @@
+"""Sets of labelled images: found when a problem is built, split once and for all, held once per process as tensors.
+
+``digits`` comes with scikit-learn. The others are read from files: torchvision's sets, a NumPy archive, or a folder
+with one folder of images per class.
+"""
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.errors import ProblemError
+from evo_moo.evaluation.machine import cache_folder
+from evo_moo.toolkit.image_files import (
+    OF_TORCHVISION,
+    Pair,
+    find_or_fetch,
+    image_files,
+    parts_of,
+    read_archive,
+    read_folder,
+    read_torchvision,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    Part = tuple[torch.Tensor, torch.Tensor]
+
+Array = npt.NDArray[Any]
+
+NAMES = ("digits", *OF_TORCHVISION)
+_FEWEST_PER_CLASS = 5  # so that each part has one of every class
+
+
+@dataclass(frozen=True)
+class Images:
+    """Three parts of a set of images, each with all classes in their shares; no image is in two of them.
+
+    Attributes:
+        train: Images ``(n, channels, height, width)`` in [0, 1] as float32, and labels ``(n,)`` from 0.
+        validation: What a search judges by.
+        test: What only a report may use; of the set's own test images, where it has some.
+        n_classes: Number of classes.
+        mean: Mean of the training images by channel, ``(channels,)``.
+        std: Standard deviation by channel, ``(channels,)``.
+    """
+
+    train: "Part"
+    validation: "Part"
+    test: "Part"
+    n_classes: int
+    mean: "torch.Tensor"
+    std: "torch.Tensor"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train[0].shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Where the images are; ``find_images`` makes one.
+
+    Attributes:
+        data: One of ``NAMES``, or the absolute path of an archive or a folder.
+        root: Folder of torchvision's files.
+        n_images: At most so many images, over all parts; None for all.
+        image_size: Height and width to which the images of a folder are scaled.
+    """
+
+    data: str
+    root: str
+    n_images: int | None
+    image_size: int
+
+    @property
+    def version(self) -> str:
+        """Changes with the files behind a path: for a problem's attribute ``version``."""
+        if self.data in NAMES:
+            return ""
+        files = [Path(self.data), *(file for part in parts_of(Path(self.data)) for file in image_files(part))]
+        stats = [file.stat() for file in files]
+        return f"{len(files)} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)}"
+
+    def load(self, device: str = "cpu") -> Images:
+        """Read and split the images; within one process this happens once.
+
+        Raises:
+            ProblemError: The files are not what they should be.
+        """
+        return _load(self, device)
+
+
+def find_images(
+    data: str = "digits",
+    *,
+    root: str | None = None,
+    download: bool = False,
+    n_images: int | None = None,
+    image_size: int = 32,
+) -> ImageSet:
+    """Check that a set of images is there before anything is searched; fetch it where that is asked for.
+
+    Args:
+        data: ``"digits"``, ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"cifar100"``; the path of an ``.npz``
+            with ``x_train``, ``y_train`` and perhaps ``x_test``, ``y_test``, or ``x`` and ``y``; or a folder with
+            one folder of images per class, perhaps below ``train`` and ``test``. A path that does not lead to
+            anything from here is looked up below ``root``.
+        root: Folder of torchvision's files; by default ``EVO_MOO_DATA``, else a folder in the user's cache.
+        download: Whether torchvision may fetch what is missing.
+        n_images: Takes a share of every class, so that there are at most so many images in all.
+        image_size: Height and width to which the images of a folder are scaled.
+
+    Raises:
+        ProblemError: There is no such set, it is not here, or it is not made as it should be.
+    """
+    for name, value in (("n_images", n_images), ("image_size", image_size)):
+        if value is not None and value < 1:
+            raise ProblemError(f"`{name}` must be at least 1, but is {value}")
+    folder = Path(root or os.environ.get("EVO_MOO_DATA") or cache_folder() / "data").expanduser().absolute()
+    if data in OF_TORCHVISION:
+        find_or_fetch(data, folder, download)
+    elif data != "digits":
+        data = str(_path_of(data, folder))
+        labels = _labels_of(Path(data))
+        _check_labels(data, labels, min(1.0, (n_images or len(labels)) / len(labels)))
+    return ImageSet(data, str(folder), n_images, image_size)
+
+
+def stratified_order(y: Array, seed: int = 0) -> npt.NDArray[np.intp]:
+    """Order labels ``(n,)`` so that every class is spread evenly: the first share of them has its share of each."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    place = np.empty(len(y))
+    for label in np.unique(y):
+        of_class = order[y[order] == label]
+        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
+    return np.argsort(place, kind="stable")
+
+
+@functools.lru_cache(maxsize=4)
+def _load(images: ImageSet, device: str) -> Images:
+    import torch
+
+    own, own_test = _read(images)
+    n_all = len(own[1]) + (len(own_test[1]) if own_test else 0)
+    share = min(1.0, (images.n_images or n_all) / n_all)
+    _check_labels(images.data, own[1], share)
+    own, own_test = _share_of(own, share), own_test and _share_of(own_test, share)
+    names, counts = np.unique(own[1]), len(own[1])
+    n_train = round(0.8 * counts) if own_test else round(0.6 * counts)
+    cuts = [slice(n_train), slice(n_train, None)] if own_test else _three_slices(n_train, counts)
+    parts = [(own[0][cut], own[1][cut]) for cut in cuts] + ([own_test] if own_test else [])
+    if unknown := set(np.unique(parts[2][1])) - set(names):
+        raise ProblemError(f"`data` = {images.data!r} must train every label that it tests, but not {unknown}")
+    train, validation, test = (
+        (torch.from_numpy(_as_tensor(X)).to(device), torch.from_numpy(np.searchsorted(names, y)).to(device))
+        for X, y in parts
+    )
+    std, mean = torch.std_mean(train[0], dim=(0, 2, 3))
+    return Images(train, validation, test, len(names), mean, std.clamp(min=1e-3))
+
+
+def _three_slices(n_train: int, n: int) -> list[slice]:
+    middle = (n_train + n) // 2
+    return [slice(n_train), slice(n_train, middle), slice(middle, None)]
+
+
+def _share_of(pair: Pair, share: float) -> Pair:
+    X, y = pair
+    chosen = stratified_order(y)[: round(share * len(y))]
+    return X[chosen], y[chosen]
+
+
+def _as_tensor(X: Array) -> Array:
+    """Give ``(n, channels, height, width)`` as float32 in [0, 1] of images with the channels last, or with none."""
+    X = X[:, None] if X.ndim == 3 else np.moveaxis(X, 3, 1)
+    X = X.astype(np.float32) / (255 if X.dtype == np.uint8 else 1)
+    return np.ascontiguousarray(X)
+
+
+def _read(images: ImageSet) -> tuple[Pair, Pair | None]:
+    """Give the images to train and judge with, and those to test with where the set has its own."""
+    if images.data == "digits":
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return (digits.images / 16, digits.target), None
+    if images.data in OF_TORCHVISION:
+        train, test = (read_torchvision(images.data, images.root, train) for train in (True, False))
+        return train, test
+    path = Path(images.data)
+    if path.suffix == ".npz":
+        return read_archive(path)
+    pairs = [read_folder(folder, images.image_size) for folder in parts_of(path)]
+    return pairs[0], pairs[1] if len(pairs) == 2 else None
+
+
+def _path_of(data: str, root: Path) -> Path:
+    given = Path(data).expanduser()
+    for path in (given.absolute(), root / given):
+        if path.is_dir() or (path.suffix == ".npz" and path.is_file()):
+            return path
+    raise ProblemError(
+        f"`data` must be one of {', '.join(NAMES)}, an .npz file or a folder of images, but {data!r} is none, neither "
+        f"here nor in {root}; set `root`, or give the whole path"
+    )
+
+
+def _labels_of(path: Path) -> Array:
+    """Give the labels to train with, once all that can be told of the files without a training is checked."""
+    if path.suffix == ".npz":
+        return read_archive(path)[0][1]
+    folders = parts_of(path)
+    if not any(True for _ in image_files(folders[0])):
+        raise ProblemError(
+            f"`data` must be a folder with one folder of images per class, but {folders[0]} has none, or no .png, "
+            ".jpg, .bmp, .gif, .ppm, .tif or .webp in them"
+        )
+    return np.array([file.parent.name for file in image_files(folders[0])])
+
+
+def _check_labels(data: str, labels: Array, share: float) -> None:
+    names, counts = np.unique(labels, return_counts=True)
+    if len(names) < 2:
+        raise ProblemError(f"`data` = {data!r} must have at least 2 classes, but has {len(names)}")
+    fewest = int(counts.min() * share)
+    if fewest < _FEWEST_PER_CLASS:
+        way_out = "raise `n_images`" if share < 1 else f"add images, or drop the class {names[counts.argmin()]!s}"
+        raise ProblemError(
+            f"`data` = {data!r} must have at least {_FEWEST_PER_CLASS} images of each class to train and judge with, "
+            f"but has {fewest} of one; {way_out}"
+        )

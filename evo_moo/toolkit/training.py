@@ -1,0 +1,313 @@
+"""One short training of a classifier on data held as tensors: seeded, quick, honest about divergence."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from evo_moo.evaluation.slots import yield_to_measurements
+from evo_moo.problem.weights import Weights
+from evo_moo.toolkit.training_state import restored_training, save_training
+
+Data = tuple[Tensor, Tensor]
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "one_cycle")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        number: Number of the epoch, from 1.
+        train_loss: Mean cross-entropy over the epoch's samples while they were trained on.
+        loss: Mean cross-entropy on the validation data after the epoch; NaN once training diverged.
+        accuracy: Share of the validation data classified correctly; NaN once training diverged.
+        train_s: Time since the training began, in seconds.
+    """
+
+    number: int
+    train_loss: float
+    loss: float
+    accuracy: float
+    train_s: float
+
+
+@dataclass(frozen=True)
+class History:
+    """A training, epoch by epoch.
+
+    Attributes:
+        epochs: One entry per epoch; fewer than asked for where the training diverged or was stopped early.
+    """
+
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch of the lowest validation loss: whose weights are kept where training may stop early."""
+        return min(self.epochs, key=lambda epoch: epoch.loss if math.isfinite(epoch.loss) else math.inf)
+
+    @property
+    def last(self) -> Epoch:
+        """The last epoch: what the trained weights are worth, unless ``patience`` brought the best ones back."""
+        return self.epochs[-1]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training was stopped because its loss was no longer finite."""
+        return not math.isfinite(self.last.train_loss)
+
+
+def train_classifier(
+    model: nn.Module,
+    train: Data,
+    validation: Data,
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    optimizer: str = "adamw",
+    weight_decay: float = 0.0,
+    schedule: str = "cosine",
+    label_smoothing: float = 0.0,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    patience: int | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+    report: Callable[[int, Mapping[str, float]], object] | None = None,
+    until: int | None = None,
+    weights: Weights | None = None,
+) -> History:
+    """Train a classifier in place by cross-entropy; stops after an epoch whose loss is not finite.
+
+    Weights and dropout draw from torch's global generator: call ``set_determinism`` before building a model. On a
+    GPU that computes with bfloat16 itself, training does so where that is safe (``torch.autocast``).
+
+    Args:
+        model: The network, giving ``(n, n_classes)`` logits.
+        train: Inputs ``(n, ...)`` and labels ``(n,)``, on the model's device.
+        validation: Inputs and labels that each epoch is judged by.
+        epochs: Number of passes over the training data, at least 1.
+        batch_size: Samples per step, at least 1; a single sample left over joins the batch before it.
+        lr: The highest learning rate.
+        seed: Seed of the order of the samples.
+        optimizer: ``"adam"``, ``"adamw"``, or ``"sgd"`` with Nesterov's momentum 0.9.
+        weight_decay: Weight decay, as the optimizer understands it.
+        schedule: ``"constant"``, ``"cosine"`` or ``"one_cycle"``; see ``lr_factor``.
+        label_smoothing: Share of the target that is spread over all classes, in training only: equation 7 of
+            Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016.
+        augment: Changes each batch of training inputs, such as an ``Augmentation``.
+        patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
+            lowest; None trains all epochs and keeps the last weights.
+        on_epoch: Called with each epoch's report.
+        report: Called with the number, and ``accuracy`` and ``loss`` on the validation data, of each epoch whose
+            numbers are finite: what ``evaluate`` gets by that keyword, which may end the training.
+        until: Number of epochs after which to stop, by default ``epochs``. The schedule is that of ``epochs``, so that
+            a training which goes on from here is the one that would not have stopped.
+        weights: What the training goes on from, and where it saves its state at the end.
+
+    Returns:
+        The reports of all epochs that were trained here.
+
+    Raises:
+        ValueError: ``epochs``, ``batch_size`` or ``patience`` is below 1, ``until`` is not from what is done to
+            ``epochs``, or an optimizer or schedule is unknown.
+    """
+    _check(epochs, batch_size, patience, schedule)
+    steps = _optimizer(optimizer, model, lr, weight_decay)
+    generator = torch.Generator().manual_seed(seed)
+    n_batches = len(_batches(torch.arange(len(train[1])), batch_size))
+    factors = [lr_factor(schedule, step / (epochs * n_batches)) for step in range(epochs * n_batches)]
+    reports: list[Epoch] = []
+    kept: dict[str, Tensor] = {}
+    weights = weights or Weights()
+    n_done, before_s = restored_training(weights, model, steps, generator)
+    if not n_done < (until or epochs) <= epochs:
+        raise ValueError(f"`until` must be from {n_done + 1} to `epochs`, {epochs}, but is {until or epochs}")
+    start_s = perf_counter() - before_s
+    for number in range(n_done + 1, (until or epochs) + 1):
+        order = torch.randperm(len(train[1]), generator=generator).to(train[1].device)
+        rates = [lr * factor for factor in factors[(number - 1) * n_batches : number * n_batches]]
+        train_loss = _train_epoch(model, train, _batches(order, batch_size), steps, rates, label_smoothing, augment)
+        finite = math.isfinite(train_loss)
+        accuracy, loss = accuracy_and_loss(model, *validation) if finite else (math.nan, math.nan)
+        reports.append(Epoch(number, train_loss, loss, accuracy, perf_counter() - start_s))
+        if on_epoch is not None:
+            on_epoch(reports[-1])
+        if report is not None and math.isfinite(loss):
+            report(number, {"accuracy": accuracy, "loss": loss})
+        best = History(tuple(reports)).best.number
+        if patience is not None and best == number:
+            kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if not finite or (patience is not None and number - best >= patience):
+            break
+    else:
+        save_training(weights, model, steps, generator, reports[-1].number, reports[-1].train_s)
+    if kept:
+        model.load_state_dict(kept)
+    return History(tuple(reports))
+
+
+def predict(model: nn.Module, X: Tensor, batch_size: int = 1024) -> Tensor:
+    """Give a model's outputs for inputs ``(n, ...)`` in evaluation mode, such as logits ``(n, n_classes)``."""
+    outputs = []
+    with inference(model):
+        for inputs in torch.split(X, batch_size):
+            yield_to_measurements()
+            outputs.append(model(inputs))
+    return torch.cat(outputs)
+
+
+def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 1024) -> tuple[float, float]:
+    """Judge a classifier in evaluation mode.
+
+    Args:
+        model: The network, giving ``(n, n_classes)`` logits; its training flags are as before afterwards.
+        X: Inputs ``(n, ...)``.
+        y: Labels ``(n,)``.
+        batch_size: Samples per forward pass.
+
+    Returns:
+        The share classified correctly and the mean cross-entropy.
+    """
+    n_correct, loss = 0.0, 0.0
+    with inference(model):
+        for inputs, labels in zip(torch.split(X, batch_size), torch.split(y, batch_size), strict=True):
+            yield_to_measurements()
+            logits = model(inputs)
+            n_correct += (logits.argmax(1) == labels).sum().item()
+            loss += cross_entropy(logits, labels, reduction="sum").item()
+    return n_correct / len(y), loss / len(y)
+
+
+def best_device() -> str:
+    """Name the GPU where there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def set_determinism(seed: int) -> None:
+    """Seed torch and choose cuDNN's reproducible kernels; on one CPU thread, same seed, same weights."""
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def lr_factor(schedule: str, progress: float) -> float:
+    """Give the learning rate of a step as a share of the highest.
+
+    ``"cosine"`` is equation 5 of Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts. ``"one_cycle"``
+    rises linearly from 1/25 over the first 0.3 and then falls as a cosine, after Smith and Topin,
+    "Super-convergence", 2018.
+
+    Args:
+        schedule: ``"constant"``, ``"cosine"`` or ``"one_cycle"``.
+        progress: Share of all steps that is done, in ``[0, 1)``.
+
+    Returns:
+        A factor in ``(0, 1]``.
+    """
+    if schedule == "constant":
+        return 1.0
+    rise = 0.3 if schedule == "one_cycle" else 0.0
+    if progress < rise:
+        return 0.04 + 0.96 * progress / rise
+    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode without gradients; every module's training flag is restored."""
+    with evaluation_mode(model), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode; every module's training flag is restored."""
+    flags = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: results do not depend on the host, and short calls are quicker."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _train_epoch(
+    model: nn.Module,
+    train: Data,
+    batches: list[Tensor],
+    optimizer: torch.optim.Optimizer,
+    rates: list[float],
+    label_smoothing: float,
+    augment: Callable[[Tensor], Tensor] | None,
+) -> float:
+    X, y = train
+    precision = _precision(y.device)
+    model.train()
+    total = torch.zeros((), device=y.device)
+    for batch, rate in zip(batches, rates, strict=True):
+        yield_to_measurements()
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        inputs = X[batch] if augment is None else augment(X[batch])
+        with precision:
+            loss = cross_entropy(model(inputs), y[batch], label_smoothing=label_smoothing)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        total.add_(loss.detach(), alpha=len(batch))
+    return total.item() / len(y)
+
+
+def _precision(device: torch.device) -> AbstractContextManager[object]:
+    """Give bfloat16 where a GPU computes with it itself; unlike float16 it needs no scaling of gradients."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut an order into batches; none of one sample, which BatchNorm cannot normalise."""
+    batches = list(torch.split(order, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches[-2:] = [order[-1 - batch_size :]]
+    return batches
+
+
+def _optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
+    # Fused: one call per step instead of several per tensor, which small networks feel.
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True)
+    raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but is {name!r}")
+
+
+def _check(epochs: int, batch_size: int, patience: int | None, schedule: str) -> None:
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be at least 1, but is {value}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")
