@@ -83,7 +83,7 @@ class RunStoppedError(EvoMooError, RuntimeError):
 
 
 def _is_engine(path: Path) -> bool:
-    """Tell whether a file belongs to the engine: evo-moo's own, but no problem and no surrogate model of it."""
+    """Return whether a file belongs to the engine: evo-moo's own, but no problem and no surrogate model of it."""
     return path.is_relative_to(_PACKAGE) and path.relative_to(_PACKAGE).parts[0] not in ("problems", "surrogates")
 
 
@@ -100,5 +100,5 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
 
 
 def missing_extra(extra: str) -> JobError:
-    """Give the error that the packages of an extra are missing, which an export needs."""
+    """Return the error that the packages of an extra are missing, which an export needs."""
     return JobError([f"`--to {extra}` must have the extra of this name; pip install 'evo-moo[{extra}]'"])

@@ -12,7 +12,7 @@ MOST_EXACT, N_DIRECTIONS = 5, 2**14
 
 
 def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:
-    """Give the rows of the Pareto front, sorted by the first objective.
+    """Return the rows of the Pareto front, sorted by the first objective.
 
     Feasible rows only; if there are none, the rows of least violation. Rows with equal objectives are all kept.
 
@@ -31,7 +31,7 @@ def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:
 
 
 def hypervolume(F: Array, ref_point: Any) -> float:
-    """Give the volume that the points dominate, up to the reference point.
+    """Return the volume that the points dominate, up to the reference point.
 
     Args:
         F: ``(n, n_obj)`` array, minimised; points beyond the reference point count nothing.
@@ -45,7 +45,7 @@ def hypervolume(F: Array, ref_point: Any) -> float:
 
 
 def share_of_front(F: Array, front: Array) -> float | None:
-    """Give the hypervolume of points as a share of that of a front.
+    """Return the hypervolume of points as a share of that of a front.
 
     Objectives are normalised to 0 at the front's best value and 1 at its worst; the reference point is 1.1 in each.
 
@@ -66,7 +66,7 @@ def share_of_front(F: Array, front: Array) -> float | None:
 
 
 def reference_point(F: Array) -> Array:
-    """Give a reference point for a set of points: its worst values, and a tenth of its range beyond.
+    """Return a reference point for a set of points: its worst values, and a tenth of its range beyond.
 
     Args:
         F: ``(n, n_obj)`` array, at least one row.
@@ -77,7 +77,7 @@ def reference_point(F: Array) -> Array:
 
 
 def frame(front: Array, others: Array, *, is_max: bool, is_log: bool) -> tuple[float, float]:
-    """Give the range of an axis that shows a front, with room for what it dominates.
+    """Return the range of an axis that shows a front, with room for what it dominates.
 
     It reaches the middle of the others, unless that is so far off that the front would be a corner.
 
@@ -117,7 +117,7 @@ class History(NamedTuple):
 
 
 def hypervolume_history(F: Array, n_points: int = 200) -> History:
-    """Give the hypervolume after growing numbers of evaluations.
+    """Return the hypervolume after growing numbers of evaluations.
 
     Above five objectives, where the exact hypervolume takes too long, it is approximated without chance.
 

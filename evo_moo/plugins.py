@@ -51,7 +51,7 @@ class ProblemSource:
 
     @classmethod
     def of_object(cls, problem: Any) -> "ProblemSource":
-        """Give a source for a Python object.
+        """Return a source for a Python object.
 
         Raises:
             ProblemError: The definition is wrong, or the object cannot be sent to another process.
@@ -86,12 +86,12 @@ class ProblemSource:
 
 
 def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
-    """Give the registered problems by name, sorted."""
+    """Return the registered problems by name, sorted."""
     return _names(PROBLEMS)
 
 
 def surrogate_names() -> dict[str, importlib.metadata.EntryPoint]:
-    """Give the registered surrogate models by name, sorted."""
+    """Return the registered surrogate models by name, sorted."""
     return _names(SURROGATES)
 
 
@@ -144,7 +144,7 @@ def absolute_reference(reference: str, base: Path) -> str:
 
 
 def job_file_of(reference: str) -> Path | None:
-    """Give the job file that lies beside a registered problem's module, if there is one."""
+    """Return the job file that lies beside a registered problem's module, if there is one."""
     point = problem_names().get(reference)
     spec = importlib.util.find_spec(point.module) if point else None
     if spec is None or spec.origin is None:

@@ -22,7 +22,7 @@ NO_WEIGHT = 1e-10
 
 
 def scalarised(N: Array, weights: Array, method: Scalarisation) -> Array:
-    """Give the scalarised values of points under weights, ``(n, k)`` array, less is better.
+    """Return the scalarised values of points under weights, ``(n, k)`` array, less is better.
 
     ``"weighted-sum"`` is the sum of w_i N_i; it reaches the convex part of a front only. ``"tchebycheff"`` is the
     largest w_i |N_i| (Bowman 1976), ``"asf"`` the achievement function max w_i N_i + rho sum w_i N_i (Wierzbicki 1980,

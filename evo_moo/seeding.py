@@ -9,7 +9,7 @@ from typing import Any
 def evaluation_seed(
     run_seed: int, configuration: Mapping[str, Any], fidelity: int | None = None, replicate: int = 0
 ) -> int:
-    """Give the seed of one evaluation: the same arguments always give the same seed.
+    """Return the seed of one evaluation: the same arguments always give the same seed.
 
     Args:
         run_seed: The seed of the run.
@@ -25,7 +25,7 @@ def evaluation_seed(
 
 
 def seed_for(purpose: str, seed: int) -> int:
-    """Give a seed of its own for one purpose, so that its draws are not those of another with the same seed.
+    """Return a seed of its own for one purpose, so that its draws are not those of another with the same seed.
 
     Returns:
         An integer in ``[0, 2**32)``.

@@ -26,7 +26,7 @@ def in_words(error: BaseException) -> str:
 
 
 def moment(seconds: float | None) -> datetime.datetime | None:
-    """Give a Unix time as a date and time of UTC; None where there is none."""
+    """Return a Unix time as a date and time of UTC; None where there is none."""
     try:
         return datetime.datetime.fromtimestamp(seconds, datetime.UTC) if seconds else None
     except (OverflowError, OSError, ValueError):

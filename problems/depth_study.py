@@ -77,7 +77,8 @@ class DepthStudy(SearchProblem):
 
     def evaluate(self, config: Configuration, *, replicate: int = 0) -> dict[str, float]:
         """Train the network once with each seed, on one thread; a repetition takes seeds that come after all others."""
-        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.threads import one_thread
+        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
 
         found, test, train_s = {}, [], 0.0
         with one_thread():

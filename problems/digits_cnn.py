@@ -112,7 +112,8 @@ class DigitsCNN(SearchProblem):
         report: "Report | None" = None,
     ) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.threads import one_thread
+        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
 
         with one_thread():
             set_determinism(seed)

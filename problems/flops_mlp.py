@@ -87,7 +87,8 @@ class FlopsMLP(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, set_determinism, train_classifier
+        from evo_moo.threads import one_thread
+        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
 
         (X, y), (X_validation, y_validation) = self.images.train, self.images.validation
         with one_thread():

@@ -27,7 +27,7 @@ TRAINING: dict[str, Variable] = {
 
 
 def variables_of(networks: Sequence[str]) -> dict[str, Variable]:
-    """Give the variables of these networks, and those of their training."""
+    """Return the variables of these networks, and those of their training."""
     own, theirs = {"network": "blocks"}, {"network": [name for name in networks if name != "blocks"]}
     blocks: dict[str, Variable] = {"depth": Integer(1, MOST_BLOCKS, when=own)}
     for number in range(1, MOST_BLOCKS + 1):
@@ -137,9 +137,10 @@ class ImageClassifier(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
+        from evo_moo.threads import one_thread
         from evo_moo.toolkit.augmentation import Augmentation
         from evo_moo.toolkit.network_metrics import calibration_error
-        from evo_moo.toolkit.training import accuracy_and_loss, one_thread, predict, set_determinism, train_classifier
+        from evo_moo.toolkit.training import accuracy_and_loss, predict, set_determinism, train_classifier
 
         with one_thread():
             set_determinism(seed)

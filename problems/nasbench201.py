@@ -91,7 +91,7 @@ class NASBench201(SearchProblem):
         return {"accuracy": float(self._accuracy[fidelity or 200][self._row(config)])}
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
-        """Give the exact front of any goals over the table, ``(n, n_obj)`` array, minimised."""
+        """Return the exact front of any goals over the table, ``(n, n_obj)`` array, minimised."""
         return (goals or self.goals).front_of({"accuracy": self._accuracy[200], **self._cheap})
 
     def _row(self, config: Configuration) -> int:

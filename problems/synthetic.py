@@ -83,7 +83,7 @@ class Synthetic(SearchProblem):
         return metrics | {name: metrics[name] + float(e) for name, e in zip(self.objectives, drawn, strict=True)}
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> npt.NDArray[np.float64] | None:
-        """Give the front as pymoo knows it; None with noise, under which it can be passed by luck."""
+        """Return the front as pymoo knows it; None with noise, under which it can be passed by luck."""
         return self.plain.pareto_front(goals, **options) if self.noise == 0 else None
 
     def _mirrored(self, config: Configuration) -> Configuration:
@@ -92,6 +92,6 @@ class Synthetic(SearchProblem):
 
 
 def _share_of(config: Configuration) -> float:
-    """Give a number in ``[0, 1)`` that the configuration decides."""
+    """Return a number in ``[0, 1)`` that the configuration decides."""
     text = json.dumps(config, sort_keys=True).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) / 2**64

@@ -68,13 +68,13 @@ class GaussianProcess(Surrogate):
         return self
 
     def predict(self, X: Array) -> Prediction:
-        """Give the posterior's mean and standard deviation, GPML eq. 2.25 and 2.26."""
+        """Return the posterior's mean and standard deviation, GPML eq. 2.25 and 2.26."""
         cross, V = self._cross(X)
         variance = self._signal * np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 1e-12)
         return Prediction(cross.T @ self._alpha, np.sqrt(variance))
 
     def noise(self) -> float:
-        """Give the standard deviation of the noise that was learnt."""
+        """Return the standard deviation of the noise that was learnt."""
         return math.sqrt(self._signal * self._noise)
 
     def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
@@ -100,7 +100,7 @@ class GaussianProcess(Surrogate):
         return other
 
     def leave_one_out(self) -> Prediction:
-        """Give GPML eq. 5.12 for the points that the model learnt; those thinned out are just predicted."""
+        """Return GPML eq. 5.12 for the points that the model learnt; those thinned out are just predicted."""
         from scipy.linalg import cho_solve
 
         self._require_fit()
@@ -116,7 +116,7 @@ class GaussianProcess(Surrogate):
         return Prediction(mean, std)
 
     def dump(self) -> dict[str, Any]:
-        """Give the logarithms of the length scales, then of the noise's share."""
+        """Return the logarithms of the length scales, then of the noise's share."""
         return {"theta": None if self._theta is None else self._theta.copy()}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -142,7 +142,7 @@ class GaussianProcess(Surrogate):
         self._fitted = True
 
     def _cross(self, X: Array) -> tuple[Array, Array]:
-        """Give the correlation of the data with ``m`` points, and what the data tell of it, both ``(n, m)``."""
+        """Return the correlation of the data with ``m`` points, and what the data tell of it, both ``(n, m)``."""
         from scipy.linalg import solve_triangular
 
         self._require_fit()
@@ -170,7 +170,7 @@ class _Objective:
         self.default_start = np.append(np.full(X.shape[1], self.location - LENGTH_SCALE_STD**2), NOISE_LOC)
 
     def best_from(self, starts: list[Array]) -> Array:
-        """Give the best of the optima found from the starts."""
+        """Return the best of the optima found from the starts."""
         from scipy.optimize import minimize
 
         bounds = [LOG_BOUNDS] * self.X.shape[1] + [LOG_NOISE_BOUNDS]
@@ -190,14 +190,14 @@ class _Objective:
         return R
 
     def signal(self, theta: Array) -> float:
-        """Give the best variance of the signal."""
+        """Return the best variance of the signal."""
         from scipy.linalg import solve_triangular
 
         half = solve_triangular(_cholesky(self.covariance(theta)), self.y, lower=True)
         return float((half @ half + SIGNAL_COUNT) / (len(self.y) + SIGNAL_COUNT))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Give the value and the ``(n_features + 1,)`` gradient by the logarithms of all hyperparameters.
+        """Return the value and the ``(n_features + 1,)`` gradient by the logarithms of all hyperparameters.
 
         The likelihood is GPML eq. 5.8, its gradient eq. 5.9.
         """
@@ -237,7 +237,7 @@ class _Objective:
 
 
 def correlation(A: Array, B: Array, length_scales: Array, category: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
-    """Give the ``(n, m)`` prior correlations between ``(n, n_features)`` and ``(m, n_features)`` points.
+    """Return the ``(n, m)`` prior correlations between ``(n, n_features)`` and ``(m, n_features)`` points.
 
     Args:
         A: Points.
@@ -257,7 +257,7 @@ def _overlap(mismatch: Array, weights: Array) -> Array:
 
 
 def _matern(A: Array, B: Array) -> tuple[Array, Array]:
-    """Give Matérn's correlations with nu = 5/2, GPML eq. 4.17, and their derivative by the squared distance."""
+    """Return Matérn's correlations with nu = 5/2, GPML eq. 4.17, and their derivative by the squared distance."""
     from scipy.spatial.distance import cdist
 
     scaled = math.sqrt(5.0) * cdist(A, B)
@@ -266,7 +266,7 @@ def _matern(A: Array, B: Array) -> tuple[Array, Array]:
 
 
 def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
-    """Give the lower factor, with as little added to the diagonal as is needed."""
+    """Return the lower factor, with as little added to the diagonal as is needed."""
     from scipy.linalg import LinAlgError, cholesky
 
     for jitter in jitters:

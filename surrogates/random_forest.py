@@ -61,7 +61,7 @@ class RandomForest(Surrogate):
         return self
 
     def predict(self, X: Array) -> Prediction:
-        """Give mean and standard deviation by the law of total variance, Hutter et al. 2014, section 4.3.2."""
+        """Return mean and standard deviation by the law of total variance, Hutter et al. 2014, section 4.3.2."""
         leaves = self._leaves(checked_rows(X, self.columns))
         return self._mixture(leaves, np.ones(leaves.shape, dtype=bool))
 
@@ -90,7 +90,7 @@ class RandomForest(Surrogate):
         return other
 
     def leave_one_out(self) -> Prediction:
-        """Give the out-of-bag predictions: each point's by the trees that did not learn it.
+        """Return the out-of-bag predictions: each point's by the trees that did not learn it.
 
         A point that every tree learnt has the mean 0 and the deviation 1 of any standardised target.
         """
@@ -104,7 +104,7 @@ class RandomForest(Surrogate):
         return Prediction(mean, std)
 
     def dump(self) -> dict[str, Any]:
-        """Give nothing: a forest learns no hyperparameters."""
+        """Return nothing: a forest learns no hyperparameters."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -128,7 +128,7 @@ class RandomForest(Surrogate):
         return design
 
     def _leaves(self, X: Array) -> npt.NDArray[np.intp]:
-        """Give the ``(n, n_trees)`` nodes where points end, counted through all trees."""
+        """Return the ``(n, n_trees)`` nodes where points end, counted through all trees."""
         self._require_fit()
         if not len(X):
             return np.empty((0, N_TREES), dtype=np.intp)

@@ -104,18 +104,18 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
 
 
 def without_seed(job: Mapping[str, Any]) -> str:
-    """Give a text that is the same for all jobs that differ in their seed, and in where they are evaluated, only."""
+    """Return a text that is the same for all jobs that differ in their seed, and in where they are evaluated, only."""
     seedless = {**job, "evaluation": None, "search": {**job["search"], "seed": None}}
     return json.dumps(seedless, sort_keys=True, default=str)
 
 
 def group_name(run: str) -> str:
-    """Give the name of a batch's run without its seed."""
+    """Return the name of a batch's run without its seed."""
     return re.sub(r",seed=[^,]*", "", run)
 
 
 def common_hypervolumes(fronts: Sequence[Array]) -> list[float]:
-    """Give the hypervolumes of fronts as shares of one common box; see the module.
+    """Return the hypervolumes of fronts as shares of one common box; see the module.
 
     Args:
         fronts: ``(n, n_obj)`` arrays, minimised; an empty one has the hypervolume 0.
@@ -141,7 +141,7 @@ def write_summary(batch_dir: Path, groups: Sequence[GroupRow]) -> None:
 
 
 def table_json(groups: Sequence[GroupRow], rows: Sequence[RunRow]) -> str:
-    """Give the table as JSON text: groups and runs."""
+    """Return the table as JSON text: groups and runs."""
     tables: dict[str, Any] = {"groups": [asdict(g) for g in groups], "runs": [asdict(r) for r in rows]}
     return json.dumps(tables, indent=1)
 
@@ -175,7 +175,7 @@ def _run_row(file: Path) -> tuple[RunRow, Result | None]:
 
 
 def _last_words(file: Path) -> str:
-    """Give what the run's process last said of its end."""
+    """Return what the run's process last said of its end."""
     try:
         lines = file.with_name(file.name.removesuffix(".toml") + ".log").read_text(errors="replace").splitlines()
     except OSError:

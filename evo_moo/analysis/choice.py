@@ -69,7 +69,7 @@ class Decision:
     spread: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data."""
         return {
             "id": self.chosen.id,
             "configuration": self.chosen.configuration,
@@ -136,7 +136,7 @@ def pick(
 
 
 def candidates(result: Front, limits: Limits, faults: Sequence[str] = ()) -> list[Evaluation]:
-    """Give the front of the evaluations that keep a run's own limits and further ones, sorted by the first objective.
+    """Return the front of the evaluations that keep a run's own limits and further ones, sorted by the first objective.
 
     Args:
         result: A run's result.
@@ -188,7 +188,7 @@ def _given(limits: Limits) -> tuple[Limit, ...]:
 
 
 def _excess(e: Evaluation, limit: Limit) -> float:
-    """Give by how much an evaluation misses a limit; 0 when it keeps it, infinity where the metric is missing."""
+    """Return by how much an evaluation misses a limit; 0 when it keeps it, infinity where the metric is missing."""
     if limit.metric not in e.metrics:
         return float("inf")
     return Goals((), (limit,)).violation(e.metrics)

@@ -61,7 +61,7 @@ class Rule:
         return faults + in_weights
 
     def ranker(self, goals: Goals, limits: Limits) -> tuple[str, Callable[[Array], Ranking]]:
-        """Give the rule in words, and how it ranks the rows of ``(n, n_obj)`` objectives, minimised.
+        """Return the rule in words, and how it ranks the rows of ``(n, n_obj)`` objectives, minimised.
 
         Args:
             goals: Objectives.
@@ -103,7 +103,7 @@ def _table_faults(
 
 
 def _scaled(F: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Give the objectives scaled to 0 and 1, and which of them differ among the rows at all."""
+    """Return the objectives scaled to 0 and 1, and which of them differ among the rows at all."""
     from evo_moo.scalarisation import normalised
 
     return normalised(F), np.ptp(F, axis=0) > 0
@@ -138,7 +138,7 @@ def _rank_by_weights(F: Array, shares: Array, method: Method) -> Ranking:
 
 
 def _pseudo_weights(N: Array) -> Array:
-    """Give each member's share of the gains in every objective (Deb 2001, section 2.6), ``(n, n_obj)`` array."""
+    """Return each member's share of the gains in every objective (Deb 2001, section 2.6), ``(n, n_obj)`` array."""
     from pymoo.mcdm.pseudo_weights import PseudoWeights
 
     equal = np.full(N.shape[1], 1 / N.shape[1])
@@ -209,7 +209,7 @@ def _rank_by_knee(F: Array) -> Ranking:
 
 
 def _high_tradeoff(N: Array) -> list[int]:
-    """Give the high trade-off points of distinct points (Rachmawati and Srinivasan 2009), as pymoo finds them."""
+    """Return the high trade-off points of distinct points (Rachmawati and Srinivasan 2009), as pymoo finds them."""
     with warnings.catch_warnings():  # pymoo silences every warning of the process
         from pymoo.mcdm.high_tradeoff import HighTradeoffPoints
 

@@ -84,7 +84,7 @@ class Comparison(NamedTuple):
 
 
 def per_seed(evaluation: Evaluation, metric: str) -> dict[str, float]:
-    """Give a metric's values by seed, recorded as ``METRIC_seed_N``."""
+    """Return a metric's values by seed, recorded as ``METRIC_seed_N``."""
     prefix = f"{metric}_seed_"
     return {name.removeprefix(prefix): v for name, v in evaluation.metrics.items() if name.startswith(prefix)}
 
@@ -190,7 +190,7 @@ def _of_two(x: Array, y: Array) -> tuple[Any, ...]:
 
 
 def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -> float:
-    """Give the chance that a two-sided t-test finds an effect, by the noncentral t distribution.
+    """Return the chance that a two-sided t-test finds an effect, by the noncentral t distribution.
 
     Cohen, "Statistical power analysis for the behavioral sciences", 2nd edition, 1988, chapter 2.
 
@@ -226,7 +226,7 @@ def _scales(df: int) -> tuple[Array, Array]:
 
 
 def n_needed(effect: float, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> int | None:
-    """Give the least number of pairs, or of values of each of two samples, whose test finds an effect often enough.
+    """Return the least number of pairs, or of values of each of two samples, whose test finds an effect often enough.
 
     Returns:
         None where it takes more than 100,000, or there is no effect.
@@ -244,7 +244,7 @@ def n_needed(effect: float, *, paired: bool = True, wanted: float = POWER, alpha
 
 @functools.lru_cache(maxsize=256)
 def detectable_effect(n: int, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> float:
-    """Give the smallest effect that a test of so many pairs, or values of each, finds often enough."""
+    """Return the smallest effect that a test of so many pairs, or values of each, finds often enough."""
     from scipy.optimize import brentq
 
     return float(brentq(lambda effect: power(effect, n, paired=paired, alpha=alpha) - wanted, 1e-6, 1e3, rtol=1e-6))

@@ -71,11 +71,11 @@ class Confirmation:
         return np.array([member.metrics.get(name, np.nan) for member in self.members], dtype=float)
 
     def summary(self, name: str) -> dict[str, Array]:
-        """Give number, mean, standard deviation and interval of a metric, each ``(n_members,)``."""
+        """Return number, mean, standard deviation and interval of a metric, each ``(n_members,)``."""
         return _summary(self.values[name])
 
     def shift(self, name: str) -> dict[str, dict[str, float] | None]:
-        """Give how far a metric moved from the search to the confirmation, on average over the members.
+        """Return how far a metric moved from the search to the confirmation, on average over the members.
 
         The average over the members is taken seed by seed; the interval is Student's over the seeds, so that members
         may share what a seed does to them. The values of the search are taken as they are. Where replicates are
@@ -92,7 +92,7 @@ class Confirmation:
         return {part: _average(rows) for part, rows in parts.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Give all of it as plain data; a number that cannot be told is None."""
+        """Return all of it as plain data; a number that cannot be told is None."""
         summaries = {name: self.summary(name) for name in self.names}
         return {
             "run": self.run,
@@ -122,7 +122,7 @@ class Confirmation:
 
 
 def members_of_run(ledger: Ledger, result: Result, ids: Sequence[int]) -> list[Evaluation]:
-    """Give the evaluations with these ids, by default those of the front.
+    """Return the evaluations with these ids, by default those of the front.
 
     Raises:
         JobError: An id is that of no evaluation that ended well, or there is no front.
@@ -194,12 +194,12 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
 
 
 def confirmation_seed(number: int) -> int:
-    """Give the seed of a replicate, counted from 1: the same in all confirmations, so that any two can be paired."""
+    """Return the seed of a replicate, counted from 1: the same in all confirmations, so that any two can be paired."""
     return seed_for("confirmation", number)
 
 
 def _repeats(ledger: Ledger, members: Sequence[Evaluation], n_seeds: int | None) -> list[dict[int, Evaluation]]:
-    """Give for each member its repetitions by their numbers."""
+    """Return for each member its repetitions by their numbers."""
     by_key: dict[str, dict[int, Evaluation]] = {}
     for row in ledger.evaluations():
         if n_seeds is None or row.replicate <= n_seeds:
@@ -245,7 +245,7 @@ def _average(rows: Array) -> dict[str, float] | None:
 
 
 def _probabilities(goals: Goals, values: Mapping[str, Array], result: Result) -> list[float | None]:
-    """Give for each member how often it is on the front of the drawn means."""
+    """Return for each member how often it is on the front of the drawn means."""
     names = goals.metric_names
     stacked = np.stack([values[name] for name in names], axis=1)
     enough = (~np.isnan(stacked).any(axis=1)).sum(axis=1) >= 2

@@ -13,7 +13,7 @@ from evo_moo.problem.metrics import Metric
 
 
 def expected_front(run: str | Path | Archive) -> dict[str, Any]:
-    """Give the non-dominated configurations by what models expect of noisy objectives, as plain data.
+    """Return the non-dominated configurations by what models expect of noisy objectives, as plain data.
 
     An evaluation that was better than all like it was probably lucky; the mean of a model that learnt them all draws
     it back by as much as the noise explains.

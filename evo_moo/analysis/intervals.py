@@ -11,7 +11,7 @@ LEVEL = 0.95
 
 
 def t_interval(mean: Array, sd: Array, n: npt.NDArray[np.int64], level: float = LEVEL) -> tuple[Array, Array]:
-    """Give Student's interval of a mean; arguments and both ends are arrays that broadcast, NaN where ``n`` is below 2.
+    """Return Student's interval of a mean; arguments and both ends are arrays that broadcast, NaN where ``n`` < 2.
 
     Args:
         mean: Means of the replicates.
@@ -29,7 +29,7 @@ def t_interval(mean: Array, sd: Array, n: npt.NDArray[np.int64], level: float = 
 def bootstrap_interval(
     samples: tuple[Array, ...], level: float = LEVEL, seed: int = 0, n_resamples: int = 4999
 ) -> tuple[float, float] | None:
-    """Give the bootstrap's interval of a mean, or of the first sample's mean less the second's.
+    """Return the bootstrap's interval of a mean, or of the first sample's mean less the second's.
 
     Bias-corrected and accelerated (Efron 1987); the percentiles where those corrections cannot be told.
 
@@ -96,7 +96,7 @@ def posterior_means(values: Array, n_draws: int, seed: int) -> Array:
 
 
 def nondominated_share(F: Array, violation: Array) -> Array:
-    """Give how often each member is on the Pareto front, over many draws of all members.
+    """Return how often each member is on the Pareto front, over many draws of all members.
 
     As in ``pareto.pareto_rows``: a member that exceeds limits more than another is never on it.
 

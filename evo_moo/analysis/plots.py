@@ -154,7 +154,7 @@ def _draw_hypervolume(axes: Any, result: Front) -> None:
 
 
 def columns(metrics: Sequence[Mapping[str, float]], names: list[str]) -> list[list[float]]:
-    """Give the values of each named metric."""
+    """Return the values of each named metric."""
     return [[row[name] for row in metrics] for name in names]
 
 
@@ -165,5 +165,5 @@ def axis_label(result: Front, name: str) -> str:
 
 
 def is_logarithmic(result: Front, name: str) -> bool:
-    """Tell whether an objective's axis is logarithmic."""
+    """Return whether an objective's axis is logarithmic."""
     return result.known_metrics[name].log and all(row[name] > 0 for row in result.metrics)

@@ -156,7 +156,7 @@ class Result:
         return _objective_matrix(self.goals, [e for e in self.evaluations if e.feasible])
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
-        """Give the hypervolume of the front.
+        """Return the hypervolume of the front.
 
         Args:
             ref_point: Reference point: metric names to values in their own direction, or ``(n_obj,)`` values
@@ -179,7 +179,7 @@ class Result:
         return hypervolume(self.F, ref)
 
     def share_of_true_hypervolume(self) -> float | None:
-        """Give how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
+        """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
 
         Returns:
             None where the true front is not known.
@@ -189,7 +189,7 @@ class Result:
         return share_of_front(self.F if self.feasible else self.true_front[:0], self.true_front)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the front as flat rows: id, metrics with the objectives first, then the configuration."""
+        """Return the front as flat rows: id, metrics with the objectives first, then the configuration."""
         names = [objective.metric for objective in self.goals.objectives]
         return [
             {
@@ -203,7 +203,7 @@ class Result:
         ]
 
     def best_under(self, *order: str, at_least: Mapping[str, float] | None = None, **at_most: float) -> Evaluation:
-        """Give the best evaluation within limits: ``result.best_under(latency_ms=20)``, ``("accuracy", size_mb=5)``.
+        """Return the best evaluation within limits: ``result.best_under(latency_ms=20)``, ``("accuracy", size_mb=5)``.
 
         For a service that adapts to its load: each call reads what is in memory. ``decisions.pick`` gives reasons,
         and knows other rules.
@@ -242,7 +242,7 @@ class Result:
 
 
 def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
-    """Give means and standard deviations over the repetitions of each full evaluation, by its id."""
+    """Return means and standard deviations over the repetitions of each full evaluation, by its id."""
     groups: dict[int, list[Metrics]] = {}
     for e in evaluations:
         groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)

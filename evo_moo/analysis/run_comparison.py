@@ -42,7 +42,7 @@ class ComparisonReport:
     notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Give all of it as plain data; a number that is not finite is None."""
+        """Return all of it as plain data; a number that is not finite is None."""
         rows = []
         for test in self.comparisons:
             interval = self.intervals.get(test.metric, {}).get((test.one, test.other))
@@ -171,7 +171,7 @@ class _Run:
         return cls(path.name, result.goals, seed, job.get("problem"), state, spent, result.evaluations)
 
     def front_after(self, n_evals: float) -> Array:
-        """Give the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
+        """Return the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
         spent = itertools.accumulate(e.cost for e in self.evaluations if e.status != "asked")
         ended = [e for e in self.evaluations if e.status != "asked"]
         within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
@@ -208,7 +208,7 @@ def _replicates(run_dir: Path, key: int, name: str) -> tuple[Goals, dict[str, Sa
 
 
 def _repetitions(ledger: Ledger, evaluation: Evaluation) -> list[dict[str, float]]:
-    """Give the metrics of a full training and of its repetitions in a search with refinement."""
+    """Return the metrics of a full training and of its repetitions in a search with refinement."""
     rows = ledger.evaluations(
         "status = 'ok' AND (id = ? OR (replicate > 0 AND continues = ?))", (evaluation.id, evaluation.id)
     )
@@ -222,7 +222,7 @@ def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[f
 
 
 def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
-    """Give after how many evaluations runs are compared, if they search for the same."""
+    """Return after how many evaluations runs are compared, if they search for the same."""
     for run in runs:
         if not run.goals.seek_the_same_as(runs[0].goals):
             raise MetricError(

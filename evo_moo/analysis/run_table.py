@@ -101,11 +101,11 @@ class Archive:
         return int(np.any([np.isfinite(values) for values in self.values.values()], axis=0).sum())
 
     def known(self, metric: str) -> npt.NDArray[np.intp]:
-        """Give the rows that have a metric."""
+        """Return the rows that have a metric."""
         return np.flatnonzero(np.isfinite(self.values[metric]))
 
     def near_front(self) -> Mask:
-        """Tell which rows are the best: the Pareto front, and next fronts up to a quarter of the ranked, at least 20.
+        """Return which rows are the best: the Pareto front, and next fronts up to a quarter of the ranked, at least 20.
 
         Raises:
             MetricError: Nothing keeps the limits, so there is no front.
@@ -117,7 +117,7 @@ class Archive:
         return np.asarray(self.rank <= ranked[min(n, len(ranked)) - 1])
 
     def checked_metrics(self, names: Sequence[str] | None) -> list[str]:
-        """Give the metrics that are asked about, by default the objectives.
+        """Return the metrics that are asked about, by default the objectives.
 
         Raises:
             MetricError: One of them is not known.
@@ -136,7 +136,7 @@ def _variable(facts: dict[str, Any]) -> Variable:
 
 
 def _given(e: Evaluation, known: dict[str, Metric]) -> dict[str, float]:
-    """Give the metrics of an evaluation that a full one would have, too."""
+    """Return the metrics of an evaluation that a full one would have, too."""
     if e.status == "ok":
         return e.metrics
     return {name: value for name, value in e.metrics.items() if name in known and known[name].cheap}

@@ -13,7 +13,7 @@ from evo_moo.storage.ledger import Ledger
 
 
 def rung_report(ledger: Ledger) -> dict[str, Any]:
-    """Tell what happened on the ladder, as plain data.
+    """Return what happened on the ladder, as plain data.
 
     Returns:
         ``rungs``: for each, the lowest first, ``fidelity``, the numbers ``asked``, ``ended`` (well), ``stopped`` (by
@@ -86,7 +86,7 @@ def _correlations(
 
 
 def _climbed(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
-    """Give the evaluations that one rose from, the nearest first."""
+    """Return the evaluations that one rose from, the nearest first."""
     below: list[Evaluation] = []
     while e.continues in by_id and e.continues < e.id:
         e = by_id[e.continues]

@@ -65,7 +65,7 @@ def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _n_known(decision: dict[str, Any]) -> int:
-    """Give the number of evaluations that a choice was made with; earlier versions noted it with the scores only."""
+    """Return the number of evaluations that a choice was made with; earlier versions noted it with the scores only."""
     n_learnt = decision.get("n") or max((scores["n"] for scores in decision["scores"].values()), default=0)
     return int(n_learnt + decision.get("n_far_out", 0))
 

@@ -23,8 +23,9 @@ from evo_moo.surrogate.model_selection import (
     score,
 )
 from evo_moo.surrogate.posterior import MetricModel
-from evo_moo.surrogate.protocol import Array, Surrogate, one_thread
+from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
+from evo_moo.threads import one_blas_thread
 
 FEWEST = 10
 """Configurations from which a model is tried at all."""
@@ -75,7 +76,7 @@ class Validated:
 
 
 def metric_values(model: MetricModel, targets: Array) -> Array:
-    """Give the metric's own values of targets, of any shape; of means, the median."""
+    """Return the metric's own values of targets, of any shape; of means, the median."""
     return np.asarray(model.sign * model.target.inverse(np.clip(targets, -TAIL, TAIL)))
 
 
@@ -105,7 +106,7 @@ def validated(archive: Archive, metric: str) -> Validated:
     sign = -1 if metric in {o.metric for o in archive.goals.objectives if o.direction == "max"} else 1
     target = Target.fit(sign * values)
     Z, y = features.matrix(found.X), target.transform(sign * values)
-    with one_thread():
+    with one_blas_thread():
         folds = _tried(features, Z, y, seed_for("importance", archive.seed))
         scores = {name: score(predicted_held_out(its, Z), y) for name, its in folds.items()}
         chosen = choose(scores)

@@ -30,7 +30,7 @@ class Reach(NamedTuple):
     lead: float
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data."""
         e = self.evaluation
         return {"id": e.id, "metrics": e.metrics, "weights": self.weights, "lead": self.lead}
 

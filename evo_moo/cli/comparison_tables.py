@@ -93,7 +93,7 @@ def _print_shifts(report: Mapping[str, Any], names: list[str]) -> None:
 
 
 def _is_worse(shift: Mapping[str, float] | None, direction: str | None) -> bool:
-    """Tell whether the search was too optimistic on average, by more than the interval allows for."""
+    """Return whether the search was too optimistic on average, by more than the interval allows for."""
     if shift is None or "low" not in shift or direction is None:
         return False
     return shift["low"] > 0 if direction == "min" else shift["high"] < 0

@@ -10,7 +10,7 @@ from evo_moo.text import printable, shown
 
 
 def open_console() -> Console:
-    """Give the terminal, or a wide page where there is none."""
+    """Return the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 

@@ -29,7 +29,7 @@ def importance(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Tell which variables drive each objective, how, and what changes of one evaluation would do."""
+    """Return which variables drive each objective, how, and what changes of one evaluation would do."""
     from evo_moo.analysis.importance.dependence import partial_dependence
     from evo_moo.analysis.importance.importances import importances
     from evo_moo.analysis.importance.local_changes import changes_around

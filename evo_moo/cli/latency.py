@@ -75,7 +75,7 @@ def report_latency(
 
 
 def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
-    """Give the options that a run searched a problem with; none if it searched another."""
+    """Return the options that a run searched a problem with; none if it searched another."""
     if run_dir is None:
         return {}
     with reading(run_dir) as ledger:

@@ -167,7 +167,7 @@ def resume(
 
 
 def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, Any]:
-    """Give the keys of the budget that options set; 'none' takes one away."""
+    """Return the keys of the budget that options set; 'none' takes one away."""
     given = {"stop_when": stop_when, "deadline": deadline}
     return {key: None if text == "none" else text for key, text in given.items() if text is not None}
 

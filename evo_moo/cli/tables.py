@@ -140,7 +140,7 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
 
 
 def _that_fit(names: Sequence[str], result: Result, room: int) -> list[str]:
-    """Give the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
+    """Return the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
     shown = []
     objectives = {objective.metric for objective in result.goals.objectives}
     for name in names:

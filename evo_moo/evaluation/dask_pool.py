@@ -127,7 +127,7 @@ class DaskPool:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
-        """Give up what runs; the processes that it runs in end."""
+        """Return up what runs; the processes that it runs in end."""
         if self._client.status == "running":
             with contextlib.suppress(Exception):
                 self._client.cancel([running.future for running in self._running.values()], force=True)

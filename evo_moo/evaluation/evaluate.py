@@ -8,7 +8,6 @@ import inspect
 import math
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -27,8 +26,6 @@ from evo_moo.problem.learning_curve import Report, TrainingStopped
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.problem.weights import Weights
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class _TimeLimitReached(BaseException):
@@ -155,27 +152,3 @@ def _time_limit(timeout_s: float | None, on_clock: Callable[[float], None]) -> I
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
         slots.on_wait = before
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the numeric libraries of this process use one thread, as they do in a worker.
-
-    The number of threads decides the order of sums, and so the last bits of a training's result.
-    """
-    import threadpoolctl
-
-    torch = sys.modules.get("torch")
-    n_threads = torch.get_num_threads() if torch is not None else 0
-    outside = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    if torch is not None:
-        torch.set_num_threads(1)
-    try:
-        with threadpoolctl.threadpool_limits(1):
-            yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(n_threads)
-        for name, value in outside.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -13,8 +13,8 @@ from typing import Any
 
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
+from evo_moo import threads
 from evo_moo.evaluation import worker
-from evo_moo.evaluation.evaluate import THREAD_VARIABLES
 from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
 from evo_moo.evaluation.task import Outcome, Status, Task
 from evo_moo.plugins import ProblemSource
@@ -49,7 +49,7 @@ class _Slot:
         self._make()
 
     def begin(self, task: Task | None) -> None:
-        """Give the worker a task for the first time, or none."""
+        """Return the worker a task for the first time, or none."""
         self.task, self.future = task, None
         self.attempts = self.deaths = self.false_starts = 0
         self.pid, self.n_before, self.excess_mb, self.tail = 0, 0, 0.0, b""
@@ -85,7 +85,7 @@ class _Slot:
         self._make()
 
     def close(self) -> None:
-        """Give up the worker, which has been killed, and the pipes."""
+        """Return up the worker, which has been killed, and the pipes."""
         self.executor.shutdown(wait=True, kill_workers=True)
         for pipe in self._pipes:
             pipe.close()
@@ -94,7 +94,7 @@ class _Slot:
         self.mark = secrets.token_hex(8)
         self.executor = ProcessPoolExecutor(
             max_workers=1,
-            env={MARK: self.mark} | dict.fromkeys(THREAD_VARIABLES, "1"),
+            env={MARK: self.mark} | dict.fromkeys(threads.VARIABLES, "1"),
             initializer=worker.start,
             initargs=self._initargs,
         )
@@ -143,7 +143,7 @@ class LokyPool:
         return len(self._slots) - self.free
 
     def submit(self, task: Task) -> None:
-        """Give the task to an idle worker."""
+        """Return the task to an idle worker."""
         next(slot for slot in self._slots if slot.task is None).begin(task)
 
     def next_finished(self, wait_s: float) -> list[Outcome]:

@@ -18,7 +18,7 @@ _CPU_FIELDS = ("model name", "cpu family", "model", "stepping", "CPU implementer
 
 
 def cache_folder() -> Path:
-    """Give the folder, which may not exist yet."""
+    """Return the folder, which may not exist yet."""
     if chosen := os.environ.get("EVO_MOO_CACHE_DIR"):
         return Path(chosen)
     try:

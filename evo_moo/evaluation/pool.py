@@ -9,12 +9,13 @@ import time
 from typing import Protocol
 
 from evo_moo.errors import MetricError
-from evo_moo.evaluation.evaluate import evaluate_task, one_thread
+from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.profile_cache import ProfileCache
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.pymoo_problem import PymooProblem
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.threads import one_thread
 
 
 class Pool(Protocol):
@@ -40,10 +41,10 @@ class Pool(Protocol):
         """Take a task; there must be a free place."""
 
     def next_finished(self, wait_s: float) -> list[Outcome]:
-        """Give what has ended, waiting up to ``wait_s`` seconds for the first; empty if nothing has."""
+        """Return what has ended, waiting up to ``wait_s`` seconds for the first; empty if nothing has."""
 
     def close(self) -> None:
-        """Give everything up at once; running evaluations are ended."""
+        """Return everything up at once; running evaluations are ended."""
 
 
 class SerialPool:

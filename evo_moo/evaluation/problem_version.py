@@ -14,7 +14,7 @@ from evo_moo.problem.search_problem import SearchProblem
 
 
 def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None:
-    """Give a digest of all that decides what a problem's evaluations give, or None where it cannot be told.
+    """Return a digest of all that decides what a problem's evaluations give, or None where it cannot be told.
 
     It covers the file that the problem is named by, those of its class and its base classes, the modules beside
     them that they import, its options, its own ``version`` attribute (to be changed with its data), and the
@@ -39,7 +39,7 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
 
 
 def _files_of(problem: SearchProblem, reference: str) -> set[Path]:
-    """Give the files that define a problem, but for those of the libraries themselves."""
+    """Return the files that define a problem, but for those of the libraries themselves."""
     place = reference.rpartition(":")[0]
     files = {Path(place).resolve()} if place.endswith(".py") else set()
     for cls in type(problem).__mro__:
@@ -50,7 +50,7 @@ def _files_of(problem: SearchProblem, reference: str) -> set[Path]:
 
 
 def _with_neighbours(path: Path) -> Iterator[Path]:
-    """Give a file, and those of its folder that it imports, and so on."""
+    """Return a file, and those of its folder that it imports, and so on."""
     found, left = {path}, [path]
     while left:
         file = left.pop()

@@ -21,7 +21,7 @@ def adopt_orphans() -> None:
 
 
 def own_children() -> set[int]:
-    """Give the ids of this process's children; a microsecond where there are none."""
+    """Return the ids of this process's children; a microsecond where there are none."""
     if hasattr(os, "waitid"):
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -45,12 +45,12 @@ def end_children(keep: Collection[int] = ()) -> None:
 
 
 def parents() -> dict[int, int]:
-    """Give the parent of every process of this host."""
+    """Return the parent of every process of this host."""
     return {process.pid: process.info["ppid"] for process in psutil.process_iter(["ppid"])}
 
 
 def family(roots: Collection[int], parent_of: Mapping[int, int]) -> set[int]:
-    """Give the ids of processes with all their descendants."""
+    """Return the ids of processes with all their descendants."""
     members = set(roots)
     while more := {pid for pid, parent in parent_of.items() if parent in members} - members:
         members |= more
@@ -70,7 +70,7 @@ def end_marked(marks: Collection[str]) -> None:
 
 
 def memory_mb(pids: Collection[int], limit: float) -> float:
-    """Give the resident memory that processes use together, in MB of 10^6 bytes.
+    """Return the resident memory that processes use together, in MB of 10^6 bytes.
 
     Pages that forked processes share are in the resident memory of each. Where that sum is above the limit, the
     proportional shares are added up instead, which takes longer (on Linux; elsewhere the sum stands).

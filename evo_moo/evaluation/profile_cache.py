@@ -58,7 +58,7 @@ class ProfileCache:
         self._has_pruned = False
 
     def profile(self, config: Configuration) -> Profile:
-        """Give the profile of a configuration's architecture: the one that is kept, else a new one.
+        """Return the profile of a configuration's architecture: the one that is kept, else a new one.
 
         Raises:
             MetricError: ``profile`` returned something else than finite numbers by name.

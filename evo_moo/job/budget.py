@@ -110,7 +110,7 @@ class BudgetSection(Section):
     deadline: Moment | None = None
 
     def limits(self) -> Budget:
-        """Give the budget as the engine takes it."""
+        """Return the budget as the engine takes it."""
         stop_when = StopWhen(**self.stop_when.model_dump()) if self.stop_when else None
         deadline = datetime.datetime.fromisoformat(self.deadline).timestamp() if self.deadline else None
         return Budget(self.n_evals, self.n_gen, self.time, stop_when, deadline)

@@ -61,7 +61,7 @@ def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
 
 
 def option_assignments(options: Sequence[str]) -> list[str]:
-    """Give the problem's options, as ``NAME=VALUE``, as assignments for ``override``.
+    """Return the problem's options, as ``NAME=VALUE``, as assignments for ``override``.
 
     Raises:
         JobError: One has no name, or no ``=``.

@@ -127,15 +127,15 @@ class Job(Section):
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
 
     def goals(self, problem: SearchProblem) -> Goals:
-        """Give the goals of the search: the job's own, else the problem's."""
+        """Return the goals of the search: the job's own, else the problem's."""
         objectives = problem.objectives if self.objectives is None else self.objectives
         constraints = problem.constraints if self.constraints is None else self.constraints
         return Goals.declared(objectives, constraints)
 
     def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
-        """Tell whether the populations are the very ones that pymoo makes of a plain problem."""
+        """Return whether the populations are the very ones that pymoo makes of a plain problem."""
         return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
 
     def to_toml(self) -> dict[str, Any]:
-        """Give plain data for a TOML file; what is None is left out."""
+        """Return plain data for a TOML file; what is None is left out."""
         return self.model_dump(exclude_none=True, by_alias=True)

@@ -24,7 +24,7 @@ class RefinementSection(Section):
     risk: Annotated[float, Field(ge=0.001, le=0.5, allow_inf_nan=False)] | None = None
 
     def ladder(self, problem: SearchProblem) -> list[int]:
-        """Give the rungs for a problem that declares a fidelity, the lowest first."""
+        """Return the rungs for a problem that declares a fidelity, the lowest first."""
         fidelity = problem.fidelity
         if self.rungs is not None or fidelity is None:
             return list(self.rungs or [])

@@ -76,7 +76,7 @@ class Parentage:
 
 
 def reference_directions(n_obj: int, pop_size: int) -> Array:
-    """Give NSGA-III's reference directions, ``(n, n_obj)``: the densest Das-Dennis lattice that fits.
+    """Return NSGA-III's reference directions, ``(n, n_obj)``: the densest Das-Dennis lattice that fits.
 
     A lattice of ``p`` partitions has ``C(n_obj + p - 1, p)`` points (Das and Dennis 1998); the largest ``p``
     with at most ``pop_size`` points is taken.
@@ -107,7 +107,7 @@ def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, 
 
 
 def dump_algorithm(algorithm: GeneticAlgorithm) -> dict[str, Any]:
-    """Give everything of an algorithm that decides what it does next."""
+    """Return everything of an algorithm that decides what it does next."""
     norm = getattr(algorithm.survival, "norm", None)
     members, optimum = members_of(algorithm.pop), members_of(algorithm.opt)
     kept = {individual.data["id"] for individual in members}
@@ -136,12 +136,12 @@ def load_algorithm(algorithm: GeneticAlgorithm, state: Mapping[str, Any]) -> Non
 
 
 def members_of(pop: Population | None) -> list[Any]:
-    """Give the individuals of a population, none of which may be there."""
+    """Return the individuals of a population, none of which may be there."""
     return [] if pop is None else list(pop)
 
 
 def rows_of(members: Any, n_var: int) -> Array:
-    """Give the encoded rows of individuals, ``(n, n_var)``."""
+    """Return the encoded rows of individuals, ``(n, n_var)``."""
     return np.array([individual.X for individual in members]).reshape(-1, n_var)
 
 

@@ -64,7 +64,7 @@ class Climbs:
         self._known_lines: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
 
     def units_of(self, step: Step) -> int:
-        """Give the cost of an evaluation in steps of the fidelity."""
+        """Return the cost of an evaluation in steps of the fidelity."""
         spared = self.rungs[step.rung - 1] if self._continues and step.rung and not step.replicate else 0
         return self.rungs[step.rung] - spared
 
@@ -99,19 +99,19 @@ class Climbs:
         self.units -= (1 - share) * self.units_of(self.steps[key - 1])
 
     def stopped_on(self, rung: int) -> list[int]:
-        """Give the evaluations on a rung that were stopped early."""
+        """Return the evaluations on a rung that were stopped early."""
         return sorted(key for key in self.stopped if self.steps[key - 1].rung == rung)
 
     def awaited(self) -> list[int]:
-        """Give the evaluations that have not ended."""
+        """Return the evaluations that have not ended."""
         return [key for key in range(1, len(self.steps) + 1) if key not in self.results]
 
     def is_top(self, key: int) -> bool:
-        """Tell whether an evaluation is a full one."""
+        """Return whether an evaluation is a full one."""
         return self.steps[key - 1].rung == self.top
 
     def dump(self, with_results: bool) -> dict[str, Any]:
-        """Give the state as plain data and arrays; without results those are to be taken again after ``load``."""
+        """Return the state as plain data and arrays; without results those are to be taken again after ``load``."""
         return {
             "steps": np.array(self.steps, dtype="<i8").reshape(-1, len(Step._fields)),
             "stopped": [[key, *how] for key, how in self.stopped.items()],
@@ -128,11 +128,11 @@ class Climbs:
             self.take(key, metrics)
 
     def waiting(self, rung: int, candidates: Iterable[int]) -> set[int]:
-        """Give the evaluations on a rung of those of these candidates that have not risen from it."""
+        """Return the evaluations on a rung of those of these candidates that have not risen from it."""
         return {self.last[candidate] for candidate in candidates} & set(self.seen[rung]) - self.risen[rung]
 
     def restartable(self, queue: Sequence[Step], candidates: Collection[int]) -> tuple[list[int], list[int]]:
-        """Give the evaluations whose weights are needed now, and those that may be, the likeliest first.
+        """Return the evaluations whose weights are needed now, and those that may be, the likeliest first.
 
         Args:
             queue: What is to be asked for next.
@@ -145,7 +145,7 @@ class Climbs:
         return [*running, *(key for key in sources if key)], waiting
 
     def is_barred(self, metrics: Metrics | None) -> bool:
-        """Tell whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
+        """Return whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
         if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
             return True
         return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))
@@ -159,12 +159,12 @@ class Climbs:
         return [seen[i] for i in promotion_order(self.F(seen), violation) if seen[i] in chosen]
 
     def F(self, keys: Sequence[int]) -> Array:
-        """Give the objectives of evaluations that ended well, ``(n, n_obj)`` array."""
+        """Return the objectives of evaluations that ended well, ``(n, n_obj)`` array."""
         rows = [self.goals.objective_values(self.results[key] or {}) for key in keys]
         return np.array(rows, dtype=float).reshape(len(keys), len(self.goals.objectives))
 
     def correlation(self, rung: int) -> float | None:
-        """Give the least of the objectives' rank correlations of a rung with the next; None while too few are known."""
+        """Return the least rank correlation, over objectives, of a rung with the next; None while too few are known."""
         known = rung, len(self.seen[rung + 1])
         if known not in self._taus:
             self._taus[known] = self._computed_correlation(rung)
@@ -179,13 +179,13 @@ class Climbs:
         return float(rank_correlations(self.F(low), self.F(high)).min())
 
     def mean(self, candidate: int) -> Metrics:
-        """Give the mean metrics of a candidate's evaluations on the top rung that ended well."""
+        """Return the mean metrics of a candidate's evaluations on the top rung that ended well."""
         keys = [self.last[candidate], *self.repeats.get(candidate, [])]
         ended = [metrics for key in keys if (metrics := self.results.get(key)) and not self.is_barred(metrics)]
         return mean_metrics(ended)
 
     def is_on_front(self, candidate: int) -> bool:
-        """Tell whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""
+        """Return whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""
         key, keys = self.last[candidate], self.seen[self.top]
         if key not in keys:
             return False
@@ -195,7 +195,7 @@ class Climbs:
         return keys.index(key) in pareto_rows(F, violation)
 
     def without_objectives(self, metrics: Metrics) -> Metrics:
-        """Give what the population may know of a training that was to go on: no objectives but those with limits."""
+        """Return what the population may know of a training that was to go on: no objectives but those with limits."""
         objectives = {objective.metric for objective in self.goals.objectives}
         limits = {limit.metric for limit in self.goals.limits}
         return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
@@ -215,7 +215,7 @@ class Climbs:
         return {name: slope * metrics[name] + intercept for name, (slope, intercept) in lines.items()}
 
     def _lines(self, rung: int) -> dict[str, tuple[float, float]]:
-        """Give slope and intercept of each metric from a rung to the top."""
+        """Return slope and intercept of each metric from a rung to the top."""
         known = rung, len(self.seen[self.top])
         if known not in self._known_lines:
             pairs = [(self.results[self._below(top, rung)] or {}, self.results[top] or {}) for top in self.seen[-1]]

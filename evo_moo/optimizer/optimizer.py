@@ -129,7 +129,7 @@ class Optimizer:
         return sum(key > self.n_asked for key in self._open)
 
     def n_within(self, n_evals: int) -> int:
-        """Give how many more candidates may be asked for until there are so many."""
+        """Return how many more candidates may be asked for until there are so many."""
         return max(0, n_evals - self.n_asked)
 
     @property
@@ -138,7 +138,7 @@ class Optimizer:
         return not (self._told if self.mode == "steady-state" else self._open)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        """Give up to ``n`` candidates, by default what is left of the generation, or one in steady state.
+        """Return up to ``n`` candidates, by default what is left of the generation, or one in steady state.
 
         Generational, the list is empty while outcomes of the generation are awaited. In both modes it stays empty
         once the space has no new configuration left (``exhausted``).
@@ -181,15 +181,15 @@ class Optimizer:
         self.tell(candidate, None)
 
     def population_ids(self) -> list[int]:
-        """Give the evaluation ids of the current population."""
+        """Return the evaluation ids of the current population."""
         return [individual.data["id"] for individual in members_of(self._algorithm.pop)]
 
     def optimum_ids(self) -> list[int]:
-        """Give the evaluation ids of what pymoo reports as the optimum of the current population."""
+        """Return the evaluation ids of what pymoo reports as the optimum of the current population."""
         return [individual.data["id"] for individual in members_of(self._algorithm.opt)]
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
-        """Give the complete state as plain data and arrays.
+        """Return the complete state as plain data and arrays.
 
         After ``load`` of it, the same asks and tells give the same candidates as without.
 
@@ -215,7 +215,7 @@ class Optimizer:
         }
 
     def take_decisions(self) -> list[dict[str, Any]]:
-        """Give the decisions on how to search since the last call, as plain data; the algorithms make none."""
+        """Return the decisions on how to search since the last call, as plain data; the algorithms make none."""
         return []
 
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
@@ -286,7 +286,7 @@ class Optimizer:
         self._take(made if made is not None else Population.empty(), wanted)
 
     def _designed(self, wanted: int) -> Population:
-        """Give the configurations to begin with, then the next new rows of the design; random ones are filled up."""
+        """Return the configurations to begin with, then the next new rows of the design; random ones are filled up."""
         rows = list(dict.fromkeys(self._start)) if self.n_asked == 0 else []
         if self._design is not None:
             are_new = self._seen.are_new  # type: ignore[union-attr]
@@ -316,7 +316,7 @@ class Optimizer:
         self._open_up(made, [(self.n_asked + i, generation, *self._origin(child)) for i, child in enumerate(made, 1)])
 
     def _origin(self, individual: Any) -> tuple[Any, ...]:
-        """Tell how an individual came about, and from which evaluations; more, if any, in the order of ``_open_up``."""
+        """Return how an individual came about and its parents; more, if any, in the order of ``_open_up``."""
         if parents := individual.data.get("parents"):
             return "mating", parents
         return "start" if individual.X.tobytes() in self._start else "sample", ()
@@ -342,7 +342,7 @@ class Optimizer:
         return made
 
     def _left_in_space(self) -> int:
-        """Give the most configurations that were not asked yet, so that nobody looks for more."""
+        """Return the most configurations that were not asked yet, so that nobody looks for more."""
         n_asked = len(self._seen.seen) if self._seen is not None else 0
         return int(min(self._size - n_asked, sys.maxsize))
 
@@ -382,7 +382,7 @@ class Optimizer:
 
 
 def default_pop_size(as_pymoo: bool) -> int:
-    """Give the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
+    """Return the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
     return 100 if as_pymoo else 20
 
 

@@ -101,13 +101,13 @@ class Refinement:
         return self.inner.is_settled and (self.mode == "steady-state" or not self._open)
 
     def n_within(self, n_evals: int) -> int:
-        """Tell whether the next evaluation keeps the cost within so many full ones: 1 if it does, else 0."""
+        """Return whether the next evaluation keeps the cost within so many full ones: 1 if it does, else 0."""
         self._promote_one()
         following = self._queue[0] if self._queue else Step(0, 0, 0, 0)
         return int(self._climbs.units + self._climbs.units_of(following) <= n_evals * self.rungs[-1] + 1e-6)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        """Give up to ``n`` candidates; by default all that can be asked now, or one in steady state."""
+        """Return up to ``n`` candidates; by default all that can be asked now, or one in steady state."""
         given: list[Candidate] = []
         while n is None or len(given) < n:
             self._promote_one()
@@ -159,24 +159,24 @@ class Refinement:
             self._end_rung()
 
     def population_ids(self) -> list[int]:
-        """Give the evaluation ids of the current population, all of them on the top rung."""
+        """Return the evaluation ids of the current population, all of them on the top rung."""
         return [self._climbs.last[key] for key in self.inner.population_ids()]
 
     def optimum_ids(self) -> list[int]:
-        """Give the evaluation ids of the optimum of the current population."""
+        """Return the evaluation ids of the optimum of the current population."""
         return [self._climbs.last[key] for key in self.inner.optimum_ids()]
 
     def restartable(self) -> tuple[list[int], list[int]]:
-        """Give the evaluations whose weights are needed now, and those that may be, the likeliest first."""
+        """Return the evaluations whose weights are needed now, and those that may be, the likeliest first."""
         return self._climbs.restartable(self._queue, self._open)
 
     def take_decisions(self) -> list[dict[str, Any]]:
-        """Give the decisions since the last call: those of the inner optimizer, and where rungs are not trusted."""
+        """Return the decisions since the last call: those of the inner optimizer, and where rungs are not trusted."""
         own, self._promotions.decisions = self._promotions.decisions, []
         return [*self.inner.take_decisions(), *own]
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
-        """Give the complete state; outcomes, which ``recall`` takes, are left out without ``with_seen``."""
+        """Return the complete state; outcomes, which ``recall`` takes, are left out without ``with_seen``."""
         return {
             "kind": self._kind(),
             "generation": self.generation,
@@ -275,7 +275,7 @@ class Refinement:
                 self._close(candidate)
 
     def _repetitions(self, candidate: int) -> list[Step]:
-        """Give the repetitions that a candidate on the top rung has deserved: those of a member of the front."""
+        """Return the repetitions that a candidate on the top rung has deserved: those of a member of the front."""
         if self._replicates == 1 or not self._climbs.is_on_front(candidate):
             return []
         key = self._climbs.last[candidate]
@@ -299,7 +299,7 @@ class Refinement:
             self.inner.leave_out(candidate, told)
 
     def _told(self, candidate: int) -> Metrics | None:
-        """Give what the inner optimizer is told of a candidate that is done with; None if it failed or was left out."""
+        """Return what the inner optimizer is told of a finished candidate; None if it failed or was left out."""
         key = self._climbs.last[candidate]
         metrics, is_top = self._climbs.results[key], self._climbs.is_top(key)
         if metrics is None or not self._climbs.is_barred(metrics):

@@ -39,11 +39,11 @@ class Replication:
         return [c for c in self._candidates[: self.n_asked] if c.id not in self._told]
 
     def n_within(self, n_evals: int) -> int:
-        """Give how many more candidates may be asked for until there are so many."""
+        """Return how many more candidates may be asked for until there are so many."""
         return max(0, min(n_evals, len(self._candidates)) - self.n_asked)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        """Give up to ``n`` candidates, by default all that are left."""
+        """Return up to ``n`` candidates, by default all that are left."""
         start = self.n_asked
         self.n_asked = len(self._candidates) if n is None else min(start + n, len(self._candidates))
         return self._candidates[start : self.n_asked]
@@ -57,17 +57,17 @@ class Replication:
         self._told.add(key)
 
     def population_ids(self) -> list[int]:
-        """Give no ids: there is no population."""
+        """Return no ids: there is no population."""
         return []
 
     optimum_ids = population_ids
 
     def take_decisions(self) -> list[dict[str, Any]]:
-        """Give no decisions: all was decided before."""
+        """Return no decisions: all was decided before."""
         return []
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
-        """Give the complete state."""
+        """Return the complete state."""
         told = {"n_asked": self.n_asked, "told": sorted(self._told)}
         return {"kind": self._kind(), "generation": self.generation, "algorithm": None, **told}
 

@@ -25,7 +25,7 @@ PROBE_EVERY = 10
 
 
 def geometric_rungs(low: int, high: int, eta: int) -> list[int]:
-    """Give the rungs from ``high`` down by the factor ``eta``, rounded, as long as they are at least ``low``."""
+    """Return the rungs from ``high`` down by the factor ``eta``, rounded, as long as they are at least ``low``."""
     rungs, divisor = [high], eta
     while (rung := round(high / divisor)) >= low and rung < rungs[0]:
         rungs.insert(0, rung)
@@ -34,7 +34,7 @@ def geometric_rungs(low: int, high: int, eta: int) -> list[int]:
 
 
 def promotion_order(F: Array, violation: Array) -> list[int]:
-    """Give the rows in the order in which they deserve to rise; see the module. Ties keep the order of the rows.
+    """Return the rows in the order in which they deserve to rise; see the module. Ties keep the order of the rows.
 
     Args:
         F: ``(n, n_obj)`` array, minimised.
@@ -73,7 +73,7 @@ def to_promote(
 
 
 def rank_correlations(low: Array, high: Array) -> Array:
-    """Give Kendall's tau-b of each objective between two rungs, ``(n_obj,)``.
+    """Return Kendall's tau-b of each objective between two rungs, ``(n_obj,)``.
 
     A rung on which all are equal ranks nothing: 0; where all are equal on the high rung, there is nothing to rank: 1.
 
@@ -92,7 +92,7 @@ def rank_correlations(low: Array, high: Array) -> Array:
 
 
 def widened(share: float, tau: float) -> float:
-    """Give the share that rises where a rung ranks the next one with this ``tau``: all, once it is 0 or less."""
+    """Return the share that rises where a rung ranks the next one with this ``tau``: all, once it is 0 or less."""
     return share + (1 - share) * min(1.0, max(0.0, (TRUSTED_TAU - tau) / TRUSTED_TAU))
 
 

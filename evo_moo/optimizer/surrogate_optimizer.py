@@ -74,12 +74,12 @@ class SurrogateOptimizer(Optimizer):
         self.tell(candidate, None)
 
     def take_decisions(self) -> list[dict[str, Any]]:
-        """Give the choices of models since the last call, as plain data."""
+        """Return the choices of models since the last call, as plain data."""
         decisions, self._prescreening.decisions = self._prescreening.decisions, []
         return decisions
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
-        """Give the complete state; what was told, ``recall`` takes, is left out without ``with_seen``."""
+        """Return the complete state; what was told, ``recall`` takes, is left out without ``with_seen``."""
         told = self._prescreening.archive if with_seen else {}
         return {
             **super().dump(with_seen),

@@ -34,7 +34,7 @@ class Objective:
         return f"{with_unit(self.metric, unit)}, {'more' if self.direction == 'max' else 'less'} is better"
 
     def reached(self, value: float) -> bool:
-        """Tell whether a value is good enough; without a goal every value is."""
+        """Return whether a value is good enough; without a goal every value is."""
         if self.goal is None:
             return True
         return value <= self.goal if self.direction == "min" else value >= self.goal
@@ -49,7 +49,7 @@ class Limit:
     bound: float
 
     def violation(self, value: float) -> float:
-        """Give the constraint's value: feasible when at most 0 (equality: when 0)."""
+        """Return the constraint's value: feasible when at most 0 (equality: when 0)."""
         return self.bound - value if self.relation == "at_least" else value - self.bound
 
 
@@ -89,12 +89,12 @@ class Goals:
         return tuple(dict.fromkeys(names))
 
     def seek_the_same_as(self, other: "Goals") -> bool:
-        """Tell whether objectives and limits agree, in their order; what counts as good enough may differ."""
+        """Return whether objectives and limits agree, in their order; what counts as good enough may differ."""
         aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
         return aims[0] == aims[1] and self.limits == other.limits
 
     def front_of(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | None:
-        """Give the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
+        """Return the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
 
         Equal points are one.
 
@@ -115,11 +115,11 @@ class Goals:
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
     def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
-        """Give the row of F, ``(n_obj,)``, minimised."""
+        """Return the row of F, ``(n_obj,)``, minimised."""
         return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
 
     def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[list[list[float]], ...]:
-        """Give the rows of F, G and H for evaluations; F is infinite where the objectives are not known."""
+        """Return the rows of F, G and H for evaluations; F is infinite where the objectives are not known."""
         names = [objective.metric for objective in self.objectives]
         unknown = [math.inf] * len(names)
         F = [self.objective_values(m) if all(name in m for name in names) else unknown for m in rows]
@@ -128,15 +128,15 @@ class Goals:
         return F, [self.inequality_values(m) for m in rows], [self.equality_values(m) for m in rows]
 
     def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
-        """Give the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
+        """Return the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
         return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.inequalities]
 
     def equality_values(self, metrics: Mapping[str, float]) -> list[float]:
-        """Give the row of H, ``(n_eq_constr,)``; a metric that is not known yet counts as feasible."""
+        """Return the row of H, ``(n_eq_constr,)``; a metric that is not known yet counts as feasible."""
         return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.equalities]
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Give the total constraint violation: 0 when feasible, with pymoo's 1e-4 tolerance on equalities."""
+        """Return the total constraint violation: 0 when feasible, with pymoo's 1e-4 tolerance on equalities."""
         if not self.limits:
             return 0.0
         excess = sum(max(g, 0.0) for g in self.inequality_values(metrics))
@@ -152,7 +152,7 @@ class Goals:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data, for the ledger."""
+        """Return plain data, for the ledger."""
         return asdict(self)
 
     @classmethod

@@ -110,7 +110,7 @@ class Report:
             raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which the front dominates")
 
     def curve(self) -> dict[str, Any] | None:
-        """Give what was reported as plain data, as the ledger keeps it; None if nothing was.
+        """Return what was reported as plain data, as the ledger keeps it; None if nothing was.
 
         Returns:
             ``epochs``, ``metrics`` (names to as many values), ``judged`` (whether it could have been stopped) and
@@ -127,13 +127,13 @@ class Report:
         }
 
     def share_trained(self) -> float:
-        """Give the share of the training that was done when it was stopped, from 0 to 1."""
+        """Return the share of the training that was done when it was stopped, from 0 to 1."""
         if self._bounds is None:
             return 1.0
         return min(1.0, (self._last - self._first + 1) / max(1, self._bounds.last - self._first + 1))
 
     def expected(self) -> Metrics:
-        """Give what a training that was stopped would have shown after the usual change of its objectives."""
+        """Return what a training that was stopped would have shown after the usual change of its objectives."""
         values = self._known | self.metrics
         if self._bounds is None or self._goals is None:
             return values

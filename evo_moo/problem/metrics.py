@@ -44,14 +44,14 @@ def with_unit(name: str, unit: str) -> str:
 
 
 def is_finite_number(value: Any) -> bool:
-    """Tell whether a value is a finite number, and no truth value."""
+    """Return whether a value is a finite number, and no truth value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max
 
 
 def mean_metrics(repetitions: Sequence[Metrics]) -> Metrics:
-    """Give the means of the metrics that all repetitions of an evaluation gave; there must be one at least."""
+    """Return the means of the metrics that all repetitions of an evaluation gave; there must be one at least."""
     common = [name for name in repetitions[0] if all(name in metrics for metrics in repetitions)]
     return {name: sum(metrics[name] for metrics in repetitions) / len(repetitions) for name in common}
 

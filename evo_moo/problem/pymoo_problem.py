@@ -73,7 +73,7 @@ class PymooProblem(SearchProblem):
         return [_metrics_or_error(row) for row in rows]
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
-        """Give the front that pymoo knows, without a download; None where it knows none."""
+        """Return the front that pymoo knows, without a download; None where it knows none."""
         if goals is not None and not goals.seek_the_same_as(self.goals):
             return None
         remote = Remote.get_instance()
@@ -88,12 +88,12 @@ class PymooProblem(SearchProblem):
         return front
 
     def name(self) -> str:
-        """Give the plain problem's name."""
+        """Return the plain problem's name."""
         return str(self.plain.name())
 
 
 def as_search_problem(problem: Any) -> SearchProblem:
-    """Give a checked ``SearchProblem``; a plain pymoo ``Problem`` is adapted.
+    """Return a checked ``SearchProblem``; a plain pymoo ``Problem`` is adapted.
 
     Raises:
         ProblemError: It is neither, or its definition is wrong.

@@ -167,14 +167,14 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return self.evaluate
 
     def profile(self, config: Configuration) -> Mapping[str, float]:
-        """Give cheap metrics that need no training; limits on them spare the training.
+        """Return cheap metrics that need no training; limits on them spare the training.
 
         What it gives must depend on the variables of ``architecture`` only.
         """
         return {}
 
     def compute(self, config: Configuration) -> Mapping[str, float]:
-        """Give metrics that a formula tells at once, such as a number of parameters; ``profile`` need not give them.
+        """Return metrics that a formula tells at once, such as a number of parameters; ``profile`` need not give them.
 
         Optional: a search with surrogates asks for them of thousands of configurations instead of predicting them, so
         it should take no longer than some microseconds. It depends on the variables of ``architecture`` only, and
@@ -188,7 +188,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return type(self).compute is not SearchProblem.compute
 
     def network(self, config: Configuration) -> tuple[Any, Any]:
-        """Give the untrained torch module of a configuration, and its example input or a tuple of inputs.
+        """Return the untrained torch module of a configuration, and its example input or a tuple of inputs.
 
         Optional: ``evo-moo latency`` measures it. The first axis of every input is the batch.
 
@@ -206,7 +206,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return type(self).network is not SearchProblem.network
 
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give the metrics of a configuration: a mapping of names to numbers.
+        """Return the metrics of a configuration: a mapping of names to numbers.
 
         A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
         ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
@@ -219,7 +219,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return super().evaluate(config, *args, **kwargs)
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
-        """Give the exact Pareto front, ``(n, n_obj)`` objectives minimised, or points all along it; None if unknown.
+        """Return the exact Pareto front, ``(n, n_obj)`` objectives minimised, or points all along it; None if unknown.
 
         Optional. Where it is known, ``evo-moo show`` says how much of its hypervolume a run has reached. A problem
         that knows the front of its own goals only may define pymoo's ``_calc_pareto_front(self)`` instead.
@@ -306,7 +306,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
 
 
 def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:
-    """Give the size and bounds of an encoded problem as the keyword arguments of pymoo's ``Problem``."""
+    """Return the size and bounds of an encoded problem as the keyword arguments of pymoo's ``Problem``."""
     return {
         "n_var": space.n_var,
         "n_obj": len(goals.objectives),
@@ -343,7 +343,7 @@ class FunctionProblem(SearchProblem):
         return self.function(config, **keywords)
 
     def name(self) -> str:
-        """Give the function's name."""
+        """Return the function's name."""
         return getattr(self.function, "__name__", "function")
 
     @property

@@ -20,7 +20,7 @@ class Weights:
         self.own = Path(own) if own is not None else None
 
     def load(self) -> dict[str, Any] | None:
-        """Give what the shorter training saved; None where this one begins anew.
+        """Return what the shorter training saved; None where this one begins anew.
 
         Only tensors, numbers, texts, lists and dicts are read (``torch.load(weights_only=True)``), onto the CPU.
         """

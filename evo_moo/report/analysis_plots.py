@@ -51,7 +51,7 @@ def confirmation_figure(report: Mapping[str, Any]) -> Figure:
 
 
 def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], list[float], list[float]]:
-    """Give a metric's values in the search, confirmed means and half widths, NaN where unknown; or the members."""
+    """Return a metric's values in the search, confirmed means and half widths, NaN where unknown; or the members."""
     if not name:
         order = [float(i) for i in range(len(members))]
         return order, order, [math.nan] * len(order)

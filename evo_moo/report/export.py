@@ -109,7 +109,7 @@ def _refuse_own_file(output: str | Path) -> None:
 
 @contextmanager
 def _written_whole(path: Path) -> Iterator[Path]:
-    """Give a name to write under; the file gets its own once it is complete."""
+    """Return a name to write under; the file gets its own once it is complete."""
     temporary = path.with_name(path.name + ".new")
     try:
         temporary.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
 
 
 def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give what stands before, and what stands after an evaluation's configuration and metrics."""
+    """Return what stands before, and what stands after an evaluation's configuration and metrics."""
     before = {"id": e.id, "generation": e.generation, "status": e.status}
     after = {
         "feasible": e.feasible if e.status == "ok" else False if e.status == "infeasible" else None,
@@ -195,7 +195,7 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
 
 
 def table_columns(record: RunRecord, chosen: list[Evaluation]) -> dict[str, list[Any]]:
-    """Give evaluations as columns: name to one value for each, None where there is none."""
+    """Return evaluations as columns: name to one value for each, None where there is none."""
     configurations = [e.configuration for e in chosen]
     facts = [_facts(record, e) for e in chosen]
     columns: dict[str, list[Any]] = {name: [before[name] for before, _ in facts] for name in _KINDS_BEFORE}

@@ -93,7 +93,7 @@ def experiment_of(client: "MlflowClient", run: RunFacts) -> str:
 
 
 def logged_runs(client: "MlflowClient", experiment: str, run: RunFacts) -> Iterator[Any]:
-    """Give MLflow's runs of a search and of its evaluations."""
+    """Return MLflow's runs of a search and of its evaluations."""
     token = None
     while True:
         page = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{_name(run)}'", page_token=token)
@@ -178,7 +178,7 @@ def _short(value: Any) -> str:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give the values of nested tables by their dotted keys."""
+    """Return the values of nested tables by their dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -186,7 +186,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def state_of(state: str) -> str:
-    """Give the state of a search in MLflow's words."""
+    """Return the state of a search in MLflow's words."""
     return {"finished": "FINISHED", "failed": "FAILED"}.get(state, "KILLED")
 
 

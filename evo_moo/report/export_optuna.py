@@ -100,7 +100,7 @@ class _Parameter:
             self.distribution = CategoricalDistribution([self.value(option) for option in options])
 
     def value(self, value: Any) -> Any:
-        """Give a value as the distribution holds it."""
+        """Return a value as the distribution holds it."""
         return json.dumps(value) if self.as_json else value
 
 

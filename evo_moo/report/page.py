@@ -63,7 +63,7 @@ def write_report_at_end(run_dir: Path) -> None:
 
 
 def report_page(data: Mapping[str, Any]) -> str:
-    """Give the page.
+    """Return the page.
 
     Args:
         data: What ``report_data`` gives.
@@ -99,7 +99,7 @@ def json_in_page(data: Mapping[str, Any]) -> str:
 
 
 def _plotly() -> str:
-    """Give plotly.js of the installed package, compressed, as base64: two fifths of its size."""
+    """Return plotly.js of the installed package, compressed, as base64: two fifths of its size."""
     spec = importlib.util.find_spec("plotly")
     if spec is None or not spec.submodule_search_locations:
         raise _missing("plotly")
@@ -112,7 +112,7 @@ def _missing(package: str) -> JobError:
 
 
 def _words(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the template shows in words and tables."""
+    """Return what the template shows in words and tables."""
     headings, rows = front_table(data) if data["objectives"] else ([], [])
     models = data["surrogate"]["metrics"]
     most = max((failure["n"] for failure in data["failures"]), default=1)

@@ -154,7 +154,7 @@ def _parallel(data: Mapping[str, Any]) -> Figure:
 
 
 def _axis(its: Mapping[str, Any]) -> tuple[Array, list[tuple[float, str]]]:
-    """Give a column scaled to 0 to 1, -0.15 where it is not there, and its marks."""
+    """Return a column scaled to 0 to 1, -0.15 where it is not there, and its marks."""
     values = np.asarray(its["values"], dtype=float)
     known = ~np.isnan(values)
     if not known.any():

@@ -18,7 +18,7 @@ _DIGITS, _MOST_PLACES = 6, 22
 
 
 def columns(record: RunRecord, means: Mapping[int, Metrics], spread: Mapping[int, Metrics]) -> dict[str, Any]:
-    """Give the evaluations as columns of equal length, in the order of asking.
+    """Return the evaluations as columns of equal length, in the order of asking.
 
     Of more than ``MOST_ROWS`` all of the front is kept, and of the others an even share over the run.
 
@@ -111,7 +111,7 @@ def _is_log(metric: Metric, values: Sequence[float | None]) -> bool:
 def _spreads(
     rows: Sequence[Evaluation], record: RunRecord, spread: Mapping[int, Metrics]
 ) -> dict[str, dict[str, float]]:
-    """Give standard deviations over repetitions, or over seeds that a problem told of, by metric and row."""
+    """Return standard deviations over repetitions, or over seeds that a problem told of, by metric and row."""
     found: dict[str, dict[str, float]] = {}
     for i, e in enumerate(rows):
         known = dict(spread.get(e.id, {}))

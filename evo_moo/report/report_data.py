@@ -96,12 +96,12 @@ def _importances(run_dir: Path, *, wanted: bool) -> dict[str, Any]:
 
 
 def values_of(table: Mapping[str, Any], name: str) -> Array:
-    """Give a metric's column, ``(n,)``."""
+    """Return a metric's column, ``(n,)``."""
     return next(np.asarray(its["values"]) for its in table["metrics"] if its["name"] == name)
 
 
 def role_rows(table: Mapping[str, Any], role: str) -> npt.NDArray[np.int64]:
-    """Give the rows of a role."""
+    """Return the rows of a role."""
     return np.flatnonzero(np.asarray(table["role"]) == ROLES.index(role))
 
 
@@ -162,7 +162,7 @@ def _objective(objective: Objective, table: Mapping[str, Any], record: RunRecord
 
 
 def _history(record: RunRecord, means: Mapping[int, Mapping[str, float]], result: Result) -> dict[str, Any]:
-    """Give the hypervolume and the size of the front, or the best value, over the numbers of evaluations."""
+    """Return the hypervolume and the size of the front, or the best value, over the numbers of evaluations."""
     goals = record.goals
     feasible = [e for e in record.evaluations if e.feasible and not e.replicate]
     n = np.array([e.id for e in feasible])
@@ -216,7 +216,7 @@ def _failures(result: Result) -> list[dict[str, Any]]:
 
 
 def front_table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Give the front as headings and rows of words: id, metrics with the objectives first, configuration."""
+    """Return the front as headings and rows of words: id, metrics with the objectives first, configuration."""
     table, first = data["columns"], data["objectives"][0]
     shown = [*table["metrics"], *table["variables"]]
     front = role_rows(table, "front")

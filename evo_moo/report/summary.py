@@ -27,7 +27,7 @@ class Summary:
             self._seen.append(self._goals.objective_values(evaluation.metrics))
 
     def numbers(self) -> dict[str, float]:
-        """Give the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
+        """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
         if self._seen:
             seen = np.vstack([self._front, self._seen])
             self._ref = reference_point(seen) if self._ref is None else self._ref

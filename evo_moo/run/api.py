@@ -179,7 +179,7 @@ def resume(
 
 
 def problem_of(job: Mapping[str, Any]) -> str:
-    """Give the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
+    """Return the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
     section = job.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     return use if isinstance(use, str) else ""

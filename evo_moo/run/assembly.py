@@ -71,13 +71,13 @@ def _optimizer(
 
 
 def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
-    """Give the keeper of what trainings go on from, if they do."""
+    """Return the keeper of what trainings go on from, if they do."""
     refinement = job.refinement
     return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
 
 
 def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
-    """Give what stops trainings early, if the job takes the risk."""
+    """Return what stops trainings early, if the job takes the risk."""
     refinement = job.refinement
     if refinement is None or refinement.risk is None:
         return None
@@ -120,7 +120,7 @@ def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
 
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
-    """Tell whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
+    """Return whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
     vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise and not one_by_one
     return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)

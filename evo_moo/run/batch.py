@@ -211,7 +211,7 @@ def _last_line(log: Path) -> str:
 
 
 def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Give for each run of a job file what it overrides, by dotted keys, and the whole job."""
+    """Return for each run of a job file what it overrides, by dotted keys, and the whole job."""
     grid, runs = data.pop("grid", {}), data.pop("runs", [{}])
     faults = []
     if not isinstance(grid, dict):

@@ -69,7 +69,7 @@ class Reactions:
         self._stop = ""
 
     def beside(self, observer: Observer) -> Observer:
-        """Give the observer that the engine is to tell: another one alone, where there are no callbacks."""
+        """Return the observer that the engine is to tell: another one alone, where there are no callbacks."""
         self._observer = observer
         return self if self._callbacks else observer
 

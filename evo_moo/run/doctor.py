@@ -136,7 +136,7 @@ EVALUATION_COLUMNS = "id, configuration, x, status, metrics, parents, prediction
 
 
 def row_length(db: sqlite3.Connection) -> int:
-    """Give the length in bytes that most encoded rows have, 0 without rows."""
+    """Return the length in bytes that most encoded rows have, 0 without rows."""
     row = db.execute("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1").fetchone()
     return int(row[0]) if row and row[0] % 8 == 0 else 0
 
@@ -219,7 +219,7 @@ def _evaluations(db: sqlite3.Connection) -> str:
 
 
 def n_asked(db: sqlite3.Connection) -> int:
-    """Give the number of evaluations that the run has asked for, as far as its ledger knows."""
+    """Return the number of evaluations that the run has asked for, as far as its ledger knows."""
     known: list[int] = [db.execute("SELECT coalesce(max(id), 0) FROM evaluations").fetchone()[0]]
     with contextlib.suppress(*WHAT_READING_RAISES):
         query = "SELECT kind, detail FROM events WHERE kind IN ('running', 'stopped', 'finished', 'failed')"

@@ -78,7 +78,7 @@ class EarlyStopping:
         self._bounds = {}
 
     def bounds(self, key: int) -> Bounds | None:
-        """Give what an evaluation that was asked for is judged by; None while too few curves are known."""
+        """Return what an evaluation that was asked for is judged by; None while too few curves are known."""
         asked = self._asked[key]
         if asked.replicate:
             return None
@@ -92,7 +92,7 @@ class EarlyStopping:
         return int(np.random.default_rng([self._seed, lowest]).integers(SPARE_EVERY)) == 0
 
     def _climb(self, key: int) -> list[int]:
-        """Give an evaluation and those below it, the lowest first."""
+        """Return an evaluation and those below it, the lowest first."""
         climb = [key]
         while (below := self._asked[climb[0]].continues) is not None:
             climb.insert(0, below)
@@ -109,12 +109,12 @@ class EarlyStopping:
         return {rung: self._rung_bounds(rung, climbs, front) if front else None for rung in self._rungs}
 
     def _is_complete(self, climb: Sequence[int]) -> bool:
-        """Tell whether nothing on a climb could have been stopped."""
+        """Return whether nothing on a climb could have been stopped."""
         curves = [self._ended[key][1] for key in climb if key in self._ended]
         return len(curves) == len(climb) and all(curve is not None and not curve["judged"] for curve in curves)
 
     def _front(self, tops: Sequence[int]) -> list[list[float]]:
-        """Give the front of the full evaluations, each the mean over its repetitions."""
+        """Return the front of the full evaluations, each the mean over its repetitions."""
         groups: dict[int, list[Metrics]] = {key: [self._ended[key][0]] for key in tops}
         for key, (metrics, _) in self._ended.items():
             asked = self._asked[key]
@@ -145,7 +145,7 @@ class EarlyStopping:
         return Bounds(front, {epoch: (-most * scale[epoch]).tolist() for epoch in epochs}, usual, last)
 
     def _changes_of(self, key: int, top: int) -> dict[int, Array]:
-        """Give the change of each objective, minimised, from each epoch of an evaluation to the full one."""
+        """Return the change of each objective, minimised, from each epoch of an evaluation to the full one."""
         if (key, top) not in self._changes:
             self._changes[key, top] = self._computed_changes(key, top)
         return self._changes[key, top]
@@ -165,7 +165,7 @@ class EarlyStopping:
 
 
 def _largest(changes: Mapping[int, Array], scale: Mapping[int, Array]) -> float:
-    """Give the largest gain of a curve in units of the scale; infinite where the scale knows no change at all."""
+    """Return the largest gain of a curve in units of the scale; infinite where the scale knows no change at all."""
     numbers = [0.0]
     for epoch in changes.keys() & scale.keys():
         gains = -changes[epoch]

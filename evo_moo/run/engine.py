@@ -154,13 +154,13 @@ class Engine:
                 self._tell([self._recorded_outcome(e) for e in ended.values()])
 
     def _earlier_outcome(self, candidate: Candidate) -> dict[str, Any]:
-        """Give what an earlier run found for a candidate, if the search was started from one that knows."""
+        """Return what an earlier run found for a candidate, if the search was started from one that knows."""
         if not self._earlier or candidate.fidelity is not None or candidate.replicate:
             return {}
         return self._earlier.get(json_key(candidate.configuration), {})
 
     def _next_candidates(self) -> list[Candidate]:
-        """Give as many candidates as there are free workers: first those that ran when the run was killed."""
+        """Return as many candidates as there are free workers: first those that ran when the run was killed."""
         free = self.pool.free
         again, self._again = self._again[:free], self._again[free:]
         if again:
@@ -321,7 +321,7 @@ class Engine:
         )
 
     def _left(self) -> int:
-        """Give the number of evaluations that may still be asked for."""
+        """Return the number of evaluations that may still be asked for."""
         if self._spent():
             return 0
         n_evals = self.budget.n_evals

@@ -29,7 +29,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi", "repea
 
 
 def has_begun(run_dir: Path | None) -> bool:
-    """Tell whether a folder holds a run that has recorded its job."""
+    """Return whether a folder holds a run that has recorded its job."""
     if run_dir is not None and (run_dir / "run.sqlite").is_file():
         with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
             return "job" in ledger.meta()
@@ -89,7 +89,7 @@ def begin(
 
 
 def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
-    """Give the exact Pareto front where the problem knows it, as rows of objectives, minimised."""
+    """Return the exact Pareto front where the problem knows it, as rows of objectives, minimised."""
     try:
         known = problem.pareto_front(goals)
         front = np.empty((0, 0)) if known is None else np.asarray(known, dtype=float)
@@ -101,7 +101,7 @@ def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | Non
 
 
 def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) -> Job:
-    """Give the job with models or without, where it does not say.
+    """Return the job with models or without, where it does not say.
 
     A run goes on as it began. Else there are models where evaluations are few, hence dear; not for plain pymoo
     problems, which are searched as pymoo does.
@@ -119,7 +119,7 @@ def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) 
 
 
 def _recorded_job(run_dir: Path | None) -> Mapping[str, Any] | None:
-    """Give the job of a folder's run from its ledger, else from its job file, which outlives a damaged ledger."""
+    """Return the job of a folder's run from its ledger, else from its job file, which outlives a damaged ledger."""
     if run_dir is None or not (run_dir / "run.sqlite").exists():
         return None
     with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
@@ -203,13 +203,13 @@ def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
 
 
 def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two jobs have the same budget; the deadline only interrupts a run."""
+    """Return whether two jobs have the same budget; the deadline only interrupts a run."""
     budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
     return budgets[0] == budgets[1]
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job's values by their dotted keys; one that an older version did not know has its default."""
+    """Return a job's values by their dotted keys; one that an older version did not know has its default."""
     return {
         f"{s}.{key}": value for s, table in job.items() for key, value in {**ADDED_LATER.get(s, {}), **table}.items()
     }

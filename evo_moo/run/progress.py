@@ -89,7 +89,7 @@ class Progress:
         return max(0.0, self._end_at - time.monotonic())
 
     def _expected_end(self) -> float:
-        """Give the monotonic time at which the first limit of the budget is reached."""
+        """Return the monotonic time at which the first limit of the budget is reached."""
         now, budget = time.monotonic(), self._budget
         ends = [math.inf]
         if budget.time_s is not None:

@@ -170,7 +170,7 @@ def _copy(file: Path, table: str, new: sqlite3.Connection) -> int:
 
 
 def _readable(db: sqlite3.Connection, table: str, names: str) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of a table from its beginning and from its end until a page cannot be read, then each between."""
+    """Return the rows of a table from its beginning and from its end until a page cannot be read, then each between."""
     ends = [0, 1 << 40]
     for i, order in enumerate(("ASC", "DESC")):
         try:
@@ -235,7 +235,7 @@ def _mend(db: sqlite3.Connection) -> list[str]:
 
 
 def _budgeted(meta: dict[str, Any]) -> int:
-    """Give the number of evaluations that a finished run was to have; 0 where its job does not tell."""
+    """Return the number of evaluations that a finished run was to have; 0 where its job does not tell."""
     try:
         n_evals = meta["job"]["budget"]["n_evals"]
     except (LookupError, TypeError):

@@ -168,7 +168,7 @@ def translated(space: SearchSpace, configurations: Sequence[Configuration], seed
 
 
 def _nearest_code(kind: Variable, value: Any) -> float | None:
-    """Give the code of the nearest value, or None if there is none."""
+    """Return the code of the nearest value, or None if there is none."""
     if isinstance(kind, Real | Integer) and is_number(value):
         value = min(max(value, kind.low), kind.high)
         value = round(value) if isinstance(kind, Integer) else value

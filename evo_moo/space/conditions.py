@@ -58,7 +58,7 @@ class Conditions:
             )
 
     def active(self, codes: Array) -> Mask:
-        """Give the ``(n, n_var)`` mask of the columns that exist in each row of ``(n, n_var)`` codes."""
+        """Return the ``(n, n_var)`` mask of the columns that exist in each row of ``(n, n_var)`` codes."""
         active = np.ones(codes.shape, dtype=bool)
         for i in self.order:
             for parent, accepted in self.parents.get(i, {}).items():

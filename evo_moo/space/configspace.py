@@ -110,7 +110,7 @@ def _options(values: Iterable[Any]) -> list[Any]:
 def _accepted(
     condition: ConditionLike, cs: ConfigSpace.ConfigurationSpace, variables: Mapping[str, Variable]
 ) -> dict[str, Region]:
-    """Give each parent's codes for which a condition holds; all parents must match, and exist."""
+    """Return each parent's codes for which a condition holds; all parents must match, and exist."""
     if not isinstance(condition, Conjunction):
         parent = condition.parent.name
         if isinstance(condition, ConfigSpace.NotEqualsCondition) and cs.parent_conditions_of[parent]:
@@ -219,7 +219,7 @@ def _forbids(clause: ForbiddenLike, names: Mapping[str, str], configuration: Map
 
 
 def _matches(clause: ForbiddenLike, values: dict[str, Any]) -> bool:
-    """Say whether values match a clause; a part of it that asks for an inactive one does not."""
+    """Return whether values match a clause; a part of it that asks for an inactive one does not."""
     if isinstance(clause, ForbiddenConjunction):
         matches = (_matches(part, values) for part in clause.components)
         return all(matches) if isinstance(clause, ConfigSpace.ForbiddenAndConjunction) else any(matches)

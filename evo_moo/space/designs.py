@@ -27,7 +27,7 @@ class Design(Protocol):
     """Gives rows by their numbers."""
 
     def rows(self, start: int, n: int) -> Array:
-        """Give the canonical rows ``start`` to ``start + n``, ``(n, n_var)``; fewer where the design ends."""
+        """Return the canonical rows ``start`` to ``start + n``, ``(n, n_var)``; fewer where the design ends."""
 
 
 class SobolDesign:
@@ -45,7 +45,7 @@ class SobolDesign:
         self._sequence = qmc.Sobol(space.n_var, seed=seed)
 
     def rows(self, start: int, n: int) -> Array:
-        """Give the canonical rows ``start`` to ``start + n``."""
+        """Return the canonical rows ``start`` to ``start + n``."""
         space = self._space
         self._sequence.reset()
         if start:
@@ -82,14 +82,14 @@ class GridDesign:
         return len(self._rows)
 
     def rows(self, start: int, n: int) -> Array:
-        """Give the rows ``start`` to ``start + n``, none after the last."""
+        """Return the rows ``start`` to ``start + n``, none after the last."""
         return np.asarray(self._rows[start : start + n])
 
 
 def new_rows(
     design: Design, start: int, wanted: int, taken: Sequence[bytes], are_new: Callable[[Array], Mask]
 ) -> tuple[list[bytes], int]:
-    """Give the next rows of a design that are new, as their bytes.
+    """Return the next rows of a design that are new, as their bytes.
 
     Args:
         design: The design.
@@ -152,7 +152,7 @@ def _axis_faults(name: str, kind: Variable, values: Any) -> list[str]:
 
 
 def _given(name: str, kind: Variable, points: GridPoints | None) -> Any:
-    """Give what is said of a variable: its values, their number, or None for all."""
+    """Return what is said of a variable: its values, their number, or None for all."""
     if isinstance(points, Mapping):
         return points.get(name, POINTS if isinstance(kind, Real) else None)
     return (points or POINTS) if isinstance(kind, Real) else None
@@ -167,7 +167,7 @@ def _axis_size(kind: Variable, given: Any) -> int:
 
 
 def _axis(kind: Variable, given: Any) -> Array:
-    """Give the codes of a variable's values."""
+    """Return the codes of a variable's values."""
     low, high = kind.span
     if given is None:
         return np.arange(low, high + 1)

@@ -28,7 +28,7 @@ SMALLEST_STEP = 1e-7
 
 
 class SpaceSampling(Sampling):  # type: ignore[misc]
-    """Give the first population: the user's configurations, then sampled rows that differ from them."""
+    """Return the first population: the user's configurations, then sampled rows that differ from them."""
 
     def __init__(
         self,
@@ -189,11 +189,11 @@ class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
         self.seen.update(self._keys(X))
 
     def rows(self) -> Array:
-        """Give the seen rows as an ``(n_seen, n_var)`` array, in an order that depends on them alone."""
+        """Return the seen rows as an ``(n_seen, n_var)`` array, in an order that depends on them alone."""
         return np.frombuffer(b"".join(sorted(self.seen))).reshape(-1, self.space.n_var)
 
     def are_new(self, X: Array) -> Mask:
-        """Tell which rows of an ``(n, n_var)`` array were not seen and are not forbidden, ``(n,)``."""
+        """Return which rows of an ``(n, n_var)`` array were not seen and are not forbidden, ``(n,)``."""
         return np.array([key not in self.seen for key in self._keys(X)], dtype=bool) & self.space.allowed(X)
 
     def _do(self, pop: Population, other: Population | None, is_duplicate: Mask) -> Mask:
@@ -214,7 +214,7 @@ class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
 def space_operators(
     space: SearchSpace, *, method: Method = "random", configurations: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Give all operators of a space as the keyword arguments that pymoo's genetic algorithms take.
+    """Return all operators of a space as the keyword arguments that pymoo's genetic algorithms take.
 
     Args:
         space: The space to search.

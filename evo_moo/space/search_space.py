@@ -96,7 +96,7 @@ class SearchSpace:
         return f"SearchSpace({self.variables})"
 
     def canonical(self, X: npt.ArrayLike) -> Array:
-        """Give the canonical rows nearest to any ``(n, n_var)`` rows; canonical rows come back unchanged.
+        """Return the canonical rows nearest to any ``(n, n_var)`` rows; canonical rows come back unchanged.
 
         Raises:
             SpaceError: The matrix has another shape, or holds NaN.
@@ -105,15 +105,15 @@ class SearchSpace:
         return np.where(self._conditions.active(codes), self.columns(codes), self.xl)
 
     def active(self, X: npt.ArrayLike) -> Mask:
-        """Give the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
+        """Return the ``(n, n_var)`` mask of the columns that exist in each row's configuration."""
         return self._conditions.active(self.codes(X))
 
     def needed(self, column: int) -> dict[int, Region]:
-        """Give the codes that the ancestors of a column, by theirs, must all have for it to exist."""
+        """Return the codes that the ancestors of a column, by theirs, must all have for it to exist."""
         return self._conditions.needed[column]
 
     def codes(self, X: npt.ArrayLike) -> Array:
-        """Give the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
+        """Return the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
         codes = np.minimum(np.maximum(self._checked(X), self.xl), self.xu)
         # Contiguous blocks: NumPy may take another code path, off by one bit, for strided input.
         if self._log_columns.size:
@@ -125,14 +125,14 @@ class SearchSpace:
         return np.asarray(np.minimum(np.maximum(codes, self.low), self.high) + 0.0)
 
     def columns(self, codes: Array) -> Array:
-        """Give the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
+        """Return the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
         X = codes.copy()
         if self._log_columns.size:
             X[:, self._log_columns] = np.log(np.take(codes, self._log_columns, axis=1))
         return X
 
     def decode(self, X: npt.ArrayLike) -> list[Configuration]:
-        """Give the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
+        """Return the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
         codes = self.codes(X)
         columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
         active = self._conditions.active(codes).tolist()
@@ -143,7 +143,7 @@ class SearchSpace:
         ]
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
-        """Give the canonical ``(n, n_var)`` rows of configurations.
+        """Return the canonical ``(n, n_var)`` rows of configurations.
 
         Values of a real in log scale are rounded to 12 significant digits.
 
@@ -213,7 +213,7 @@ class SearchSpace:
         return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
 
     def allowed(self, X: npt.ArrayLike) -> Mask:
-        """Give the ``(n,)`` mask of the rows that no rule forbids.
+        """Return the ``(n,)`` mask of the rows that no rule forbids.
 
         Raises:
             SpaceError: A rule raised an exception.

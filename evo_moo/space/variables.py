@@ -62,15 +62,15 @@ class Variable:
         return []
 
     def code(self, value: Any) -> float:
-        """Give the code of a value; raises ``ValueError`` with the rule if it is none of this variable's."""
+        """Return the code of a value; raises ``ValueError`` with the rule if it is none of this variable's."""
         raise NotImplementedError
 
     def values(self, codes: Array) -> list[Any]:
-        """Give the plain Python values of ``(n,)`` codes."""
+        """Return the plain Python values of ``(n,)`` codes."""
         raise NotImplementedError
 
     def between(self, low: float, high: float) -> list[tuple[float, float]]:
-        """Give the intervals of codes whose values lie in ``[low, high]``; ``ValueError`` if not numeric."""
+        """Return the intervals of codes whose values lie in ``[low, high]``; ``ValueError`` if not numeric."""
         raise ValueError(f"at_least and at_most need numbers to compare, but it is a {self.kind}; list the values")
 
     def text(self) -> str:
@@ -78,7 +78,7 @@ class Variable:
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
-        """Give the definition as plain data: ``kind``, and each attribute that is not at its default."""
+        """Return the definition as plain data: ``kind``, and each attribute that is not at its default."""
         declared = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         plain: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **declared}, default=_plain))
         return plain
@@ -279,12 +279,12 @@ class Boolean(Variable):
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a real number; ``True`` and ``False`` are not."""
+    """Return whether a value is a real number; ``True`` and ``False`` are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def is_integer(value: Any) -> bool:
-    """Say whether a value is a whole number by its type; ``True`` and ``3.0`` are not."""
+    """Return whether a value is a whole number by its type; ``True`` and ``3.0`` are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
@@ -294,7 +294,7 @@ def json_key(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Give what JSON has no word for as something that it has: NumPy's numbers, sets and other mappings."""
+    """Return what JSON has no word for as something that it has: NumPy's numbers, sets and other mappings."""
     if isinstance(value, np.generic):
         return value.item()
     return dict(value) if isinstance(value, Mapping) else sorted(value, key=json_key)

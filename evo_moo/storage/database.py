@@ -55,7 +55,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
-    """Give a copy of a whole database in memory."""
+    """Return a copy of a whole database in memory."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     db.backup(copy)
     return copy

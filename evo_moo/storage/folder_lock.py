@@ -62,13 +62,13 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Give the folder back."""
+        """Return the folder back."""
         (self._path / "writer.json").unlink(missing_ok=True)
         self._lock.release()
 
 
 def holder_of(path: Path) -> dict[str, Any] | None:
-    """Tell which live process writes to a run folder, if one does; on another host it is believed to be alive."""
+    """Return which live process writes to a run folder, if one does; on another host it is believed to be alive."""
     holder = _record(path)
     try:
         if holder is None or holder["host"] != socket.gethostname():
@@ -113,7 +113,7 @@ def unlock(path: Path) -> dict[str, Any] | None:
 
 
 def on_network(path: Path) -> bool:
-    """Tell whether a folder lies on a network disk, by the type of the file system that it is mounted from."""
+    """Return whether a folder lies on a network disk, by the type of the file system that it is mounted from."""
     path = path.resolve()
     mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
     nearest = next((mounts[folder] for folder in (path, *path.parents) if folder in mounts), "")

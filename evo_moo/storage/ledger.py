@@ -247,16 +247,16 @@ class Ledger:
         return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
 
     def has_replicates(self) -> bool:
-        """Tell whether an evaluation was repeated with another seed."""
+        """Return whether an evaluation was repeated with another seed."""
         return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM evaluations WHERE replicate > 0)").fetchone()[0])
 
     def cost(self, where: str = "1") -> float:
-        """Give what the evaluations for which the SQL condition holds cost, in full evaluations."""
+        """Return what the evaluations for which the SQL condition holds cost, in full evaluations."""
         (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()
         return round(float(total), 6)
 
     def children(self, evaluation_id: int) -> list[int]:
-        """Give the ids of the evaluations that were bred from one."""
+        """Return the ids of the evaluations that were bred from one."""
         rows = self._db.execute(
             "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
             (evaluation_id,),
@@ -264,7 +264,7 @@ class Ledger:
         return [key for (key,) in rows]
 
     def memberships(self, evaluation_id: int) -> list[int]:
-        """Give the generations in whose population an evaluation was."""
+        """Return the generations in whose population an evaluation was."""
         rows = self._db.execute(
             "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
             (evaluation_id,),
@@ -296,7 +296,7 @@ class Ledger:
 
 
 def unknown_format(path: Path | None, found: int) -> RunFolderError:
-    """Give the error that a ledger is of a format that this version does not know."""
+    """Return the error that a ledger is of a format that this version does not know."""
     return RunFolderError(
         f"`{path}` must be a ledger of format {FORMAT}, but is of format {found}; "
         "read it with the version of evo-moo that wrote it"

@@ -82,7 +82,7 @@ def migrate(db: sqlite3.Connection) -> int:
 
 
 def is_known(found: int) -> bool:
-    """Tell whether a format is the present one or an older one that can become it."""
+    """Return whether a format is the present one or an older one that can become it."""
     return found == FORMAT or found in _STEPS
 
 

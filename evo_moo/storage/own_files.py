@@ -23,13 +23,13 @@ PATTERNS = (
 
 
 def is_own_file(path: Path) -> bool:
-    """Tell whether a path is that of a file which a run keeps in its folder, whether it is there yet or not."""
+    """Return whether a path is that of a file which a run keeps in its folder, whether it is there yet or not."""
     name = path.name.lower()  # some disks do not tell cases apart
     return (path.parent / "run.sqlite").exists() and any(fnmatch.fnmatchcase(name, own) for own in PATTERNS)
 
 
 def names_in(path: Path | None) -> frozenset[str]:
-    """Give the names of what is in a folder; none where there is no folder that can be read."""
+    """Return the names of what is in a folder; none where there is no folder that can be read."""
     with contextlib.suppress(OSError):
         return frozenset(entry.name for entry in path.iterdir()) if path else frozenset()
     return frozenset()

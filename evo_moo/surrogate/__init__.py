@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         canonical_order,
         checked_data,
         checked_rows,
-        one_thread,
     )
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "canonical_order",
     "checked_data",
     "checked_rows",
-    "one_thread",
 ]
 
 __getattr__ = lazy_names(
@@ -44,7 +42,6 @@ __getattr__ = lazy_names(
             "canonical_order",
             "checked_data",
             "checked_rows",
-            "one_thread",
         ),
     },
 )

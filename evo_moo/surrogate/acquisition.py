@@ -64,7 +64,7 @@ class Criteria:
             self.span = nadir - self.ideal
 
     def predicted(self, belief: Belief, optimism: float) -> Score:
-        """Give the function of rows that has the predicted objectives, better by so many standard deviations."""
+        """Return the function of rows that has the predicted objectives, better by so many standard deviations."""
         width = self.worst - self.ideal
 
         def objectives(X: Array) -> Array:
@@ -75,7 +75,7 @@ class Criteria:
         return objectives
 
     def score(self, belief: Belief, turn: int, rng: np.random.Generator, exploration: float = 1.0) -> Score:
-        """Give the score of ``(n, n_var)`` rows that this turn's candidate must maximise, ``(n,)``.
+        """Return the score of ``(n, n_var)`` rows that this turn's candidate must maximise, ``(n,)``.
 
         - ``inner``: hypervolume improvement of the mean, up to where trade-offs are still worth their price;
         - ``directions``: expected improvement of the best along a random direction, averaged over many;
@@ -109,7 +109,7 @@ class Criteria:
         return self._improvement(belief, self._wide, belief.chance(exploration))
 
     def instead(self, scores: Array, belief: Belief, turn: int, exploration: float = 1.0) -> Score | None:
-        """Give the score to choose by if this turn's promises next to nothing, ``(n,)`` scores; else None.
+        """Return the score to choose by if this turn's promises next to nothing, ``(n,)`` scores; else None.
 
         Where an end of the front is reached, expected hypervolume improvement as far as ``inner`` takes its turn. A
         model that does not extrapolate cannot tell that: what it predicts to be the best is tried.
@@ -122,7 +122,7 @@ class Criteria:
         return self._improvement(belief, self._inner, belief.chance(exploration))
 
     def worth_repeating(self, known: Array, new: Array, belief: Belief) -> int | None:
-        """Give the row of the front of which another evaluation gains more than that of any new row; None: none.
+        """Return the row of the front of which another evaluation gains more than that of any new row; None: none.
 
         The gain is the hypervolume that the means are expected to add once they have moved by what is learnt.
 
@@ -140,7 +140,7 @@ class Criteria:
         return best if gains[best] > max(of_new.max(), least) else None
 
     def _gains_of_another(self, X: Array, belief: Belief) -> Array:
-        """Give the gain of another evaluation of each row of the front, of those alone that are known the least.
+        """Return the gain of another evaluation of each row of the front, of those alone that are known the least.
 
         A point moves for better or worse among the others; the expectation exceeds what it adds where it stands.
         """
@@ -218,7 +218,7 @@ class Criteria:
 
 
 def _expected_gain(gap: Array, std: Array) -> Array:
-    """Give the expectation of how far a normal value exceeds 0, of mean ``gap``."""
+    """Return the expectation of how far a normal value exceeds 0, of mean ``gap``."""
     from scipy.special import ndtr
 
     std = np.maximum(std, 1e-12)
@@ -227,7 +227,7 @@ def _expected_gain(gap: Array, std: Array) -> Array:
 
 
 def proper_range(F: Array) -> tuple[Array, Array]:
-    """Give the ideal and the nadir point of the part of a front whose trade-offs are worth their price.
+    """Return the ideal and the nadir point of the part of a front whose trade-offs are worth their price.
 
     A point is left out if another one is much better in some objectives for little in the others: if it is
     dominated in ``F_i + TRADE_OFF * sum of the other objectives``, all in ranges of the front (Ikeda, Kita &

@@ -27,17 +27,17 @@ class ComputedMetrics:
         self._kept: dict[str, Metrics] = {}
 
     def values(self, name: str, X: Array) -> Array:
-        """Give a metric of ``(n, n_var)`` encoded rows, ``(n,)``; NaN where it is not known."""
+        """Return a metric of ``(n, n_var)`` encoded rows, ``(n,)``; NaN where it is not known."""
         return np.array([self._of(config).get(name, np.nan) for config in self._problem.space.decode(X)])
 
     def table(self, X: Array) -> dict[str, Array]:
-        """Give every metric that is known of any of ``(n, n_var)`` encoded rows; see ``values``."""
+        """Return every metric that is known of any of ``(n, n_var)`` encoded rows; see ``values``."""
         found = [self._of(config) for config in self._problem.space.decode(X)]
         names = list(dict.fromkeys(name for metrics in found for name in metrics))
         return {name: np.array([metrics.get(name, np.nan) for metrics in found]) for name in names}
 
     def agree(self, name: str, X: Array, measured: Array) -> bool:
-        """Tell whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
+        """Return whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
         return bool(np.allclose(self.values(name, X), measured, rtol=1e-9, atol=0.0))
 
     def _of(self, config: Configuration) -> Metrics:
@@ -70,7 +70,7 @@ class ComputedMetric(Surrogate):
     def of(
         cls, name: str, sign: int, values: Array, metrics: ComputedMetrics, features: Features
     ) -> tuple[Target, Self]:
-        """Give the metric as something to minimise, with its map to targets.
+        """Return the metric as something to minimise, with its map to targets.
 
         Args:
             name: The metric.
@@ -84,7 +84,7 @@ class ComputedMetric(Surrogate):
         return target, cls(features.columns, lambda Z: target.transform(sign * metrics.values(name, features.rows(Z))))
 
     def fresh(self) -> "ComputedMetric":
-        """Give the same."""
+        """Return the same."""
         return ComputedMetric(self.columns, self._targets)
 
     def fit(self, X: Array, y: Array) -> Self:
@@ -93,7 +93,7 @@ class ComputedMetric(Surrogate):
         return self
 
     def predict(self, X: Array) -> Prediction:
-        """Give the metric, with no deviation; what is not known may be anything."""
+        """Return the metric, with no deviation; what is not known may be anything."""
         values = self._targets(X)
         unknown = np.isnan(values)
         return Prediction(np.where(unknown, 0.0, values), unknown.astype(float))
@@ -104,15 +104,15 @@ class ComputedMetric(Surrogate):
         return mean + std * rng.standard_normal((n, len(X)))
 
     def condition(self, X: Array, y: Array) -> "ComputedMetric":
-        """Give the same: there is nothing to be learnt."""
+        """Return the same: there is nothing to be learnt."""
         return self
 
     def leave_one_out(self) -> Prediction:
-        """Give the metric at the points of the last fit."""
+        """Return the metric at the points of the last fit."""
         return self.predict(self._X)
 
     def dump(self) -> dict[str, Any]:
-        """Give nothing: there is no state."""
+        """Return nothing: there is no state."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:

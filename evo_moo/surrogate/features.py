@@ -60,7 +60,7 @@ class Features:
         self._width = np.where(width > 0, width, 1.0)
 
     def matrix(self, X: npt.ArrayLike) -> Array:
-        """Give the ``(n, n_features)`` features of ``(n, n_var)`` encoded rows.
+        """Return the ``(n, n_features)`` features of ``(n, n_var)`` encoded rows.
 
         Raises:
             SpaceError: The rows have another shape, or hold NaN.
@@ -72,7 +72,7 @@ class Features:
         return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], self._computed(X)])
 
     def rows(self, Z: Array) -> Array:
-        """Give the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, as ``matrix`` gives them.
+        """Return the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, as ``matrix`` gives them.
 
         Numbers without a grid may differ in the last digits.
         """
@@ -101,7 +101,7 @@ class _Scale(NamedTuple):
 
 
 def _scales(sampled: Mapping[str, Array]) -> dict[str, _Scale]:
-    """Give the metrics that vary, with their scales."""
+    """Return the metrics that vary, with their scales."""
     scales = {}
     for name, values in sampled.items():
         known = values[np.isfinite(values)]

@@ -43,7 +43,7 @@ class Boxes:
         self.lower, self.upper = lower[some], upper[some]
 
     def expected_improvement(self, mean: Array, std: Array) -> Array:
-        """Give the expected hypervolume improvement of each candidate alone.
+        """Return the expected hypervolume improvement of each candidate alone.
 
         Emmerich, Giannakoglou and Naujoks 2006, "Single- and multiobjective evolutionary optimization assisted
         by Gaussian random field metamodels", IEEE TEC 10; box by box as in Yang et al. 2019, "Efficient
@@ -65,7 +65,7 @@ class Boxes:
 
 
 def _expected_shortfall(bound: Array, mean: Array, std: Array) -> Array:
-    """Give the expectation of ``max(bound - y, 0)`` for normal ``y``; 0 for a bound of minus infinity."""
+    """Return the expectation of ``max(bound - y, 0)`` for normal ``y``; 0 for a bound of minus infinity."""
     from scipy.special import ndtr
 
     finite = np.isfinite(bound)
@@ -75,7 +75,7 @@ def _expected_shortfall(bound: Array, mean: Array, std: Array) -> Array:
 
 
 def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
-    """Give the local upper bounds of the points ``(n, n_obj)``, and the points that define them.
+    """Return the local upper bounds of the points ``(n, n_obj)``, and the points that define them.
 
     Returns:
         Bounds ``(n_bounds, n_obj)``, and ``(n_bounds, n_obj, n_obj)``: for each bound and objective, the point

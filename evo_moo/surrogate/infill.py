@@ -141,7 +141,7 @@ def _best(seen: Observed) -> npt.NDArray[np.int64]:
 
 
 def _survivors(F: Array, n: int) -> npt.NDArray[np.int64]:
-    """Give the rows that NSGA-II's survival keeps: by rank, and in the last rank by crowding distance."""
+    """Return the rows that NSGA-II's survival keeps: by rank, and in the last rank by crowding distance."""
     import moocore
     from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 

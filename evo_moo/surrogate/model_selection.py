@@ -44,12 +44,12 @@ class Scores:
 
 
 def chance_bound(n: int) -> float:
-    """Give the 99 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation."""
+    """Return the 99 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation."""
     return ONE_SIDED_99 * chance_deviation(n)
 
 
 def chance_deviation(n: int) -> float:
-    """Give the standard deviation of Kendall's tau of ``n`` unrelated pairs.
+    """Return the standard deviation of Kendall's tau of ``n`` unrelated pairs.
 
     Kendall, "A new measure of rank correlation", 1938: the variance is ``2 (2n + 5) / (9 n (n - 1))``.
     """
@@ -165,7 +165,7 @@ class AveragedSurrogate(Surrogate):
         self.extrapolates = all(member.extrapolates for member in members)
 
     def fresh(self) -> "AveragedSurrogate":
-        """Give the mixture of fresh members."""
+        """Return the mixture of fresh members."""
         return AveragedSurrogate([member.fresh() for member in self.members])
 
     def fit(self, X: Array, y: Array) -> Self:
@@ -175,11 +175,11 @@ class AveragedSurrogate(Surrogate):
         return self
 
     def predict(self, X: Array) -> Prediction:
-        """Give the mixture's mean and standard deviation."""
+        """Return the mixture's mean and standard deviation."""
         return mixture([member.predict(X) for member in self.members])
 
     def noise(self) -> float:
-        """Give the root mean square of the members' noise."""
+        """Return the root mean square of the members' noise."""
         return math.sqrt(float(np.mean([member.noise() ** 2 for member in self.members])))
 
     def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
@@ -190,15 +190,15 @@ class AveragedSurrogate(Surrogate):
         return drawn
 
     def condition(self, X: Array, y: Array) -> "AveragedSurrogate":
-        """Give the mixture of the conditioned members."""
+        """Return the mixture of the conditioned members."""
         return AveragedSurrogate([member.condition(X, y) for member in self.members])
 
     def leave_one_out(self) -> Prediction:
-        """Give the mixture of the members' leave-one-out predictions."""
+        """Return the mixture of the members' leave-one-out predictions."""
         return mixture([member.leave_one_out() for member in self.members])
 
     def dump(self) -> dict[str, Any]:
-        """Give the states of the members."""
+        """Return the states of the members."""
         return {"members": [member.dump() for member in self.members]}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -208,7 +208,7 @@ class AveragedSurrogate(Surrogate):
 
 
 def mixture(predictions: Sequence[Prediction]) -> Prediction:
-    """Give the mean and standard deviation of several models' predictions together, each of the same weight."""
+    """Return the mean and standard deviation of several models' predictions together, each of the same weight."""
     means = np.array([prediction.mean for prediction in predictions])
     variances = np.array([prediction.std**2 for prediction in predictions])
     return Prediction(means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0)))

@@ -52,7 +52,7 @@ class Observed:
 
 
 def mean_of_row(archive: Told, goals: Goals, x: Array) -> Metrics:
-    """Give the mean metrics of a row's evaluations that have objectives; there must be one."""
+    """Return the mean metrics of a row's evaluations that have objectives; there must be one."""
     return mean_metrics([m for its_x, m in archive.values() if np.array_equal(its_x, x) and _has_objectives(m, goals)])
 
 

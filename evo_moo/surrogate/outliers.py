@@ -56,10 +56,10 @@ class Fences:
         return cls(worst, signs)
 
     def hold(self, metrics: Metrics, name: str) -> bool:
-        """Tell whether a metric's value is not far out; one that was not measured is not."""
+        """Return whether a metric's value is not far out; one that was not measured is not."""
         sign = self.signs.get(name, 1)
         return name not in metrics or name not in self.worst or sign * metrics[name] <= sign * self.worst[name]
 
     def hold_all(self, metrics: Metrics) -> bool:
-        """Tell whether no value is far out."""
+        """Return whether no value is far out."""
         return all(self.hold(metrics, name) for name in self.worst)

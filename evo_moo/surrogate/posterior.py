@@ -35,17 +35,17 @@ class MetricModel:
     log: bool = False
 
     def predict(self, X: Array) -> tuple[Array, Array]:
-        """Give mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
+        """Return mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
         if self.model is None:
             return np.zeros(len(X)), np.ones(len(X))
         return self.model.predict(X)
 
     def values(self, X: Array) -> tuple[Array, Array]:
-        """Give the metric, minimised: its median, and how far one standard deviation lies on the better side."""
+        """Return the metric, minimised: its median, and how far one standard deviation lies on the better side."""
         return self._values(*self.predict(X))
 
     def is_noisy(self, *, declared: bool) -> bool:
-        """Tell whether its mean is nearer to the truth than what was measured; without a model it is not.
+        """Return whether its mean is nearer to the truth than what was measured; without a model it is not.
 
         Args:
             declared: Whether the problem says that the metric is noisy.
@@ -53,11 +53,11 @@ class MetricModel:
         return self.model is not None and (declared or self.model.noise() > NOISY)
 
     def objective(self, X: Array) -> tuple[Array, Array]:
-        """Give the same as ``values``, of the logarithm if that is what counts."""
+        """Return the same as ``values``, of the logarithm if that is what counts."""
         return self._of_logarithm(*self.values(X))
 
     def lesson(self, X: Array) -> tuple[Array, Array]:
-        """Give what ``objective`` gives, with how far one more evaluation there would move the mean on average.
+        """Return what ``objective`` gives, with how far one more evaluation there would move the mean on average.
 
         Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
         Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
@@ -68,7 +68,7 @@ class MetricModel:
         return self._of_logarithm(*self._values(mean, std))
 
     def log_probability(self, X: Array, limit: Limit) -> Array:
-        """Give the logarithm of the probability that a limit holds, ``(n,)``."""
+        """Return the logarithm of the probability that a limit holds, ``(n,)``."""
         from scipy.special import log_ndtr
 
         mean, std = self.predict(X)
@@ -82,7 +82,7 @@ class MetricModel:
         return np.asarray(log_ndtr(gap if below else -gap))
 
     def knowing(self, X: Array) -> "MetricModel":
-        """Give the same, as if the predictions at these points had come true."""
+        """Return the same, as if the predictions at these points had come true."""
         return self if self.model is None else replace(self, model=self.model.condition(X, self.predict(X)[0]))
 
     def _values(self, mean: Array, std: Array) -> tuple[Array, Array]:
@@ -133,7 +133,7 @@ class Belief:
         return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
 
     def chance(self, exploration: float) -> Array:
-        """Give the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.
+        """Return the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.
 
         Args:
             exploration: The share for models that do not extrapolate, whose deviations promise more than they hold.
@@ -142,7 +142,7 @@ class Belief:
         return np.array([1.0 if model is None or model.extrapolates else exploration for model in models])
 
     def log_probability(self, X: Array) -> Array:
-        """Give the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
+        """Return the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
         total = np.zeros(len(X))
         if self.goals.limits or self.success is not None:
             Z = self.features.matrix(X)
@@ -153,6 +153,6 @@ class Belief:
         return total
 
     def knowing(self, X: Array) -> "Belief":
-        """Give the same, as if what it predicts for these rows had been measured."""
+        """Return the same, as if what it predicts for these rows had been measured."""
         Z = self.features.matrix(X)
         return replace(self, models={name: model.knowing(Z) for name, model in self.models.items()})

@@ -20,9 +20,10 @@ from evo_moo.surrogate.observations import Observed
 from evo_moo.surrogate.outliers import Fences
 from evo_moo.surrogate.posterior import Belief, MetricModel
 from evo_moo.surrogate.prescreening import best_offspring
-from evo_moo.surrogate.protocol import Array, Prediction, Surrogate, one_thread
+from evo_moo.surrogate.protocol import Array, Prediction, Surrogate
 from evo_moo.surrogate.targets import Target
 from evo_moo.surrogate.track_record import TrackRecord
+from evo_moo.threads import one_blas_thread
 
 InfillName = Literal["ehvi", "prescreen"]
 TRUSTED = 0.3
@@ -121,7 +122,7 @@ class Prescreening:
             is_new: Tells which rows may be asked for.
             rng: Source of all randomness.
         """
-        with one_thread():
+        with one_blas_thread():
             belief = self._learn()
             self._turn += n
             n_plain = n if belief is None else self._n_plain(n)
@@ -147,7 +148,7 @@ class Prescreening:
             return proposals + self._with_predictions(belief, X)
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain data and arrays; what was told is not part of it."""
+        """Return the state as plain data and arrays; what was told is not part of it."""
         return {
             "models": {name: model.dump() for name, model in self._models.items()},
             "chosen": self._chosen,
@@ -258,7 +259,7 @@ class Prescreening:
         return load_surrogate("rf")(self._features.columns, self.seed).fit(Z, succeeded)
 
     def _knows_the_noise(self, belief: Belief) -> bool:
-        """Tell whether some objective is noisy by its seed, and all such have models that know how noisy."""
+        """Return whether some objective is noisy by its seed, and all such have models that know how noisy."""
         names = [o.metric for o in self.goals.objectives]
         noisy = [
             name
@@ -269,7 +270,7 @@ class Prescreening:
         return bool(noisy) and all(model is not None and model.extrapolates for model in models)
 
     def _n_plain(self, n: int) -> int:
-        """Give how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
+        """Return how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
         correlation = self._record.rank_correlation()
         if correlation is None or correlation >= TRUSTED:
             return 0

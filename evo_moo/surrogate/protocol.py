@@ -3,10 +3,8 @@
 Who writes a model imports from here alone, and inherits ``evo_moo.testing.SurrogateSuite`` in its tests.
 """
 
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
@@ -25,7 +23,6 @@ __all__ = [
     "canonical_order",
     "checked_data",
     "checked_rows",
-    "one_thread",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -101,7 +98,7 @@ class Surrogate(ABC):
         self.seed = seed
 
     def fresh(self) -> "Surrogate":
-        """Give a model of the same columns and seed that has learnt nothing."""
+        """Return a model of the same columns and seed that has learnt nothing."""
         return type(self)(self.columns, self.seed)
 
     @abstractmethod
@@ -123,7 +120,7 @@ class Surrogate(ABC):
         """
 
     def noise(self) -> float:
-        """Give the standard deviation of an observation about the metric; 0 where ``std`` includes it."""
+        """Return the standard deviation of an observation about the metric; 0 where ``std`` includes it."""
         return 0.0
 
     @abstractmethod
@@ -132,7 +129,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def condition(self, X: Array, y: Array) -> "Surrogate":
-        """Give a cheap copy that also knows these points; hyperparameters stay, and so does this model."""
+        """Return a cheap copy that also knows these points; hyperparameters stay, and so does this model."""
 
     @abstractmethod
     def leave_one_out(self) -> Prediction:
@@ -140,7 +137,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def dump(self) -> dict[str, Any]:
-        """Give what ``load`` needs to make the next ``fit`` identical: plain data and NumPy arrays."""
+        """Return what ``load`` needs to make the next ``fit`` identical: plain data and NumPy arrays."""
 
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
@@ -152,7 +149,7 @@ class Surrogate(ABC):
 
 
 def checked_rows(X: npt.ArrayLike, columns: Columns) -> Array:
-    """Give points as an ``(n, n_features)`` array.
+    """Return points as an ``(n, n_features)`` array.
 
     Raises:
         SurrogateError: They have another shape, or are not finite.
@@ -166,7 +163,7 @@ def checked_rows(X: npt.ArrayLike, columns: Columns) -> Array:
 
 
 def checked_data(X: npt.ArrayLike, y: npt.ArrayLike, columns: Columns) -> tuple[Array, Array]:
-    """Give points and targets as ``(n, n_features)`` and ``(n,)`` arrays.
+    """Return points and targets as ``(n, n_features)`` and ``(n,)`` arrays.
 
     Raises:
         SurrogateError: They have other shapes, are not finite, or there are none.
@@ -179,25 +176,8 @@ def checked_data(X: npt.ArrayLike, y: npt.ArrayLike, columns: Columns) -> tuple[
     return rows, targets
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Let linear algebra use one thread inside a ``with`` block.
-
-    Matrices of some hundred rows are too small to share, threads fight with the workers for the cores, and
-    their number would change the last bits of a result.
-    """
-    return _linear_algebra().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
-
-
-@functools.cache
-def _linear_algebra() -> Any:
-    import scipy.linalg  # noqa: F401 - it brings a library of its own, which must be loaded to be found
-    import threadpoolctl
-
-    return threadpoolctl.ThreadpoolController()
-
-
 def canonical_order(X: Array, y: Array) -> npt.NDArray[np.intp]:
-    """Give the order that sorts ``(n, n_features)`` points, and targets of equal points.
+    """Return the order that sorts ``(n, n_features)`` points, and targets of equal points.
 
     A model that learns in this order gives the same result to the last bit however its data are ordered.
     """

@@ -80,7 +80,7 @@ class Target:
         return _clearly_better(cls._spreading_best(values), best, values)
 
     def transform(self, y: npt.ArrayLike) -> Array:
-        """Give the targets of values.
+        """Return the targets of values.
 
         Raises:
             SurrogateError: A value is not positive, but the map takes logarithms.
@@ -96,7 +96,7 @@ class Target:
         return np.where(size > TAIL, np.sign(bent) * (TAIL + np.log1p(np.maximum(size - TAIL, 0.0))), bent)
 
     def inverse(self, z: npt.ArrayLike) -> Array:
-        """Give the values of targets; of a predicted mean, the median of the value."""
+        """Return the values of targets; of a predicted mean, the median of the value."""
         targets = np.asarray(z, dtype=float)
         size = np.minimum(np.abs(targets), _LARGEST_LOG)
         bent = np.where(size > TAIL, np.sign(targets) * (TAIL + np.expm1(np.maximum(size - TAIL, 0.0))), targets)
@@ -134,7 +134,7 @@ def _clearly_better(candidate: Target, best: Target, values: Array) -> Target:
 
 
 def _location_and_scale(values: Array) -> tuple[float, float]:
-    """Give mean and standard deviation of the values, with outliers drawn in; the scale of a constant is 1."""
+    """Return mean and standard deviation of the values, with outliers drawn in; the scale of a constant is 1."""
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     # 1.349 is the distance of a normal distribution's quartiles, in standard deviations.
     reach = OUTLIER * (high - low) / 1.349 or np.inf

@@ -43,7 +43,7 @@ class TrackRecord:
             self._recent = [*self._recent, (expected, measured)][-RECENT:]
 
     def rank_correlation(self) -> float | None:
-        """Give Kendall's tau between predictions and outcomes, averaged over the objectives; None: too few."""
+        """Return Kendall's tau between predictions and outcomes, averaged over the objectives; None: too few."""
         from scipy.stats import kendalltau
 
         correlations = []
@@ -55,7 +55,7 @@ class TrackRecord:
         return sum(correlations) / len(correlations) if correlations else None
 
     def exploration(self) -> float:
-        """Give how much of the models' uncertainty should count as a chance, from 0 to 1.
+        """Return how much of the models' uncertainty should count as a chance, from 0 to 1.
 
         Candidates that promise the most disappoint by standard deviations where the models are sure of something
         wrong; then the less certain a place, the worse it is.
@@ -71,7 +71,7 @@ class TrackRecord:
         return float(np.clip((USELESS - np.mean(surprises)) / (USELESS - HARMLESS), 0.0, 1.0))
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain data."""
+        """Return the state as plain data."""
         return {
             "recent": [list(pair) for pair in self._recent],
             "expected": {str(key): value for key, value in self._expected.items()},

@@ -31,7 +31,7 @@ class Augmentation:
         self._generator = torch.Generator().manual_seed(seed_for("augmentation", seed))
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Give changed images of the same shape, ``(n, channels, height, width)``."""
+        """Return changed images of the same shape, ``(n, channels, height, width)``."""
         if self.strength == 0:
             return X
         angle, zoom, right, down = self.strength * (2 * torch.rand(4, len(X), generator=self._generator) - 1)

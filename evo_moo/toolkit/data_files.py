@@ -11,7 +11,7 @@ FOLDER = "EVO_MOO_DATA"
 
 
 def find_data(name: str, path: str | None = None) -> Path | None:
-    """Give the path of a data file.
+    """Return the path of a data file.
 
     Args:
         name: Its name in the folder.
@@ -38,5 +38,5 @@ def find_data(name: str, path: str | None = None) -> Path | None:
 
 
 def digest(path: Path) -> str:
-    """Give a digest of a file's content, for a problem's ``version``."""
+    """Return a digest of a file's content, for a problem's ``version``."""
     return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()

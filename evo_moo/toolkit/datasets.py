@@ -186,7 +186,7 @@ def _as_tensor(X: Array) -> Array:
 
 
 def _read(images: ImageSet) -> tuple[Pair, Pair | None]:
-    """Give the images to train and judge with, and those to test with where the set has its own."""
+    """Return the images to train and judge with, and those to test with where the set has its own."""
     if images.data == "digits":
         from sklearn.datasets import load_digits
 
@@ -214,7 +214,7 @@ def _path_of(data: str, root: Path) -> Path:
 
 
 def _labels_of(path: Path) -> Array:
-    """Give the labels to train with, once all that can be told of the files without a training is checked."""
+    """Return the labels to train with, once all that can be told of the files without a training is checked."""
     if path.suffix == ".npz":
         return read_archive(path)[0][1]
     folders = parts_of(path)

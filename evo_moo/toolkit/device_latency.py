@@ -43,7 +43,7 @@ class DeviceLatency:
         return f"{_LATENCY}[{self.device}]"
 
     def __call__(self, config: Configuration) -> dict[str, float]:
-        """Give the latency under its metric's name, as ``profile`` returns it.
+        """Return the latency under its metric's name, as ``profile`` returns it.
 
         Raises:
             MetricError: The function gave no positive finite number, or the table has no such configuration.

@@ -19,7 +19,7 @@ METRICS = {
 
 
 def group_metrics(y: Array, score: Array, decided: Array, group: Array) -> dict[str, float]:
-    """Give every metric of ``METRICS`` for labels, scores, decisions and groups, each ``(n,)``."""
+    """Return every metric of ``METRICS`` for labels, scores, decisions and groups, each ``(n,)``."""
     from fairlearn import metrics as fair
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
@@ -32,7 +32,7 @@ def group_metrics(y: Array, score: Array, decided: Array, group: Array) -> dict[
 
 
 def reweighting(y: Array, group: Array, strength: float) -> Array:
-    """Give the weights ``(n,)`` that make label and group independent, to the power of a strength in ``[0, 1]``.
+    """Return the weights ``(n,)`` that make label and group independent, to the power of a strength in ``[0, 1]``.
 
     At 1 they are P(group) P(label) / P(group, label): Kamiran and Calders, "Data preprocessing techniques for
     classification without discrimination", Knowledge and Information Systems 33 (2012), algorithm 3.

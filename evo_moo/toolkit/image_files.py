@@ -115,13 +115,13 @@ def _checked(path: Path, x: str, y: str, arrays: dict[str, Array]) -> Pair:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """Give the folder to train with and perhaps that to test with."""
+    """Return the folder to train with and perhaps that to test with."""
     parts = [path / "train", path / "test"]
     return [part for part in parts if part.is_dir()] if parts[0].is_dir() else [path]
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """Give the pictures two levels below a folder, in one order everywhere."""
+    """Return the pictures two levels below a folder, in one order everywhere."""
     yield from sorted(file for file in folder.glob("*/*") if file.suffix.lower() in _IMAGE_TYPES)
 
 

@@ -264,7 +264,7 @@ def _warm_up(call: Call, clock: Clock, effort: Effort) -> float:
 
 
 def _fastest_ms(call: Call, clock: Clock) -> float:
-    """Give the time of a call on the quiet machine: the fastest of many blocks, whose size no caller chooses."""
+    """Return the time of a call on the quiet machine: the fastest of many blocks, whose size no caller chooses."""
     n = _repeats(clock(call, 1), _CALIBRATION_BLOCK_MS)
     stop_ns = perf_counter_ns() + round(_CALIBRATION_S * 1e9)
     fastest_ms = clock(call, n)

@@ -14,7 +14,7 @@ from evo_moo.toolkit.training import inference
 
 
 def network_metrics(model: nn.Module, batch: Tensor) -> dict[str, float]:
-    """Give what a network costs, by the names that the ready problems use.
+    """Return what a network costs, by the names that the ready problems use.
 
     Args:
         model: The network.
@@ -55,7 +55,7 @@ def count_flops(model: nn.Module, example: Tensor) -> int:
 
 
 def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float:
-    """Give the expected calibration error: how far a classifier's confidence is from the share that it gets right.
+    """Return the expected calibration error: how far a classifier's confidence is from the share that it gets right.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3: over bins of equal width of the
     highest probability, the mean of |accuracy - confidence|, weighted by the samples in each.
@@ -76,20 +76,20 @@ def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float
 
 
 def size_mb(model: nn.Module) -> float:
-    """Give the memory of a network's parameters and buffers, in megabytes of 10^6 bytes."""
+    """Return the memory of a network's parameters and buffers, in megabytes of 10^6 bytes."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
 
 
 def size_on_disk_mb(model: nn.Module) -> float:
-    """Give the size of the file that ``torch.save`` makes of a network's weights, in megabytes of 10^6 bytes."""
+    """Return the size of the file that ``torch.save`` makes of a network's weights, in megabytes of 10^6 bytes."""
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
     return file.tell() / 1e6
 
 
 def peak_memory_mb(model: nn.Module, example: Tensor) -> float:
-    """Give the most memory that tensors take at once in a forward pass, in megabytes of 10^6 bytes.
+    """Return the most memory that tensors take at once in a forward pass, in megabytes of 10^6 bytes.
 
     Weights, input and every intermediate result while it is alive. It is counted, not measured: the same on every
     machine and with any load. What a kernel needs for itself is left out.

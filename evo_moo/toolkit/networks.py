@@ -56,7 +56,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the sum, ``(n, width, height, width)``."""
+        """Return the sum, ``(n, width, height, width)``."""
         total: Tensor = self.branch(x) + self.shortcut(x)
         return total
 

@@ -41,7 +41,7 @@ class Reference:
     name: str
 
     def nominal_ms(self, measure: Callable[[], float]) -> float:
-        """Give its time on this machine when quiet, in milliseconds; ``measure`` is called where none is kept."""
+        """Return its time on this machine when quiet, in milliseconds; ``measure`` is called where none is kept."""
         key = f"{self.name}; {cpu_model()}"
         path = cache_folder() / f"reference-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}.json"
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
@@ -56,7 +56,7 @@ class Reference:
 
 
 def numpy_reference() -> Reference:
-    """Give the reference of plain callables: small matrix products and tanh, about 0.1 ms."""
+    """Return the reference of plain callables: small matrix products and tanh, about 0.1 ms."""
     import numpy as np
 
     weights = np.linspace(-0.2, 0.2, 96 * 96, dtype=np.float32).reshape(96, 96)
@@ -71,7 +71,7 @@ def numpy_reference() -> Reference:
 
 
 def torch_reference(device: "device | str", threads: int) -> Reference:
-    """Give the reference of networks: two convolutions over a batch of 64, about 1 ms on one CPU thread.
+    """Return the reference of networks: two convolutions over a batch of 64, about 1 ms on one CPU thread.
 
     Of three workloads it followed the drift of other networks best, and far better than products of matrices.
 

@@ -87,7 +87,7 @@ class Robustness:
         }
 
     def __call__(self, model: "nn.Module", X: "Tensor", y: "Tensor", *, seed: int) -> dict[str, float]:
-        """Give the accuracy under each perturbation, and the lowest of them.
+        """Return the accuracy under each perturbation, and the lowest of them.
 
         Args:
             model: The network, giving ``(n, n_classes)`` logits; its training flags are as before afterwards.
@@ -106,7 +106,7 @@ class Robustness:
     def of_decisions(
         self, decide: "Callable[[Array], Array]", X: "Array", y: "Array", *, seed: int
     ) -> dict[str, float]:
-        """Give the same for a classifier that is no network: it has no gradient, which attacks need.
+        """Return the same for a classifier that is no network: it has no gradient, which attacks need.
 
         Args:
             decide: Gives labels ``(n,)`` of rows ``(n, n_columns)``, which keep their order.
@@ -124,7 +124,7 @@ class Robustness:
         return _with_worst({name: float((decide(its) == y).mean()) for name, its in disturbed.items()})
 
     def perturb(self, name: str, model: "nn.Module | None", X: "Tensor", y: "Tensor", seed: int) -> "Tensor":
-        """Give disturbed inputs of the same shape, within the bounds; arguments as for a call."""
+        """Return disturbed inputs of the same shape, within the bounds; arguments as for a call."""
         import torch
 
         if name in ("blur", "brightness") and X.ndim != 4:

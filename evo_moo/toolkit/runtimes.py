@@ -18,7 +18,7 @@ Inputs = tuple[Tensor, ...]
 
 
 def device_of(device: torch.device | str | None, inputs: Inputs) -> torch.device:
-    """Give the device by its name, or by default that of the inputs.
+    """Return the device by its name, or by default that of the inputs.
 
     Raises:
         ValueError: torch cannot use it here.
@@ -51,7 +51,7 @@ def batch_of(inputs: Inputs, batch_size: int | None) -> Inputs:
 def converted(
     model: nn.Module, inputs: Inputs, device: torch.device, dtype: torch.dtype | None, channels_last: bool
 ) -> tuple[nn.Module, Inputs]:
-    """Give the model and its inputs on a device, in a type and a memory format; the given model stays as it is.
+    """Return the model and its inputs on a device, in a type and a memory format; the given model stays as it is.
 
     Args:
         model: The network; it is copied where something is to change.

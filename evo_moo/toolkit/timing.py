@@ -30,7 +30,7 @@ def wall_clock(call: Call, n: int) -> float:
 
 
 def cuda_clock(device: "device") -> Clock:
-    """Give a clock that times calls on a GPU by events on its stream, and waits for the last call to end."""
+    """Return a clock that times calls on a GPU by events on its stream, and waits for the last call to end."""
     import torch
 
     def clock(call: Call, n: int) -> float:

@@ -156,7 +156,7 @@ def train_classifier(
 
 
 def predict(model: nn.Module, X: Tensor, batch_size: int = 1024) -> Tensor:
-    """Give a model's outputs for inputs ``(n, ...)`` in evaluation mode, such as logits ``(n, n_classes)``."""
+    """Return a model's outputs for inputs ``(n, ...)`` in evaluation mode, such as logits ``(n, n_classes)``."""
     outputs = []
     with inference(model):
         for inputs in torch.split(X, batch_size):
@@ -200,7 +200,7 @@ def set_determinism(seed: int) -> None:
 
 
 def lr_factor(schedule: str, progress: float) -> float:
-    """Give the learning rate of a step as a share of the highest.
+    """Return the learning rate of a step as a share of the highest.
 
     ``"cosine"`` is equation 5 of Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts. ``"one_cycle"``
     rises linearly from 1/25 over the first 0.3 and then falls as a cosine, after Smith and Topin,
@@ -240,17 +240,6 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: results do not depend on the host, and short calls are quicker."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
-
-
 def _train_epoch(
     model: nn.Module,
     train: Data,
@@ -279,7 +268,7 @@ def _train_epoch(
 
 
 def _precision(device: torch.device) -> AbstractContextManager[object]:
-    """Give bfloat16 where a GPU computes with it itself; unlike float16 it needs no scaling of gradients."""
+    """Return bfloat16 where a GPU computes with it itself; unlike float16 it needs no scaling of gradients."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()

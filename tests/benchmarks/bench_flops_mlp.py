@@ -17,7 +17,7 @@ import evo_moo
 from evo_moo.pareto import hypervolume
 from evo_moo.plugins import load_problem
 from evo_moo.seeding import evaluation_seed
-from evo_moo.toolkit.training import one_thread
+from evo_moo.threads import one_thread
 
 N_EVALS, SEEDS = 30, (1, 2, 3)
 DATA = "fashion_mnist_900.npz" if "EVO_MOO_DATA" in os.environ else "digits"

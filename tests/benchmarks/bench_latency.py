@@ -21,10 +21,10 @@ import torch
 from scipy.stats import kendalltau
 from torch.utils.data import DataLoader, TensorDataset
 
-from evo_moo.evaluation.evaluate import one_thread
 from evo_moo.evaluation.slots import compute_slot
 from evo_moo.plugins import load_problem
 from evo_moo.problem.search_problem import Configuration, SearchProblem
+from evo_moo.threads import one_thread
 
 N_NETWORKS, N_TRAININGS = 30, 2
 TARGET_DIFFERENCE, TARGET_TAU = 0.03, 0.95

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from evo_moo.threads import one_thread
 from evo_moo.toolkit.datasets import find_images
-from evo_moo.toolkit.training import one_thread, set_determinism, train_classifier
+from evo_moo.toolkit.training import set_determinism, train_classifier
 
 EPOCHS, LR, ROUNDS = 5, 0.01, 15
 Data = tuple[Tensor, Tensor]

@@ -26,7 +26,7 @@ ALLOWED = {
     "testing": {"surrogate", "evaluation", "storage"},
 }
 """Room to the rooms that it may import, beside itself and the ground."""
-FOR_PROBLEMS = {"problem", "space", "toolkit", "evaluation", "errors"}
+FOR_PROBLEMS = {"problem", "space", "toolkit", "evaluation", "errors", "threads"}
 FOR_SURROGATES = {"surrogate"}
 FILES = sorted((ROOT / "evo_moo").rglob("*.py"))
 PLUGINS = {folder: sorted((ROOT / folder).glob("*.py")) for folder in ("problems", "surrogates")}

@@ -45,7 +45,7 @@ class Cells:
         return [len(weights) for weights in self.weights]
 
     def of(self, X: Array) -> Indices:
-        """Give the cells, ``(n, n_var)``, in which the columns of ``(n, n_var)`` encoded rows lie."""
+        """Return the cells, ``(n, n_var)``, in which the columns of ``(n, n_var)`` encoded rows lie."""
         found = [
             np.clip(np.searchsorted(edges, column, side="right") - 1, 0, len(edges) - 2)
             for edges, column in zip(self._edges, X.T, strict=True)
@@ -64,7 +64,7 @@ class Cells:
         return self.space.canonical(low + (high - low) * rng.random(low.shape))
 
     def spanned(self, X: Array) -> Weights:
-        """Give the weights inside the box that canonical ``(n, n_var)`` rows span.
+        """Return the weights inside the box that canonical ``(n, n_var)`` rows span.
 
         Of a number, all from the smallest to the largest; of options without order, those that are there. A variable
         that exists in none of the rows keeps its whole range.
@@ -81,7 +81,7 @@ class Cells:
         return tuple(inside)
 
     def where_they_exist(self, columns: tuple[int, ...], weights: Weights) -> tuple[Weights, float]:
-        """Give the weights where some variables exist together.
+        """Return the weights where some variables exist together.
 
         Args:
             columns: Those variables.
@@ -105,7 +105,7 @@ class Cells:
 
 
 def _edges(space: SearchSpace, column: int, most: int) -> Array:
-    """Give the ascending edges of a column's cells; on a grid they lie between the values."""
+    """Return the ascending edges of a column's cells; on a grid they lie between the values."""
     low, high = space.wide_xl[column], space.wide_xu[column]
     conditions = [
         bound
@@ -131,7 +131,7 @@ def _columns(space: SearchSpace, column: int, codes: Array) -> Array:
 
 
 def _at(space: SearchSpace, column: int, values: Array) -> Array:
-    """Give rows with these values in one column."""
+    """Return rows with these values in one column."""
     X = np.tile(space.xl, (len(values), 1))
     X[:, column] = values
     return X

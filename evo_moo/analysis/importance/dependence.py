@@ -12,7 +12,8 @@ from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Boolean, Choice
-from evo_moo.surrogate.protocol import Array, one_thread
+from evo_moo.surrogate.protocol import Array
+from evo_moo.threads import one_blas_thread
 
 N_POINTS = 15
 """Values of a number at which a curve is drawn."""
@@ -27,7 +28,7 @@ WIDE = 0.1
 def partial_dependence(
     run: str | Path | Archive, metrics: Sequence[str] | None = None, variables: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Tell how each metric goes with each variable, everything else as in the evaluated configurations.
+    """Return how each metric goes with each variable, everything else as in the evaluated configurations.
 
     Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of Statistics 29 (2001), section
     8.2, on the validated models. Only values between those that were tried are looked at. A conditional variable's
@@ -66,7 +67,7 @@ def partial_dependence(
 
 
 def dependence_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Give what ``partial_dependence`` tells as columns of one table, a row for each point of each curve."""
+    """Return what ``partial_dependence`` tells as columns of one table, a row for each point of each curve."""
     names = ("value", "mean", "low", "high", "n_near")
     columns: dict[str, list[Any]] = {name: [] for name in ("metric", "variable", *names)}
     for metric, its in told.items():
@@ -79,7 +80,7 @@ def dependence_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _curve(known: Validated, archive: Archive, name: str) -> dict[str, Any] | None:
-    """Give a variable's curve; None where too few evaluations have it."""
+    """Return a variable's curve; None where too few evaluations have it."""
     space, column = archive.space, archive.space.names.index(name)
     X = known.X[space.active(known.X)[:, column]]
     if len(X) < FEWEST or known.model is None:
@@ -89,7 +90,7 @@ def _curve(known: Validated, archive: Archive, name: str) -> dict[str, Any] | No
     rows = X[np.sort(rng.permutation(len(X))[:MOST_CURVES])]
     changed = np.repeat(usual_filled(archive, rows), len(points), axis=0)
     changed[:, column] = np.tile(points, len(rows))
-    with one_thread():
+    with one_blas_thread():
         targets = known.model.predict(known.features.matrix(changed))[0]
     values = metric_values(known.model, targets).reshape(len(rows), -1)
     low, high = np.quantile(values, BAND, axis=0)
@@ -110,7 +111,7 @@ def _curve(known: Validated, archive: Archive, name: str) -> dict[str, Any] | No
 
 
 def _points(space: SearchSpace, column: int, tried: Array) -> Array:
-    """Give the values of a column at which a curve is drawn, ascending: those tried, or even steps between them."""
+    """Return the values of a column at which a curve is drawn, ascending: those tried, or even steps between them."""
     found = np.unique(tried)
     if space.category[column] or len(found) <= N_POINTS:
         return found
@@ -132,7 +133,7 @@ def _untried(space: SearchSpace, column: int, tried: Array) -> str:
 
 
 def usual_filled(archive: Archive, rows: Array) -> Array:
-    """Give rows with a usual value, the median or the commonest option, for what does not exist in them."""
+    """Return rows with a usual value, the median or the commonest option, for what does not exist in them."""
     space, filled = archive.space, rows.copy()
     active, known = space.active(rows), space.active(archive.X)
     for column in range(space.n_var):
@@ -148,7 +149,7 @@ def usual_filled(archive: Archive, rows: Array) -> Array:
 
 
 def decoded(space: SearchSpace, column: int, values: Array) -> list[Any]:
-    """Give the plain values of ``(n,)`` numbers of a column."""
+    """Return the plain values of ``(n,)`` numbers of a column."""
     rows = np.tile(space.xl, (len(values), 1))
     rows[:, column] = values
     return list(space.variables.values())[column].values(space.codes(rows)[:, column])

@@ -69,12 +69,12 @@ class Forest:
         self.out_of_bag[order] = self._grow(X[order], y[order])
 
     def main(self, column: int, weights: Weights) -> Effect:
-        """Give the share of what one variable does by itself."""
+        """Return the share of what one variable does by itself."""
         region = self._in(weights)
         return _effect(*_variances(self._curves(column, region.inside), weights[column]), region)
 
     def pair(self, one: int, other: int, weights: Weights) -> Effect:
-        """Give the share of what two variables do together beyond what each does by itself."""
+        """Return the share of what two variables do together beyond what each does by itself."""
         region = self._in(weights)
         planes = self._planes(one, other, region.inside).reshape(N_TREES, -1)
         of_trees, of_all = _variances(planes, np.outer(weights[one], weights[other]).ravel())
@@ -122,7 +122,7 @@ class Forest:
         return sums / np.maximum(counts, 1)
 
     def _design(self, cells: Indices) -> Array:
-        """Give what trees split: cells of numbers as they are, and a column for each option without order."""
+        """Return what trees split: cells of numbers as they are, and a column for each option without order."""
         columns = [
             cells[:, [i]] == np.arange(n) if self._is_split_by_option(i) else cells[:, [i]]
             for i, n in enumerate(self._cells.counts)
@@ -133,7 +133,7 @@ class Forest:
         return bool(self._cells.space.category[column]) and self._cells.counts[column] > 2
 
     def _leaves(self, tree: Any) -> tuple[Mask, Array]:
-        """Give the boxes of a tree's leaves, ``(n_leaves, n_cells)`` over all variables' cells, and their means."""
+        """Return the boxes of a tree's leaves, ``(n_leaves, n_cells)`` over all variables' cells, and their means."""
         tests: list[tuple[int, Array]] = []
         for i, n in enumerate(self._cells.counts):
             codes = np.eye(n) if self._is_split_by_option(i) else np.arange(n, dtype=float)[None]
@@ -153,20 +153,20 @@ class Forest:
         return self._boxes[:, self._ends[column] : self._ends[column + 1]].astype(float)
 
     def _curves(self, column: int, inside: Array) -> Array:
-        """Give each tree's mean over all other variables, ``(n_trees, n_cells)``."""
+        """Return each tree's mean over all other variables, ``(n_trees, n_cells)``."""
         rest = self._values * np.delete(inside, column, axis=1).prod(axis=1)
         box = self._box(column)
         return np.stack([rest[its] @ box[its] for its in self._leaves_of])
 
     def _planes(self, one: int, other: int, inside: Array) -> Array:
-        """Give each tree's mean over all but two variables, ``(n_trees, n_cells, n_cells)``."""
+        """Return each tree's mean over all but two variables, ``(n_trees, n_cells, n_cells)``."""
         rest = self._values * np.delete(inside, [one, other], axis=1).prod(axis=1)
         a, b = self._box(one) * rest[:, None], self._box(other)
         return np.stack([a[its].T @ b[its] for its in self._leaves_of])
 
 
 def _effect(of_trees: Array, of_all: float, region: _Region) -> Effect:
-    """Give what an effect's variance in each tree and in all together is of the whole variance."""
+    """Return what an effect's variance in each tree and in all together is of the whole variance."""
     if region.total <= 1e-12:
         return Effect(0.0, 0.0)
     shares = of_trees / np.where(region.of_trees > 1e-12, region.of_trees, np.inf)
@@ -174,7 +174,7 @@ def _effect(of_trees: Array, of_all: float, region: _Region) -> Effect:
 
 
 def _variances(values: Array, weights: Array) -> tuple[Array, float]:
-    """Give the variance of each tree's ``(n_trees, n)`` values, and that of the values' mean over the trees."""
+    """Return the variance of each tree's ``(n_trees, n)`` values, and that of the values' mean over the trees."""
     together = values.mean(axis=0)
     of_trees = values**2 @ weights - (values @ weights) ** 2
     return of_trees, max(float(together**2 @ weights - (together @ weights) ** 2), 0.0)

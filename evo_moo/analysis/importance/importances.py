@@ -19,7 +19,8 @@ from evo_moo.analysis.run_table import Archive
 from evo_moo.analysis.validated_models import FEWEST, Validated, validated
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate.model_selection import score
-from evo_moo.surrogate.protocol import Prediction, one_thread
+from evo_moo.surrogate.protocol import Prediction
+from evo_moo.threads import one_blas_thread
 
 N_FOR_PAIRS = 6
 """Variables whose pairs are looked at: the most important ones."""
@@ -30,7 +31,7 @@ NEAR_FRONT = "the box around the evaluations near the front"
 def importances(
     run: str | Path | Archive, metrics: Sequence[str] | None = None, *, near_front: bool = False
 ) -> dict[str, Any]:
-    """Tell which variables drive each metric of a run, as plain data.
+    """Return which variables drive each metric of a run, as plain data.
 
     Args:
         run: A run folder, whose run may still go on, or its archive.
@@ -62,7 +63,7 @@ def importances(
     names = archive.checked_metrics(metrics)
     cells = Cells(archive.space)
     region = cells.spanned(archive.X[archive.near_front()]) if near_front else cells.weights
-    with one_thread():
+    with one_blas_thread():
         told = {name: _of_metric(validated(archive, name), cells, region, archive.seed) for name in names}
     return {
         "over": NEAR_FRONT if near_front else WHOLE_SPACE,
@@ -73,14 +74,14 @@ def importances(
 
 
 def importance_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Give what ``importances`` tells of variables as columns of one table, a row for each metric and variable."""
+    """Return what ``importances`` tells of variables as columns of one table, a row for each metric and variable."""
     rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["variables"]]
     names = ("metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
     return {name: [row[name] for row in rows] for name in names}
 
 
 def pair_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Give what ``importances`` tells of pairs as columns of one table, a row for each metric and pair."""
+    """Return what ``importances`` tells of pairs as columns of one table, a row for each metric and pair."""
     rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["pairs"]]
     return {name: [row[name] for row in rows] for name in ("metric", "one", "other", "share", "sd", "exists_in")}
 

@@ -15,7 +15,8 @@ from evo_moo.space.search_space import Configuration, SearchSpace
 from evo_moo.space.variables import Integer, Real
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import MetricModel
-from evo_moo.surrogate.protocol import Array, one_thread
+from evo_moo.surrogate.protocol import Array
+from evo_moo.threads import one_blas_thread
 
 N_SAMPLES = 400
 STEP = 0.1
@@ -78,7 +79,7 @@ def changes_around(
 
 
 def change_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Give what ``changes_around`` tells as columns of one table, a row for each change and metric."""
+    """Return what ``changes_around`` tells as columns of one table, a row for each change and metric."""
     rows = [
         {**change, "metric": metric, **effect}
         for change in told["changes"]
@@ -89,7 +90,7 @@ def change_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _changes(archive: Archive, x: Array, configuration: Configuration) -> tuple[list[dict[str, Any]], Array]:
-    """Give the changes of a configuration, and the ``(n, n_var)`` rows that they lead to."""
+    """Return the changes of a configuration, and the ``(n, n_var)`` rows that they lead to."""
     space, filled = archive.space, usual_filled(archive, x[None])[0]
     active, changes, rows = space.active(archive.X), [], []
     for name, value in configuration.items():
@@ -119,7 +120,7 @@ def _changes(archive: Archive, x: Array, configuration: Configuration) -> tuple[
 
 
 def _others(space: SearchSpace, column: int, at: float) -> list[float]:
-    """Give the values of a column that a configuration may change to, as columns hold them."""
+    """Return the values of a column that a configuration may change to, as columns hold them."""
     variable, low, high = list(space.variables.values())[column], space.xl[column], space.xu[column]
     if space.category[column]:
         return [code for code in np.arange(low, high + 1).tolist() if code != at]
@@ -136,7 +137,7 @@ def _others(space: SearchSpace, column: int, at: float) -> list[float]:
 def _effects(model: MetricModel, features: Features, X: Array, seed: int) -> list[dict[str, float]]:
     """Predict rows, and how each differs from the first, from joint samples of the model."""
     Z = features.matrix(X)
-    with one_thread():
+    with one_blas_thread():
         mean, std = model.predict(Z)
         drawn = np.stack(
             [

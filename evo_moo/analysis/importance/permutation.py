@@ -18,7 +18,8 @@ from evo_moo.analysis.validated_models import FEWEST, Validated
 from evo_moo.seeding import seed_for
 from evo_moo.space.variables import Mask
 from evo_moo.surrogate.model_selection import Scores, score
-from evo_moo.surrogate.protocol import Array, Prediction, one_thread
+from evo_moo.surrogate.protocol import Array, Prediction
+from evo_moo.threads import one_blas_thread
 
 MOST_PREDICTED = 40_000
 """Rows that the models are asked of; they decide how often values are drawn anew, up to ten times."""
@@ -75,16 +76,16 @@ class Permutation:
         self._n_repeats = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
 
     def scores(self) -> Scores:
-        """Tell how well the model ranks the rows of the region that it did not learn."""
+        """Return how well the model ranks the rows of the region that it did not learn."""
         its = self.inside
         return score(Prediction(self._held_out[its], np.ones(int(its.sum()))), self._known.y[its])
 
     def rows(self, column: int) -> Mask:
-        """Tell which rows a variable's importance is taken over: those of the region in which it exists."""
+        """Return which rows a variable's importance is taken over: those of the region in which it exists."""
         return self.inside & self._active[:, column]
 
     def of(self, column: int) -> Importance | None:
-        """Give the importance of a variable; None where too few evaluations have it."""
+        """Return the importance of a variable; None where too few evaluations have it."""
         rows = self.rows(column)
         if rows.sum() < FEWEST:
             return None
@@ -100,16 +101,16 @@ class Permutation:
         return Importance(mean / variance, error / variance)
 
     def unexplained(self) -> float:
-        """Give the share of the variance over the region that the model does not explain, noise for instance."""
+        """Return the share of the variance over the region that the model does not explain, noise for instance."""
         square = float(((self._known.y - self._held_out) ** 2)[self.inside].mean())
         return square / (square + self._variance(()))
 
     def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Give half the increase of the squared error of each row, 0 where it does not count, and the error before."""
+        """Return half the increase of each row's squared error, 0 where it does not count, and the error before."""
         known, loss = self._known, np.zeros(len(rows))
         before = (known.y - self._held_out) ** 2
         donors = rng.choice(len(rows), (self._n_repeats, len(rows)), p=weights)
-        with one_thread():
+        with one_blas_thread():
             for held_out, fitted in known.folds:
                 its = held_out[rows[held_out]]
                 if not its.size:
@@ -121,7 +122,7 @@ class Permutation:
         return loss, before
 
     def _with_values_for_all(self) -> Array:
-        """Give the rows with values for what does not exist in them, drawn from those in which it does.
+        """Return the rows with values for what does not exist in them, drawn from those in which it does.
 
         They are needed when another value of a parent brings a variable into being.
         """
@@ -133,7 +134,7 @@ class Permutation:
         return filled
 
     def _evenness(self, column: int, rows: Mask) -> Array:
-        """Give weights by which the tried values cover their range evenly, wherever the search looked most.
+        """Return weights by which the tried values cover their range evenly, wherever the search looked most.
 
         A number counts as much as the part of the range that is nearest to it, an option as much as any other; rows of
         the same value share its weight.
@@ -149,12 +150,12 @@ class Permutation:
         return np.asarray((lengths / counts)[places])
 
     def _variance(self, columns: tuple[int, ...]) -> float:
-        """Give the variance of what the model predicts over the part of the region in which variables exist."""
+        """Return the variance of what the model predicts over the part of the region in which variables exist."""
         weights, _ = self._cells.where_they_exist(columns, self._region)
         key = b"".join(its.tobytes() for its in weights)
         if key not in self._variances:
             rng = np.random.default_rng(seed_for("variance", self._seed))
             X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)
-            with one_thread():
+            with one_blas_thread():
                 self._variances[key] = float(self._known.predict(X, self._model).var())
         return self._variances[key]

@@ -16,7 +16,7 @@ from evo_moo.plugins import load_problem
 from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
 from evo_moo.toolkit.robustness import Robustness
 
-REFERENCE = f"{Path(__file__).parents[2] / 'problems' / 'fair_tabular.py'}:FairTabular"
+REFERENCE = f"{Path(__file__).parents[3] / 'problems' / 'fair_tabular.py'}:FairTabular"
 DATA = os.environ.get("EVO_MOO_DATA")
 TREES = {"model": "gradient_boosting", "n_trees": 10, "n_leaves": 3, "shrinkage": 0.2, "reweighting": 0.5}
 MLP = {"model": "mlp", "n_layers": 1, "width": 4, "epochs": 5, "lr": 0.01, "alpha": 1e-3, "reweighting": 1.0}

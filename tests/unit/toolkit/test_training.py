@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from evo_moo.threads import one_thread  # noqa: E402
 from evo_moo.toolkit import training  # noqa: E402
 from evo_moo.toolkit.training import (  # noqa: E402
     OPTIMIZERS,
@@ -12,7 +13,6 @@ from evo_moo.toolkit.training import (  # noqa: E402
     accuracy_and_loss,
     inference,
     lr_factor,
-    one_thread,
     predict,
     set_determinism,
     train_classifier,

@@ -14,7 +14,7 @@ from evo_moo.report import report_columns
 from evo_moo.report.report_columns import ROLES, columns, significant
 from evo_moo.report.report_data import number, report_data
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False)))

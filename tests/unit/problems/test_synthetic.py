@@ -9,7 +9,7 @@ import evo_moo
 from evo_moo.errors import ProblemError
 from evo_moo.plugins import load_problem
 
-REFERENCE = f"{Path(__file__).parents[2] / 'problems' / 'synthetic.py'}:Synthetic"
+REFERENCE = f"{Path(__file__).parents[3] / 'problems' / 'synthetic.py'}:Synthetic"
 
 
 def new(**options):

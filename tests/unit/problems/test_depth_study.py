@@ -11,7 +11,7 @@ from evo_moo.job.file import read_job_file
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.plugins import load_problem
 
-FOLDER = Path(__file__).parents[2] / "problems"
+FOLDER = Path(__file__).parents[3] / "problems"
 REFERENCE = f"{FOLDER / 'depth_study.py'}:DepthStudy"
 
 

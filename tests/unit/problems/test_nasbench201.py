@@ -11,7 +11,7 @@ from evo_moo.errors import ProblemError
 from evo_moo.plugins import load_problem
 from evo_moo.problem.goals import Goals
 
-FILE = Path(__file__).parents[2] / "problems" / "nasbench201.py"
+FILE = Path(__file__).parents[3] / "problems" / "nasbench201.py"
 REFERENCE = f"{FILE}:NASBench201"
 DATA = os.environ.get("EVO_MOO_DATA")
 NAMES = ["edge_01", "edge_02", "edge_12", "edge_03", "edge_13", "edge_23"]

@@ -12,7 +12,7 @@ from evo_moo.errors import EvoMooError  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
 from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
 
-FILE = Path(__file__).parents[2] / "problems" / "digits_cnn.py"
+FILE = Path(__file__).parents[3] / "problems" / "digits_cnn.py"
 REFERENCE = f"{FILE}:DigitsCNN"
 TINY = {
     "n_blocks": 1,

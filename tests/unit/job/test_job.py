@@ -326,7 +326,7 @@ def test_a_deadline_alone_ends_no_search():
     assert fault.startswith("`budget` must set n_evals, n_gen, time or stop_when")
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "problems").glob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "problems").glob("*.toml")), ids=lambda p: p.stem)
 def test_the_job_files_of_the_ready_problems_are_valid(path):
     job, problem, _ = check_job(read_job_file(path))
     assert job.budget.n_evals and job.goals(problem).objectives

@@ -14,7 +14,7 @@ from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.ledger import Ledger
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 GP = {"rank_correlation": 0.5, "log_likelihood": -1.0, "n": 4}
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
+from evo_moo.threads import one_thread  # noqa: E402
 from evo_moo.toolkit.robustness import PERTURBATIONS, Robustness  # noqa: E402
-from evo_moo.toolkit.training import one_thread  # noqa: E402
 
 IMAGES = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 2

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 
 from evo_moo.errors import EvoMooError  # noqa: E402
 from evo_moo.plugins import load_problem  # noqa: E402
+from evo_moo.threads import one_thread  # noqa: E402
 from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
-from evo_moo.toolkit.training import one_thread  # noqa: E402
 
-FOLDER = Path(__file__).parents[2] / "problems"
+FOLDER = Path(__file__).parents[3] / "problems"
 CLASSIFIER, MLP = f"{FOLDER}/image_classifier.py:ImageClassifier", f"{FOLDER}/flops_mlp.py:FlopsMLP"
 TRAINING = {
     "optimizer": "adamw",
