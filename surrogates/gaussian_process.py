@@ -22,8 +22,8 @@ from evo_moo.surrogate import (
     canonical_order,
     checked_data,
     checked_rows,
-    one_thread,
 )
+from evo_moo.threads import one_blas_thread
 
 MAX_POINTS = 500
 """More points are thinned out to these: cost grows with their cube."""
@@ -58,7 +58,7 @@ class GaussianProcess(Surrogate):
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
         objective = _Objective(X[rows], y[rows], self._category)
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
-        with one_thread():
+        with one_blas_thread():
             self._theta = objective.best_from(starts)
             self._signal = objective.signal(self._theta)
             self._L = _cholesky(objective.covariance(self._theta))

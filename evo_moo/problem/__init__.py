@@ -26,15 +26,16 @@ __all__ = [
     "Weights",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "fidelity": ("Fidelity",),
-        "goals": ("Goals",),
-        "learning_curve": ("Report",),
-        "metrics": ("Metric", "Metrics"),
-        "pymoo_problem": ("PymooProblem",),
-        "search_problem": ("Configuration", "FunctionProblem", "SearchProblem"),
-        "weights": ("Weights",),
-    },
-)
+if not TYPE_CHECKING:  # else any name would pass the type check
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "fidelity": ("Fidelity",),
+            "goals": ("Goals",),
+            "learning_curve": ("Report",),
+            "metrics": ("Metric", "Metrics"),
+            "pymoo_problem": ("PymooProblem",),
+            "search_problem": ("Configuration", "FunctionProblem", "SearchProblem"),
+            "weights": ("Weights",),
+        },
+    )

@@ -18,10 +18,11 @@ __all__ = [
     "Variable",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "search_space": ("Configuration", "SearchSpace"),
-        "variables": ("Boolean", "Choice", "Integer", "Real", "Variable"),
-    },
-)
+if not TYPE_CHECKING:  # else any name would pass the type check
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "search_space": ("Configuration", "SearchSpace"),
+            "variables": ("Boolean", "Choice", "Integer", "Real", "Variable"),
+        },
+    )

@@ -29,19 +29,20 @@ __all__ = [
     "checked_rows",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "protocol": (
-            "Array",
-            "ColumnKind",
-            "Columns",
-            "Prediction",
-            "Surrogate",
-            "SurrogateError",
-            "canonical_order",
-            "checked_data",
-            "checked_rows",
-        ),
-    },
-)
+if not TYPE_CHECKING:  # else any name would pass the type check
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "protocol": (
+                "Array",
+                "ColumnKind",
+                "Columns",
+                "Prediction",
+                "Surrogate",
+                "SurrogateError",
+                "canonical_order",
+                "checked_data",
+                "checked_rows",
+            ),
+        },
+    )

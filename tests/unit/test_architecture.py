@@ -27,7 +27,7 @@ ALLOWED = {
 }
 """Room to the rooms that it may import, beside itself and the ground."""
 FOR_PROBLEMS = {"problem", "space", "toolkit", "evaluation", "errors", "threads"}
-FOR_SURROGATES = {"surrogate"}
+FOR_SURROGATES = {"surrogate", "threads"}
 FILES = sorted((ROOT / "evo_moo").rglob("*.py"))
 PLUGINS = {folder: sorted((ROOT / folder).glob("*.py")) for folder in ("problems", "surrogates")}
 
