@@ -51,7 +51,7 @@ def test_true_fronts_have_their_known_hypervolume(name: str, hypervolume: float,
 
 
 @pytest.mark.parametrize("name", ["zdt3", "dtlz7", "c2dtlz2", "bnh"])
-def test_the_true_front_has_a_share_of_one_and_no_random_point_adds_to_it(name: str, tmp_path: Path) -> None:
+def test_true_front_has_share_one_and_random_points_add_nothing(name: str, tmp_path: Path) -> None:
     problem = build(name, tmp_path)
     assert problem.front is not None
     front = problem.front()
@@ -109,7 +109,7 @@ def test_the_front_of_nasbench201_is_that_of_its_table(device: str, n: int, tmp_
     assert front[:, 0].min() == pytest.approx(100 - 94.373, abs=1e-3)
 
 
-def test_infeasible_points_and_those_beyond_the_reference_add_no_share() -> None:
+def test_infeasible_and_far_points_add_no_share() -> None:
     measure = Scale(np.zeros(2), np.ones(2), 1.21)
     F = [[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.5, 0.5], [0.6, 0.6]]
     shares = measure.shares(F, [[1.0], [0.0], [0.0], [0.0], [0.0]])
@@ -178,7 +178,7 @@ def hand_made() -> list[dict[str, object]]:
     return rows
 
 
-def test_the_report_says_medians_evaluations_ranks_and_what_went_wrong() -> None:
+def test_report_has_medians_evaluations_ranks_and_failures() -> None:
     said = report.text(hand_made())
     zdt1 = said[said.index("zdt1, batch 1") : said.index("osy, batch 1")].splitlines()
     # Seeds, share with quartiles, evaluations to 90, 95 and 99 %, and seconds over 51 + 52 + 53 evaluations.

@@ -84,7 +84,7 @@ def test_a_number_that_no_evaluation_has_is_refused(run: Path) -> None:
         assert "from 1 to 48" in command("show", run, f"--id={key}", cwd=run, code=2).stderr
 
 
-def test_what_happened_to_a_run_is_recorded(tmp_path: Path) -> None:
+def test_events_of_a_run_are_recorded(tmp_path: Path) -> None:
     def crashing(config):
         import os
 

@@ -74,7 +74,7 @@ def peace(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     return ledger_of(folder / "r")
 
 
-def test_of_two_that_start_at_once_one_runs_and_the_other_says_who_does(gated: Path, peace: list[tuple]) -> None:
+def test_second_start_of_a_run_is_refused_with_the_holder(gated: Path, peace: list[tuple]) -> None:
     folder = gated.parent
     both = [started("run", gated, "--run-dir", "r", cwd=folder) for _ in range(2)]
     begun(folder)
@@ -118,7 +118,7 @@ def test_a_second_signal_acts_at_once(gated: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_at_the_deadline_a_run_stops_whatever_it_evaluates(gated: Path, peace: list[tuple], workers: int) -> None:
+def test_run_stops_at_the_deadline_in_the_midst_of_evaluations(gated: Path, peace: list[tuple], workers: int) -> None:
     folder = gated.parent
     deadline = datetime.datetime.now() + datetime.timedelta(seconds=3)
     search = {"options": {"folder": str(folder)}, "pop_size": 4, "run_dir": folder / "r", "workers": workers}
@@ -132,7 +132,7 @@ def test_at_the_deadline_a_run_stops_whatever_it_evaluates(gated: Path, peace: l
     assert ledger_of(folder / "r") == peace
 
 
-def test_a_deadline_in_the_past_is_refused_unless_the_run_is_finished(tmp_path: Path) -> None:
+def test_past_deadline_is_refused_unless_the_run_is_finished(tmp_path: Path) -> None:
     arguments = ["run", "pymoo:bnh", "--n-evals", 40, "--run-dir", "r"]
     late = [*arguments, "--deadline", "2020-01-01T08:00:00+01:00"]
     refused = evo_moo(*late, cwd=tmp_path, code=2).stderr
@@ -146,7 +146,7 @@ def test_a_deadline_in_the_past_is_refused_unless_the_run_is_finished(tmp_path: 
     assert ledger_of(tmp_path / "r") == before
 
 
-def test_a_search_that_gets_no_better_ends_and_goes_on_without_its_rule(tmp_path: Path) -> None:
+def test_stalled_search_ends_and_resumes_without_the_rule(tmp_path: Path) -> None:
     evo_moo("run", "pymoo:bnh", "--stop-when", "hypervolume stalls", "--run-dir", "r", cwd=tmp_path)
     assert "hypervolume stalls: it grew by" in (tmp_path / "r" / "log.txt").read_text()
     n = len(package.Result.read(tmp_path / "r").evaluations)
@@ -195,7 +195,7 @@ def test_a_batch_runs_resumes_and_compares(tmp_path: Path) -> None:
     assert all(0 < run["hypervolume"] < 1 for run in shown["runs"][:3])
 
 
-def test_every_fault_of_every_file_is_listed_before_anything_runs(tmp_path: Path) -> None:
+def test_faults_of_all_files_are_listed_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(BNH)
     (tmp_path / "bad.toml").write_text(BNH.replace("nsga3", "nsga9").replace("pop_size", "popsize"))
     (tmp_path / "worse.toml").write_text('[problem]\nuse = "pymoo:nothing"\n[budget]\nn_evals = 3\n[grid]\nseed = 1\n')
@@ -259,7 +259,7 @@ def test_random_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     assert siege.found.total() - siege.found["too late"] >= 6
 
 
-def test_the_slurm_script_of_the_readme_passes_the_signal_on_and_requeues(gated: Path, peace: list[tuple]) -> None:
+def test_slurm_script_passes_the_signal_on_and_requeues(gated: Path, peace: list[tuple]) -> None:
     folder = gated.parent
     scripts = re.findall(r"^```slurm\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     (script,) = [script for script in scripts if "scontrol" in script]

@@ -18,7 +18,7 @@ class Mine(evo_moo.SearchProblem):
 """
 
 
-def test_a_confirmation_killed_at_any_of_its_writes_ends_like_one_left_in_peace(tmp_path: Path) -> None:
+def test_confirmation_killed_at_any_write_ends_as_undisturbed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.integration.kill_at_confirmation", str(tmp_path), "11"],
         cwd=Path(__file__).parents[2],

@@ -163,7 +163,7 @@ def test_a_callback_that_cannot_begin_is_called_no_more():
     assert bad.calls == bad.ends == []
 
 
-def test_what_is_no_callback_is_refused_before_anything_is_written(tmp_path):
+def test_object_that_is_no_callback_is_refused_before_any_write(tmp_path):
     with pytest.raises(JobError, match=r"`callbacks` must hold objects of classes that inherit evo_moo\.Callback"):
         search(tmp_path / "r", print)
     assert not (tmp_path / "r").exists()

@@ -166,7 +166,7 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
     assert json.loads(evo_moo("show", "r", "--json", cwd=tmp_path).stdout)["front"][0].keys() >= {"x5", "f2"}
 
 
-def test_a_budget_is_extended_as_if_it_had_been_so_from_the_start(tmp_path: Path) -> None:
+def test_extended_budget_gives_the_ledger_of_the_whole_budget(tmp_path: Path) -> None:
     use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8")
     evo_moo("run", *use, "--n-evals", 20, "--run-dir", "whole", cwd=tmp_path)
     evo_moo("run", *use, "--n-evals", 11, "--run-dir", "parts", cwd=tmp_path)

@@ -201,7 +201,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_found_mended_and_searched_again(damage: Any, sound: Path, tmp_path: Path) -> None:
+def test_damage_is_reported_mended_and_searched_again(damage: Any, sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "r")
     assert command("doctor", "r", cwd=tmp_path).stdout.count("sound") > 6
     damage(tmp_path / "r")
@@ -254,7 +254,7 @@ def test_a_checkpoint_that_cannot_be_read_names_the_way_out(sound: Path, tmp_pat
         assert "--repair" in command("resume", "r", cwd=tmp_path, code=2).stderr
 
 
-def test_what_is_no_run_folder_is_not_examined(tmp_path: Path) -> None:
+def test_folder_without_a_run_is_not_examined(tmp_path: Path) -> None:
     assert "must be a run folder" in command("doctor", ".", cwd=tmp_path, code=1).stderr
 
 
@@ -291,7 +291,7 @@ def test_network_disks_are_recognised(network: None, tmp_path: Path, monkeypatch
         journal_for(tmp_path)
 
 
-def test_on_a_network_disk_the_journal_is_a_file(network: None, tmp_path: Path) -> None:
+def test_journal_is_a_file_on_a_network_disk(network: None, tmp_path: Path) -> None:
     with RunFolder(tmp_path / "r") as folder:
         db = folder.ledger._db
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -309,7 +309,7 @@ def record(folder: Path, **changes: Any) -> None:
     (folder / "writer.json").write_text(json.dumps(own | changes))
 
 
-def test_on_a_network_disk_a_holder_on_another_host_is_believed_alive(network: None, tmp_path: Path) -> None:
+def test_holder_on_another_host_is_alive_on_a_network_disk(network: None, tmp_path: Path) -> None:
     record(tmp_path / "r", host="another-host", pid=7)
     with pytest.raises(RunFolderError, match=r"held by process 7 on another-host; .*doctor .* --unlock"):
         RunFolder(tmp_path / "r")
@@ -336,7 +336,7 @@ def test_a_live_holder_of_this_host_is_not_forgotten(network: None, tmp_path: Pa
     assert "stop it first" in done.stderr and (tmp_path / "r" / "writer.json").exists()
 
 
-def test_a_reader_of_a_ledger_with_a_half_done_commit_sees_none_of_it(tmp_path: Path) -> None:
+def test_reader_sees_nothing_of_a_half_done_commit(tmp_path: Path) -> None:
     """What a kill leaves in the midst of a commit: changed pages, and the journal to undo them."""
     with contextlib.closing(Ledger(tmp_path / "run.sqlite", journal="delete")) as ledger:
         ledger.set_meta(a=1, filling=["x" * 100_000])

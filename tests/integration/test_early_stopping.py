@@ -49,9 +49,7 @@ def test_the_number_of_workers_changes_nothing(refinement: dict[str, Any], tmp_p
 
 
 @pytest.mark.parametrize("settings", [{}, {"mode": "steady-state"}, {"refinement": {"rungs": [9], "risk": 0.3}}])
-def test_what_is_stopped_costs_its_share_and_joins_neither_population_nor_front(
-    settings: dict[str, Any], tmp_path: Path
-) -> None:
+def test_stopped_training_costs_its_share_and_joins_no_front(settings: dict[str, Any], tmp_path: Path) -> None:
     result = search(tmp_path / "r", 24, **settings)
     stopped = [e for e in result.evaluations if e.status == "stopped"]
     assert stopped and all("which the front dominates" in e.reason for e in stopped)
@@ -77,7 +75,7 @@ def test_what_is_stopped_costs_its_share_and_joins_neither_population_nor_front(
 
 
 @pytest.mark.parametrize("mode", ["stopping", "stopping-steady-state"])
-def test_a_run_killed_at_any_of_its_writes_ends_like_one_left_in_peace(mode: str, tmp_path: Path) -> None:
+def test_run_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "67"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -93,7 +91,7 @@ def test_models_learn_of_what_was_stopped(tmp_path: Path) -> None:
     assert counts["stopped"] > 0 and n_learnt > counts["ok"]
 
 
-def test_without_a_risk_curves_are_kept_and_nothing_is_stopped() -> None:
+def test_curves_are_kept_and_nothing_stops_without_a_risk() -> None:
     result = search(None, 12, refinement={"eta": 3})
     assert {e.status for e in result.evaluations} == {"ok", "partial"}
 

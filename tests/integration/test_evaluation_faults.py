@@ -110,7 +110,7 @@ def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: 
     assert {e.status for e in result.evaluations if not e.configuration["stuck"]} == {"ok"}
 
 
-def test_when_everything_fails_the_first_traceback_is_shown(tmp_path: Path) -> None:
+def test_first_traceback_is_shown_if_everything_fails(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
     file.write_text(
         "from evo_moo import Real, SearchProblem\n\n\nclass Broken(SearchProblem):\n"

@@ -83,7 +83,7 @@ def test_a_table_has_every_evaluation_and_marks_the_front(run_dir: Path) -> None
     assert {int(row["id"]) for row in front} == {e.id for e in result.front}
 
 
-def test_no_text_of_a_table_begins_as_a_formula_and_numbers_stay_numbers(odd_dir: Path) -> None:
+def test_texts_never_begin_as_formulas_and_numbers_stay_numbers(odd_dir: Path) -> None:
     rows = csv_rows(odd_dir)
     assert {row["config.word"] for row in rows} == {f"'{FORMULA}", "'@a", "plain", "'-3"}
     assert {float(row["metrics.odd one"]) for row in rows} == {-7.5}
@@ -149,7 +149,7 @@ def test_optuna_goes_on_from_an_exported_study(run_dir: Path, tmp_path: Path) ->
     assert [t.state.name for t in study.trials[N_EVALS:]] == ["COMPLETE"] * 2
 
 
-def test_a_run_without_a_recorded_space_is_exported_by_what_was_observed(run_dir: Path, tmp_path: Path) -> None:
+def test_run_without_recorded_space_exports_observed_values(run_dir: Path, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     old = tmp_path / "old"
     old.mkdir()
@@ -259,7 +259,7 @@ def test_an_export_does_not_need_the_problem(tmp_path: Path) -> None:
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 5
 
 
-def test_mlflow_has_one_run_for_the_search_and_one_for_each_evaluation(
+def test_mlflow_export_has_a_parent_run_and_one_per_evaluation(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # MLflow keeps artifacts in the present folder

@@ -47,7 +47,7 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_there_are_golden_folders_of_every_format() -> None:
+def test_golden_folders_cover_every_format() -> None:
     assert {path.parent.name for path in GOLDEN} == {f"format_{n}" for n in range(1, FORMAT + 1)}
     for path in GOLDEN:
         with sqlite3.connect(f"file:{path}/run.sqlite?mode=ro", uri=True) as db:

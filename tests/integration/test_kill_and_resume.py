@@ -67,7 +67,7 @@ def test_killed_runs_end_like_one_left_in_peace(
     assert front_of(tmp_path / "war") == front_of(tmp_path / "peace")
 
 
-def test_in_steady_state_a_kill_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+def test_kill_in_steady_state_loses_and_repeats_nothing(tmp_path: Path) -> None:
     turns = tmp_path / "turns.txt"
     turns.write_text("0.9 0.7 0.8")
     path = job(tmp_path, "job", "nsga2", 2, "steady-state", turns=str(turns))
@@ -132,9 +132,7 @@ def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "journal", "step"), [("generational", "wal", 2), ("steady-state", "wal", 5), ("generational", "delete", 6)]
 )
-def test_a_run_killed_at_any_of_its_writes_ends_like_one_left_in_peace(
-    tmp_path: Path, mode: str, journal: str, step: int
-) -> None:
+def test_run_killed_at_any_write_ends_as_undisturbed(tmp_path: Path, mode: str, journal: str, step: int) -> None:
     command = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, str(step)]
     environment = {**os.environ, "EVO_MOO_JOURNAL": journal}
     done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)

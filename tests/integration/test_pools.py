@@ -221,7 +221,7 @@ def test_a_dask_cluster_may_lose_and_gain_workers(tmp_path: Path) -> None:
     assert psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], timeout=60)[1] == []
 
 
-def test_an_evaluation_that_brings_its_dask_workers_down_is_set_aside(tmp_path: Path) -> None:
+def test_evaluation_that_kills_its_dask_workers_is_set_aside(tmp_path: Path) -> None:
     from dask import config
 
     with (
@@ -261,7 +261,7 @@ def scheduler(tmp_path: Path) -> Iterator[Callable[[], tuple[str, int]]]:
         process.communicate()
 
 
-def test_without_its_scheduler_a_run_stops_and_can_be_resumed(
+def test_run_stops_without_its_scheduler_and_can_be_resumed(
     tmp_path: Path, scheduler: Callable[[], tuple[str, int]], in_this_process: list[tuple[Any, ...]]
 ) -> None:
     address, pid = scheduler()

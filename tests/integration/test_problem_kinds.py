@@ -71,7 +71,7 @@ class Mixed(ElementwiseProblem):
         out["F"] = [X["z"] ** 2 + (X["n"] - 7) ** 2 + cost, (X["z"] - 2) ** 2 + (X["n"] - 9) ** 2 + cost]
 
 
-def test_a_mixed_pymoo_problem_is_searched_at_least_as_well_as_by_pymoo() -> None:
+def test_mixed_pymoo_problem_is_searched_as_well_as_by_pymoo() -> None:
     ref, shares = [60.0, 60.0], []
     for seed in (1, 2, 3):
         algorithm = MixedVariableGA(pop_size=20, survival=RankAndCrowding())
@@ -93,7 +93,7 @@ class Integers(Problem):
         out["G"] = 10 - X.sum(axis=1)[:, None]
 
 
-def test_an_integer_pymoo_problem_gets_integers_and_never_one_twice() -> None:
+def test_integer_pymoo_problem_gets_each_integer_once() -> None:
     result = package.search(Integers(), pop_size=40, termination=("n_evals", 800), seed=1, surrogate="none")
     assert {e.status for e in result.evaluations} == {"ok"}
     assert len({e.configuration_json for e in result.evaluations}) == 800

@@ -56,7 +56,7 @@ def job(folder: Path, name: str, mode: str, turns: Path) -> Path:
 
 
 @pytest.mark.parametrize(("mode", "turns"), [("generational", "1 3 9"), ("steady-state", "3 9")])
-def test_a_ladder_killed_on_every_rung_ends_like_one_left_in_peace(mode: str, turns: str, tmp_path: Path) -> None:
+def test_refinement_killed_on_every_rung_ends_as_undisturbed(mode: str, turns: str, tmp_path: Path) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")
     war.write_text(turns)
@@ -76,7 +76,7 @@ def test_a_ladder_killed_on_every_rung_ends_like_one_left_in_peace(mode: str, tu
 
 
 @pytest.mark.parametrize("mode", ["refined", "refined-steady-state"])
-def test_a_ladder_killed_at_any_of_its_writes_ends_like_one_left_in_peace(mode: str, tmp_path: Path) -> None:
+def test_refinement_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "29"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,7 +110,7 @@ def test_the_front_holds_full_evaluations_and_their_means(tmp_path: Path) -> Non
             assert all(e.fidelity == 9 or e.status == "infeasible" for e in members)
 
 
-def test_a_full_evaluation_is_the_one_that_a_search_without_refinement_makes(tmp_path: Path) -> None:
+def test_full_evaluation_equals_that_of_a_search_without_rungs(tmp_path: Path) -> None:
     result = search(None, 12, refinement={})
     for e in result.front:
         plain = evo_moo.search(

@@ -48,7 +48,7 @@ def seen(run: Path, what: str) -> str:
     return next(finding.detail for finding in examine(run) if finding.what == what)
 
 
-def test_what_a_repair_could_not_save_is_searched_again(run: Path, finished: Path) -> None:
+def test_evaluations_lost_in_a_repair_are_searched_again(run: Path, finished: Path) -> None:
     with (run / "run.sqlite").open("r+b") as file:
         file.seek(12288)
         file.write(b"\xa5" * 9000)
@@ -90,7 +90,7 @@ def test_a_ledger_that_is_not_there_is_one_clear_message(run: Path) -> None:
     assert "is a folder" in seen(run, "ledger")
 
 
-def test_what_cannot_be_written_is_one_clear_message(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_that_cannot_be_written_is_one_clear_message(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 

@@ -55,6 +55,6 @@ def test_a_refinement_repeats_by_its_own_rule_alone(tmp_path):
         Refinement(SurrogateOptimizer(problem), [9, 27], continues=False, metrics={})
 
 
-def test_without_repetitions_every_configuration_is_another_one(tmp_path):
+def test_configurations_all_differ_without_replicates(tmp_path):
     its = run(tmp_path / "r", 24, surrogate={"model": "gp", "repeats": False})
     assert len({str(e.configuration) for e in its.evaluations}) == 24

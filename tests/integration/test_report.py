@@ -170,7 +170,7 @@ seen.ids = [...document.querySelectorAll("#front-table tbody tr")].map(r => Numb
 """
 
 
-def test_in_a_browser_hover_brush_and_themes_work_without_an_error(page: Path, tmp_path: Path) -> None:
+def test_hover_brush_and_themes_work_in_a_browser(page: Path, tmp_path: Path) -> None:
     seen = look(page, HOVER + BRUSH + TEXTS, tmp_path)
     assert seen["errors"] == []
     assert seen["tip"].startswith(f"Evaluation {seen['id']}, on the front")
@@ -189,7 +189,7 @@ def test_in_a_browser_hover_brush_and_themes_work_without_an_error(page: Path, t
     assert seen["ids"] == sorted(seen["ids"])
 
 
-def test_failures_only_and_one_objective_and_nothing_feasible_have_sensible_pages(tmp_path: Path) -> None:
+def test_page_suits_failures_one_objective_and_nothing_feasible(tmp_path: Path) -> None:
     def search(name: str, function: Any, **options: Any) -> str:
         variables, path = {"x": evo_moo.Real(0, 1)}, tmp_path / name
         settings = {"termination": ("n_evals", 6), "pop_size": 4, "workers": 1, "run_dir": path, **options}
@@ -261,7 +261,7 @@ def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     assert "Nothing has been evaluated yet" in evo_moo.write_report(run).read_text(encoding="utf-8")
 
 
-def test_what_is_no_run_is_one_clear_message(tmp_path: Path) -> None:
+def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none", "must be a run folder"), (tmp_path, "must be a run folder")):
         with pytest.raises(RunFolderError, match=words):
             evo_moo.write_report(path)
@@ -274,9 +274,7 @@ def test_what_is_no_run_is_one_clear_message(tmp_path: Path) -> None:
         evo_moo.write_report(tmp_path / "r")
 
 
-def test_what_keeps_the_report_from_being_written_is_a_warning_in_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_that_cannot_be_written_is_a_warning_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "r"
     shutil.copytree(GOLDEN / "format_3" / "finished", run)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -58,7 +58,7 @@ def test_limits_on_profile_metrics_spare_the_evaluation() -> None:
     assert result.feasible and all(m["size"] <= 3 for m in result.metrics)
 
 
-def test_when_nothing_is_feasible_the_nearest_are_given_and_flagged() -> None:
+def test_front_without_feasible_points_is_nearest_and_flagged() -> None:
     result = evo_moo.search(
         f"{USER_FILE}:Small", pop_size=8, termination=("n_gen", 2), workers=1, constraints={"loss": {"at_most": -99}}
     )
@@ -67,7 +67,7 @@ def test_when_nothing_is_feasible_the_nearest_are_given_and_flagged() -> None:
     assert [m["loss"] for m in result.metrics] == [least]
 
 
-def test_a_python_object_reaches_the_workers_and_resumes_with_the_object(tmp_path: Path) -> None:
+def test_problem_object_reaches_workers_and_resumes_with_itself(tmp_path: Path) -> None:
     class Local(evo_moo.SearchProblem):
         variables = {"x": evo_moo.Real(0, 1), "n": evo_moo.Integer(1, 5)}
         objectives = {"a": "min", "b": "min"}
@@ -107,7 +107,7 @@ def test_wrong_arguments_are_listed_together() -> None:
     assert caught.value.faults[1] == "`search.pop_size` must be at least 4, but is 1"
 
 
-def test_when_all_of_a_small_budget_fails_that_is_an_error(tmp_path: Path) -> None:
+def test_small_budget_that_fails_as_a_whole_is_an_error(tmp_path: Path) -> None:
     def broken(config):
         raise asyncio.CancelledError
 

@@ -61,7 +61,7 @@ def taken(result: Result) -> list[Any]:
 
 
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
-def test_the_first_population_is_as_good_as_the_run_it_starts_from(lens: str, tmp_path: Path, mode: str) -> None:
+def test_first_population_is_as_good_as_the_earlier_run(lens: str, tmp_path: Path, mode: str) -> None:
     before = search(lens, tmp_path / "a", 64, pop_size=8)
     evaluated(tmp_path)
     size = 2 * len(before.front)
@@ -79,7 +79,7 @@ def test_the_first_population_is_as_good_as_the_run_it_starts_from(lens: str, tm
         assert e.status == "ok" and e.attempts == 0 and e.duration_s == 0
 
 
-def test_half_of_the_population_at_most_is_taken_and_the_given_start_comes_first(lens: str, tmp_path: Path) -> None:
+def test_earlier_runs_fill_half_a_population_after_the_start(lens: str, tmp_path: Path) -> None:
     search(lens, tmp_path / "a", 60)
     given = {"x": 0.5, "n": 5}
     after = search(lens, tmp_path / "b", start=[given], from_runs=[tmp_path / "a"])
@@ -101,7 +101,7 @@ def test_a_changed_problem_gives_configurations_but_no_values(lens: str, tmp_pat
     assert len(old & {e.configuration_json for e in after.evaluations}) == POP_SIZE // 2
 
 
-def test_a_run_that_went_on_with_a_changed_problem_is_of_no_version(lens: str, tmp_path: Path) -> None:
+def test_run_resumed_with_a_changed_problem_has_no_version(lens: str, tmp_path: Path) -> None:
     search(lens, tmp_path / "a", 20)
     (tmp_path / "lens.py").write_text(PROBLEM + "# changed\n")
     evo_moo.resume(tmp_path / "a", n_evals=40)
@@ -150,9 +150,7 @@ def test_failed_evaluations_are_not_started_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "workers"), [("generational", 2), ("steady-state", 1)])
-def test_killed_and_without_the_earlier_run_it_ends_like_one_left_in_peace(
-    tmp_path: Path, mode: str, workers: int
-) -> None:
+def test_killed_warm_start_ends_alike_without_the_earlier_run(tmp_path: Path, mode: str, workers: int) -> None:
     turns = tmp_path / "turns.txt"
     turns.write_text("")
     job = tmp_path / "job.toml"
@@ -231,7 +229,7 @@ def test_hostile_configurations_are_translated_or_passed_over(lens: str, tmp_pat
     assert {"x": 1.0, "n": 1} in [e.configuration for e in after.evaluations]
 
 
-def test_what_is_no_run_folder_is_refused(lens: str, tmp_path: Path) -> None:
+def test_folder_without_a_run_is_refused(lens: str, tmp_path: Path) -> None:
     for runs in (["none"], [tmp_path]):
         with pytest.raises(JobError, match=r"search\.from.*no run\.sqlite"):
             search(lens, tmp_path / "b", from_runs=runs)

@@ -33,7 +33,7 @@ def scalars(folder: Path) -> dict[tuple[str, int], float]:
     return found
 
 
-def test_tensorboard_gets_every_number_once_though_the_run_was_stopped(tmp_path):
+def test_tensorboard_gets_every_number_of_a_stopped_run_once(tmp_path):
     with pytest.raises(RunStoppedError):
         search(tmp_path / "r", TensorBoardWriter(), Seen(stop_at=8))
     result = search(tmp_path / "r", TensorBoardWriter())
@@ -53,7 +53,7 @@ def test_a_missing_package_is_named_by_its_extra(monkeypatch, writer, package):
         writer()
 
 
-def test_mlflow_gets_every_evaluation_once_though_the_run_was_stopped(tmp_path, monkeypatch):
+def test_mlflow_gets_every_evaluation_of_a_stopped_run_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MLflow keeps artifacts in the present folder
     mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"

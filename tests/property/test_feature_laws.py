@@ -52,7 +52,7 @@ def test_known_rows():
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 30))
 @settings(max_examples=100, deadline=None)
-def test_features_are_in_range_and_as_different_as_their_configurations(seed, n):
+def test_features_are_in_range_and_differ_as_configurations_do(seed, n):
     X = SPACE.sample(n, np.random.default_rng(seed))
     M = FEATURES.matrix(X)
     assert M.shape == (n, len(FEATURES.columns))
@@ -66,7 +66,7 @@ def test_features_are_in_range_and_as_different_as_their_configurations(seed, n)
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None)
-def test_what_does_not_exist_makes_no_difference(seed):
+def test_inactive_variables_make_no_difference(seed):
     """Raw rows that differ in inactive columns only have the same features."""
     rng = np.random.default_rng(seed)
     raw, other = SPACE.draw(8, rng), SPACE.draw(8, rng)

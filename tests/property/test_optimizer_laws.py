@@ -112,7 +112,7 @@ def of_file(state):
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
 @settings(max_examples=25, deadline=None)
-def test_a_search_goes_on_from_any_moment_as_if_it_had_never_stopped(name, algorithm, seed, stop, share, mode):
+def test_search_loaded_at_any_moment_goes_on_as_the_dumped_one(name, algorithm, seed, stop, share, mode):
     optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):
         waiting += optimizer.ask(3)
@@ -148,7 +148,7 @@ def test_the_rows_asked_may_be_kept_elsewhere(name, algorithm, seed, n_generatio
     assert goes_on(name, loaded, [], share) == goes_on(name, optimizer, [], share)
 
 
-def test_the_rows_asked_may_be_kept_elsewhere_within_a_generation():
+def test_rows_asked_may_be_kept_outside_the_checkpoint():
     optimizer, loaded = new("finite", "nsga2", pop_size=6), new("finite", "nsga2", pop_size=6)
     asked = optimizer.ask(1)
     loaded.load(of_file(optimizer.dump(with_seen=False)), seen=asked[0].x[None])
@@ -159,7 +159,7 @@ def test_the_rows_asked_may_be_kept_elsewhere_within_a_generation():
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]), st.integers(1, 20), st.randoms())
 @settings(max_examples=15, deadline=None)
-def test_neither_chunks_nor_the_order_of_outcomes_change_a_search(name, algorithm, seed, share, chunk, order):
+def test_search_depends_on_neither_chunks_nor_order_of_outcomes(name, algorithm, seed, share, chunk, order):
     in_order, shuffled = new(name, algorithm, seed), new(name, algorithm, seed)
     for _ in range(4):
         batch, parts = in_order.ask(), []
@@ -216,7 +216,7 @@ def test_an_exhausted_space_was_asked_for_every_configuration(algorithm, seed):
 
 @BOTH
 @pytest.mark.parametrize("share_failed", [0.0, 1.0])
-def test_a_space_is_not_exhausted_before_every_configuration_was_asked(algorithm, share_failed):
+def test_space_is_exhausted_only_after_all_configurations(algorithm, share_failed):
     optimizer = new("grid", algorithm, pop_size=4)
     asked = list(steps("grid", optimizer, 400, share_failed))
     assert len(asked) == 400 and not optimizer.exhausted
@@ -247,7 +247,7 @@ def test_failures_are_left_out_and_followed_by_new_samples(name, algorithm):
 
 
 @ALL
-def test_a_candidate_that_was_not_evaluated_ranks_behind_the_feasible(algorithm):
+def test_candidate_without_objectives_ranks_behind_the_feasible(algorithm):
     optimizer = new("mixed", algorithm, pop_size=8)
     first = optimizer.ask()
     for candidate in first:
@@ -290,7 +290,7 @@ def test_a_plain_problem_gives_what_pymoos_minimize_gives(name, algorithm, seed)
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]))
 @settings(max_examples=15, deadline=None)
-def test_in_steady_state_there_is_always_something_to_ask(name, algorithm, seed, share):
+def test_steady_state_always_has_a_candidate(name, algorithm, seed, share):
     optimizer, waiting = new(name, algorithm, seed, mode="steady-state"), []
     for _ in range(40):
         waiting += optimizer.ask(5 - len(waiting))

@@ -83,7 +83,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @given(MODES, SEEDS, SHARES, st.sampled_from([1, 3]))
 @settings(max_examples=6, deadline=None)
-def test_nothing_stands_on_a_rung_without_having_passed_the_one_below(mode, seed, share, replicates):
+def test_candidate_on_a_rung_has_passed_the_rung_below(mode, seed, share, replicates):
     problem = Curve()
     ladder = new(problem, mode, seed, replicates)
     told = {c.id: (c, m) for c, m in climb(problem, ladder, 90, order=seed, share_failed=share)}
@@ -112,7 +112,7 @@ def test_nothing_stands_on_a_rung_without_having_passed_the_one_below(mode, seed
 
 @given(MODES, SEEDS, st.integers(10, 90))
 @settings(max_examples=6, deadline=None)
-def test_where_rungs_rank_well_no_more_than_the_share_rises(mode, seed, n):
+def test_rungs_that_rank_well_promote_no_more_than_the_share(mode, seed, n):
     problem = Curve()
     problem.constraints = {}
     ladder = new(problem, mode, seed, rungs=[6, 18])
@@ -138,7 +138,7 @@ def test_a_generational_ladder_does_not_depend_on_who_ends_first(seed, share, re
 
 @given(MODES, SEEDS, st.integers(0, 60), SHARES, st.sampled_from([1, 2]))
 @settings(max_examples=6, deadline=None)
-def test_a_ladder_goes_on_from_any_moment_as_if_it_had_never_stopped(mode, seed, stop, share, replicates):
+def test_refinement_loaded_at_any_moment_goes_on_as_dumped(mode, seed, stop, share, replicates):
     problem = Curve()
     ladder, waiting = new(problem, mode, seed, replicates), []
     for _ in range(stop):
@@ -231,7 +231,7 @@ def test_a_good_rung_is_trusted_and_cheap():
     assert ladder.cost < 0.6 * sum(c.is_partial for c in told)
 
 
-def test_members_of_the_front_are_repeated_and_told_as_their_mean():
+def test_front_members_are_replicated_and_averaged():
     problem, ladder = Curve(), new(Curve(), replicates=3)
     told = {c.id: (c, m) for c, m in climb(problem, ladder, 150)}
     repeats = [c for c, _ in told.values() if c.replicate]

@@ -130,7 +130,7 @@ def test_offspring_are_canonical_and_mutants_differ(space, seed):
 
 @given(spaces(), SEEDS)
 @settings(max_examples=100, deadline=None)
-def test_cells_hold_what_is_drawn_from_them_and_tell_where_variables_exist(space, seed):
+def test_cells_hold_their_draws_and_know_where_variables_exist(space, seed):
     cells, rng = Cells(space), np.random.default_rng(seed)
     for column in range(space.n_var):
         weights, share = cells.where_they_exist((column,), cells.weights)

@@ -133,7 +133,7 @@ def test_a_loaded_prescreening_goes_on_as_the_dumped_one(name, mode):
     require_same_way_on(name, n_ahead=10, mode=mode, model="gp", infill="prescreen")
 
 
-def test_a_loaded_search_with_a_computed_metric_goes_on_as_the_dumped_one():
+def test_loaded_search_with_computed_metric_goes_on_as_dumped():
     require_same_way_on("computed", n_ahead=6, model="gp", n_before=24)
 
 
@@ -170,7 +170,7 @@ def test_noisy_members_of_the_front_are_evaluated_again(mode):
 
 
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
-def test_a_loaded_search_with_repetitions_goes_on_as_the_dumped_one(mode):
+def test_loaded_search_with_replicates_goes_on_as_dumped(mode):
     first, second = (SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode) for _ in range(2))
     search_with_noise(first, 34)
     open_now = first.ask(2)
@@ -182,7 +182,7 @@ def test_a_loaded_search_with_repetitions_goes_on_as_the_dumped_one(mode):
     assert [c._replace(x=c.x.tobytes()) for c, _ in ahead] == [c._replace(x=c.x.tobytes()) for c, _ in again]
 
 
-def test_a_repetition_that_breaks_a_limit_leaves_the_objectives_as_they_were_measured():
+def test_replicate_that_breaks_a_limit_changes_no_objective():
     class Limited(Noisy):
         constraints = {"latency_ms": {"at_most": 1.0}}
 
@@ -208,7 +208,7 @@ class Unseeded(Noisy):
 @pytest.mark.parametrize(
     ("problem", "options"), [(Noisy(), {"repeats": False}), (Noisy(), {"model": "rf"}), (Unseeded(), {})]
 )
-def test_nothing_is_repeated_unasked_without_a_seed_or_where_the_model_cannot_tell_noise(problem, options):
+def test_replicates_need_a_seed_and_a_model_of_the_noise(problem, options):
     optimizer = SurrogateOptimizer(problem, **{"model": "gp", "pop_size": 12, "seed": 2, **options})
     assert not any(c.replicate for c, _ in search_with_noise(optimizer, 40))
 
@@ -245,7 +245,7 @@ def test_a_single_objective_is_searched_down_to_its_minimum():
     assert min(losses[8:]) < 1e-3 < min(losses[:8])
 
 
-def test_what_no_model_predicts_is_searched_without_one():
+def test_metric_without_a_model_is_searched_without_one():
     problem, evaluate = PROBLEMS["noise"]()
     optimizer = SurrogateOptimizer(problem, pop_size=20, seed=5)
     candidates = search(optimizer, evaluate, 32)
@@ -279,7 +279,7 @@ def test_models_avoid_what_fails_and_what_breaks_limits():
 
 
 @pytest.mark.parametrize(("infill", "n_evals"), [("ehvi", 28), ("prescreen", 48)])
-def test_a_computed_metric_is_not_predicted_and_its_limit_is_never_broken(infill, n_evals):
+def test_computed_metric_is_not_predicted_and_keeps_its_limit(infill, n_evals):
     problem, evaluate = PROBLEMS["computed"]()
     optimizer = SurrogateOptimizer(problem, model="gp", pop_size=12, seed=1, infill=infill)
     candidates = [c for c in search(optimizer, evaluate, n_evals) if c.prediction]
@@ -290,13 +290,13 @@ def test_a_computed_metric_is_not_predicted_and_its_limit_is_never_broken(infill
     assert chosen.count(("size", "computed")) == 1 and ("accuracy", "gp") in chosen
 
 
-def test_what_a_formula_tells_otherwise_than_measured_is_predicted():
+def test_metric_whose_formula_is_wrong_is_predicted():
     problem, evaluate = PROBLEMS["wrong"]()
     optimizer = SurrogateOptimizer(problem, model="gp", pop_size=16, seed=1)
     assert {"size"} <= {name for c in search(optimizer, evaluate, 18) for name in c.prediction or ()}
 
 
-def test_fewer_evaluations_reach_more_hypervolume_than_the_algorithm_alone():
+def test_models_reach_more_hypervolume_in_fewer_evaluations():
     problem, evaluate = plain("zdt1", n_var=10)()
     found = search(SurrogateOptimizer(problem, seed=1), evaluate, 60)
     F = np.array([problem.goals.objective_values(evaluate(c.configuration)) for c in found])
@@ -304,7 +304,7 @@ def test_fewer_evaluations_reach_more_hypervolume_than_the_algorithm_alone():
     assert hypervolume(F, [1.1, 1.1]) > 0.8
 
 
-def test_prescreened_offspring_reach_more_hypervolume_than_all_offspring():
+def test_prescreened_offspring_reach_more_hypervolume():
     problem, evaluate = plain("zdt1", n_var=10)()
 
     def reached(optimizer):

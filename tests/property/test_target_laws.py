@@ -47,7 +47,7 @@ def test_the_transform_keeps_the_order_both_ways(y, z, spread_best):
 
 @given(y=ROWS)
 @settings(max_examples=100, deadline=None)
-def test_the_map_is_plain_data_and_does_not_depend_on_the_order_of_values(y):
+def test_map_is_plain_data_and_ignores_the_order_of_values(y):
     target = Target.fit(y)
     assert Target(**from_json(to_json(dataclasses.asdict(target)))) == target
     z, reversed_z = target.transform(y), Target.fit(y[::-1]).transform(y)
@@ -68,7 +68,7 @@ def test_values_over_orders_of_magnitude_are_taken_in_logarithms():
         Target.fit(y).transform([1.0, 0.0])
 
 
-def test_errors_that_crowd_near_the_best_are_told_apart_if_that_is_asked_for():
+def test_spread_best_tells_errors_near_the_best_apart():
     rng = np.random.default_rng(0)
     errors = np.concatenate([6 + rng.gamma(1.0, 1.5, 85), rng.uniform(20, 90, 15)]) - 100
     plain, spread = Target.fit(errors), Target.fit(errors, spread_best=True)
@@ -103,7 +103,7 @@ def test_constant_values_become_zero(y):
     np.testing.assert_array_equal(target.inverse(np.zeros(len(y))), y)
 
 
-def test_few_different_values_with_a_constant_majority_are_told_apart():
+def test_few_values_beside_a_constant_majority_stay_apart():
     y = np.array([1.0] * 18 + [0.0, 2.0])
     z = Target.fit(y).transform(y)
     assert np.isfinite(z).all() and z[18] < z[0] < z[19]

@@ -35,7 +35,7 @@ def test_equal_rows_are_all_kept_and_none_is_no_front():
     assert pareto_rows(np.empty((0, 2)), np.empty(0)).tolist() == []
 
 
-def test_a_row_that_was_never_evaluated_is_no_better_than_the_feasible_ones():
+def test_unevaluated_row_is_no_better_than_the_feasible():
     F = np.array([[np.inf, np.inf], [3.0, 3.0], [0.0, 0.0]])
     assert pareto_rows(F, np.array([5.0, 0.0, 0.1])).tolist() == [1]
 
@@ -73,7 +73,7 @@ def test_the_reference_point_is_worse_than_every_point(F):
     assert (reference_point(F) > F).all()
 
 
-def test_the_reference_point_lies_a_tenth_of_the_range_beyond_the_worst():
+def test_reference_point_lies_a_tenth_beyond_the_worst():
     np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])), [11.0, 5.1])
 
 
@@ -89,7 +89,7 @@ def test_the_history_grows_to_the_hypervolume_of_all_points(F, n_points):
     np.testing.assert_array_equal(seen_ref, ref)
 
 
-def test_of_many_objectives_the_history_is_near_the_exact_hypervolume():
+def test_history_of_many_objectives_is_near_the_hypervolume():
     F = np.random.default_rng(0).random((30, 6))
     history = hypervolume_history(F, 8)
     assert len(history.counts) == 2 and history.counts[-1] == 30
@@ -99,7 +99,7 @@ def test_of_many_objectives_the_history_is_near_the_exact_hypervolume():
 @given(st.lists(st.floats(0.1, 100), min_size=1), st.lists(st.floats(-1, 1000)), st.booleans(), st.booleans())
 @example([0.1, 0.10000000000000002], [], False, False)
 @example([1.0, 1.0000000000000002], [], False, True)
-def test_the_frame_holds_the_whole_front_and_more_room_on_the_worse_side(front, others, is_max, is_log):
+def test_frame_holds_the_front_and_more_room_on_the_worse_side(front, others, is_max, is_log):
     on = np.array(front)
     low, high = frame(on, np.array(others), is_max=is_max, is_log=is_log)
     assert low < on.min() and high > on.max()

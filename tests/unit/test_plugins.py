@@ -134,7 +134,7 @@ def line_of(path, text):
     ],
     ids=["syntax", "import", "module level", "init", "key"],
 )
-def test_a_fault_in_a_users_file_is_one_message_with_file_and_line(write, code, message):
+def test_fault_in_a_users_file_is_one_message_with_the_line(write, code, message):
     path = write(code)
     for _ in range(2):
         with pytest.raises(PluginError) as raised:
@@ -176,7 +176,7 @@ def test_a_missing_class_is_an_error_that_lists_those_there_are(write):
         (":Mine", "`:Mine`: ValueError: Empty module name"),
     ],
 )
-def test_a_reference_that_leads_nowhere_is_refused_with_a_way_out(reference, message, tmp_path, monkeypatch):
+def test_unknown_reference_is_refused_with_a_way_out(reference, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PluginError, match=re.escape(message)):
         load_problem(reference)
@@ -319,7 +319,7 @@ def test_surrogates_by_name_and_from_a_file(write):
         ("None_", "there is no `None_` in"),
     ],
 )
-def test_what_is_no_surrogate_is_refused(write, name, message):
+def test_object_that_is_no_surrogate_is_refused(write, name, message):
     with pytest.raises(PluginError, match=re.escape(message)):
         load_surrogate(f"{write(MODEL)}:{name}")
 

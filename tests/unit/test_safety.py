@@ -64,10 +64,10 @@ def test_nothing_unsafe_is_called(path: Path) -> None:
         "import joblib\njoblib.load(f)",
     ],
 )
-def test_what_is_unsafe_would_be_found(code: str) -> None:
+def test_unsafe_calls_would_be_detected(code: str) -> None:
     assert unsafe(ast.parse(code), "any.py")
 
 
-def test_what_is_safe_is_let_pass() -> None:
+def test_safe_calls_pass() -> None:
     code = "import json\nmodel.eval()\nre.compile(p)\nnp.load(f, allow_pickle=False)\ntorch.load(f, weights_only=True)"
     assert unsafe(ast.parse(code), "any.py") == []

@@ -31,7 +31,7 @@ def test_objectives_span_0_to_1_unless_all_are_equal(F):
 
 
 @pytest.mark.parametrize(("mode", "seed"), [("generational", 1), ("generational", 2), ("steady-state", 1)])
-def test_a_weighted_sum_misses_the_concave_front_that_tchebycheff_reaches(mode, seed):
+def test_tchebycheff_alone_reaches_a_concave_front(mode, seed):
     problem = as_search_problem(get_problem("zdt2", n_var=2))
     inside = {}
     for algorithm in ("weighted-sum", "tchebycheff"):

@@ -30,7 +30,7 @@ def test_the_order_of_keys_does_not_matter(configuration, run_seed, random):
         {"replicate": 1},
     ],
 )
-def test_every_argument_matters(changed):
+def test_seed_depends_on_every_argument(changed):
     assert evaluation_seed(**BASE) != evaluation_seed(**(BASE | changed))
 
 

@@ -166,7 +166,7 @@ def test_the_best_under_a_limit_is_that_of_a_plain_reading(table, limit):
 
 @given(points(2), st.sampled_from([{}, {"weights": {"a": 2, "b": 1}}, {"aim": {"a": 3.0}}, {"order": ["b", "a"]}]))
 @QUICK
-def test_what_is_maximised_is_its_negative_minimised(table, rule):
+def test_maximising_equals_minimising_the_negative(table, rule):
     flipped = result_of([{"a": a, "b": -b} for a, b in table], {"a": "min", "b": "max"})
     one, other = pick(minimising(table), **rule), pick(flipped, **rule)
     assert one.chosen.id == other.chosen.id
@@ -190,7 +190,7 @@ def test_ties_go_to_the_earlier_evaluation():
     assert decision.chosen.id == 1 and decision.why.endswith("evaluation 2 ties with it")
 
 
-def test_without_a_rule_what_has_no_limit_counts():
+def test_objectives_without_limits_count_without_a_rule():
     table = [{"a": 1.0, "b": 9.0}, {"a": 4.0, "b": 5.0}, {"a": 8.0, "b": 1.0}]
     result = result_of(table, {"a": "min", "b": "min"})
     assert pick(result).chosen.id == 2
@@ -198,7 +198,7 @@ def test_without_a_rule_what_has_no_limit_counts():
     assert pick(result, limits={"a": {"at_most": 8}, "b": {"at_most": 9}}).chosen.id == 2
 
 
-def test_a_limit_on_another_metric_lets_a_dominated_evaluation_in():
+def test_limit_on_another_metric_admits_a_dominated_evaluation():
     table = [{"a": 1.0, "b": 1.0, "size": 9.0}, {"a": 2.0, "b": 2.0, "size": 1.0}, {"a": 3.0, "b": 2.0, "size": 1.0}]
     decision = pick(result_of(table, {"a": "min", "b": "min"}), limits={"size": {"at_most": 5}})
     assert decision.chosen.id == 2 and [t.given_up for t in decision.trades] == [1.0, 1.0]
@@ -221,7 +221,7 @@ def test_the_best_under_several_limits_in_an_order():
         result.best_under(d=1)
 
 
-def test_what_only_the_combination_makes_impossible_is_said_so():
+def test_limits_impossible_only_together_are_named_so():
     table = [{"a": 0.9, "b": 30.0}, {"a": 0.8, "b": 18.0}, {"a": 0.7, "b": 5.0}]
     limits = {"a": {"at_least": 0.85}, "b": {"at_most": 20}}
     with pytest.raises(NoChoiceError) as error:
@@ -233,7 +233,7 @@ def test_what_only_the_combination_makes_impossible_is_said_so():
     assert error.value.nearest.id == 2
 
 
-def test_where_no_two_of_three_limits_go_together_the_nearest_is_told():
+def test_limits_that_exclude_each_other_name_the_nearest():
     table = [{"a": 0.0, "b": 9.0, "c": 9.0}, {"a": 9.0, "b": 0.0, "c": 9.0}, {"a": 3.0, "b": 9.0, "c": 0.0}]
     with pytest.raises(NoChoiceError) as error:
         pick(result_of(table, dict.fromkeys("abc", "min")), limits={name: {"at_most": 1} for name in "abc"})
@@ -313,7 +313,7 @@ def test_limits_in_words():
     st.lists(st.tuples(*[st.floats(0, 1)] * 3).filter(lambda w: sum(w) > 0.1), min_size=5, max_size=5),
 )
 @settings(max_examples=25, deadline=None)
-def test_what_any_weights_reach_the_sweep_reaches_and_names_the_weights(table, many_weights):
+def test_sweep_reaches_all_that_any_weights_reach(table, many_weights):
     result = minimising(table)
     found = {reach.evaluation.id: reach for reach in sweep(result)}
     assert sorted(found) == front_of(table)[0]

@@ -54,7 +54,7 @@ def test_every_two_are_compared_seed_by_seed(result):
             assert test.p <= test.p_holm <= 1
 
 
-def test_without_values_by_seed_it_is_said_how_they_are_to_be_recorded(result):
+def test_missing_values_by_seed_are_an_error_with_the_way_out(result):
     with pytest.raises(
         MetricError, match="share at least two seeds of size, recorded as size_seed_N, but 1 and 2 share 0"
     ):
@@ -77,7 +77,7 @@ def test_holm_rejects_what_the_steps_down_reject(p_values, alpha):
     assert {i for i, p in enumerate(holm(p_values)) if p <= alpha} == rejected
 
 
-def test_without_a_difference_few_comparisons_find_one():
+def test_comparisons_without_a_difference_rarely_find_one():
     rng, n, found = np.random.default_rng(11), 500, {"t": 0, "ranks": 0}
     for i in range(n):
         paired = i % 2 == 0
@@ -136,7 +136,7 @@ def test_two_samples_have_the_numbers_of_scipy():
     assert test.rank_effect == pytest.approx(2 * stats.mannwhitneyu(x, y).statistic / 20 - 1)
 
 
-def test_what_never_varies_is_no_proof():
+def test_constant_metric_is_no_proof():
     same = {"a": {1: 0.3, 2: 0.4}, "b": {1: 0.2, 2: 0.3}, "c": {1: 0.3, 2: 0.4}}
     ab, ac, _ = compare_samples(same, "acc")
     assert math.isinf(ab.t) and ab.p == 0.5 and ab.effect is None

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_the_expected_front_is_nearer_to_the_truth_than_the_measured_one(run):
+def test_expected_front_is_nearer_the_truth_than_the_measured(run):
     told = expected_front(run)
     assert told["objectives"]["loss"]["model"] and told["objectives"]["size"]["why"] == "it has hardly any noise"
 
@@ -41,14 +41,14 @@ def test_the_expected_front_is_nearer_to_the_truth_than_the_measured_one(run):
     assert len(told["front"]) > 2 * len(lucky.front)
 
 
-def test_it_is_printed_and_plain(run, capsys):
+def test_expected_front_is_plain_data_and_printed(run, capsys):
     told = json.loads(json.dumps(expected_front(run)))
     print_expected(told)
     text = capsys.readouterr().out
     assert "size: as measured: it has hardly any noise" in text and "loss: expected by the model" in text
 
 
-def test_what_no_model_predicts_is_taken_as_measured(tmp_path):
+def test_metric_without_a_model_is_taken_as_measured(tmp_path):
     class Noise(Lucky):
         def evaluate(self, config, *, seed):
             return {"loss": np.random.default_rng(seed).normal(), "size": config["x"]}

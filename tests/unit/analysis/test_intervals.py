@@ -13,7 +13,7 @@ def within(hits, n, level):
     return low <= hits <= high
 
 
-def test_intervals_of_a_noisy_problem_hold_its_truth_as_often_as_they_say():
+def test_intervals_cover_the_truth_as_often_as_stated():
     problem = load_problem("synthetic", {"problem": "zdt1", "arguments": {"n_var": 2}, "noise": 0.2})
     config = dict.fromkeys(problem.variables, 0.3)
     truth = problem.plain.evaluate(config)
@@ -28,7 +28,7 @@ def test_intervals_of_a_noisy_problem_hold_its_truth_as_often_as_they_say():
     assert not any(within(count, n, 0.95) for count in short.sum(axis=0))
 
 
-def test_one_replicate_has_no_interval_and_none_that_varies_a_point():
+def test_interval_of_one_replicate_is_none_of_equal_ones_a_point():
     low, high = t_interval(np.array([1.0, 2.0]), np.array([np.nan, 0.0]), np.array([1, 3]))
     assert np.isnan([low[0], high[0]]).all() and (low[1], high[1]) == (2.0, 2.0)
 

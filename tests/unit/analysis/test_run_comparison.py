@@ -40,7 +40,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-def test_groups_are_compared_in_pairs_after_equally_many_evaluations(runs, capsys):
+def test_groups_are_compared_in_pairs_after_equal_budgets(runs, capsys):
     groups = groups_in(runs / "valley")
     assert {name: len(paths) for name, paths in groups.items()} == {"ga": 3, "rs": 3}
     report = compare_runs(groups)
@@ -100,7 +100,7 @@ def test_configurations_are_compared_by_their_confirmations(runs, tmp_path):
         compare_configurations({"A": one, "B": (other[0], 99)})
 
 
-def test_values_by_seed_and_repetitions_of_a_refinement_need_no_confirmation(tmp_path):
+def test_values_by_seed_and_replicates_need_no_confirmation(tmp_path):
     class Study(evo_moo.SearchProblem):
         variables = {"x": evo_moo.Integer(1, 4)}
         objectives = {"acc": "max"}

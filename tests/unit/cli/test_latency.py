@@ -126,7 +126,7 @@ def test_a_network_takes_a_configuration_only(reference):
         problem.check()
 
 
-def test_what_cannot_be_deployed_is_one_message(reference):
+def test_problem_that_cannot_be_deployed_is_one_message(reference):
     with pytest.raises(ProblemError, match="cannot be measured so: `runtime` must be one of"):
         report_latency(reference, {}, runtime="abacus")
 

@@ -45,7 +45,7 @@ def test_the_version_changes_with_the_code_that_the_problem_uses(files: Path, na
     assert (version(files) != before) == differs
 
 
-def test_the_version_changes_with_the_options_and_the_stated_version(files: Path) -> None:
+def test_version_changes_with_options_and_stated_version(files: Path) -> None:
     source = ProblemSource(f"{files / 'mine.py'}:Mine", {"shift": 1})
     problem = source.build()
     versions = {version(files), version(files, shift=0), version(files, shift=1)}

@@ -58,7 +58,7 @@ def test_an_architecture_is_profiled_once(version: str | None) -> None:
     assert [p.metrics["n_params"] for p in (first, other, profiles.profile(B))] == [1, 2, 2]
 
 
-def test_what_was_measured_on_a_disturbed_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_on_a_disturbed_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Counting()
     profiles = ProfileCache(problem, "1")
     plain, reference = problem.profile, [3.0]
@@ -74,14 +74,14 @@ def test_what_was_measured_on_a_disturbed_machine_is_not_kept(monkeypatch: pytes
     assert [profiles.profile(A).metrics["n_params"] for _ in range(2)] == [2, 2]
 
 
-def test_by_default_every_variable_counts() -> None:
+def test_profile_depends_on_every_variable_by_default() -> None:
     problem = Counting()
     problem.architecture = None
     profiles = ProfileCache(problem, "1")
     assert [profiles.profile(config).metrics["n_params"] for config in (A, A | {"lr": 0.1}, A)] == [1, 2, 1]
 
 
-def test_other_processes_reuse_it_only_for_the_same_version_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_reused_only_for_the_same_version_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def is_reused(version: str | None) -> bool:
         return ProfileCache(Counting(), version).profile(A).measured_at > 0
 
@@ -93,7 +93,7 @@ def test_other_processes_reuse_it_only_for_the_same_version_and_machine(monkeypa
     assert [is_reused("1"), is_reused("1")] == [False, True]
 
 
-def test_of_two_at_the_same_time_the_last_is_kept() -> None:
+def test_last_of_two_simultaneous_profiles_is_kept() -> None:
     ours, theirs = ProfileCache(Counting(), "1"), ProfileCache(Counting(), "1")
     theirs.profile(B)
     ours._problem.profile = lambda config: theirs.profile(config).metrics | {"n_params": 70}
@@ -101,7 +101,7 @@ def test_of_two_at_the_same_time_the_last_is_kept() -> None:
     assert theirs.profile(A).metrics["n_params"] == 70
 
 
-def test_what_takes_no_time_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_that_takes_no_time_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEPT_FROM_S", 3600.0)
     profiles = ProfileCache(Counting(), "1")
     assert [profiles.profile(A).metrics["n_params"] for _ in range(3)] == [1, 2, 3]
@@ -125,7 +125,7 @@ def test_a_file_that_is_not_its_own_is_ignored_and_replaced(folder: Path, damage
     assert ProfileCache(problem, "1").profile(A).metrics == again.metrics
 
 
-def test_where_nothing_can_be_written_the_process_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_remembers_if_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "file"))
     profiles = ProfileCache(Counting(), "1")

@@ -117,7 +117,7 @@ def test_a_training_may_measure(start, folder):
         assert locked(folder)
 
 
-def test_the_shared_lock_is_taken_again_after_a_measurement_that_fails(folder):
+def test_shared_lock_is_taken_again_after_a_failed_measurement(folder):
     with compute_slot():
         with pytest.raises(ZeroDivisionError), measurement_slot():
             raise ZeroDivisionError
@@ -165,7 +165,7 @@ def test_yielding_costs_little_beside_a_batch(folder):
     assert yielding_s < 0.1 * batch_s
 
 
-def test_without_fcntl_nothing_is_excluded(monkeypatch, folder):
+def test_slots_exclude_nothing_without_fcntl(monkeypatch, folder):
     monkeypatch.setattr(slots, "fcntl", None)
     with compute_slot(), measurement_slot():
         yield_to_measurements()

@@ -18,7 +18,7 @@ def there(store: WeightStore) -> set[int]:
     return {int(path.name) for path in store.root.glob("*")}
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_weights_are_loaded(tmp_path: Path) -> None:
     state = {"model": {"w": torch.tensor([0.1, torch.inf])}, "epochs": 3, "notes": ["a", None, 1.5]}
     Weights(own=tmp_path / "1").save(state)
     loaded = Weights(previous=tmp_path / "1").load()
@@ -27,7 +27,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "1").iterdir()] == [FILE]
 
 
-def test_without_a_place_nothing_is_saved_and_nothing_found() -> None:
+def test_store_without_a_folder_saves_and_loads_nothing() -> None:
     weights = Weights()
     weights.save({"w": 1})
     assert weights.load() is None
@@ -45,7 +45,7 @@ def test_code_in_a_saved_state_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
 
 
-def test_what_is_not_needed_is_removed_but_not_what_is_still_to_be_asked_for(tmp_path: Path) -> None:
+def test_prune_removes_only_weights_that_nobody_needs(tmp_path: Path) -> None:
     store = WeightStore(tmp_path / "weights", 1)
     assert store.prune([], [], 9) == []
     for key in range(1, 8):

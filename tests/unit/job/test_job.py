@@ -78,7 +78,7 @@ def test_a_full_job_is_read_and_survives_toml():
     assert again == job and same_source == source
 
 
-def test_what_is_left_out_has_defaults():
+def test_omitted_keys_have_defaults():
     job, problem, _ = check_job(MINIMAL)
     assert (job.search.algorithm, job.search.pop_size, job.search.seed) == ("nsga2", None, 1)
     assert (job.evaluation.workers, job.evaluation.timeout) == (os.cpu_count(), None)
@@ -225,7 +225,7 @@ def test_other_values_are_no_duration(value):
 
 
 @pytest.mark.parametrize("value", [". s", pytest.param(10**400, id="1e400")])
-def test_what_float_refuses_is_no_duration(value):
+def test_text_that_float_refuses_is_no_duration(value):
     with pytest.raises(ValueError, match="must be a duration above 0"):
         seconds(value)
 
@@ -278,7 +278,7 @@ def test_a_problems_path_is_relative_to_the_job_file(tmp_path):
     assert problem.space.names == source.build().space.names == ("x",)
 
 
-def test_the_paths_of_earlier_runs_are_relative_to_the_job_file_and_else_to_the_present_folder(tmp_path, monkeypatch):
+def test_paths_of_earlier_runs_are_relative_to_the_job_file(tmp_path, monkeypatch):
     (tmp_path / "job.toml").write_text('search.from = ["a", "/b"]\n')
     assert read_job_file(tmp_path / "job.toml") == {"search": {"from": [str(tmp_path / "a"), "/b"]}}
     monkeypatch.chdir(tmp_path)

@@ -88,7 +88,7 @@ def test_configurations_to_begin_with_are_told_from_sampled_ones():
     assert [candidate.origin for candidate in optimizer.ask()] == ["start"] * 2 + ["sample"] * 4
 
 
-def test_what_is_not_given_yet_keeps_where_it_came_from():
+def test_queued_children_keep_their_origin():
     first = Optimizer(Mixed(), pop_size=6, start=[{"n": 1, "lr": 0.1, "kind": "a"}], mode="steady-state")
     first.ask(2)
     second = Optimizer(Mixed(), pop_size=6, mode="steady-state")

@@ -19,7 +19,7 @@ def climbs_of(n, full):
     return climbs
 
 
-def test_what_stayed_below_is_expected_where_a_line_through_the_others_leads():
+def test_estimate_follows_a_line_through_the_finished_ones():
     climbs = climbs_of(MIN_PAIRS, lambda loss: 0.5 * loss - 1 if loss != 3 else 99.0)
     expected = climbs.estimate(MIN_PAIRS + 1)
     assert expected == {"loss": pytest.approx(0.5 * (MIN_PAIRS + 1) - 1, abs=0.6), "size": 3.0 * (MIN_PAIRS + 1)}
@@ -31,7 +31,7 @@ def test_few_are_no_line_but_a_usual_change(n):
     assert climbs.estimate(n + 1) == {"loss": n + 1 - (n > 0), "size": 3.0 * (n + 1)}
 
 
-def test_what_was_stopped_gives_back_what_it_spared():
+def test_stopped_training_gives_back_its_unused_cost():
     climbs = climbs_of(3, float)
     assert climbs.units == 4 * 2 + 3 * 4
     climbs.enter(Step(4, 1, 0, 4))

@@ -26,7 +26,7 @@ def new(name, algorithm="nsga2"):
 
 
 @BOTH
-def test_only_awaited_candidates_can_be_told(algorithm):
+def test_outcome_of_an_unknown_candidate_is_refused(algorithm):
     optimizer = new("bnh", algorithm)
     with pytest.raises(StateError, match="a told candidate must be awaited, but 1 is not"):
         optimizer.tell(1, None)
@@ -39,7 +39,7 @@ def test_only_awaited_candidates_can_be_told(algorithm):
 
 
 @pytest.mark.parametrize("asked", [0, -1])
-def test_nothing_is_given_where_nothing_is_asked_for(asked):
+def test_ask_for_none_returns_none(asked):
     optimizer = new("bnh")
     assert optimizer.ask(asked) == [] and optimizer.n_asked == 0
     assert len(optimizer.ask()) == 8
@@ -64,7 +64,7 @@ def test_metrics_that_break_no_limit_must_have_the_objectives(metrics):
 
 
 @pytest.mark.parametrize(("n_obj", "pop_size", "n"), [(2, 20, 20), (3, 20, 15), (3, 21, 21), (4, 10, 10), (1, 9, 1)])
-def test_reference_directions_fill_the_population_as_far_as_a_lattice_goes(n_obj, pop_size, n):
+def test_reference_directions_fill_the_population_by_a_lattice(n_obj, pop_size, n):
     directions = reference_directions(n_obj, pop_size)
     assert directions.shape == (n, n_obj)
     np.testing.assert_allclose(directions.sum(axis=1), 1)

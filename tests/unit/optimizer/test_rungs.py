@@ -65,7 +65,7 @@ def test_the_order_is_that_of_the_definition(table):
 
 
 @given(st.permutations(range(20)), st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19)), st.floats(0, 1))
-def test_who_rises_is_waiting_and_within_the_share(order, promoted, waiting, share):
+def test_promoted_candidates_were_waiting_and_within_the_share(order, promoted, waiting, share):
     chosen = to_promote(order, promoted, waiting, share, [1, 0])
     quota, able = int(len(order) * share + 1e-9), waiting - promoted
     assert len(set(chosen)) == len(chosen) == max(0, min(quota - len(promoted), len(able))) and set(chosen) <= able
@@ -77,7 +77,7 @@ def test_who_rises_is_waiting_and_within_the_share(order, promoted, waiting, sha
     assert chosen == to_promote(order, promoted, waiting, share, [1, 0])
 
 
-def test_without_draws_the_best_share_rises():
+def test_best_share_is_promoted_without_draws():
     order = [4, 2, 0, 1, 3, 5, 6, 7, 8]
     assert to_promote(order, set(), set(order), 1 / 3, [1]) == [4, 2, 0]
     assert to_promote(order, {2}, set(order), 1 / 3, [1]) == [4, 0]

@@ -49,12 +49,12 @@ def test_the_violation_is_the_sum_of_all_excesses(changed, violation):
     assert GOALS.violation(metrics) == pytest.approx(violation, abs=1e-9)
 
 
-def test_without_limits_everything_is_feasible():
+def test_everything_is_feasible_without_limits():
     assert Goals.declared({"f": "min"}, {}).violation({"f": 1e9}) == 0
 
 
 @given(FLOATS, FLOATS)
-def test_an_inequality_is_violated_exactly_when_it_is_described_as_broken(latency_ms, accuracy):
+def test_violation_is_positive_exactly_for_broken_limits(latency_ms, accuracy):
     goals = Goals(GOALS.objectives, GOALS.inequalities)
     metrics = {"accuracy": accuracy, "latency_ms": latency_ms}
     assert (goals.violation(metrics) > 0) == bool(goals.broken_limits(metrics))
@@ -104,7 +104,7 @@ def test_every_fault_is_listed_with_its_key():
         assert part in text
 
 
-def test_at_least_one_objective_is_needed():
+def test_goals_need_an_objective():
     (fault,) = find_faults({}, {}, KNOWN)
     assert fault.startswith("`objectives`: name at least one metric")
 
@@ -186,7 +186,7 @@ def test_tensors_of_one_element_are_numbers():
         ([("a", 1)], "an evaluation must return a dict of metrics, but it returned list"),
     ],
 )
-def test_what_is_no_finite_number_is_refused(returned, message):
+def test_metric_that_is_no_finite_number_is_refused(returned, message):
     with pytest.raises(MetricError, match=re.escape(message)):
         checked_metrics(returned)
 

@@ -46,7 +46,7 @@ def test_a_wrong_report_is_refused(calls, words):
             report(epoch, metrics)
 
 
-def test_what_the_front_dominates_at_its_best_is_stopped():
+def test_training_stops_if_the_front_dominates_its_best_case():
     report = Report(GOALS, BOUNDS, {"latency_ms": 3.0})
     report(1, {"accuracy": 0.6})  # at best 1.0
     with pytest.raises(TrainingStopped, match=r"after epoch 2 of 4: at best accuracy 0\.8, latency_ms 3, which"):
@@ -66,7 +66,7 @@ def test_what_the_front_dominates_at_its_best_is_stopped():
         (BOUNDS._replace(gains={7: [0, 0]}), 3.0, 0.1),
     ],
 )
-def test_what_may_reach_the_front_goes_on(bounds, latency_ms, accuracy):
+def test_training_that_may_reach_the_front_goes_on(bounds, latency_ms, accuracy):
     report = Report(GOALS, bounds, {"latency_ms": latency_ms})
     report(1, {"accuracy": accuracy})
     assert (report.would_stop == 1) == (bounds is not None and bounds.spared)

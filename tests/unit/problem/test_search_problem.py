@@ -46,7 +46,7 @@ def problem_class(**attributes):
     return type("Mine", (SearchProblem,), {k: v for k, v in (sound | attributes).items() if v is not None})
 
 
-def test_it_is_a_pymoo_problem_over_the_encoded_columns():
+def test_search_problem_is_a_pymoo_problem_over_encoded_columns():
     problem = Mixed()
     assert isinstance(problem, Problem)
     assert (problem.n_var, problem.n_obj, problem.n_ieq_constr, problem.n_eq_constr) == (4, 2, 2, 0)
@@ -130,7 +130,7 @@ def test_a_problem_cannot_change_the_configuration_of_its_caller():
 
 
 @pytest.mark.parametrize("method", ["call_profile", "call_evaluate"])
-def test_what_methods_return_is_checked(method):
+def test_returned_metrics_are_checked(method):
     def bad(self, config):
         return {"f": "high"}
 
@@ -213,7 +213,7 @@ def test_a_declaration_that_is_no_mapping_is_refused(name):
 
 
 @pytest.mark.parametrize("thing", [None, 3, "zdt1", Mixed])
-def test_only_problems_are_problems(thing):
+def test_object_that_is_no_problem_is_refused(thing):
     with pytest.raises(ProblemError, match=r"must be a SearchProblem or a pymoo Problem, but is a|hand over Mixed\(\)"):
         as_search_problem(thing)
 

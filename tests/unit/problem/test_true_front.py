@@ -45,7 +45,7 @@ def test_show_states_the_share_and_json_has_it(tmp_path):
     assert as_json["share_of_true_hypervolume"] == pytest.approx(share)
 
 
-def test_all_of_it_is_reached_by_a_grid(tmp_path):
+def test_grid_reaches_the_whole_true_front(tmp_path):
     result = evo_moo.search(Known(), "grid", termination=("n_evals", 50), workers=1)
     assert len(result.evaluations) == 11 and result.share_of_true_hypervolume() == 1
 
@@ -72,5 +72,5 @@ def test_pymoos_fronts_are_known_but_none_is_downloaded(monkeypatch):
 
 
 @pytest.mark.parametrize("front", [[[1.0]], [[0.0, 1.0], [0.0, 1.0]], [[0.0, 1.0, 2.0], [1.0, 0.0, 2.0]]])
-def test_without_a_scale_there_is_no_share(front):
+def test_share_needs_a_scale(front):
     assert share_of_front(np.array(front), np.array(front)) is None

@@ -55,14 +55,14 @@ def test_the_profile_is_that_of_a_hand_count(problem):
     assert profile["latency_ms"] > 0 and profile["latency_raw_ms"] > 0
 
 
-def test_what_is_computed_is_what_the_network_has(problem):
+def test_computed_metrics_equal_those_of_the_network(problem):
     for config in problem.space.decode(problem.space.sample(20, np.random.default_rng(2))):
         network, batch = problem.network(config)
         counted = {"n_params": count_parameters(network), "flops": count_flops(network, batch[:1])}
         assert problem.compute(config) == counted
 
 
-def test_the_architecture_is_all_that_changes_the_untrained_network(problem):
+def test_untrained_network_depends_on_the_architecture_alone(problem):
     network_of = problem.network
     rng = np.random.default_rng(1)
     for config, other in zip(*(problem.space.decode(problem.space.sample(20, rng)) for _ in range(2)), strict=True):
@@ -117,7 +117,7 @@ def test_the_number_of_epochs_can_be_fixed():
         load_problem(REFERENCE, {"epochs": 0})
 
 
-def test_it_can_be_listed_without_torch():
+def test_problem_can_be_listed_without_torch():
     code = f"""
 import sys
 from evo_moo.plugins import load_problem

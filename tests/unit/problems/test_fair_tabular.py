@@ -27,7 +27,7 @@ def no_data(monkeypatch):
     monkeypatch.delenv("EVO_MOO_DATA", raising=False)
 
 
-def test_robustness_and_latency_join_the_metrics_that_are_asked_for():
+def test_options_add_the_metrics_robustness_and_latency():
     plain = load_problem(REFERENCE)
     problem = load_problem(REFERENCE, {"robustness": ["noise", "dropout"], "latency_batch": 50})
     thresholds = {"threshold_1": 0.5, "threshold_2": 0.5}
@@ -41,7 +41,7 @@ def test_robustness_and_latency_join_the_metrics_that_are_asked_for():
         assert plain.evaluate(model | thresholds, seed=1).items() <= metrics.items()
 
 
-def test_what_is_timed_learns_only_while_nobody_measures(monkeypatch):
+def test_timed_training_waits_for_other_measurements(monkeypatch):
     held = []
     fit = HistGradientBoostingClassifier.fit
 
@@ -114,7 +114,7 @@ def test_the_metrics_are_what_a_count_by_hand_gives(drawn):
 
 @given(decisions())
 @settings(max_examples=25, deadline=None)
-def test_full_reweighting_makes_label_and_group_independent_and_none_changes_nothing(drawn):
+def test_full_reweighting_makes_label_and_group_independent(drawn):
     y, _, group = drawn
     weights = reweighting(y, group, 1.0)
     share = [weights[(group == g) & (y == 1)].sum() / weights[group == g].sum() for g in range(group.max() + 1)]
@@ -183,7 +183,7 @@ def test_a_group_of_too_few_is_refused_until_it_is_left_out(tmp_path):
     assert load_problem(REFERENCE, options | {"groups": ["a", "b"]}).groups == ("a", "b")
 
 
-def test_a_compas_file_without_the_columns_of_its_filter_is_refused(tmp_path):
+def test_compas_file_without_the_filters_columns_is_refused(tmp_path):
     (tmp_path / "own.csv").write_text("race,two_year_recid\nCaucasian,1\n")
     with pytest.raises(
         ProblemError, match=r"own.csv must have days_b_screening_arrest, .*, but lacks 'c_charge_degree'"

@@ -62,7 +62,7 @@ def timeless(problem, metrics):
     return {name: value for name, value in metrics.items() if not problem.known_metrics[name].timed}
 
 
-def test_the_classifier_learns_and_gives_every_metric_that_it_declares(classifier):
+def test_classifier_learns_and_returns_every_declared_metric(classifier):
     profile, metrics = classifier.profile(BLOCKS), classifier.evaluate(BLOCKS, seed=1)
     assert sorted([*profile, *metrics]) == sorted(classifier.known_metrics)
     assert set(profile) == {name for name, metric in classifier.known_metrics.items() if metric.cheap}

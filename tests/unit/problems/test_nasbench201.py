@@ -48,13 +48,13 @@ def test_the_front_is_what_a_comparison_with_every_cell_leaves():
     assert problem.pareto_front(Goals.declared({"accuracy": "max", "energy": "min"}, {})) is None
 
 
-def test_it_is_a_demonstration_and_says_so_without_data():
+def test_problem_without_data_is_a_demonstration_and_says_so():
     problem = load_problem(REFERENCE)
     assert list(problem.objectives) == ["accuracy", "latency_made_up_cpu_ms"]
     assert all("made up" in problem.metrics[name].description for name in problem.objectives)
 
 
-def test_the_run_says_how_much_of_the_true_hypervolume_it_reached(tmp_path):
+def test_result_has_the_share_of_the_true_hypervolume(tmp_path):
     result = evo_moo.search(REFERENCE, termination=("n_evals", 60), workers=1, run_dir=tmp_path / "r")
     F, front = result.F, result.true_front
     ideal, nadir = front.min(axis=0), front.max(axis=0)
@@ -89,7 +89,7 @@ def test_four_objectives_end_with_a_front_that_spreads():
     assert (covered > 0.6).all() and result.share_of_true_hypervolume() > 0.9
 
 
-def test_twelve_epochs_are_another_column_and_other_fidelities_are_refused():
+def test_fidelity_is_200_or_12_epochs_and_nothing_else():
     problem = load_problem(REFERENCE)
     cell = dict.fromkeys(NAMES, "nor_conv_3x3")
     assert problem.evaluate(cell) == problem.evaluate(cell, fidelity=200) != problem.evaluate(cell, fidelity=12)
@@ -137,7 +137,7 @@ def official(module):
     return SimpleNamespace(meta_archs=texts, get_more_info=more_info, get_cost_info=cost_info)
 
 
-def test_a_table_of_the_official_api_gives_every_cell_its_own_values(module, tmp_path):
+def test_table_of_the_official_api_has_the_values_of_every_cell(module, tmp_path):
     module.write_table(official(module), tmp_path / "nasbench201.npz")
     one = load_problem(REFERENCE, {"dataset": "cifar100"})
     two = load_problem(REFERENCE, {"dataset": "cifar100", "data": str(tmp_path / "nasbench201.npz")})

@@ -20,7 +20,7 @@ def drawn(problem, n=200):
     return problem.space.decode(problem.space.sample(n, np.random.default_rng(0)))
 
 
-def test_without_faults_it_is_pymoos_problem():
+def test_problem_without_faults_is_pymoos():
     problem = load_problem(REFERENCE, {"problem": "bnh"})
     configurations = drawn(problem, 20)
     X = np.array([list(config.values()) for config in configurations])
@@ -53,7 +53,7 @@ def test_the_share_that_fails_is_kept_and_fails_again():
 
 
 @pytest.mark.parametrize(("misleading", "low", "high"), [(0.0, 0.999, 1.001), (0.5, -0.4, 0.4), (1.0, -1.001, -0.9)])
-def test_low_fidelities_mislead_as_far_as_is_said_and_the_top_never_does(misleading, low, high):
+def test_low_fidelities_mislead_as_stated_and_the_top_never(misleading, low, high):
     exact, problem = new(), new(misleading=misleading)
     configurations = drawn(exact)
     true = [exact.evaluate(config, seed=1) for config in configurations]

@@ -33,7 +33,7 @@ def test_a_rounded_number_is_written_short(value, sign):
     assert len(digits) <= (6 if value < 1e6 else 16)
 
 
-def test_a_large_run_keeps_its_front_and_an_even_share_of_the_rest(monkeypatch):
+def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
     record = RunRecord.read(GOLDEN / "format_3" / "finished")
     monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
     table = columns(record, {}, {})
@@ -60,7 +60,7 @@ def test_repetitions_are_means_with_their_spread():
         assert ROLES[table["role"][rows[second.id]]] == "repetition"
 
 
-def test_what_happened_alike_at_one_point_is_one_entry(monkeypatch):
+def test_equal_events_at_one_point_are_one_entry(monkeypatch):
     asked = {i: float(i) for i in range(1, 11)}
     reused = [(5.5, "profile reused", {"evaluation": i, "measured_at": 1.0}) for i in range(3)]
     chosen = (2.5, "surrogate", {"metric": "a", "n": 2, "chosen": "gp", "scores": {"gp": {"rank_correlation": 0.5}}})

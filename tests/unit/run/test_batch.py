@@ -43,7 +43,7 @@ def test_each_of_the_runs_goes_over_the_grid_and_wins(tmp_path):
     ]
 
 
-def test_a_problem_of_the_grid_is_found_beside_the_file_and_names_its_run(tmp_path):
+def test_problem_in_a_grid_is_relative_and_names_its_run(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from evo_moo import Real, SearchProblem\n\n\nclass Mine(SearchProblem):\n"
         '    variables = {"x": Real(0, 1)}\n    objectives = {"a": "min"}\n\n    def evaluate(self, config):\n'
@@ -96,7 +96,7 @@ def test_runs_that_are_the_same_are_no_replicates(tmp_path):
     runs_of(tmp_path, '[grid]\n"problem.options.n_var" = [4, 5]\n"problem.use" = ["pymoo:zdt1"]\n')
 
 
-def test_a_batch_of_a_changed_job_is_refused_as_a_whole_and_its_budget_may_grow_only(tmp_path):
+def test_changed_batch_is_refused_and_a_budget_only_grows(tmp_path):
     text = '[grid]\n"search.seed" = [1, 2]\n[search]\npop_size = '
     runs_of(tmp_path, text + "8\n")
     run_dir = tmp_path / "b" / "job,seed=2"
@@ -114,7 +114,7 @@ def test_a_batch_of_a_changed_job_is_refused_as_a_whole_and_its_budget_may_grow_
     )
 
 
-def test_a_run_that_fails_is_named_at_the_end_with_its_last_words(tmp_path):
+def test_failed_run_is_named_at_the_end_with_its_error(tmp_path):
     runs = read_batch([job_file(tmp_path)], tmp_path / "b")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "job").write_text("a file where the run's folder is to be")

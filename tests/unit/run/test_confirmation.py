@@ -54,7 +54,7 @@ def run_dir(searched, tmp_path):
     return tmp_path / "r"
 
 
-def test_the_front_is_trained_anew_on_test_data_with_seeds_of_its_own(run_dir, capsys):
+def test_confirmation_trains_the_front_anew_with_new_seeds(run_dir, capsys):
     found = confirm(run_dir, Noisy(), seeds=4, workers=1)
     front = Result.read(run_dir).front
     assert [m.id for m in found.members] == [e.id for e in front]
@@ -115,14 +115,14 @@ def test_one_seed_gives_means_without_intervals(run_dir):
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_all_failed_is_said_with_the_first_reason(run_dir):
+def test_confirmation_where_all_fail_is_an_error_with_a_reason(run_dir):
     problem = Noisy()
     problem.bad = {confirmation_seed(1)}
     with pytest.raises(SearchFailedError, match="bad luck"):
         confirm(run_dir, problem, seeds=1, workers=1)
 
 
-def test_what_does_not_vary_and_has_no_test_split_is_said(tmp_path):
+def test_notes_name_constant_metrics_and_a_missing_test_split(tmp_path):
     class Still(evo_moo.SearchProblem):
         variables = {"x": evo_moo.Integer(1, 6)}
         objectives = {"error": "min"}
@@ -207,7 +207,7 @@ def test_a_test_metric_must_be_held_out_and_of_another():
         Wrong().check()
 
 
-def test_the_shift_of_the_luckiest_holds_the_truth_as_often_as_it_says():
+def test_shift_of_the_luckiest_covers_the_truth_as_stated():
     """The winner's curse: of 30 equal configurations the search takes the luckiest three."""
     rng, n, truth = np.random.default_rng(17), 600, 1.0
     hits, cursed = 0, 0

@@ -40,7 +40,7 @@ def test_a_new_curve_leaves_the_band_no_more_often_than_the_risk(n, risk):
 
 
 @pytest.mark.parametrize("risk", [0.05, 0.2, 0.5])
-def test_nothing_is_judged_before_there_are_curves_enough_for_the_risk(risk):
+def test_judging_starts_with_enough_curves_for_the_risk(risk):
     least = N_SCALING + round(1 / risk) - 1
     rng = np.random.default_rng(1)
     assert told(least - 1, rng, risk)[1] is None
@@ -76,7 +76,7 @@ def test_only_curves_that_could_not_have_been_stopped_count():
     assert stopping.bounds(14).gains[1][0] < before.gains[1][0]
 
 
-def test_an_objective_that_is_neither_reported_nor_known_before_stops_nothing():
+def test_objective_without_reports_stops_nothing():
     stopping = EarlyStopping(GOALS, [6], [], 0.5, 1)
     for key in range(1, 30):
         stopping.ask(key, 6, None, 0)
@@ -84,7 +84,7 @@ def test_an_objective_that_is_neither_reported_nor_known_before_stops_nothing():
     assert stopping.bounds(5) is None
 
 
-def test_a_rung_is_judged_by_what_rose_from_it_to_the_top_and_one_in_ten_is_spared_on_all_rungs():
+def test_rungs_are_judged_by_full_climbs_and_a_tenth_is_spared():
     stopping, rng = EarlyStopping(GOALS, [3, 6], ["size"], 0.5, 1), np.random.default_rng(2)
     for key in range(1, 401, 2):
         losses, size = drawn(rng)

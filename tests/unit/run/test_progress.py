@@ -36,13 +36,13 @@ def test_failures_are_counted_and_the_best_feasible_values_kept():
     assert progress.summary() == "4 evaluated, 1 failed, best error 0.4, best speed 10"
 
 
-def test_what_ended_before_counts():
+def test_progress_counts_earlier_evaluations():
     progress = Progress(GOALS, [ended(1, 0.5, 10.0), ended(2, 0, 0, status="crashed")])
     assert progress.n_done == 2
     assert progress.summary() == "2 evaluated, 1 failed, best error 0.5, best speed 10"
 
 
-def test_the_hypervolume_is_measured_from_the_worst_of_the_first_generation_and_only_grows():
+def test_hypervolume_is_of_the_first_generation_and_only_grows():
     progress = ShownProgress(GOALS)
     progress.evaluated([ended(1, 1.0, 0.0), ended(2, 0.0, 1.0)])
     assert "hypervolume" not in progress.summary()
@@ -101,7 +101,7 @@ def test_the_end_is_expected_at_the_first_limit(monkeypatch, budget, left_s):
     assert progress.left_s == pytest.approx(max(0, left_s - 5))
 
 
-def test_what_ended_before_does_not_change_the_pace(monkeypatch):
+def test_pace_ignores_earlier_evaluations(monkeypatch):
     clock = Clock(monkeypatch)
     progress = Progress(GOALS, before([ended(i, 1.0, 1.0) for i in range(10)]), Budget(n_evals=20))
     assert progress.left_s == math.inf
@@ -123,7 +123,7 @@ def test_a_long_generation_logs_a_line_a_minute(monkeypatch, caplog):
     assert caplog.messages[0] == "so far: 3 of 100 evaluated, best error 0.5, best speed 1, about 0:40:25 left"
 
 
-def test_with_many_objectives_the_hypervolume_is_left_out():
+def test_hypervolume_of_many_objectives_is_left_out():
     goals = Goals.declared({f"f{i}": "min" for i in range(6)}, {})
     progress = ShownProgress(goals)
     progress.evaluated([Outcome(1, "ok", {f"f{i}": 1.0 for i in range(6)})])

@@ -24,7 +24,7 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
     assert [signal.getsignal(n) for n in SIGNALS] == before
 
 
-def test_a_signal_leaves_work_that_may_be_interrupted_even_if_it_catches_every_exception():
+def test_signal_interrupts_work_that_catches_every_exception():
     def work():
         try:
             send()
@@ -44,7 +44,7 @@ def test_the_deadline_leaves_work_too():
         assert requests.reason.startswith("the deadline 2")
 
 
-def test_outside_the_main_thread_the_deadline_is_heeded_between_evaluations():
+def test_deadline_is_known_outside_the_main_thread():
     reasons = []
 
     def follow():

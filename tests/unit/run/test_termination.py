@@ -39,7 +39,7 @@ def reason_of(run_dir):
         ({"rule": "default", "period": 2}, lambda: DefaultMultiObjectiveTermination(period=2)),
     ],
 )
-def test_pymoo_rules_end_a_search_at_the_generation_where_pymoo_ends_it(stop_when, termination, name="osy"):
+def test_pymoo_rules_end_a_search_where_pymoo_ends_it(stop_when, termination, name="osy"):
     expected = minimize(get_problem(name), NSGA2(pop_size=20), termination(), seed=3)
     result = evo_moo.search(get_problem(name), pop_size=20, termination=("stop_when", stop_when), seed=3)
     assert len(result.evaluations) == expected.algorithm.evaluator.n_eval
@@ -85,7 +85,7 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
     assert stalled == [len(volumes) - 1]
 
 
-def test_without_generations_or_without_a_rule_nothing_ends():
+def test_search_without_generations_or_rule_does_not_end():
     problem = load_problem("pymoo:bnh")
     for settings in (None, StopWhen("ftol"), StopWhen("hypervolume stalls")):
         watch = StopWatch(settings, problem.goals, problem.space)
@@ -93,7 +93,7 @@ def test_without_generations_or_without_a_rule_nothing_ends():
         assert watch.reason == ""
 
 
-def test_what_never_gets_feasible_never_stalls():
+def test_search_without_feasible_points_never_stalls():
     problem = load_problem("pymoo:bnh")
     goals = Goals.declared(problem.objectives, {"f1": {"at_most": -1}})
     watch = StopWatch(StopWhen("hypervolume stalls", period=1), goals, problem.space)

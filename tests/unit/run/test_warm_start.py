@@ -67,7 +67,7 @@ def test_values_are_kept_clipped_or_drawn(seed):
     assert NEW.decode(translated(NEW, old[1:], seed)[0]) == [second, third]
 
 
-def test_what_a_rule_forbids_is_marked():
+def test_configurations_that_a_rule_forbids_are_marked():
     assert translated(NEW, [{"lr": 0.01, "depth": 2, "act": "gelu"}], 1)[1].tolist() == [False]
 
 
@@ -80,7 +80,7 @@ def ids(start):
     return [round(configuration["x"] * 100) for configuration in start.start]
 
 
-def test_the_front_comes_first_then_the_next_rank_then_what_breaks_limits_least():
+def test_start_takes_the_front_then_ranks_then_least_violation():
     front = [observation(i, i, 10 - i) for i in range(1, 4)]
     second = [observation(10 + i, i + 1, 12 - i) for i in range(1, 4)]
     broken = [observation(20, 0, 0, h=2.0), observation(21, 0, 0, h=1.0)]
@@ -88,13 +88,13 @@ def test_the_front_comes_first_then_the_next_rank_then_what_breaks_limits_least(
     assert set(found[:3]) == {1, 2, 3} and set(found[3:6]) == {11, 12, 13} and found[6:] == [21, 20]
 
 
-def test_of_a_large_front_the_ends_and_a_spread_are_taken():
+def test_start_takes_the_ends_and_a_spread_of_a_large_front():
     front = [observation(i, i, 100 - i) for i in range(1, 60)]
     found = ids(start_of(front))
     assert len(found) == 4 and {1, 59} <= set(found)
 
 
-def test_runs_without_the_new_metrics_are_ranked_by_their_own_goals():
+def test_runs_without_the_new_metrics_rank_by_their_own_goals():
     goals = Goals.declared({"new": "min"}, {})
     observations = [observation(1, 5, 5), observation(2, 1, 1), observation(3, 3, 3)]
     start = start_of(observations, goals=goals)

@@ -312,7 +312,7 @@ def middle():
         ([CS.UniformIntegerHyperparameter("i", 0, 10**13)], [], "`i`: high must be within"),
     ],
 )
-def test_what_cannot_be_said_is_refused(parameters, rules, message):
+def test_unsupported_configspace_is_refused(parameters, rules, message):
     cs = space_of(parameters, *rules)
     with pytest.raises(SpaceError, match=message):
         SearchSpace.from_configspace(cs)
@@ -341,7 +341,7 @@ def test_an_empty_space_is_refused():
         SearchSpace.from_configspace(CS.ConfigurationSpace())
 
 
-def test_without_configspace_the_way_out_is_named():
+def test_missing_configspace_is_an_error_with_the_way_out():
     script = (
         "import sys; sys.modules['ConfigSpace'] = None\n"
         "from evo_moo.space import SearchSpace\n"

@@ -177,7 +177,7 @@ def test_wrong_points_are_refused(points, fault):
         ({"algorithm": "grid"}, {}, "`search.grid_points` must make a grid of at most 100,000, but make 9.3e[+]20"),
     ],
 )
-def test_what_does_not_go_together_is_refused(search, more, fault):
+def test_options_that_contradict_each_other_are_refused(search, more, fault):
     with pytest.raises(JobError, match=fault):
         check_job({"problem": {"use": "pymoo:zdt1"}, "search": search, "budget": {"n_evals": 9}} | more)
 
@@ -186,7 +186,7 @@ def test_what_does_not_go_together_is_refused(search, more, fault):
     ("n_evals", "words"),
     [(35, "the grid has 35 configurations"), (9, "the grid has 35 .*, of which n_evals = 9 are evaluated, drawn at")],
 )
-def test_it_is_said_how_much_of_a_grid_is_evaluated(n_evals, words):
+def test_evaluated_share_of_a_grid_is_stated(n_evals, words):
     data = {"problem": {"use": "Mixed"}, "search": {"algorithm": "grid"}, "budget": {"n_evals": n_evals}}
     job, problem, _ = check_job(data, Mixed())
     assert re.match(words, words_on_the_grid(job, problem))

@@ -164,7 +164,7 @@ def test_crossover_probability_zero_copies_the_parents(space):
     np.testing.assert_array_equal(off, [A, B])
 
 
-def test_value_of_a_conditional_column_is_inherited_from_the_parent_that_has_it():
+def test_conditional_value_comes_from_the_parent_that_has_it():
     space = SearchSpace({"gate": Boolean(), "w": Integer(1, 1000, when={"gate": True})})
     A = space.encode([{"gate": True, "w": 777}] * 200)
     B = space.encode([{"gate": False}] * 200)
@@ -204,7 +204,7 @@ def test_repair_makes_rows_canonical(space):
     np.testing.assert_array_equal(repaired, space.canonical(X))
 
 
-def test_duplicates_are_dropped_within_against_others_and_against_the_seen(space):
+def test_duplicates_within_and_of_seen_rows_are_dropped(space):
     A, B, C, D = space.sample(4, rng())
     eliminate = RowDuplicateElimination(space)
     pop = Population.new("X", np.array([A, B, A, C, D]))
@@ -219,7 +219,7 @@ def test_duplicates_are_dropped_within_against_others_and_against_the_seen(space
     assert rebuilt.seen == eliminate.seen
 
 
-def test_rows_that_differ_in_inactive_columns_only_are_duplicates():
+def test_rows_that_differ_in_inactive_columns_are_duplicates():
     space = SearchSpace({"gate": Boolean(), "w": Real(0, 1, when={"gate": True})})
     pop = Population.new("X", np.array([[0, 0.1], [0, 0.7], [1, 0.1], [1, 0.7]]))
     assert len(RowDuplicateElimination(space).do(pop)) == 3

@@ -411,6 +411,6 @@ def test_circle_is_named():
         SearchSpace({"a": Boolean(when={"b": True}), "b": Boolean(when={"c": True}), "c": Boolean(when={"a": True})})
 
 
-def test_conditions_that_contradict_those_of_a_parent_are_refused():
+def test_conditions_that_contradict_a_parents_are_refused():
     with pytest.raises(SpaceError, match=r"`c`: .* fit together, but they ask different values of `a`"):
         SearchSpace({"a": Integer(1, 3), "b": Boolean(when={"a": 1}), "c": Boolean(when={"b": True, "a": 2})})

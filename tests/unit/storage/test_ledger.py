@@ -35,7 +35,7 @@ def ids_of(ledger, *condition):
     return [evaluation.id for evaluation in ledger.evaluations(*condition)]
 
 
-def test_what_is_asked_is_there_before_it_ends(ledger):
+def test_asked_candidates_are_recorded_before_they_end(ledger):
     ask(ledger, 1)
     (evaluation,) = ledger.evaluations()
     assert (evaluation.id, evaluation.generation, evaluation.seed) == (1, 1, 2**32 - 1)
@@ -45,7 +45,7 @@ def test_what_is_asked_is_there_before_it_ends(ledger):
     assert not evaluation.feasible
 
 
-def test_what_led_to_a_configuration_comes_back(ledger):
+def test_origin_of_a_configuration_comes_back(ledger):
     ledger.record_asked(
         [
             (Candidate(1, 1, {}, X, "sample"), 1),
@@ -200,7 +200,7 @@ def test_a_foreign_file_is_refused(path, make, message, writable):
         Ledger(path, writable=writable)
 
 
-def test_a_folder_that_does_not_exist_is_an_error_of_the_run_folder(path):
+def test_ledger_in_a_missing_folder_is_a_run_folder_error(path):
     with pytest.raises(RunFolderError, match="must be a ledger that can be opened"):
         Ledger(path.parent / "missing" / "run.sqlite")
 

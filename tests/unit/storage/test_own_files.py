@@ -46,13 +46,13 @@ def test_no_export_replaces_a_file_of_a_run(run_dir, name, to):
     assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 
 
-def test_another_name_in_the_folder_and_the_same_name_elsewhere_are_free(run_dir, tmp_path):
+def test_export_may_use_other_names_and_other_folders(run_dir, tmp_path):
     for path in (run_dir / "table.csv", tmp_path / "front.csv"):
         assert export_run(run_dir, "csv", path, force=True) == str(path)
 
 
 @pytest.mark.parametrize("own", [(), ("job.toml", "notes.txt")])
-def test_a_refused_run_leaves_no_folder_and_takes_nothing_of_the_users(tmp_path, own):
+def test_refused_run_leaves_no_folder_and_keeps_users_files(tmp_path, own):
     path = tmp_path / "new"
     for name in own:
         path.mkdir(exist_ok=True)

@@ -131,7 +131,7 @@ def test_a_refused_ledger_leaves_no_log_handler_and_no_lock(path):
         LOGGER.handlers[:] = handlers
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+def test_run_without_a_folder_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with RunFolder(None) as folder:
         folder.write_job({"a": 1})

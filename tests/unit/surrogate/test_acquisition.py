@@ -36,7 +36,7 @@ def dominated(f, F):
     return bool(((f >= F).all(axis=1) & (f > F).any(axis=1)).any())
 
 
-def test_the_range_of_a_concave_front_leaves_out_what_costs_much_for_little():
+def test_range_of_a_concave_front_omits_resistant_points():
     resistant = np.array([[2.5, 1e-4, 1e-4], [1e-4, 3.0, 1e-4], [2.0, 2.0, 0.0]])
     ideal, nadir = proper_range(np.concatenate([sphere(), resistant]))
     assert (ideal < 0.05).all() and (nadir > 0.9).all() and (nadir <= 1.0).all()
@@ -63,7 +63,7 @@ def test_the_range_does_not_depend_on_the_units(F, factor):
     assert scaled_ideal == pytest.approx(ideal * factor) and scaled_nadir == pytest.approx(nadir * factor, abs=1e-6)
 
 
-def test_inner_and_wide_turns_differ_in_what_lies_beyond_the_front():
+def test_inner_and_wide_turns_differ_beyond_the_front():
     front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     beyond = np.array([[1.3, -0.05]])
     criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
@@ -112,7 +112,7 @@ def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
         assert (score(unsure)[0] > score(sure)[0] + 1) == advantage
 
 
-def test_what_is_taken_as_measured_brings_nothing_again():
+def test_row_taken_as_measured_brings_nothing_again():
     criteria = Criteria(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]]))
     point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
     before = criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point)
@@ -120,14 +120,14 @@ def test_what_is_taken_as_measured_brings_nothing_again():
     assert criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point) < before - 10
 
 
-def test_while_nothing_is_feasible_only_the_probability_counts():
+def test_only_probability_counts_while_nothing_is_feasible():
     criteria = Criteria(np.empty((0, 2)), np.array([[1.0, 1.0]]))
     criteria.expect(np.array([[0.0, 0.0]]))
     scores = criteria.score(Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
     assert scores.tolist() == [-3.0]
 
 
-def test_an_end_that_is_reached_gives_its_turn_to_the_hypervolume():
+def test_reached_end_leaves_the_turn_to_the_hypervolume():
     front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     criteria, end = Criteria(front, front), TURNS.index("end")
     rng = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def test_an_end_that_is_reached_gives_its_turn_to_the_hypervolume():
     assert all(criteria.instead(scores, sure, turn) is None for turn in range(len(TURNS)) if turn != end)
 
 
-def test_a_model_that_does_not_extrapolate_counts_its_deviations_as_far_as_exploring_paid():
+def test_averaging_model_counts_deviations_as_exploring_paid():
     front = np.array([[0.0, 1.0], [1.0, 0.0]])
     criteria, wide = Criteria(front, np.concatenate([front, [[3.0, 3.0]]])), TURNS.index("wide")
     rng, behind = np.random.default_rng(0), np.array([[0.5, 1.2]])
@@ -168,7 +168,7 @@ def volume(F, ref_point):
     return total
 
 
-def test_the_gain_of_another_evaluation_is_the_volume_that_a_moved_mean_adds_on_average():
+def test_gain_of_a_replicate_is_the_mean_gain_of_a_moved_mean():
     front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
     steps = np.array([[0.0, 0.0], [0.3, 0.2], [0.05, 0.0]])
     criteria = Criteria(front, front)
@@ -192,7 +192,7 @@ def test_the_gain_of_another_evaluation_is_the_volume_that_a_moved_mean_adds_on_
         (1e-5, [0.9, 0.9, 1e-6, 1e-6], None),  # neither gains anything: rather something new
     ],
 )
-def test_a_row_is_worth_repeating_where_that_gains_more_than_anything_new(known_step, new, expected):
+def test_replicate_is_worth_it_if_it_gains_more_than_new_rows(known_step, new, expected):
     front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
     criteria = Criteria(front, front)
     criteria.expect(front)

@@ -42,7 +42,7 @@ def test_an_architecture_is_computed_once():
     assert not metrics.agree("size", ROWS, np.array([125_000.0, 1.0, 1.0, 125_000.0]))
 
 
-def test_it_is_exact_and_certain_far_beyond_what_was_measured():
+def test_computed_metric_is_exact_far_from_the_data():
     problem = Sized()
     features = Features(problem.space)
     seen = np.array([1.0, 8.0])
@@ -54,7 +54,7 @@ def test_it_is_exact_and_certain_far_beyond_what_was_measured():
     assert drawn.shape == (5, 4) and np.ptp(drawn, axis=0)[[0, 1, 3]].tolist() == [0, 0, 0]
 
 
-def test_what_is_computed_is_a_feature():
+def test_computed_metric_is_a_feature():
     features = Features(Sized().space, ComputedMetrics(Sized()).table)
     assert features.columns.names == ("width", "lr", "size") and features.columns.kinds == ("numeric",) * 3
     matrix = features.matrix(ROWS)
@@ -83,7 +83,7 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 
 
-def test_what_is_computed_is_part_of_the_profile():
+def test_computed_metric_is_part_of_the_profile():
     assert Sized().call_profile({"width": 2, "lr": 0.5}) == {"size": 8}
 
     class Bad(Sized):
@@ -101,7 +101,7 @@ def test_what_is_computed_is_part_of_the_profile():
         Asks().check()
 
 
-def test_what_cannot_be_computed_is_no_boundless_chance():
+def test_metric_that_cannot_be_computed_promises_nothing():
     class Small(Sized):
         objectives = {"loss": "min", "size": "min"}
         metrics = {"size": Metric(log=True)}

@@ -18,7 +18,7 @@ def fences(values, name="accuracy", **metric):
     return Fences.around([name], [{name: float(v)} for v in values], GOALS, {name: Metric(**metric)})
 
 
-def test_values_are_far_out_three_distances_of_the_quartiles_beyond_them_on_the_poor_side():
+def test_fence_lies_three_interquartile_ranges_on_the_poor_side():
     its = fences(USUAL)
     assert its.worst == {"accuracy": pytest.approx(0.825 - 3 * 0.05)}
     assert its.hold_all({"accuracy": 0.68}) and not its.hold_all({"accuracy": 0.67})
@@ -46,7 +46,7 @@ def test_logarithms_decide_where_they_count(values, value):
         assert for_logs.hold_all({"latency_ms": value}) == logs.hold_all({"latency_ms": float(np.log(value))})
 
 
-def test_a_search_learns_to_keep_away_from_what_does_not_work_at_all():
+def test_search_learns_to_avoid_configurations_that_diverge():
     operations = ["none", "skip", "conv", "pool"]
     rng = np.random.default_rng(0)
     effects = {(edge, name): rng.normal() for edge in range(6) for name in operations}

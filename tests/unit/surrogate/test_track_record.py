@@ -22,14 +22,14 @@ def both(value):
     return {"accuracy": -value, "size": value}
 
 
-def test_without_outcomes_nothing_is_held_against_the_models():
+def test_track_record_without_outcomes_trusts_the_models():
     assert record([]).rank_correlation() is None and record([]).exploration() == 1
     few = record([(both(0), both(9))] * (RECENT // 2 - 1))
     assert few.rank_correlation() is None and few.exploration() == 1
 
 
 @pytest.mark.parametrize(("worse_by", "exploration"), [(-3, 1), (0, 1), (0.3, 1), (0.55, 0.5), (0.8, 0), (4, 0)])
-def test_the_more_outcomes_disappoint_the_less_uncertainty_counts(worse_by, exploration):
+def test_uncertainty_counts_less_after_disappointing_outcomes(worse_by, exploration):
     made = record([(both(i), both(i + worse_by)) for i in range(RECENT)])
     assert made.exploration() == pytest.approx(exploration)
 

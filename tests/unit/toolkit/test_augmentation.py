@@ -11,7 +11,7 @@ def test_no_strength_changes_nothing():
     assert torch.equal(Augmentation(0.0, mirror=True)(IMAGES), IMAGES)
 
 
-def test_the_seed_decides_the_changes_and_each_batch_gets_new_ones():
+def test_augmentation_depends_on_the_seed_and_differs_by_batch():
     first, second, other = Augmentation(1.0, seed=1), Augmentation(1.0, seed=1), Augmentation(1.0, seed=2)
     a, b = first(IMAGES), first(IMAGES)
     assert torch.equal(a, second(IMAGES)) and torch.equal(b, second(IMAGES))

@@ -36,7 +36,7 @@ def pictures(folder: Path, n: int = 12, names=("cat", "dog")) -> Path:
 
 @settings(max_examples=40, deadline=None)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=60), share=st.floats(0, 1))
-def test_any_share_of_a_stratified_order_has_its_share_of_every_class(labels, share):
+def test_share_of_a_stratified_order_has_all_classes_alike(labels, share):
     y = np.array(labels)
     order = stratified_order(y)
     assert sorted(order) == list(range(len(y)))

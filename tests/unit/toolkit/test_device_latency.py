@@ -21,13 +21,13 @@ def path(tmp_path):
     return path
 
 
-def test_configurations_are_looked_up_by_the_variables_that_the_table_has(path):
+def test_configurations_are_looked_up_by_the_tables_variables(path):
     pixel3 = DeviceLatency.from_csv(path, "pixel3")
     assert pixel3(SHALLOW) == {"latency_ms[pixel3]": 1.5}
     assert pixel3({"n_layers": 2, "width_2": 8.0, "wide": True, "act": "gelu"}) == {"latency_ms[pixel3]": 2.5}
 
 
-def test_of_several_measurements_the_median_counts(path):
+def test_median_of_several_measurements_counts(path):
     deep = {"n_layers": 2, "width_2": 16, "wide": False, "act": "relu"}
     assert DeviceLatency.from_csv(path, "pixel3")(deep) == {"latency_ms[pixel3]": 4.0}
 

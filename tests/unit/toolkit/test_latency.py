@@ -59,7 +59,7 @@ def test_every_call_is_counted():
     assert len(calls) == 1 + 1 + 7 * result.n_repeats  # cold, warm-up, blocks
 
 
-def test_with_no_least_time_of_a_block_each_is_one_call():
+def test_block_without_a_least_time_is_one_call():
     assert measure_latency(work(1), effort=Effort(min_blocks=6, max_blocks=6, block_ms=0)).n_repeats == 1
 
 
@@ -72,13 +72,13 @@ def test_drift_of_the_machine_cancels():
     assert result.median_ms > 4.0 and result.reference_ms > result.nominal_ms == 2.0
 
 
-def test_it_measures_until_the_interval_is_narrow_or_the_cap_is_reached():
+def test_measuring_ends_at_a_narrow_interval_or_the_cap():
     few, more, most = (Machine(noise=noise).measure(3.0) for noise in (0.001, 0.03, 1.0))
     assert len(few.times_ms) == 30 < len(more.times_ms) < len(most.times_ms) == 300
     assert few.ci_share <= 0.02 >= more.ci_share and most.ci_share > 0.02
 
 
-def test_the_interval_holds_the_median_of_what_is_measured_in_about_95_of_100_cases():
+def test_interval_covers_the_median_in_95_of_100_cases():
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(2000):
@@ -133,7 +133,7 @@ def test_a_damaged_calibration_is_made_again(folder, content):
     assert json.loads(path.read_text())["nominal_ms"] == 2
 
 
-def test_where_nothing_can_be_written_the_process_remembers(folder, monkeypatch):
+def test_process_remembers_if_nothing_can_be_written(folder, monkeypatch):
     (folder / "file").write_text("")
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(folder / "file"))
     assert Machine().measure(3.0).nominal_ms == Machine(lambda n: 5.0).measure(3.0).nominal_ms == 2
@@ -146,7 +146,7 @@ def test_the_cache_follows_the_users_folders(folder, monkeypatch):
     assert len(list((folder / "xdg" / "evo-moo").iterdir())) == 1
 
 
-def test_it_runs_alone_and_without_garbage_collection(folder):
+def test_measuring_runs_alone_and_without_garbage_collection(folder):
     def call():
         assert not gc.isenabled()
         with (folder / "compute.lock").open() as file, pytest.raises(BlockingIOError):
@@ -209,7 +209,7 @@ def test_the_host_wide_folder_is_used_by_default(monkeypatch, tmp_path):
     assert (tmp_path / f"evo-moo-{os.getuid()}" / "compute.lock").exists()
 
 
-def test_a_model_is_measured_in_inference_on_one_thread_and_left_as_it_was():
+def test_model_is_measured_on_one_thread_and_left_unchanged():
     torch = pytest.importorskip("torch")
     seen = set()
 

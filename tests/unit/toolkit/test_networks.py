@@ -25,7 +25,7 @@ def test_every_block_gives_its_width_and_halves_by_its_stride(kind, norm):
     ("kind", "weights"),
     [("plain", 6 * 10 * 9), ("residual", 6 * 10 * 9 + 6 * 10), ("depthwise", 6 * 9 + 6 * 10)],
 )
-def test_parameters_and_flops_of_a_block_are_those_of_a_hand_count(kind, weights):
+def test_parameters_and_flops_of_a_block_equal_a_hand_count(kind, weights):
     norms = 2 * 10 + (2 * 6 if kind == "depthwise" else 0)
     assert count_parameters(block(kind)) == weights + norms
     assert count_flops(block(kind), IMAGES[:1]) == 2 * 8 * 8 * weights

@@ -49,7 +49,7 @@ def test_attacks_on_a_linear_model_take_what_theory_says(seed, epsilon, n_column
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_perturbed_inputs_keep_to_the_bounds_and_the_seed_decides_them(name):
+def test_perturbed_inputs_keep_bounds_and_depend_on_the_seed(name):
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     strong = Robustness([name], epsilon=0.3, noise=1.0, brightness=0.6, dropout=0.4, blur=2.0)
     a, b = (strong.perturb(name, model, IMAGES, LABELS, 1) for _ in range(2))
@@ -73,7 +73,7 @@ def test_attacks_change_no_value_by_more_than_epsilon(name):
         assert torch.allclose(change[free], torch.tensor(0.05), atol=1e-6)
 
 
-def test_an_attack_disturbs_neither_the_weights_nor_their_gradients_nor_the_mode():
+def test_attack_leaves_weights_gradients_and_mode_unchanged():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -125,7 +125,7 @@ def test_rows_of_a_table_lose_columns_to_their_mean():
     assert all(0.5 < value < 1 for value in found.values())
 
 
-def test_the_metrics_are_those_declared_and_the_worst_is_the_lowest():
+def test_metrics_are_as_declared_and_the_worst_is_the_lowest():
     robust = Robustness(n_samples=20)
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     found = robust(model, IMAGES, LABELS, seed=0)

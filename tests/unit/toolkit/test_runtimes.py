@@ -55,7 +55,7 @@ def test_every_runtime_computes_what_the_model_does(network, runtime):
 
 
 @pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "torch.compile"])
-def test_every_runtime_is_measured_and_leaves_the_model_as_it_was(network, runtime):
+def test_runtime_is_measured_and_leaves_the_model_unchanged(network, runtime):
     needs(runtime)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     result = model_latency(network, torch.randn(2, 1, 8, 8), runtime=runtime, effort=QUICK)

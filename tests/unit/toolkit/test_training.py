@@ -52,7 +52,7 @@ def weights(model):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_it_learns(optimizer, schedule):
+def test_training_reduces_the_loss(optimizer, schedule):
     _, history = trained(optimizer=optimizer, schedule=schedule, epochs=5)
     assert history.last.accuracy > 0.95
     assert history.last.train_loss < history.epochs[0].train_loss

@@ -44,6 +44,6 @@ def test_a_training_ends_within_its_schedule(tmp_path: Path) -> None:
         trained(2, Weights(previous=tmp_path))
 
 
-def test_epochs_are_the_fidelity_only_where_they_are_not_searched() -> None:
+def test_epochs_are_the_fidelity_unless_they_are_searched() -> None:
     assert DigitsCNN().fidelity is None
     assert DigitsCNN(epochs=6).fidelity == ("epochs", 1, 6)

@@ -54,7 +54,7 @@ def test_curves_are_means_over_the_evaluated_configurations(archive):
     np.testing.assert_allclose(told["gain"]["curves"]["drop"]["mean"], -archive.values["cost"].mean(), atol=0.5)
 
 
-def test_only_what_was_tried_is_drawn_and_the_rest_is_said(archive):
+def test_only_tried_values_are_drawn_and_the_rest_is_stated(archive):
     curves = partial_dependence(archive, ["cost"], ["act", "drop"])["cost"]["curves"]
     assert list(curves) == ["act", "drop"]
     assert curves["act"]["value"] == ["a", "b"] and curves["act"]["untried"] == "c"
@@ -93,7 +93,7 @@ def _halved_and_doubled(value):
     return {int(end) for end in np.rint(np.clip([value / 2, 2 * value], 4, 64)) if end != value}
 
 
-def test_a_change_brings_a_variable_into_being_with_its_usual_value(archive):
+def test_change_adds_a_conditional_variable_at_its_median(archive):
     row = int(np.flatnonzero(archive.X[:, 0] == 1)[0])
     told = changes_around(archive, row + 1, ["cost"])
     change = next(change for change in told["changes"] if (change["variable"], change["becomes"]) == ("n", 2))
@@ -103,7 +103,7 @@ def test_a_change_brings_a_variable_into_being_with_its_usual_value(archive):
         changes_around(archive, 0)
 
 
-def test_an_archive_averages_repetitions_and_takes_cheap_metrics_of_short_evaluations(tmp_path):
+def test_table_averages_replicates_and_has_cheap_partial_ones(tmp_path):
     class Net(evo_moo.SearchProblem):
         variables = {"x": Real(0, 1), "y": Real(0, 1)}
         objectives = {"loss": "min", "size": "min"}

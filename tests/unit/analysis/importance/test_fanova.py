@@ -62,13 +62,13 @@ def test_ishigami_has_its_analytic_indices():
     np.testing.assert_allclose(pairs, [0.0, 0.244, 0.0], atol=0.05)
 
 
-def test_a_wide_grid_and_a_condition_inside_it_keep_their_probabilities():
+def test_condition_inside_a_wide_grid_keeps_its_probability():
     space = SearchSpace({"n": Integer(1, 1000, log=True), "x": Real(0, 1, when={"n": {"at_least": 137}})})
     _, share = Cells(space).where_they_exist((1,), Cells(space).weights)
     assert share == pytest.approx(np.log(1000.5 / 136.5) / np.log(1000.5 / 0.5))
 
 
-def test_shares_rank_as_optunas_and_are_no_farther_from_the_truth():
+def test_shares_rank_as_optunas_and_are_as_near_the_truth():
     optuna = pytest.importorskip("optuna")
     space = SearchSpace({"lr": Real(1e-4, 1e-1, log=True), "units": Integer(1, 20), "act": Choice(["a", "b", "c"])})
     X = space.sample(80, np.random.default_rng(4), "lhs")

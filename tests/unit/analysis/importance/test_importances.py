@@ -40,7 +40,7 @@ def linear(X, seed=5):
     return 4 * X[:, 0] + 2 * X[:, 1] + X[:, 2] + 0.3 * noise
 
 
-def test_of_a_sparse_linear_function_the_active_variables_come_first_and_the_others_are_about_zero():
+def test_active_variables_of_a_linear_function_come_first():
     X = UNIT.sample(100, np.random.default_rng(1), "lhs")
     told, rows = told_of(UNIT, X, linear(X))
     assert [row["variable"] for row in told["variables"][:3]] == ["x0", "x1", "x2"]
@@ -53,7 +53,7 @@ def test_of_a_sparse_linear_function_the_active_variables_come_first_and_the_oth
     assert rows["x0"]["importance"] > 5 * rows["x0"]["error"] > 0
 
 
-def test_where_the_search_sampled_most_does_not_change_the_ranking():
+def test_ranking_does_not_depend_on_where_the_search_sampled():
     rng = np.random.default_rng(3)
     X = UNIT.sample(150, rng)
     # As after many generations: what matters most hardly varies any more.
@@ -66,7 +66,7 @@ def test_where_the_search_sampled_most_does_not_change_the_ranking():
     assert max(rows, key=lambda name: rows[name]["main"]) == "x0"
 
 
-def test_a_conditional_variable_is_told_over_the_configurations_in_which_it_exists():
+def test_conditional_variable_counts_only_where_it_exists():
     space = SearchSpace(
         {
             "n": Integer(1, 3),
@@ -112,7 +112,7 @@ def test_a_region_with_too_few_values_of_a_metric_says_so():
     assert its["n"] < 10 and its["nothing"].endswith("have it, but it takes 10") and its["variables"] == []
 
 
-def test_what_no_model_predicts_has_no_importances():
+def test_metric_without_a_model_has_no_importances():
     X = UNIT.sample(40, np.random.default_rng(1))
     told, _ = told_of(UNIT, X, np.random.default_rng(7).normal(size=40))
     assert told["nothing"] == "no model predicts this metric; importances would be noise" and told["variables"] == []
