@@ -13,7 +13,7 @@ import numpy as np
 from evo_moo.analysis.choice_rules import Method, Ranking, Rule
 from evo_moo.analysis.front import Front
 from evo_moo.errors import JobError, NoChoiceError
-from evo_moo.pareto import Array, pareto_rows
+from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
 from evo_moo.problem.goals import Goals, Limit, Limits
 from evo_moo.problem.metrics import Metric
@@ -120,7 +120,7 @@ def pick(
     rule = Rule(weights, method, aim, order, tolerances, knee)
     kept = sorted(candidates(result, limits, rule.faults(result.goals)), key=lambda e: e.id)
     words, rank = rule.ranker(result.goals, limits)
-    ranking = rank(np.array([result.goals.objective_values(e.metrics) for e in kept]))
+    ranking = rank(result.goals.F([e.metrics for e in kept]))
     ordered = [kept[i] for i in ranking.rows]
     scores: Sequence[float | None] = ranking.scores or [None] * len(kept)
     runner_up = ordered[1] if len(ordered) > 1 else None
@@ -195,7 +195,7 @@ def _excess(e: Evaluation, limit: Limit) -> float:
 
 
 def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    F = np.array([goals.objective_values(e.metrics) for e in evaluations])
+    F = goals.F([e.metrics for e in evaluations])
     return [evaluations[i] for i in pareto_rows(F, np.zeros(len(F)))]
 
 
@@ -237,8 +237,8 @@ def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
     if len(ordered) == 1:
         return "it is the only candidate"
     words = ranking.why
-    values = [goals.objective_values(e.metrics) for e in ordered[:2]]
-    if values[0] == values[1]:
+    first, second = goals.F([e.metrics for e in ordered[:2]])
+    if (first == second).all():
         return f"{words}; evaluation {ordered[1].id} is its equal in every objective, and the earlier one is taken"
     if ranking.scores and abs(ranking.scores[1] - ranking.scores[0]) < TIE:
         return f"{words}; evaluation {ordered[1].id} ties with it"
@@ -247,16 +247,15 @@ def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
 
 def _trades(result: Front, chosen: Evaluation, runner_up: Evaluation | None) -> list[Trade]:
     goals = result.goals
-    F = np.array([goals.objective_values(e.metrics) for e in candidates(result, {})])
-    value: Array = np.array(goals.objective_values(chosen.metrics))
+    F = goals.F([e.metrics for e in candidates(result, {})])
     best, span = F.min(axis=0), np.ptp(F, axis=0)
-    given_up = value - best
+    given_up = goals.F([chosen.metrics])[0] - best
     return [
         Trade(
             o.metric,
             o.direction,
             chosen.metrics[o.metric],
-            float(best[k] if o.direction == "min" else -best[k]),
+            float(o.sign * best[k]),
             float(given_up[k]),
             float(given_up[k] / span[k]) if span[k] > 0 else None,
             runner_up.metrics[o.metric] if runner_up else None,

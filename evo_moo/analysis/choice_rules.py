@@ -153,7 +153,7 @@ def _rank_by_aim(F: Array, goals: Goals, aim: Mapping[str, float], weights: Mapp
     point = F[0].copy()
     for k, objective in enumerate(goals.objectives):
         if objective.metric in aim:
-            point[k] = aim[objective.metric] * (1 if objective.direction == "min" else -1)
+            point[k] = objective.sign * aim[objective.metric]
     columns = [k for k, name in enumerate(names) if name in aim and weights[name] > 0 and live[k]]
     off = N - normalised(point[None], among=F)
     shares = np.array([[weights[names[k]] for k in columns]])

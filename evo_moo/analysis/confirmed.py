@@ -17,7 +17,7 @@ import numpy as np
 from evo_moo.analysis.intervals import LEVEL, Array, nondominated_share, posterior_means, t_interval
 from evo_moo.analysis.result import Result
 from evo_moo.errors import JobError, RunFolderError
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.seeding import seed_for
 from evo_moo.space.variables import json_key
@@ -255,10 +255,10 @@ def _probabilities(goals: Goals, values: Mapping[str, Array], result: Result) ->
     n_draws = max(DRAWS // 10, min(DRAWS, 100 * DRAWS // int(enough.sum())))  # fewer for a front of hundreds
     drawn = posterior_means(stacked[enough], n_draws, seed_for("confirmed front", 0))
     column = {name: drawn[:, :, i] for i, name in enumerate(names)}
-    F = np.stack([column[o.metric] * (1 if o.direction == "min" else -1) for o in goals.objectives], axis=2)
+    F = goals.F_of_columns(column)
     excess = [limit.violation(column[limit.metric]) for limit in goals.limits]  # type: ignore[arg-type]
     broken = [
-        np.abs(its) * (np.abs(its) > 1e-4) if limit.relation == "equals" else np.maximum(its, 0.0)
+        np.abs(its) * (np.abs(its) > EQUALITY_TOLERANCE) if limit.relation == "equals" else np.maximum(its, 0.0)
         for its, limit in zip(excess, goals.limits, strict=True)
     ]
     found = nondominated_share(F, np.sum(broken, axis=0) if broken else np.zeros(F.shape[:2]))

@@ -33,7 +33,7 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
     rows = np.flatnonzero(np.isfinite(archive.rank))
     objectives, columns = {}, []
     for objective in archive.goals.objectives:
-        name, sign = objective.metric, -1 if objective.direction == "max" else 1
+        name = objective.metric
         measured = archive.values[name][rows]
         model = validated(archive, name)
         why = _why_measured(model, archive.metrics.get(name, Metric()))
@@ -41,9 +41,9 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
         mean, sd = measured, np.full(len(rows), math.nan)
         if model.model is not None and not why:
             middle, sd = model.model.values(model.features.matrix(archive.X[rows]))
-            mean = sign * middle
-        columns.append((name, sign, measured, mean, sd))
-    F = np.column_stack([sign * mean for _, sign, _, mean, _ in columns])
+            mean = objective.sign * middle
+        columns.append((name, measured, mean, sd))
+    F = archive.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
     first_id = {row: key for key, row in sorted(archive.ids.items(), reverse=True)}
     configurations = archive.space.decode(archive.X[rows])
     front = [
@@ -56,7 +56,7 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
                     "sd": None if math.isnan(sd[i]) else float(sd[i]),
                     "measured": float(measured[i]),
                 }
-                for name, _, measured, mean, sd in columns
+                for name, measured, mean, sd in columns
             },
         }
         for i in pareto_rows(F, np.zeros(len(F)))

@@ -87,7 +87,7 @@ class Result:
                 violation = {key: goals.violation(metrics) for key, metrics in means.items()}
                 least = min(violation.values(), default=0.0)
                 candidates = [(key, metrics) for key, metrics in means.items() if violation[key] == least]
-            F = _objectives(goals, [metrics for _, metrics in candidates])
+            F = goals.F([metrics for _, metrics in candidates])
             ids = [candidates[i][0] for i in pareto_rows(F, np.zeros(len(F)))]
         rows = ledger.rows() if whole or run_dir is None else None
         true_front = np.array(known_front) if (known_front := meta.get("true_front")) else None
@@ -127,7 +127,7 @@ class Result:
     @property
     def F(self) -> Array:
         """Objectives of the front, minimised, ``(n, n_obj)`` array."""
-        return _objective_matrix(self.goals, self.front)
+        return self.goals.F([e.metrics for e in self.front])
 
     @property
     def G(self) -> Array:
@@ -153,7 +153,7 @@ class Result:
     @property
     def all_F(self) -> Array:
         """Objectives of every feasible evaluation in the order of asking, ``(n, n_obj)`` array."""
-        return _objective_matrix(self.goals, [e for e in self.evaluations if e.feasible])
+        return self.goals.F([e.metrics for e in self.evaluations if e.feasible])
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
         """Return the hypervolume of the front.
@@ -172,7 +172,7 @@ class Result:
         if not self.feasible:
             return 0.0
         if isinstance(ref_point, Mapping):
-            ref_point = self.goals.objective_values(ref_point)
+            ref_point = self.goals.F([ref_point])[0]
         ref = reference_point(self.all_F) if ref_point is None else np.atleast_1d(np.asarray(ref_point, dtype=float))
         if ref.shape != (len(names),):
             raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
@@ -252,12 +252,3 @@ def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metri
         if len(members) > 1:
             spread[key] = {name: float(np.std([m[name] for m in members], ddof=1)) for name in means[key]}
     return means, spread
-
-
-def _objective_matrix(goals: Goals, evaluations: Sequence[Evaluation]) -> Array:
-    return _objectives(goals, [e.metrics for e in evaluations])
-
-
-def _objectives(goals: Goals, metrics: Sequence[Mapping[str, float]]) -> Array:
-    rows = [goals.objective_values(values) for values in metrics]
-    return np.array(rows, dtype=float).reshape(len(rows), len(goals.objectives))

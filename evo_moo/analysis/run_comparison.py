@@ -175,8 +175,7 @@ class _Run:
         spent = itertools.accumulate(e.cost for e in self.evaluations if e.status != "asked")
         ended = [e for e in self.evaluations if e.status != "asked"]
         within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
-        rows = [self.goals.objective_values(e.metrics) for e in within if e.feasible]
-        return np.array(rows, dtype=float).reshape(len(rows), len(self.goals.objectives))
+        return self.goals.F([e.metrics for e in within if e.feasible])
 
 
 def _replicates(run_dir: Path, key: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:

@@ -146,8 +146,7 @@ def _ranks(goals: Goals, values: dict[str, Array], ok: Mask) -> Array:
     import moocore
 
     rank = np.full(len(ok), np.inf)
-    columns = [values[o.metric] * (1 if o.direction == "min" else -1) for o in goals.objectives]
-    F = np.column_stack(columns)
+    F = goals.F_of_columns(values)
     ok = ok & np.isfinite(F).all(axis=1)
     if ok.any():
         rank[ok] = moocore.pareto_rank(F[ok])

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from evo_moo.analysis.result import Result
 from evo_moo.errors import JobError
 from evo_moo.optimizer.rungs import MIN_PAIRS, rank_correlations
@@ -80,7 +78,7 @@ def _correlations(
     pairs = [(low, high) for low, high in pairs if low.fidelity == fidelity]
     if len(pairs) < MIN_PAIRS:
         return {}
-    low, high = (np.array([goals.objective_values(pair[i].metrics) for pair in pairs]) for i in (0, 1))
+    low, high = (goals.F([pair[i].metrics for pair in pairs]) for i in (0, 1))
     names = [objective.metric for objective in goals.objectives]
     return dict(zip(names, rank_correlations(low, high).tolist(), strict=True))
 

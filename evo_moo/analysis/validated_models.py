@@ -103,7 +103,7 @@ def validated(archive: Archive, metric: str) -> Validated:
     half = values.max() / 2 - values.min() / 2
     if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
         return replace(found, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance")
-    sign = -1 if metric in {o.metric for o in archive.goals.objectives if o.direction == "max"} else 1
+    sign = archive.goals.sign(metric)
     target = Target.fit(sign * values)
     Z, y = features.matrix(found.X), target.transform(sign * values)
     with one_blas_thread():

@@ -52,7 +52,7 @@ def sweep(result: Front, limits: Limits | None = None) -> list[Reach]:
 
     front = candidates(result, limits or {})
     names = [objective.metric for objective in result.goals.objectives]
-    N = normalised(np.array([result.goals.objective_values(e.metrics) for e in front]))
+    N = normalised(result.goals.F([e.metrics for e in front]))
     distinct, of_row = np.unique(N, axis=0, return_inverse=True)
     leads = [_widest_lead(distinct, i) for i in range(len(distinct))]
     reaches = []

@@ -181,11 +181,9 @@ def _run_row(path: Path, meta: dict[str, Any], done: float, ok: Iterable[Any]) -
         state = "running" if holder_of(path) else "killed"
     total = meta["job"]["budget"].get("n_evals") if "job" in meta else None
     use = meta["job"]["problem"]["use"].rpartition("/")[2] if "job" in meta else "?"
-    best = []
     metrics = [e.metrics for e in ok if e.feasible]
-    for objective in Goals.from_json(meta["goals"]).objectives if metrics else ():
-        choose = min if objective.direction == "min" else max
-        best.append(f"{objective.metric} {choose(m[objective.metric] for m in metrics):.4g}")
+    objectives = Goals.from_json(meta["goals"]).objectives if metrics else ()
+    best = [f"{o.metric} {o.best(m[o.metric] for m in metrics):.4g}" for o in objectives]
     return [path.name, use, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
 
 

@@ -1,7 +1,6 @@
 """Objectives and limits over named metrics, and their translation into pymoo's F, G and H."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -12,7 +11,10 @@ from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import objective_table
 from evo_moo.problem.metrics import with_unit
 
+Array = npt.NDArray[np.float64]
 Limits = Mapping[str, Mapping[str, float]]
+EQUALITY_TOLERANCE = 1e-4
+"""How far off its bound an equality still counts as kept, as in pymoo."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Objective:
     direction: Literal["min", "max"]
     goal: float | None = None
 
+    @property
+    def sign(self) -> int:
+        """Factor that makes the metric one to minimise: -1 where it is maximised, else 1."""
+        return -1 if self.direction == "max" else 1
+
+    def best(self, values: Iterable[float]) -> float:
+        """Return the best of some values of the metric."""
+        return min(values, key=lambda value: self.sign * value)
+
     def in_words(self, unit: str = "") -> str:
         """Name it with its unit and its direction, as axes show it."""
         return f"{with_unit(self.metric, unit)}, {'more' if self.direction == 'max' else 'less'} is better"
@@ -37,7 +48,7 @@ class Objective:
         """Return whether a value is good enough; without a goal every value is."""
         if self.goal is None:
             return True
-        return value <= self.goal if self.direction == "min" else value >= self.goal
+        return self.sign * value <= self.sign * self.goal
 
 
 @dataclass(frozen=True)
@@ -88,12 +99,21 @@ class Goals:
         names = [objective.metric for objective in self.objectives] + [limit.metric for limit in self.limits]
         return tuple(dict.fromkeys(names))
 
+    @property
+    def signs(self) -> Array:
+        """Signs of the objectives, ``(n_obj,)`` array: F is the metrics' values times these."""
+        return np.array([objective.sign for objective in self.objectives], dtype=float)
+
+    def sign(self, metric: str) -> int:
+        """Return the sign of a metric: -1 where it is an objective that is maximised, else 1."""
+        return next((o.sign for o in self.objectives if o.metric == metric), 1)
+
     def seek_the_same_as(self, other: "Goals") -> bool:
         """Return whether objectives and limits agree, in their order; what counts as good enough may differ."""
         aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
         return aims[0] == aims[1] and self.limits == other.limits
 
-    def front_of(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | None:
+    def front_of(self, columns: Mapping[str, Array]) -> Array | None:
         """Return the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
 
         Equal points are one.
@@ -106,11 +126,11 @@ class Goals:
         """
         if not columns.keys() >= set(self.metric_names):
             return None
-        F = np.column_stack([columns[o.metric] * (1 if o.direction == "min" else -1) for o in self.objectives])
+        F = self.F_of_columns(columns)
         kept = np.ones(len(F), dtype=bool)
         for limit in self.limits:
             excess = np.array([limit.violation(value) for value in columns[limit.metric].tolist()])
-            kept &= np.abs(excess) <= 1e-4 if limit.relation == "equals" else excess <= 0
+            kept &= np.abs(excess) <= EQUALITY_TOLERANCE if limit.relation == "equals" else excess <= 0
         F = np.unique(F[kept], axis=0)
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
@@ -118,14 +138,31 @@ class Goals:
         """Return the row of F, ``(n_obj,)``, minimised."""
         return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
 
-    def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[list[list[float]], ...]:
-        """Return the rows of F, G and H for evaluations; F is infinite where the objectives are not known."""
-        names = [objective.metric for objective in self.objectives]
-        unknown = [math.inf] * len(names)
-        F = [self.objective_values(m) if all(name in m for name in names) else unknown for m in rows]
-        if not self.limits:
-            return F, [[]] * len(rows), [[]] * len(rows)
-        return F, [self.inequality_values(m) for m in rows], [self.equality_values(m) for m in rows]
+    def F(self, rows: Sequence[Mapping[str, float]]) -> Array:
+        """Return the objectives of evaluations, ``(n, n_obj)`` array, minimised.
+
+        Args:
+            rows: The metrics of each of the n evaluations.
+
+        Raises:
+            KeyError: An evaluation lacks an objective.
+        """
+        values = [[o.sign * metrics[o.metric] for o in self.objectives] for metrics in rows]
+        return np.array(values, dtype=float).reshape(len(rows), len(self.objectives))
+
+    def F_of_columns(self, columns: Mapping[str, Array]) -> Array:
+        """Return F of metrics that stand in columns of one shape: an array of that shape and one axis of objectives."""
+        return self.signs * np.stack([columns[o.metric] for o in self.objectives], axis=-1)
+
+    def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[Array, Array, Array]:
+        """Return F, G and H of evaluations; a row of F is infinite where an objective is not known."""
+        known = [all(o.metric in metrics for o in self.objectives) for metrics in rows]
+        F = np.full((len(rows), len(self.objectives)), np.inf)
+        F[known] = self.F([metrics for metrics, is_known in zip(rows, known, strict=True) if is_known])
+        G = [self.inequality_values(metrics) for metrics in rows]
+        H = [self.equality_values(metrics) for metrics in rows]
+        shapes = (len(rows), len(self.inequalities)), (len(rows), len(self.equalities))
+        return F, np.array(G, dtype=float).reshape(shapes[0]), np.array(H, dtype=float).reshape(shapes[1])
 
     def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
         """Return the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""
@@ -136,11 +173,11 @@ class Goals:
         return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.equalities]
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Return the total constraint violation: 0 when feasible, with pymoo's 1e-4 tolerance on equalities."""
+        """Return the total constraint violation: 0 when feasible, with pymoo's tolerance on equalities."""
         if not self.limits:
             return 0.0
         excess = sum(max(g, 0.0) for g in self.inequality_values(metrics))
-        return excess + sum(max(abs(h) - 1e-4, 0.0) for h in self.equality_values(metrics))
+        return excess + sum(max(abs(h) - EQUALITY_TOLERANCE, 0.0) for h in self.equality_values(metrics))
 
     def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
         """Describe each limit that the metrics exceed."""

@@ -295,9 +295,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             metrics = self.call_profile(config)
             metrics |= self.call_evaluate(config, seed=evaluation_seed(0, config))
             rows.append(checked_metrics(metrics, self.goals.metric_names))
-        out["F"] = np.array([self.goals.objective_values(metrics) for metrics in rows])
-        out["G"] = np.array([self.goals.inequality_values(metrics) for metrics in rows])
-        out["H"] = np.array([self.goals.equality_values(metrics) for metrics in rows])
+        out["F"], out["G"], out["H"] = self.goals.matrices(rows)
 
     def _declare_to_pymoo(self) -> None:
         for name, value in vars(Problem(**pymoo_shape(self.space, self.goals))).items():

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from evo_moo.analysis.front import Front
@@ -90,11 +89,11 @@ def sweep_figure(result: Front, members: Sequence[tuple[Evaluation, bool]]) -> F
 
 
 def _draw_sweep_parallel(axes: Any, result: Front, members: Sequence[tuple[Evaluation, bool]], labels: Any) -> None:
-    rows = [result.goals.objective_values(e.metrics) for e, _ in members]
-    for row, (_, reached) in zip(normalised(np.array(rows)), members, strict=True):
+    F = result.goals.F([e.metrics for e, _ in members])
+    for row, (_, reached) in zip(normalised(F), members, strict=True):
         axes.plot(row, ".-", color=FRONT if reached else OTHERS, alpha=0.6, lw=1, label=labels.pop(reached, None))
-    axes.set_xticks(range(len(rows[0])), [o.metric for o in result.goals.objectives], rotation=20)
-    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(rows)}")
+    axes.set_xticks(range(F.shape[1]), [o.metric for o in result.goals.objectives], rotation=20)
+    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
     axes.legend(loc="best", fontsize=8)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import moment
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STATES = {"ok": "COMPLETE", "partial": "PRUNED", "stopped": "PRUNED", "infeasible": "PRUNED", "asked": "RUNNING"}
-EQUALITY_TOLERANCE = 1e-4
 CONSTRAINTS = "constraints"
 """System attribute under which Optuna's samplers and its front look for a trial's constraints."""
 

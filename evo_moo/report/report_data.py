@@ -148,7 +148,7 @@ def _objective(objective: Objective, table: Mapping[str, Any], record: RunRecord
     best = None
     if len(front):
         values = column["values"][front]
-        best = int(front[values.argmax() if objective.direction == "max" else values.argmin()])
+        best = int(front[(objective.sign * values).argmin()])
     return {
         "name": objective.metric,
         "title": column["title"],
@@ -166,21 +166,21 @@ def _history(record: RunRecord, means: Mapping[int, Mapping[str, float]], result
     goals = record.goals
     feasible = [e for e in record.evaluations if e.feasible and not e.replicate]
     n = np.array([e.id for e in feasible])
-    F = np.array([goals.objective_values(means.get(e.id, e.metrics)) for e in feasible], dtype=float)
+    F = goals.F([means.get(e.id, e.metrics) for e in feasible])
     if not feasible:
         return {"n": []}
     if len(goals.objectives) == 1:
-        sign = 1 if goals.objectives[0].direction == "min" else -1
-        return {"n": n, "best": significant(sign * np.minimum.accumulate(F[:, 0]))}
+        return {"n": n, "best": significant(goals.objectives[0].sign * np.minimum.accumulate(F[:, 0]))}
     seen = hypervolume_history(F)
-    signs = np.array([1 if o.direction == "min" else -1 for o in goals.objectives])
     true = result.true_front
     known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= 4
     return {
         "n": n[seen.counts - 1],
         "volume": significant(seen.volumes),
         "size": seen.sizes,
-        "ref_point": dict(zip([o.metric for o in goals.objectives], (signs * seen.ref_point).tolist(), strict=True)),
+        "ref_point": dict(
+            zip([o.metric for o in goals.objectives], (goals.signs * seen.ref_point).tolist(), strict=True)
+        ),
         "true": hypervolume(true, seen.ref_point) if true is not None and known else None,
     }
 
@@ -198,8 +198,7 @@ def _frame(table: Mapping[str, Any], goals: Goals) -> dict[str, tuple[float, flo
 def _true_front(result: Result) -> Array | None:
     if result.true_front is None:
         return None
-    signs = np.array([1 if o.direction == "min" else -1 for o in result.goals.objectives])
-    points = np.asarray(result.true_front) * signs
+    points = np.asarray(result.true_front) * result.goals.signs
     chosen = np.linspace(0, len(points) - 1, min(len(points), MOST_TRUE_POINTS)).astype(int)
     return np.column_stack([significant(points[chosen, i]) for i in range(points.shape[1])])
 

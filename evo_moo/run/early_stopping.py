@@ -123,7 +123,7 @@ class EarlyStopping:
         kept = [group for group in groups.values() if all(self._goals.violation(metrics) == 0 for metrics in group)]
         if not kept:
             return []
-        F = np.array([np.mean([self._goals.objective_values(m) for m in group], axis=0) for group in kept])
+        F = np.array([self._goals.F(group).mean(axis=0) for group in kept])
         rows: list[list[float]] = F[pareto_rows(F, np.zeros(len(F)))].tolist()
         return rows
 
@@ -156,12 +156,9 @@ class EarlyStopping:
         reported: dict[str, list[float]] = curve["metrics"]
         if any(name not in reported and name not in self._cheap for name in names):
             return {}
-        final = np.array(self._goals.objective_values(end))
-        changes = {}
-        for i, epoch in enumerate(curve["epochs"]):
-            now = {name: reported[name][i] if name in reported else end[name] for name in names}
-            changes[epoch] = final - self._goals.objective_values(now)
-        return changes
+        epochs = curve["epochs"]
+        rows = [{n: reported[n][i] if n in reported else end[n] for n in names} for i in range(len(epochs))]
+        return dict(zip(epochs, self._goals.F([end]) - self._goals.F(rows), strict=True))
 
 
 def _largest(changes: Mapping[int, Array], scale: Mapping[int, Array]) -> float:

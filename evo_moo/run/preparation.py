@@ -174,7 +174,7 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
     """
     ended = list(ledger.evaluations("status != 'asked'"))
     for e in ended:
-        numbers = goals.objective_values(e.metrics) if e.status in ("ok", "partial") else []
+        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
         if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
             raise TypeError(f"evaluation {e.id} has a metric that is no number")
     return ended

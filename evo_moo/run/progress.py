@@ -114,10 +114,10 @@ class Progress:
         if not feasible:
             return
         for objective in self.goals.objectives:
-            name, better = objective.metric, min if objective.direction == "min" else max
-            value = better(metrics[name] for metrics in feasible)
-            self.best[name] = better(self.best.get(name, value), value)
-        self._see(np.array([self.goals.objective_values(metrics) for metrics in feasible]))
+            name = objective.metric
+            before = [self.best[name]] if name in self.best else []
+            self.best[name] = objective.best([*before, *(metrics[name] for metrics in feasible)])
+        self._see(self.goals.F(feasible))
 
     def _see(self, F: Array) -> None:
         """Take note of feasible objective values, ``(n, n_obj)``."""

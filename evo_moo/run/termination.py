@@ -78,7 +78,7 @@ class StopWatch:
     def _members(self, ids: list[int], by_id: Mapping[int, Evaluation]) -> Population:
         if not ids:
             return Population.empty()
-        F, G, H = (np.array(rows) for rows in self._goals.matrices([by_id[i].metrics for i in ids]))
+        F, G, H = self._goals.matrices([by_id[i].metrics for i in ids])
         return Population.new(X=np.array([np.frombuffer(by_id[i].x, dtype="<f8") for i in ids]), F=F, G=G, H=H)
 
 

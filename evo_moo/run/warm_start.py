@@ -253,7 +253,7 @@ def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tup
 
     if not observations:
         return []
-    F = np.array([goals.objective_values(o.metrics) for o in observations], dtype=float)
+    F = goals.F([o.metrics for o in observations])
     violation = np.array([goals.violation(o.metrics) for o in observations])
     ranks, crowding = np.zeros(len(F), dtype=int), np.zeros(len(F))
     feasible = np.flatnonzero(violation == 0)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evo_moo.problem.goals import Goals, Limit
+from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals, Limit
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
 
-EQUALITY_TOLERANCE = 1e-4
 _LEAST_PROBABILITY = 1e-12
 LEAST_RATIO = 1e-3
 """A standard deviation never reaches below so much of a value whose logarithm counts: no chance is without bounds."""

@@ -49,7 +49,7 @@ class Case:
             [problem.call_profile(c) | problem.call_evaluate(c, seed=1, fidelity=rung) for c in problem.space.decode(X)]
             for rung in rungs
         ]
-        F = [np.array([problem.goals.objective_values(m) for m in rows]) for rows in self.metrics]
+        F = [problem.goals.F(rows) for rows in self.metrics]
         self.steps, climbing = [np.arange(N)], np.arange(N)
         for low in F[:-1]:
             best = promotion_order(low[climbing], np.zeros(len(climbing)))[: len(climbing) // ETA + 1]

@@ -284,7 +284,7 @@ def test_a_plain_problem_gives_what_pymoos_minimize_gives(name, algorithm, seed)
             told[candidate.id] = problem.evaluate(candidate.configuration)
             optimizer.tell(candidate.id, told[candidate.id])
     for ids, population in ((optimizer.population_ids(), expected.pop), (optimizer.optimum_ids(), expected.opt)):
-        F = [problem.goals.objective_values(told[key]) for key in ids]
+        F = problem.goals.F([told[key] for key in ids])
         np.testing.assert_array_equal(F, population.get("F"))
 
 

@@ -299,7 +299,7 @@ def test_metric_whose_formula_is_wrong_is_predicted():
 def test_models_reach_more_hypervolume_in_fewer_evaluations():
     problem, evaluate = plain("zdt1", n_var=10)()
     found = search(SurrogateOptimizer(problem, seed=1), evaluate, 60)
-    F = np.array([problem.goals.objective_values(evaluate(c.configuration)) for c in found])
+    F = problem.goals.F([evaluate(c.configuration) for c in found])
     # Of the true front's 0.876; NSGA-II is at 0 after 60.
     assert hypervolume(F, [1.1, 1.1]) > 0.8
 
@@ -309,7 +309,7 @@ def test_prescreened_offspring_reach_more_hypervolume():
 
     def reached(optimizer):
         found = search(optimizer, evaluate, 200)
-        F = [problem.goals.objective_values(evaluate(c.configuration)) for c in found]
+        F = problem.goals.F([evaluate(c.configuration) for c in found])
         return hypervolume(np.array(F), [1.1, 6.0])
 
     prescreened = [

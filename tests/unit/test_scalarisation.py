@@ -39,7 +39,7 @@ def test_tchebycheff_alone_reaches_a_concave_front(mode, seed):
         while optimizer.generation < 25:
             for candidate in optimizer.ask():
                 metrics = problem.evaluate(candidate.configuration)
-                F[candidate.id] = problem.goals.objective_values(metrics)
+                F[candidate.id] = problem.goals.F([metrics])[0]
                 optimizer.tell(candidate.id, metrics)
         kept = np.array([F[key] for key in optimizer.population_ids()])
         on_front = kept[kept[:, 1] + kept[:, 0] ** 2 < 1.1]

@@ -21,10 +21,26 @@ FLOATS = st.floats(-1e6, 1e6)
 
 def test_metrics_become_rows_of_F_G_and_H_in_declaration_order():
     metrics = {"accuracy": 0.9, "latency_ms": 25.0, "bits": 6}
-    assert GOALS.objective_values(metrics) == [-0.9, 25.0]
+    assert GOALS.F([metrics]).tolist() == [[-0.9, 25.0]]
     assert GOALS.inequality_values(metrics) == [25.0 - 20, 1 - 25.0, 0.5 - 0.9]
     assert GOALS.equality_values(metrics) == [6 - 8]
     assert GOALS.metric_names == ("accuracy", "latency_ms", "bits")
+
+
+def test_F_keeps_its_shape_without_rows_and_is_infinite_where_unknown():
+    assert GOALS.F([]).shape == (0, 2)
+    F, G, H = GOALS.matrices([{"accuracy": 0.9, "latency_ms": 25.0, "bits": 6}, {"latency_ms": 25.0}])
+    assert F.tolist() == [[-0.9, 25.0], [math.inf, math.inf]] and G.shape == (2, 3) and H.tolist() == [[-2], [0]]
+    assert [part.shape for part in GOALS.matrices([])] == [(0, 2), (0, 3), (0, 1)]
+
+
+def test_signs_turn_what_is_maximised_into_what_is_minimised():
+    accuracy, latency = GOALS.objectives
+    assert (accuracy.sign, latency.sign, GOALS.signs.tolist()) == (-1, 1, [-1, 1])
+    assert (GOALS.sign("accuracy"), GOALS.sign("latency_ms"), GOALS.sign("bits")) == (-1, 1, 1)
+    assert (accuracy.best([0.5, 0.9, 0.1]), latency.best([5.0, 9.0])) == (0.9, 5.0)
+    columns = {"accuracy": np.array([0.5, 0.9]), "latency_ms": np.array([5.0, 9.0])}
+    assert GOALS.F_of_columns(columns).tolist() == [[-0.5, 5.0], [-0.9, 9.0]]
 
 
 def test_a_metric_that_is_not_known_yet_counts_as_feasible():
@@ -115,7 +131,7 @@ def test_an_objective_may_say_what_is_good_enough():
     goals = Goals.declared(declared | {"bits": "min"}, {})
     metrics = {"accuracy": 0.5, "latency_ms": 3.0, "bits": 8}
     assert [objective.reached(metrics[objective.metric]) for objective in goals.objectives] == [False, True, True]
-    assert goals.objective_values(metrics) == [-0.5, 3.0, 8] and goals.violation(metrics) == 0
+    assert goals.F([metrics]).tolist() == [[-0.5, 3.0, 8]] and goals.violation(metrics) == 0
     assert Goals.from_json(goals.to_json()) == goals
 
 

@@ -32,7 +32,7 @@ def module():
 def everything(problem, goals):
     configurations = problem.space.decode(evo_moo.Optimizer(problem, "grid")._design.rows(0, 20_000))
     metrics = [problem.compute(c) | problem.evaluate(c) for c in configurations]
-    return np.array([goals.objective_values(m) for m in metrics if goals.violation(m) == 0])
+    return goals.F([m for m in metrics if goals.violation(m) == 0])
 
 
 def test_the_front_is_what_a_comparison_with_every_cell_leaves():

@@ -72,12 +72,12 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
     with reading(tmp_path / "r") as ledger:
         for _, _, population, optimum in ledger.generations():
             members = [result.evaluations[i - 1] for i in population]
-            feasible = np.array([result.goals.objective_values(e.metrics) for e in members if e.feasible])
+            feasible = result.goals.F([e.metrics for e in members if e.feasible])
             if ref is None and len(feasible):
                 ref, front = reference_point(feasible), feasible[:0]
             if ref is not None:
                 best = [result.evaluations[i - 1] for i in optimum]
-                F = np.array([result.goals.objective_values(e.metrics) for e in best if e.feasible])
+                F = result.goals.F([e.metrics for e in best if e.feasible])
                 front = np.vstack([front, F])
                 front = front[pareto_rows(front, np.zeros(len(front)))]
                 volumes.append(hypervolume(front, ref))
