@@ -60,7 +60,7 @@ def look(page: Path, script: str, folder: Path, dark: bool = False) -> dict[str,
     command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--dump-dom"]
     command += [f"--user-data-dir={folder / 'profile'}", "--window-size=1280,1600", "--virtual-time-budget=30000"]
     command += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run([*command, instrumented.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, instrumented.as_uri()], capture_output=True, text=True, timeout=600)
     found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     return dict(json.loads(html.unescape(found[1])))

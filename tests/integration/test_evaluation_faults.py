@@ -26,7 +26,7 @@ EXPECTED = {
     "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
     "exits": ("failed", "SystemExit: 3"),
     "dies": ("crashed", "its worker process died, 2 times"),
-    "hangs": ("timeout", "ran longer than 1 s"),
+    "hangs": ("timeout", "ran longer than 5 s"),
 }
 
 
@@ -34,7 +34,7 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "problem.py"
     source = USER_FILE.read_text().replace("from landscape import valley\n", "").replace(', "stuck"', "")
     file.write_text(source)
-    settings = ["--set", "evaluation.timeout=1", "--set", "search.pop_size=16"]
+    settings = ["--set", "evaluation.timeout=5", "--set", "search.pop_size=16"]
     done = evo_moo(
         "run", "problem.py:Faulty", "--n-evals", 48, "--workers", 2, "--run-dir", "r", *settings, cwd=tmp_path
     )
@@ -105,7 +105,8 @@ def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: 
                 time.sleep(3600)
             return {"a": config["x"], "b": 1 - config["x"]}
 
-    result = package.search(Stuck(), pop_size=4, termination=("n_evals", 8), workers=2, timeout_s=3.0)
+    start = [{"x": 0.1 * i, "stuck": i < 2} for i in range(4)]
+    result = package.search(Stuck(), start=start, pop_size=4, termination=("n_evals", 4), workers=2, timeout_s=10.0)
     assert {e.status for e in result.evaluations if e.configuration["stuck"]} == {"timeout"}
     assert {e.status for e in result.evaluations if not e.configuration["stuck"]} == {"ok"}
 

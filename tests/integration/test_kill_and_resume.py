@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
+from tests.integration.running import PATIENCE_S, USER_FILE, evo_moo, front_of, ledger_of
 
 N_EVALS, N_EVALS_WITH_MODELS = 60, 30
 
@@ -89,7 +89,7 @@ def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
     turns.write_text("0.0")
     evo_moo("run", job(tmp_path, "job", "nsga2", 2, turns=str(turns)), "--run-dir", "r", cwd=tmp_path, code=-9)
     mine = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
-    _, alive = psutil.wait_procs(mine, timeout=60)
+    _, alive = psutil.wait_procs(mine, timeout=PATIENCE_S)
     assert alive == []
 
 

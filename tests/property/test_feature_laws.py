@@ -51,7 +51,7 @@ def test_known_rows():
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_features_are_in_range_and_differ_as_configurations_do(seed, n):
     X = SPACE.sample(n, np.random.default_rng(seed))
     M = FEATURES.matrix(X)
@@ -65,7 +65,7 @@ def test_features_are_in_range_and_differ_as_configurations_do(seed, n):
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_inactive_variables_make_no_difference(seed):
     """Raw rows that differ in inactive columns only have the same features."""
     rng = np.random.default_rng(seed)

@@ -111,7 +111,7 @@ def of_file(state):
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_search_loaded_at_any_moment_goes_on_as_the_dumped_one(name, algorithm, seed, stop, share, mode):
     optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):
@@ -136,7 +136,7 @@ def goes_on(name, optimizer, waiting, share):
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, 4), st.sampled_from([0.0, 0.5]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_rows_asked_may_be_kept_elsewhere(name, algorithm, seed, n_generations, share):
     optimizer, rows = new(name, algorithm, seed), []
     for _ in range(n_generations):
@@ -158,7 +158,7 @@ def test_rows_asked_may_be_kept_outside_the_checkpoint():
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]), st.integers(1, 20), st.randoms())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_search_depends_on_neither_chunks_nor_order_of_outcomes(name, algorithm, seed, share, chunk, order):
     in_order, shuffled = new(name, algorithm, seed), new(name, algorithm, seed)
     for _ in range(4):
@@ -181,14 +181,14 @@ def test_a_seed_decides_all_candidates(name, algorithm):
 
 
 @given(ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_no_configuration_is_asked_twice_on_a_mixed_space(algorithm, seed, share):
     asked = [json.dumps(c.configuration) for c in steps("mixed", new("mixed", algorithm, seed), 80, share)]
     assert len(set(asked)) == len(asked) == 80
 
 
 @given(NAMES, ALGORITHMS, SEEDS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_ids_count_the_candidates_and_generations_do_not_mix(name, algorithm, seed):
     optimizer = new(name, algorithm, seed)
     for generation in (1, 2, 3):
@@ -289,7 +289,7 @@ def test_a_plain_problem_gives_what_pymoos_minimize_gives(name, algorithm, seed)
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_steady_state_always_has_a_candidate(name, algorithm, seed, share):
     optimizer, waiting = new(name, algorithm, seed, mode="steady-state"), []
     for _ in range(40):

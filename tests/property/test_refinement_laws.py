@@ -82,7 +82,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(MODES, SEEDS, SHARES, st.sampled_from([1, 3]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_candidate_on_a_rung_has_passed_the_rung_below(mode, seed, share, replicates):
     problem = Curve()
     ladder = new(problem, mode, seed, replicates)
@@ -111,7 +111,7 @@ def test_candidate_on_a_rung_has_passed_the_rung_below(mode, seed, share, replic
 
 
 @given(MODES, SEEDS, st.integers(10, 90))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_rungs_that_rank_well_promote_no_more_than_the_share(mode, seed, n):
     problem = Curve()
     problem.constraints = {}
@@ -125,7 +125,7 @@ def test_rungs_that_rank_well_promote_no_more_than_the_share(mode, seed, n):
 
 
 @given(SEEDS, SHARES, st.sampled_from([1, 2]))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_a_generational_ladder_does_not_depend_on_who_ends_first(seed, share, replicates):
     problem, runs, n = Curve(), [], 90
     for order, chunk in ((None, 1), (1, 2), (2, 7)):
@@ -137,7 +137,7 @@ def test_a_generational_ladder_does_not_depend_on_who_ends_first(seed, share, re
 
 
 @given(MODES, SEEDS, st.integers(0, 60), SHARES, st.sampled_from([1, 2]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_refinement_loaded_at_any_moment_goes_on_as_dumped(mode, seed, stop, share, replicates):
     problem = Curve()
     ladder, waiting = new(problem, mode, seed, replicates), []

@@ -14,7 +14,7 @@ WEIGHTS = arrays(float, (4, 3), elements=st.sampled_from([0.1, 0.5, 1.0, 3.0]))
 
 
 @given(POINTS, WEIGHTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_functions_are_those_of_their_papers(N, weights):
     terms = N[:, None, :] * weights
     np.testing.assert_allclose(scalarised(N, weights, "weighted-sum"), terms.sum(axis=2))
@@ -23,7 +23,7 @@ def test_the_functions_are_those_of_their_papers(N, weights):
 
 
 @given(POINTS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_objectives_span_0_to_1_unless_all_are_equal(F):
     N = normalised(F)
     assert (N.min(axis=0) == 0).all()

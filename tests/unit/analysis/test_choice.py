@@ -21,7 +21,7 @@ from evo_moo.storage.evaluation_row import Evaluation
 
 NAMES = ["a", "b", "c"]
 VALUES = st.integers(0, 12).map(float)
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 
 
 def row(key, metrics, status="ok", replicate=0, continues=None):
@@ -312,7 +312,7 @@ def test_limits_in_words():
     points(3, least=2),
     st.lists(st.tuples(*[st.floats(0, 1)] * 3).filter(lambda w: sum(w) > 0.1), min_size=5, max_size=5),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_sweep_reaches_all_that_any_weights_reach(table, many_weights):
     result = minimising(table)
     found = {reach.evaluation.id: reach for reach in sweep(result)}

@@ -67,7 +67,7 @@ def test_holm_on_the_numbers_of_a_textbook():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.sampled_from([0.01, 0.05, 0.5]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_holm_rejects_what_the_steps_down_reject(p_values, alpha):
     rejected = set()
     for step, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -93,7 +93,7 @@ def decisions(draw):
 
 
 @given(decisions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_metrics_are_what_a_count_by_hand_gives(drawn):
     y, decided, group = drawn
     found = group_metrics(y, decided + 0.0, decided, group)
@@ -113,7 +113,7 @@ def test_the_metrics_are_what_a_count_by_hand_gives(drawn):
 
 
 @given(decisions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_full_reweighting_makes_label_and_group_independent(drawn):
     y, _, group = drawn
     weights = reweighting(y, group, 1.0)

@@ -38,9 +38,21 @@ def test_signal_interrupts_work_that_catches_every_exception():
         assert requests.interruptible(lambda: "begun", "left") == "left"
 
 
-def test_the_deadline_leaves_work_too():
-    with StopRequests(time.time() + 0.05) as requests:
-        assert requests.interruptible(threading.Event().wait, False) is False
+def test_the_deadline_leaves_work_too(monkeypatch):
+    is_working = threading.Event()
+
+    class OnceWorking(threading.Timer):
+        def run(self):
+            is_working.wait()
+            self.function()
+
+    def work():
+        is_working.set()
+        threading.Event().wait()
+
+    monkeypatch.setattr("threading.Timer", OnceWorking)
+    with StopRequests(time.time() + 3600) as requests:
+        assert requests.interruptible(work, "left") == "left"
         assert requests.reason.startswith("the deadline 2")
 
 

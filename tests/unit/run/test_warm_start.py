@@ -35,7 +35,7 @@ def observation(i, f, g, h=0.0, **changes):
 
 
 @given(spaces(), spaces(), SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_space_translates_into_any_other(old, new, seed):
     configurations = old.decode(old.sample(10, np.random.default_rng(seed)))
     X, allowed = translated(new, configurations, seed)
@@ -45,7 +45,7 @@ def test_any_space_translates_into_any_other(old, new, seed):
 
 
 @given(spaces(), SEEDS, SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_into_its_own_space_nothing_changes(space, seed, drawn):
     X = space.sample(10, np.random.default_rng(drawn))
     assert translated(space, space.decode(X), seed)[0].tobytes() == X.tobytes()

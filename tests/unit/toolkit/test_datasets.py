@@ -34,7 +34,7 @@ def pictures(folder: Path, n: int = 12, names=("cat", "dog")) -> Path:
     return folder
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=60), share=st.floats(0, 1))
 def test_share_of_a_stratified_order_has_all_classes_alike(labels, share):
     y = np.array(labels)

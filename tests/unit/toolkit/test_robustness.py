@@ -36,7 +36,7 @@ def rows(n, n_columns, seed):
     return X, (X @ weights + 0.5 * torch.randn(n, generator=draw) > 0).long(), weights
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), epsilon=st.floats(0.01, 1.0), n_columns=st.integers(1, 6))
 def test_attacks_on_a_linear_model_take_what_theory_says(seed, epsilon, n_columns):
     X, y, weights = rows(60, n_columns, seed)

@@ -42,7 +42,6 @@ def needs(runtime):
         pytest.skip("torch.compile needs a C++ compiler")
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_every_runtime_computes_what_the_model_does(network, runtime):
     needs(runtime)
@@ -71,7 +70,6 @@ def test_several_inputs(runtime):
     assert model_latency(TwoInputs(), example, runtime=runtime, effort=QUICK).batch_size == 2
 
 
-@pytest.mark.timeout(240)
 def test_many_models_of_one_class_are_all_compiled():
     needs("torch.compile")
     seen = []
