@@ -30,16 +30,20 @@ class PluginError(EvoMooError, LookupError):
     """A problem was named that cannot be found or loaded."""
 
 
-class JobError(EvoMooError, ValueError):
-    """A job asks for something that cannot be done.
+class UsageError(EvoMooError, ValueError):
+    """A command or a call asks for something that cannot be done.
 
-    Attributes:
-        faults: Every fault found, each beginning with its key.
+    Args:
+        faults: Every fault of it.
     """
 
-    def __init__(self, faults: list[str]) -> None:
+    def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class JobError(UsageError):
+    """A job asks for something that cannot be done; each fault begins with its key."""
 
 
 class MetricError(EvoMooError, ValueError):
@@ -99,6 +103,6 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     return (Path(own[-1].filename), own[-1].lineno or 0) if own else None
 
 
-def missing_extra(extra: str) -> JobError:
+def missing_extra(extra: str) -> UsageError:
     """Return the error that the packages of an extra are missing, which an export needs."""
-    return JobError([f"`--to {extra}` must have the extra of this name; pip install 'evo-moo[{extra}]'"])
+    return UsageError(f"`--to {extra}` must have the extra of this name; pip install 'evo-moo[{extra}]'")

@@ -29,7 +29,7 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
     """
     n = sum(ledger.counts().values())
     if not 1 <= evaluation_id <= n:
-        raise JobError([f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
+        raise JobError(f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
     (e,) = ledger.of_ids([evaluation_id])
     result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
     names = [objective.metric for objective in result.goals.objectives]

@@ -151,7 +151,7 @@ def candidates(result: Front, limits: Limits, faults: Sequence[str] = ()) -> lis
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
     known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
     if found := [*faults, *limit_faults("limits", limits, known)]:
-        raise JobError(found)
+        raise JobError(*found)
     wanted = Goals((), (*result.goals.limits, *_given(limits)))
     names = set(wanted.metric_names)
     kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]

@@ -16,7 +16,7 @@ import numpy as np
 
 from evo_moo.analysis.intervals import LEVEL, Array, nondominated_share, posterior_means, t_interval
 from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.seeding import seed_for
@@ -125,23 +125,23 @@ def members_of_run(ledger: Ledger, result: Result, ids: Sequence[int]) -> list[E
     """Return the evaluations with these ids, by default those of the front.
 
     Raises:
-        JobError: An id is that of no evaluation that ended well, or there is no front.
+        UsageError: An id is that of no evaluation that ended well, or there is no front.
     """
     run = result.run_dir
     if not ids:
         if not result.front:
-            raise JobError([f"`{run}` must have a front to be confirmed, but no evaluation has ended well"])
+            raise UsageError(f"`{run}` must have a front to be confirmed, but no evaluation has ended well")
         return result.front
     on_front = {e.id: e for e in result.front}
     found = {e.id: on_front.get(e.id, e) for e in ledger.of_ids(list(dict.fromkeys(ids)))}
     endings = {key: found[key].status if key in found else "none" for key in dict.fromkeys(ids)}
     if wrong := {key: status for key, status in endings.items() if status != "ok"}:
-        raise JobError(
-            [
+        raise UsageError(
+            *(
                 f"an id must be that of a full evaluation that ended well, but {key} of {run} is {status}; "
                 "`evo-moo show` lists the front"
                 for key, status in wrong.items()
-            ]
+            )
         )
     return list(found.values())
 
@@ -155,7 +155,7 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
         n_seeds: How many replicates of each to look at; by default all.
 
     Raises:
-        JobError: An id is that of no evaluation that ended well, or there is no front.
+        UsageError: An id is that of no evaluation that ended well, or there is no front.
         RunFolderError: It is no run folder, or nothing of it was confirmed.
     """
     run_dir = Path(run_dir)

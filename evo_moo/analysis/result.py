@@ -221,7 +221,7 @@ class Result:
 
         if upside_down := [o.metric for o in self.goals.objectives if o.direction == "max" and o.metric in at_most]:
             name = upside_down[0]
-            raise JobError([f"`{name}` must have a lowest value, as it is maximised: at_least={{{name!r}: ...}}"])
+            raise JobError(f"`{name}` must have a lowest value, as it is maximised: at_least={{{name!r}: ...}}")
         limits: dict[str, dict[str, float]] = {name: {"at_most": bound} for name, bound in at_most.items()}
         for name, bound in (at_least or {}).items():
             limits.setdefault(name, {})["at_least"] = bound

@@ -83,7 +83,7 @@ def compare_configurations(
         RunFolderError: A folder is no run folder.
     """
     if len(configurations) < 2:
-        raise JobError([f"a comparison must be of at least two different things, but is of {len(configurations)}"])
+        raise JobError(f"a comparison must be of at least two different things, but is of {len(configurations)}")
     found, goals, notes = {}, {}, []
     for name, (run_dir, key) in configurations.items():
         goals[name], found[name], its_notes = _replicates(Path(run_dir), key, name)
@@ -114,7 +114,7 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
         RunFolderError: A folder is no run folder.
     """
     if len(groups) < 2:
-        raise JobError([f"a comparison must be of at least two different things, but is of {len(groups)}"])
+        raise JobError(f"a comparison must be of at least two different things, but is of {len(groups)}")
     runs = {name: [_Run.read(Path(path)) for path in paths] for name, paths in groups.items()}
     every = [run for its in runs.values() for run in its]
     at = _common_budget(every, n_evals)
@@ -231,7 +231,7 @@ def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
     few = min(runs, key=lambda run: run.n_evals)
     if n_evals is not None and not 0 < n_evals <= few.n_evals:
         raise JobError(
-            [f"`--at` must be above 0 and at most {few.n_evals:g}, as {few.name} has no more, but is {n_evals:g}"]
+            f"`--at` must be above 0 and at most {few.n_evals:g}, as {few.name} has no more, but is {n_evals:g}"
         )
     return few.n_evals if n_evals is None else n_evals
 

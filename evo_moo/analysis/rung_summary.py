@@ -27,7 +27,7 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     """
     rows = list(ledger.evaluations())
     if not any(e.fidelity is not None for e in rows):
-        raise JobError(["`--rungs` must go with a run that had refinement, but this one had not"])
+        raise JobError("`--rungs` must go with a run that had refinement, but this one had not")
     result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
     by_id = {e.id: e for e in rows}
     fidelities = sorted({e.fidelity for e in rows if e.fidelity is not None})

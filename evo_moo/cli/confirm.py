@@ -60,14 +60,14 @@ def compare(
 
     configurations = {text: pair for text in what if (pair := _configuration(text))}
     if configurations and len(configurations) < len(set(what)):
-        raise JobError([f"a comparison must be of configurations or of runs, but {', '.join(what)} are some of both"])
+        raise JobError(f"a comparison must be of configurations or of runs, but {', '.join(what)} are some of both")
     if configurations:
         if at is not None:
-            raise JobError(["`--at` must go with runs, but these are configurations"])
+            raise JobError("`--at` must go with runs, but these are configurations")
         report = compare_configurations(configurations, metrics or ()).to_json()
     else:
         if metrics:
-            raise JobError(["`--metric` must go with configurations, but these are runs; name them as RUN:ID"])
+            raise JobError("`--metric` must go with configurations, but these are runs; name them as RUN:ID")
         report = compare_runs(_groups(what), at).to_json()
     if as_json:
         typer.echo(json.dumps(report, indent=1))

@@ -38,9 +38,9 @@ def importance(
     from evo_moo.errors import JobError
 
     if near_front + dependence + (around is not None) > 1:
-        raise JobError(["`--near-front`, `--dependence` and `--around` must be given one at a time"])
+        raise JobError("`--near-front`, `--dependence` and `--around` must be given one at a time")
     if plot and around is not None:
-        raise JobError(["`--plot` must go without `--around`: changes are told as a table, or with --json"])
+        raise JobError("`--plot` must go without `--around`: changes are told as a table, or with --json")
     path = folder_of(path)
     archive, names = Archive.read(path), metrics or None
     told: dict[str, Any]

@@ -40,12 +40,12 @@ def main() -> None:
     """Run the command line; errors become one message and an exit code."""
     from evo_moo.errors import (
         EvoMooError,
-        JobError,
         NoChoiceError,
         RunFolderError,
         RunStoppedError,
         SearchFailedError,
         StopNow,
+        UsageError,
     )
 
     try:
@@ -54,7 +54,7 @@ def main() -> None:
         _exit(RESUMABLE, str(error))
     except (RunFolderError, SearchFailedError, NoChoiceError) as error:
         _exit(FAILED, str(error))
-    except JobError as error:
+    except UsageError as error:
         _exit(WRONG_INPUT, *error.faults)
     except EvoMooError as error:
         _exit(WRONG_INPUT, str(error))
@@ -142,7 +142,7 @@ def run(
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], Path())
     if run_dir == "":
-        raise JobError(["`--run-dir` must name a folder, but is empty"])
+        raise JobError("`--run-dir` must name a folder, but is empty")
     _run(*check_job(data), Path(run_dir) if run_dir else None)
 
 

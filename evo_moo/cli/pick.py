@@ -55,7 +55,7 @@ def pick(
     if sweep and (method or order or knee or any(tables.values())):
         faults.append("`--sweep` must go with --limit alone: it tries all weights")
     if faults:
-        raise JobError(faults)
+        raise JobError(*faults)
     with guarded_reads(path):
         result = Result.read(path)
         if sweep:

@@ -42,11 +42,11 @@ def check(
     try:
         timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
     except ValueError as error:
-        raise JobError([f"`--timeout` {error}, but is {timeout!r}"]) from None
+        raise JobError(f"`--timeout` {error}, but is {timeout!r}") from None
     done = try_problem(source, n_evals, timeout_s=timeout_s)
     print_check(done, reference)
     if done.faults:
-        raise JobError(done.faults)
+        raise JobError(*done.faults)
 
 
 def latency(

@@ -59,12 +59,12 @@ def write_starting_file(path: Path) -> str:
     """
     name = "".join(part.capitalize() for part in path.stem.split("_"))
     if path.suffix != ".py" or not name.isidentifier():
-        raise JobError([f"a problem file must be named like my_problem.py, but is named {path.name!r}"])
+        raise JobError(f"a problem file must be named like my_problem.py, but is named {path.name!r}")
     try:
         with path.open("x") as file:
             file.write(_TEXT.format(file=path.name, name=name))
     except FileExistsError:
-        raise JobError([f"`{path}` must be a new file, but exists; name another"]) from None
+        raise JobError(f"`{path}` must be a new file, but exists; name another") from None
     except OSError as error:
-        raise JobError([f"`{path}` must be writable, but is not: {error.strerror}"]) from error
+        raise JobError(f"`{path}` must be writable, but is not: {error.strerror}") from error
     return name

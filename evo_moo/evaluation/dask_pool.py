@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from evo_moo.errors import JobError, RunStoppedError
+from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.loky_pool import LokyPool
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.plugins import ProblemSource
@@ -49,7 +49,7 @@ class DaskPool:
         profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
 
     Raises:
-        JobError: ``distributed`` is not installed, or the scheduler cannot be reached.
+        UsageError: ``distributed`` is not installed, or the scheduler cannot be reached.
     """
 
     is_immediate = in_process = False
@@ -68,8 +68,8 @@ class DaskPool:
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
-            raise JobError(
-                [f"`evaluation.pool` = 'dask' needs the package distributed ({error}); pip install 'evo-moo[dask]'"]
+            raise UsageError(
+                f"`evaluation.pool` = 'dask' needs the package distributed ({error}); pip install 'evo-moo[dask]'"
             ) from error
         self._run = secrets.token_hex(8)
         self._settings = (source, goals, 1, timeout_s, retries, memory_mb, profile_cache)
@@ -85,11 +85,9 @@ class DaskPool:
         try:
             self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:
-            raise JobError(
-                [
-                    "`evaluation.address` must be that of a Dask scheduler, as in tcp://host:8786, but "
-                    f"{address!r} cannot be reached: {error}; `dask scheduler` starts one and shows its address"
-                ]
+            raise UsageError(
+                "`evaluation.address` must be that of a Dask scheduler, as in tcp://host:8786, but "
+                f"{address!r} cannot be reached: {error}; `dask scheduler` starts one and shows its address"
             ) from error
         self._scheduler = address or "of this run"
 

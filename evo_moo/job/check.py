@@ -60,7 +60,7 @@ def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, Search
     faults += _unwritable(job)
     faults += _budget_faults(data.get("budget", {}), job, built)
     if faults or job is None or built is None:
-        raise JobError(faults)
+        raise JobError(*faults)
     return job, built, source
 
 

@@ -18,9 +18,9 @@ def read_job_file(path: Path) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise JobError([f"`{path}` must be a job file, but cannot be read: {error.strerror}"]) from error
+        raise JobError(f"`{path}` must be a job file, but cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise JobError([f"`{path}` must be TOML, but is not: {error}"]) from error
+        raise JobError(f"`{path}` must be TOML, but is not: {error}") from error
     problem = data.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], path.parent)
@@ -57,7 +57,7 @@ def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
         else:
             faults.append(f"`--set {key.strip()}` must name a key of a table, but what is before it is no table")
     if faults:
-        raise JobError(faults)
+        raise JobError(*faults)
 
 
 def option_assignments(options: Sequence[str]) -> list[str]:
@@ -68,7 +68,7 @@ def option_assignments(options: Sequence[str]) -> list[str]:
     """
     wrong = [option for option in options if "=" not in option or not option.partition("=")[0].strip()]
     if wrong:
-        raise JobError([f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong])
+        raise JobError(*(f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong))
     return [f"problem.options.{option.lstrip()}" for option in options]
 
 

@@ -96,7 +96,7 @@ class Optimizer:
     ) -> None:
         faults = _faults(problem, algorithm, pop_size, seed, mode, grid_points)
         if faults:
-            raise JobError(faults)
+            raise JobError(*faults)
         self.space, self.goals = problem.space, goals or problem.goals
         as_pymoo = problem.is_plain and self._may_be_plain and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)

@@ -12,7 +12,7 @@ until it rises, or until so many better ones wait there as the population has me
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evo_moo.errors import JobError, StateError
+from evo_moo.errors import StateError, UsageError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.candidate import Candidate, checked_outcome
 from evo_moo.optimizer.ladder import Climbs, Step
@@ -39,7 +39,7 @@ class Refinement:
         seed: Decides which promotions are drawn at random.
 
     Raises:
-        JobError: The inner optimizer would repeat evaluations by itself.
+        UsageError: The inner optimizer would repeat evaluations by itself.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Refinement:
         seed: int = 1,
     ) -> None:
         if inner.repeats:
-            raise JobError(
-                ["`inner` must leave repetitions to the refinement, but repeats; build it with repeats=False"]
+            raise UsageError(
+                "`inner` must leave repetitions to the refinement, but repeats; build it with repeats=False"
             )
         self.inner, self.rungs, self._replicates, self._continues = inner, list(rungs), replicates, continues
         self.space, self.goals, self.pop_size, self.mode = inner.space, inner.goals, inner.pop_size, inner.mode

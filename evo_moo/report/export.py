@@ -66,7 +66,7 @@ def export_run(
         RunFolderError: It is no run folder, or the output cannot be written.
     """
     if to not in get_args(Format):
-        raise JobError([f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}"])
+        raise JobError(f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}")
     record = RunRecord.read(run_dir)
     chosen = [e for e in record.evaluations if not front_only or e.id in record.front_ids]
     try:
@@ -89,7 +89,7 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     path = Path(output or f"{record.name}{SUFFIXES[to]}")
     _refuse_own_file(path)
     if path.exists() and not force:
-        raise JobError([f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force"])
+        raise JobError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
     with _written_whole(path) as temporary:
         if to in ("csv", "json"):
             temporary.write_text(_text(record, chosen, to), encoding="utf-8", newline="")
@@ -104,7 +104,7 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
 
 def _refuse_own_file(output: str | Path) -> None:
     if is_own_file(Path(output)):
-        raise JobError([f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another"])
+        raise JobError(f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another")
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
         return _csv_text(record, chosen)
     if to == "json":
         return _json_text(record, chosen)
-    raise JobError([f"`--output -` must go with csv or json, but the format is {to}; name a file"])
+    raise JobError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
 
 
 def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:

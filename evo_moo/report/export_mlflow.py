@@ -78,10 +78,7 @@ def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool
     logged = [run.info.run_id for run in logged_runs(client, experiment, record)]
     if logged and not force:
         raise JobError(
-            [
-                f"`{uri}` must not hold run {record.name} yet, but does; name another by --output, "
-                "or replace it by --force"
-            ]
+            f"`{uri}` must not hold run {record.name} yet, but does; name another by --output, or replace it by --force"
         )
     return experiment, logged
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.report.report_data import front_table, number, report_data
 from evo_moo.storage.folder_lock import write_whole
 from evo_moo.storage.log import logged
@@ -40,7 +40,7 @@ def write_report(run_dir: str | Path, output: str | Path | None = None, *, with_
 
     Raises:
         RunFolderError: It is no run folder, holds no run that has begun, or the file cannot be written.
-        JobError: A package that the report needs is not installed.
+        UsageError: A package that the report needs is not installed.
     """
     path = Path(output) if output is not None else Path(run_dir) / NAME
     data = report_data(run_dir, with_importances=with_importances)
@@ -69,7 +69,7 @@ def report_page(data: Mapping[str, Any]) -> str:
         data: What ``report_data`` gives.
 
     Raises:
-        JobError: A package that it needs is not installed.
+        UsageError: A package that it needs is not installed.
     """
     try:
         import jinja2
@@ -107,8 +107,8 @@ def _plotly() -> str:
     return base64.b64encode(gzip.compress(code, 4, mtime=0)).decode()
 
 
-def _missing(package: str) -> JobError:
-    return JobError([f"a report must have the package {package}, which is not installed; pip install {package}"])
+def _missing(package: str) -> UsageError:
+    return UsageError(f"a report must have the package {package}, which is not installed; pip install {package}")
 
 
 def _words(data: Mapping[str, Any]) -> dict[str, Any]:

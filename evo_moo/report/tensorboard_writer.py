@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Any
 
-from evo_moo.errors import JobError
+from evo_moo.errors import UsageError
 from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import Callback
 from evo_moo.storage.evaluation_row import Evaluation
@@ -25,7 +25,7 @@ class TensorBoardWriter(Callback):
         folder: Where to; by default ``tensorboard`` in the run folder.
 
     Raises:
-        JobError: The package is not installed.
+        UsageError: The package is not installed.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -33,7 +33,7 @@ class TensorBoardWriter(Callback):
             import tensorboardX  # noqa: F401
         except ImportError:
             way_out = "pip install 'evo-moo[tensorboard]'"
-            raise JobError([f"TensorBoardWriter must have the package tensorboardX; {way_out}"]) from None
+            raise UsageError(f"TensorBoardWriter must have the package tensorboardX; {way_out}") from None
         self._folder = folder
 
     def on_begin(self, run: RunFacts) -> None:

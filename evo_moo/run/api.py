@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError
+from evo_moo.errors import JobError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
 from evo_moo.job.job import Job
@@ -99,19 +99,20 @@ def search(
 
     Raises:
         JobError: Some argument is wrong; all faults are listed.
+        UsageError: A callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; call again with the same ``run_dir`` to go on.
     """
     if not isinstance(termination, Mapping):
         if not isinstance(termination, tuple | list) or len(termination) != 2:
-            raise JobError([f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}"])
+            raise JobError(f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}")
         termination = dict([termination])
     named, is_function = isinstance(problem, str), variables is not None
     if variables is not None:
         problem = FunctionProblem(problem, variables, objectives or {}, constraints)
     if options and not named:
-        raise JobError([f"`options` must go with a problem named by a reference, but `problem` is {problem!r}"])
+        raise JobError(f"`options` must go with a problem named by a reference, but `problem` is {problem!r}")
     data: dict[str, Any] = {
         "problem": {
             "use": absolute_reference(problem, Path()) if named else _described(problem),
@@ -161,7 +162,8 @@ def resume(
 
     Raises:
         RunFolderError: It is no run folder, or another process holds it.
-        JobError: The problem is missing or cannot be built any more, or the deadline has passed.
+        JobError: The problem cannot be built any more, or the deadline has passed.
+        UsageError: The problem is missing, or a callback is none.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
@@ -173,7 +175,7 @@ def resume(
     use = problem_of(data)
     is_object = use.startswith(OBJECT)
     if is_object and problem is None:
-        raise JobError([f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir"])
+        raise UsageError(f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir")
     job, built, source = check_job(data, problem if is_object else None)
     return run_job(job, built, source, Path(run_dir), callbacks, verbose=verbose)
 
@@ -212,13 +214,14 @@ def run_job(
         verbose: Whether to show progress.
 
     Raises:
-        JobError: The deadline has passed, or a callback is none.
+        JobError: The deadline has passed.
+        UsageError: A callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal or the deadline stopped the search.
     """
     if faults := callback_faults(callbacks):
-        raise JobError(faults)
+        raise UsageError(*faults)
     job = with_models_decided(job, problem, run_dir)
     goals = job.goals(problem)
     version = problem_version(problem, source)

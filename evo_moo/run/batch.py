@@ -30,7 +30,7 @@ from typing import Any
 
 import tomli_w
 
-from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow
+from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow, UsageError
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
@@ -61,10 +61,11 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
 
     Raises:
         JobError: With every fault of every file.
+        UsageError: The folder is that of a run.
     """
     if (batch_dir / "run.sqlite").exists():
-        raise JobError(
-            [f"a batch's folder must not be that of a run, but `{batch_dir}` is; name another by --batch-dir"]
+        raise UsageError(
+            f"a batch's folder must not be that of a run, but `{batch_dir}` is; name another by --batch-dir"
         )
     faults: list[str] = []
     runs: dict[str, Run] = {}
@@ -92,7 +93,7 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
         faults += [f"{file}: {fault}" for fault in dict.fromkeys(found)]
     faults += [f"{file}: a batch takes a file once, but it is named more often" for file in _twice(files)]
     if faults:
-        raise JobError(faults)
+        raise JobError(*faults)
     return list(runs.values())
 
 
@@ -215,9 +216,9 @@ def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], di
     grid, runs = data.pop("grid", {}), data.pop("runs", [{}])
     faults = []
     if not isinstance(grid, dict):
-        raise JobError([f"`grid` must be a table of lists, but is {grid!r}"])
+        raise JobError(f"`grid` must be a table of lists, but is {grid!r}")
     if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
-        raise JobError([f"`runs` must be tables, each begun by [[runs]], but is {runs!r}"])
+        raise JobError(f"`runs` must be tables, each begun by [[runs]], but is {runs!r}")
     axes = dict(_flat(grid))
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
@@ -226,7 +227,7 @@ def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], di
     bare = sorted({key for keys in (axes, *lists) for key in keys if "." not in key})
     faults += [f"`{key}` must be section.key, as in search.seed, to be set for a run" for key in bare]
     if faults:
-        raise JobError(faults)
+        raise JobError(*faults)
     expanded = []
     for run in lists:
         free = {key: values for key, values in axes.items() if key not in run}
@@ -244,7 +245,7 @@ def _overridden(data: Mapping[str, Any], overrides: Mapping[str, Any], file: Pat
         for parent in parents:
             table = table.setdefault(parent, {}) if isinstance(table, dict) else None
         if not isinstance(table, dict):
-            raise JobError([f"`{key}` must be a key of a table, but what is before it is none"])
+            raise JobError(f"`{key}` must be a key of a table, but what is before it is none")
         table[last] = absolute_reference(value, file.parent) if key == "problem.use" and _is_text(value) else value
     return job
 

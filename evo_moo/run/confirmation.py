@@ -11,7 +11,7 @@ from typing import Any
 
 from evo_moo.analysis.confirmed import FOLDER, Confirmation, confirmation_seed, members_of_run, read_confirmation
 from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError
+from evo_moo.errors import UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.budget import Budget
 from evo_moo.job.check import check_job
@@ -59,7 +59,7 @@ def confirm(
         verbose: Whether to show progress.
 
     Raises:
-        JobError: Some argument is wrong, the problem is missing or cannot be built any more, it has changed since an
+        UsageError: Some argument is wrong, the problem is missing or cannot be built any more, it has changed since an
             unfinished confirmation, or it is a plain problem of pymoo's.
         RunFolderError: It is no run folder, or another process confirms it.
         SearchFailedError: Every repetition failed.
@@ -68,10 +68,10 @@ def confirm(
     run_dir = Path(run_dir)
     for name, number in (("seeds", seeds), ("workers", workers)):
         if number is not None and number < 1:
-            raise JobError([f"`{name}` must be at least 1, but is {number}"])
+            raise UsageError(f"`{name}` must be at least 1, but is {number}")
     with reading(run_dir) as ledger:
         if "confirmation" in ledger.meta():
-            raise JobError([f"`{run_dir}` must be a search, but is itself a confirmation; name the run above it"])
+            raise UsageError(f"`{run_dir}` must be a search, but is itself a confirmation; name the run above it")
         members = members_of_run(ledger, Result.of_ledger(ledger, run_dir, whole=False), ids)
         goals = Goals.from_json(ledger.meta()["goals"])
     job, built, source = _job_of(run_dir, problem, workers)
@@ -96,7 +96,7 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
     use = problem_of(data)
     is_object = use.startswith(OBJECT)
     if is_object and problem is None:
-        raise JobError([f"`{run_dir}` searched {use}: call evo_moo.confirm with it, as `problem`"])
+        raise UsageError(f"`{run_dir}` searched {use}: call evo_moo.confirm with it, as `problem`")
     evaluation = data.setdefault("evaluation", {})
     if isinstance(evaluation, dict):
         # A latency that is reused shows nothing of how it varies.
@@ -108,11 +108,9 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
             }
     job, built, source = check_job(data, problem if is_object else None)
     if isinstance(built, PymooProblem):
-        raise JobError(
-            [
-                f"`{run_dir}` must be of a problem that depends on luck, but searched pymoo's `{use}`, which gives the "
-                "same each time; there is nothing to confirm"
-            ]
+        raise UsageError(
+            f"`{run_dir}` must be of a problem that depends on luck, but searched pymoo's `{use}`, which gives the "
+            "same each time; there is nothing to confirm"
         )
     return job, built, source
 
@@ -143,11 +141,9 @@ def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str
     meta = ledger.meta()
     if "confirmation" in meta:
         if meta.get("problem_version") != version:
-            raise JobError(
-                [
-                    f"a confirmation must be of one version of its problem, but the problem has changed since "
-                    f"`{folder.path}` was begun; move that folder away to begin anew"
-                ]
+            raise UsageError(
+                f"a confirmation must be of one version of its problem, but the problem has changed since "
+                f"`{folder.path}` was begun; move that folder away to begin anew"
             )
         return
     folder.write_environment(0)

@@ -158,10 +158,8 @@ def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
     n_asked, n_evals = math.ceil(ledger.cost()), job.budget.n_evals
     if n_evals is not None and n_evals < n_asked:
         raise JobError(
-            [
-                f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
-                "give more, or name a new folder"
-            ]
+            f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
+            "give more, or name a new folder"
         )
 
 
@@ -195,10 +193,8 @@ def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
         if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
             return
     raise JobError(
-        [
-            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
-            "(--deadline none)"
-        ]
+        f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+        "(--deadline none)"
     )
 
 

@@ -130,7 +130,7 @@ def read_earlier_runs(
                 if is_allowed
             ]
         except EvoMooError as error:
-            raise JobError([f"`search.from`: {error}"]) from error
+            raise JobError(f"`search.from`: {error}") from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
 
@@ -139,10 +139,8 @@ def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
     names = record.variable_names()
     if names and not set(names) & set(space.names):
         raise JobError(
-            [
-                f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "
-                f"{record.path} are {', '.join(names)}; name another"
-            ]
+            f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "
+            f"{record.path} are {', '.join(names)}; name another"
         )
 
 
@@ -203,10 +201,8 @@ def warm_start(
     if not ordered:
         n_evals = sum(run.n_evals for run in runs)
         raise JobError(
-            [
-                "`search.from` must name runs with evaluations that ended well and that the space allows, but of "
-                f"{n_evals} evaluations none is one; drop `from` or name other runs"
-            ]
+            "`search.from` must name runs with evaluations that ended well and that the space allows, but of "
+            f"{n_evals} evaluations none is one; drop `from` or name other runs"
         )
     start = {json_key(c): c for c in space.decode(space.encode(given))} if given else {}
     most = len(start) + max(min(pop_size // 2, pop_size - len(start)), 0)

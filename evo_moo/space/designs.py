@@ -72,7 +72,7 @@ class GridDesign:
 
     def __init__(self, space: SearchSpace, seed: int, points: GridPoints | None = None) -> None:
         if faults := grid_faults(space, points):
-            raise JobError([f"`grid_points` {fault}" for fault in faults])
+            raise JobError(*[f"`grid_points` {fault}" for fault in faults])
         axes = [_axis(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
         codes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, space.n_var)
         rows = np.unique(space.canonical(space.columns(codes)), axis=0)

@@ -28,7 +28,7 @@ from typing import Any
 
 import tomli_w
 
-from evo_moo.errors import JobError, RunFolderError, StopNow
+from evo_moo.errors import RunFolderError, StopNow, UsageError
 from evo_moo.storage.database import Journal
 from evo_moo.storage.environment import environment
 from evo_moo.storage.folder_lock import FolderLock, on_network, write_whole
@@ -50,7 +50,7 @@ class RunFolder:
 
     Raises:
         RunFolderError: The folder cannot be written, or another process holds it.
-        JobError: The environment asks for an unknown journal.
+        UsageError: The environment asks for an unknown journal.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -70,7 +70,7 @@ class RunFolder:
             self._handler.setFormatter(Printable(LINE))
             LOGGER.addHandler(self._handler)
             self._note_what_was_found(self._lock.replaced)
-        except (RunFolderError, JobError):
+        except (RunFolderError, UsageError):
             self.close()
             raise
         except OSError as error:
@@ -149,11 +149,11 @@ def journal_for(path: Path) -> Journal:
     """Choose the ledger's journal for a folder: ``"delete"`` on network disks, which have no shared memory.
 
     Raises:
-        JobError: The environment asks for an unknown one.
+        UsageError: The environment asks for an unknown one.
     """
     asked = os.environ.get(JOURNAL, "")
     if asked not in ("", "wal", "delete"):
-        raise JobError([f"`{JOURNAL}` must be wal or delete, but is {asked!r}; leave it out to have it chosen"])
+        raise UsageError(f"`{JOURNAL}` must be wal or delete, but is {asked!r}; leave it out to have it chosen")
     if asked:
         return "wal" if asked == "wal" else "delete"
     return "delete" if on_network(path) else "wal"

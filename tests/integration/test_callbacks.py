@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-from evo_moo.errors import JobError, RunStoppedError
+from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import MOST_FAILURES
 from evo_moo.storage.reading import reading
@@ -164,7 +164,7 @@ def test_a_callback_that_cannot_begin_is_called_no_more():
 
 
 def test_object_that_is_no_callback_is_refused_before_any_write(tmp_path):
-    with pytest.raises(JobError, match=r"`callbacks` must hold objects of classes that inherit evo_moo\.Callback"):
+    with pytest.raises(UsageError, match=r"`callbacks` must hold objects of classes that inherit evo_moo\.Callback"):
         search(tmp_path / "r", print)
     assert not (tmp_path / "r").exists()
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import evo_moo
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.storage.folder_lock import holder_of, on_network
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
@@ -287,7 +287,7 @@ def test_network_disks_are_recognised(network: None, tmp_path: Path, monkeypatch
     monkeypatch.setenv("EVO_MOO_JOURNAL", "wal")
     assert journal_for(tmp_path / "r") == "wal"
     monkeypatch.setenv("EVO_MOO_JOURNAL", "off")
-    with pytest.raises(JobError, match="must be wal or delete, but is 'off'"):
+    with pytest.raises(UsageError, match="must be wal or delete, but is 'off'"):
         journal_for(tmp_path)
 
 

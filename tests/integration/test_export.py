@@ -13,7 +13,7 @@ import pytest
 
 import evo_moo
 from evo_moo import Boolean, Choice, Integer, Real, Result, export_run
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.storage.ledger import Ledger
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
@@ -211,7 +211,7 @@ def test_a_missing_package_is_named_by_its_extra(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(JobError, match=rf"pip install 'evo-moo\[{to}\]'"):
+    with pytest.raises(UsageError, match=rf"pip install 'evo-moo\[{to}\]'"):
         export_run(run_dir, to, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import evo_moo as package
-from evo_moo.errors import JobError, RunStoppedError
+from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.pool import Pool, SerialPool
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.job.check import check_job
@@ -277,7 +277,7 @@ def test_run_stops_without_its_scheduler_and_can_be_resumed(
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evo_moo.evaluation.dask_pool.CONNECT_S", 1)
-    with pytest.raises(JobError, match=r"must be that of a Dask scheduler, .* 'tcp://127.0.0.1:9' cannot be reached"):
+    with pytest.raises(UsageError, match=r"must be that of a Dask scheduler, .* 'tcp://127.0.0.1:9' cannot be reached"):
         dask(fates(tmp_path), address="tcp://127.0.0.1:9")
 
 

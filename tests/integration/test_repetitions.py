@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import evo_moo
-from evo_moo.errors import JobError
+from evo_moo.errors import UsageError
 from evo_moo.optimizer.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.plugins import load_problem
@@ -51,7 +51,7 @@ def test_a_refinement_repeats_by_its_own_rule_alone(tmp_path):
     its = run(tmp_path / "r", 20, refinement={"rungs": [9, 27]})
     assert len(its.evaluations) > 20 and not any(e.replicate for e in its.evaluations)
     problem = load_problem("synthetic", NOISY)
-    with pytest.raises(JobError, match="repeats=False"):
+    with pytest.raises(UsageError, match="repeats=False"):
         Refinement(SurrogateOptimizer(problem), [9, 27], continues=False, metrics={})
 
 

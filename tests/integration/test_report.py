@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import evo_moo
 from evo_moo.cli.main import app
-from evo_moo.errors import JobError, RunFolderError, SearchFailedError
+from evo_moo.errors import RunFolderError, SearchFailedError, UsageError
 from evo_moo.report.page import json_in_page, write_report_at_end
 from evo_moo.report.paper_figures import write_figures
 from evo_moo.storage.run_folder import RunFolder
@@ -278,7 +278,7 @@ def test_report_that_cannot_be_written_is_a_warning_in_the_log(tmp_path: Path, m
     run = tmp_path / "r"
     shutil.copytree(GOLDEN / "format_3" / "finished", run)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(JobError, match="must have the package plotly"):
+    with pytest.raises(UsageError, match="must have the package plotly"):
         evo_moo.write_report(run)
     write_report_at_end(run)
     assert "WARNING report.html is not written: a report must have the package plotly" in (run / "log.txt").read_text()

@@ -11,7 +11,7 @@ from pymoo.optimize import minimize
 from pymoo.problems import get_problem
 
 import evo_moo
-from evo_moo.errors import JobError, MetricError, SearchFailedError
+from evo_moo.errors import JobError, MetricError, SearchFailedError, UsageError
 from tests.integration.running import MEASURED, USER_FILE, front_of, ledger_of, reproducible
 
 
@@ -77,7 +77,7 @@ def test_problem_object_reaches_workers_and_resumes_with_itself(tmp_path: Path) 
 
     result = evo_moo.search(Local(), termination=("n_evals", 40), workers=2, run_dir=tmp_path / "r")
     assert len(result.front) > 1
-    with pytest.raises(JobError, match=r"Python object.*Local: call evo_moo\.search again"):
+    with pytest.raises(UsageError, match=r"Python object.*Local: call evo_moo\.search again"):
         evo_moo.resume(tmp_path / "r")
     assert np.array_equal(evo_moo.resume(tmp_path / "r", Local()).F, result.F)
 

@@ -54,7 +54,7 @@ def partial_dependence(
     names = list(archive.space.names) if variables is None else list(variables)
     for name in names:
         if name not in archive.space.names:
-            raise JobError([f"a variable must be one of {', '.join(archive.space.names)}, but is {name}"])
+            raise JobError(f"a variable must be one of {', '.join(archive.space.names)}, but is {name}")
     told = {}
     for metric in archive.checked_metrics(metrics):
         known = validated(archive, metric)

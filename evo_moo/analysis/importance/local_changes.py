@@ -53,7 +53,7 @@ def changes_around(
     archive = run if isinstance(run, Archive) else Archive.read(run)
     if evaluation_id not in archive.ids:
         n = max(archive.ids, default=0)
-        raise JobError([f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}"])
+        raise JobError(f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
     row = archive.ids[evaluation_id]
     x = archive.X[row]
     (configuration,) = archive.space.decode(x[None])

@@ -60,7 +60,7 @@ def faults_of(data):
     with pytest.raises(JobError) as raised:
         check_job(data)
     assert str(raised.value) == "\n".join(raised.value.faults)
-    return raised.value.faults
+    return list(raised.value.faults)
 
 
 def key_of(fault):

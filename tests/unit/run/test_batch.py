@@ -2,7 +2,7 @@ import pytest
 
 import evo_moo
 from evo_moo.analysis.batch_summary import read_table
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.run.batch import _run_all, read_batch
 
 BASE = '[problem]\nuse = "pymoo:bnh"\n[budget]\nn_evals = 40\n'
@@ -16,7 +16,7 @@ def runs_of(tmp_path, text, name="job"):
 def fault_of(tmp_path, text):
     with pytest.raises(JobError) as raised:
         runs_of(tmp_path, text)
-    return raised.value.faults
+    return list(raised.value.faults)
 
 
 def test_a_plain_job_is_one_run(tmp_path):
@@ -131,7 +131,7 @@ def job_file(tmp_path):
 
 def test_the_folder_of_a_run_is_no_batch_folder(tmp_path):
     evo_moo.search("pymoo:bnh", termination=("n_evals", 4), pop_size=4, workers=1, run_dir=tmp_path / "r")
-    with pytest.raises(JobError, match="a batch's folder must not be that of a run"):
+    with pytest.raises(UsageError, match="a batch's folder must not be that of a run"):
         read_batch([job_file(tmp_path)], tmp_path / "r")
     with pytest.raises(RunFolderError, match="must be a batch's folder, but is that of a run"):
         read_table(tmp_path / "r")

@@ -8,7 +8,7 @@ import evo_moo
 from evo_moo.analysis.confirmed import FOLDER, Confirmation, confirmation_seed, read_confirmation
 from evo_moo.analysis.result import Result
 from evo_moo.cli.comparison_tables import print_confirmation
-from evo_moo.errors import JobError, ProblemError, RunFolderError, SearchFailedError
+from evo_moo.errors import ProblemError, RunFolderError, SearchFailedError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.report.analysis_plots import confirmation_figure
 from evo_moo.run.confirmation import confirm
@@ -158,7 +158,7 @@ def test_a_changed_problem_is_noted_and_never_mixed(tmp_path, monkeypatch):
     file.write_text(PROBLEM.replace("0.01", "0.02"))
     for name in [name for name in sys.modules if "user_mine" in name]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(JobError, match="must be of one version of its problem, but the problem has changed"):
+    with pytest.raises(UsageError, match="must be of one version of its problem, but the problem has changed"):
         confirm(run_dir, seeds=3, workers=1)
     assert len(confirm(run_dir, workers=1).seeds) == 2  # what is there is told all the same
     (run_dir / FOLDER).rename(tmp_path / "old")
@@ -175,25 +175,25 @@ def test_a_changed_problem_is_noted_and_never_mixed(tmp_path, monkeypatch):
     ],
 )
 def test_wrong_arguments_are_refused(run_dir, arguments, words):
-    with pytest.raises(JobError, match=words):
+    with pytest.raises(UsageError, match=words):
         confirm(run_dir, **{"problem": Noisy(), "workers": 1, **arguments})
     assert not (run_dir / FOLDER).exists()
 
 
 def test_runs_that_cannot_be_confirmed_are_refused(tmp_path, run_dir):
     evo_moo.search("pymoo:bnh", termination=("n_evals", 20), pop_size=10, workers=1, run_dir=tmp_path / "plain")
-    with pytest.raises(JobError, match="gives the same each time; there is nothing to confirm"):
+    with pytest.raises(UsageError, match="gives the same each time; there is nothing to confirm"):
         confirm(tmp_path / "plain")
     hopeless = Noisy()
     hopeless.evaluate = lambda config: 1 / 0
     with pytest.raises(SearchFailedError):
         evo_moo.search(hopeless, "grid", termination=("n_evals", 12), workers=1, run_dir=tmp_path / "none")
-    with pytest.raises(JobError, match="must have a front to be confirmed, but no evaluation has ended well"):
+    with pytest.raises(UsageError, match="must have a front to be confirmed, but no evaluation has ended well"):
         confirm(tmp_path / "none", Noisy())
     with pytest.raises(RunFolderError, match="must have been confirmed, but was not"):
         read_confirmation(run_dir)
     confirm(run_dir, Noisy(), seeds=1, ids=[1], workers=1)
-    with pytest.raises(JobError, match="is itself a confirmation"):
+    with pytest.raises(UsageError, match="is itself a confirmation"):
         confirm(run_dir / FOLDER, Noisy())
     with pytest.raises(RunFolderError, match="`evo-moo confirm` goes on with it"):
         evo_moo.resume(run_dir / FOLDER)
