@@ -10,7 +10,7 @@ from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_comparison import compare_configurations, compare_runs, groups_in
 from evo_moo.cli.comparison_tables import print_comparison
 from evo_moo.cli.confirm import compare
-from evo_moo.errors import EvoMooError, JobError, MetricError
+from evo_moo.errors import EvoMooError, JobError, MetricError, UsageError
 from evo_moo.run.confirmation import confirm
 
 
@@ -96,7 +96,7 @@ def test_configurations_are_compared_by_their_confirmations(runs, tmp_path):
         assert test.p_holm >= test.p
     with pytest.raises(MetricError, match="must all have replicates of speed, but A has a, b; B has a, b"):
         compare_configurations({"A": one, "B": other}, ["speed"])
-    with pytest.raises(JobError, match=r"99 of .* is none"):
+    with pytest.raises(UsageError, match=r"99 of .* is none"):
         compare_configurations({"A": one, "B": (other[0], 99)})
 
 
