@@ -7,7 +7,6 @@ nadir, the reference point is 1.1 in each, and the hypervolume is given as a sha
 reference point.
 """
 
-import csv
 import json
 import re
 import statistics
@@ -21,9 +20,10 @@ import numpy as np
 
 from evo_moo.analysis.result import Result
 from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Array, hypervolume, pareto_rows
 from evo_moo.storage.folder_lock import holder_of
-from evo_moo.storage.reading import read_toml, reading
+from evo_moo.storage.reading import csv_text, read_toml, reading
 
 MARGIN = 1.1
 
@@ -131,13 +131,13 @@ def common_hypervolumes(fronts: Sequence[Array]) -> list[float]:
 
 
 def write_summary(batch_dir: Path, groups: Sequence[GroupRow]) -> None:
-    """Write ``summary.csv``: one row for each group."""
-    temporary = batch_dir / "summary.csv.new"
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(GroupRow.__dataclass_fields__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(group) for group in groups)
-    temporary.replace(batch_dir / "summary.csv")
+    """Write ``summary.csv``: one row for each group.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
+    with guarded_writes(batch_dir / "summary.csv"):
+        write_whole(batch_dir / "summary.csv", csv_text([asdict(group) for group in groups]))
 
 
 def table_json(groups: Sequence[GroupRow], rows: Sequence[RunRow]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import JobError, MetricError
+from evo_moo.files import save_figure
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point, share_of_front
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
@@ -237,7 +238,7 @@ class Result:
 
         figure = result_figure(self)
         if path is not None:
-            figure.savefig(path)
+            save_figure(figure, Path(path))
         return figure
 
 

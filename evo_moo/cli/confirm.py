@@ -26,13 +26,14 @@ def confirm(
 
     stop_at_once_on_signals()
     from evo_moo.analysis.confirmed import FOLDER
+    from evo_moo.files import save_figure
     from evo_moo.report.analysis_plots import confirmation_figure
     from evo_moo.run.confirmation import confirm
 
     path = folder_of(path)
     report = confirm(path, seeds=seeds, ids=ids or (), workers=workers, verbose=True).to_json()
     picture = path / FOLDER / "confirmation.png"
-    confirmation_figure(report).savefig(picture)
+    save_figure(confirmation_figure(report), picture)
     if as_json:
         typer.echo(json.dumps(report, indent=1))
         return

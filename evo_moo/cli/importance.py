@@ -1,7 +1,6 @@
 """The command that tells what drives a run's metrics."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +8,7 @@ import typer
 from evo_moo.cli.runs import RunDir, folder_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 def importance(
@@ -55,19 +54,10 @@ def importance(
     else:
         show(told)
     if plot:
+        from evo_moo.files import save_figure
         from evo_moo.report.analysis_plots import dependence_figure, importance_figure
 
         figure = dependence_figure(told) if dependence else importance_figure(told)
-        _save(figure, path / ("dependence.png" if dependence else "importance.png"))
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    from evo_moo.errors import RunFolderError
-
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise RunFolderError(
-            f"`{path.parent}` must be writable to hold {path.name}, but is not: {error.strerror}"
-        ) from error
-    typer.echo(f"{path} is drawn", err=True)
+        picture = path / ("dependence.png" if dependence else "importance.png")
+        save_figure(figure, picture)
+        typer.echo(f"{picture} is drawn", err=True)

@@ -124,7 +124,7 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 
 def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
     from evo_moo.analysis.weight_sweep import sweep
-    from evo_moo.errors import RunFolderError
+    from evo_moo.files import save_figure
     from evo_moo.report.analysis_plots import sweep_figure
 
     found = sweep(result, limits)
@@ -132,12 +132,8 @@ def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> Non
         typer.echo(json.dumps([reach.to_json() for reach in found], indent=1))
     else:
         _print_sweep(found, result)
-    try:
-        sweep_figure(result, [(reach.evaluation, reach.weights is not None) for reach in found]).savefig(
-            path / "sweep.png"
-        )
-    except OSError as error:
-        raise RunFolderError(f"`{path}` must be writable to hold sweep.png, but is not: {error.strerror}") from error
+    figure = sweep_figure(result, [(reach.evaluation, reach.weights is not None) for reach in found])
+    save_figure(figure, path / "sweep.png")
     typer.echo(f"{path / 'sweep.png'} is drawn", err=True)
 
 

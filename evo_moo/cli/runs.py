@@ -149,7 +149,7 @@ def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
 def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
     from evo_moo.analysis.surrogate_quality import surrogate_view
     from evo_moo.cli.run_tables import print_surrogate
-    from evo_moo.errors import RunFolderError
+    from evo_moo.files import save_figure
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
@@ -163,12 +163,7 @@ def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
         from evo_moo.analysis.plots import surrogate_figure
 
         figure = surrogate_figure(view)
-    try:
-        figure.savefig(path / "surrogate.png")
-    except OSError as error:
-        raise RunFolderError(
-            f"`{path}` must be writable to hold surrogate.png, but is not: {error.strerror}"
-        ) from error
+    save_figure(figure, path / "surrogate.png")
     typer.echo(f"{path / 'surrogate.png'} is drawn", err=True)
 
 

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from evo_moo.files import write_whole
+
 _CPU_INFO = Path("/proc/cpuinfo")
 _GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
 _CPU_FIELDS = ("model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
@@ -43,15 +45,13 @@ def gpu_models() -> list[str]:
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write as one step, so that no other process reads half a file.
+    """Write a JSON file whole, and the folder that it lies in if that is not there.
 
     Raises:
         OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
-        json.dump(record, file, indent=1)
-    Path(file.name).replace(path)
+    write_whole(path, json.dumps(record, indent=1))
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """What a training saves so that a longer one can continue from it."""
 
-import os
 from pathlib import Path
 from typing import Any
+
+from evo_moo.files import whole_file
 
 FILE = "state.pt"
 
@@ -38,9 +39,5 @@ class Weights:
         import torch
 
         self.own.mkdir(parents=True, exist_ok=True)
-        temporary = self.own / f"{FILE}.{os.getpid()}"
-        with temporary.open("wb") as file:
+        with whole_file(self.own / FILE) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.own / FILE)

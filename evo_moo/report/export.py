@@ -18,14 +18,13 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, JobError, RunFolderError, missing_extra
+from evo_moo.files import guarded_writes, whole_file
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
 from evo_moo.text import moment
@@ -90,38 +89,21 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     _refuse_own_file(path)
     if path.exists() and not force:
         raise JobError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
-    with _written_whole(path) as temporary:
+    with guarded_writes(path), whole_file(path) as file:
         if to in ("csv", "json"):
-            temporary.write_text(_text(record, chosen, to), encoding="utf-8", newline="")
+            file.write(_text(record, chosen, to).encode())
         elif to == "parquet":
-            _write_parquet(record, chosen, temporary)
+            _write_parquet(record, chosen, file)
         else:
             from evo_moo.report.export_optuna import write_optuna
 
-            write_optuna(record, chosen, temporary)
+            write_optuna(record, chosen, file)
     return str(path)
 
 
 def _refuse_own_file(output: str | Path) -> None:
     if is_own_file(Path(output)):
         raise JobError(f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another")
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """Return a name to write under; the file gets its own once it is complete."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        temporary.unlink(missing_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        if isinstance(error, RunFolderError):
-            raise
-        raise RunFolderError(f"`{path}` must be writable, but is not: {error.strerror or error}") from error
-    finally:
-        if temporary.is_file():
-            temporary.unlink()
 
 
 def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
@@ -223,7 +205,7 @@ _KINDS_AFTER = {
 }
 
 
-def _write_parquet(record: RunRecord, chosen: list[Evaluation], path: Path) -> None:
+def _write_parquet(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:
     """Write a Parquet file; what is missing is null, and a metric's unit stands in its field's metadata."""
     try:
         import pyarrow as pa
@@ -236,7 +218,7 @@ def _write_parquet(record: RunRecord, chosen: list[Evaluation], path: Path) -> N
         metric = record.metrics.get(name.removeprefix("metrics.")) if name.startswith("metrics.") else None
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={"unit": metric.unit} if metric and metric.unit else None))
-    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), path)
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), file)
 
 
 def _arrow_kind(record: RunRecord, column: str, values: list[Any]) -> str:

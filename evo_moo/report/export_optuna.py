@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
@@ -34,13 +34,13 @@ CONSTRAINTS = "constraints"
 """System attribute under which Optuna's samplers and its front look for a trial's constraints."""
 
 
-def write_optuna(record: RunRecord, chosen: list[Evaluation], path: Path) -> None:
+def write_optuna(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:
     """Write an Optuna storage with one study.
 
     Args:
         record: The run.
         chosen: The evaluations to write.
-        path: The SQLite file to make.
+        file: What the SQLite file is written to.
 
     Raises:
         JobError: Optuna is not installed.
@@ -70,7 +70,8 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], path: Path) -> Non
         study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in record.goals.limits])
         study.add_trials(_trial(record, e, parameters) for e in chosen)
         storage.engine.dispose()
-        shutil.copyfile(f"{folder}/study.db", path)
+        with Path(folder, "study.db").open("rb") as study_file:
+            shutil.copyfileobj(study_file, file)
 
 
 def _without_syncing(connection: Any, record: object) -> None:

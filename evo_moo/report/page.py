@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from evo_moo.errors import RunFolderError, UsageError
+from evo_moo.errors import UsageError
+from evo_moo.files import guarded_writes, write_whole
 from evo_moo.report.report_data import front_table, number, report_data
-from evo_moo.storage.folder_lock import write_whole
 from evo_moo.storage.log import logged
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import in_words, printable
@@ -46,10 +46,8 @@ def write_report(run_dir: str | Path, output: str | Path | None = None, *, with_
     data = report_data(run_dir, with_importances=with_importances)
     with guarded_reads(Path(run_dir)):
         page = report_page(data)
-    try:
+    with guarded_writes(path):
         write_whole(path, page)
-    except OSError as error:
-        raise RunFolderError(f"`{path}` must be writable, but is not: {error.strerror or error}") from error
     return path
 
 

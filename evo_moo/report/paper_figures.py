@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from evo_moo.analysis.plots import FRONT, OTHERS, draw_front, literal, plain_ticks, surrogate_figure
 from evo_moo.analysis.result import Result
-from evo_moo.errors import RunFolderError
+from evo_moo.files import guarded_writes, save_figure, write_whole
 from evo_moo.report.report_data import Array, report_data, role_rows, values_of
-from evo_moo.storage.folder_lock import write_whole
 from evo_moo.storage.reading import csv_text, guarded_reads
 
 Rows = list[dict[str, Any]]
@@ -42,19 +41,17 @@ def write_figures(run_dir: str | Path, folder: str | Path) -> list[Path]:
     with guarded_reads(run_dir):
         drawn = _drawn(data, Result.read(run_dir))
     written = [folder / "report.json"]
-    try:
+    with guarded_writes(folder):
         folder.mkdir(parents=True, exist_ok=True)
         options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_INDENT_2
-        write_whole(written[0], orjson.dumps(data, option=options).decode())
+        write_whole(written[0], orjson.dumps(data, option=options))
         for name, (figure, rows) in drawn.items():
             for suffix in (".png", ".svg"):
                 written.append(folder / (name + suffix))
-                figure.savefig(written[-1], dpi=200)
+                save_figure(figure, written[-1], dpi=200)
             if rows:
                 written.append(folder / f"{name}.csv")
                 write_whole(written[-1], csv_text(rows))
-    except OSError as error:
-        raise RunFolderError(f"`{folder}` must be writable, but is not: {error.strerror or error}") from error
     return written
 
 

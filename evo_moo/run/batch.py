@@ -31,6 +31,7 @@ from typing import Any
 import tomli_w
 
 from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow, UsageError
+from evo_moo.files import guarded_writes, write_whole
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
@@ -125,7 +126,9 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
         ) from error
     try:
         for run in runs:
-            (batch_dir / f"{run.name}.toml").write_text(tomli_w.dumps(run.job.to_toml()))
+            file = batch_dir / f"{run.name}.toml"
+            with guarded_writes(file):
+                write_whole(file, tomli_w.dumps(run.job.to_toml()))
         codes = _run_all(runs, batch_dir, max(1, workers // at_once), at_once, tell)
     finally:
         lock.release()

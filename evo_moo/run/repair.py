@@ -18,6 +18,7 @@ import tomli_w
 
 from evo_moo.analysis.result import Result
 from evo_moo.errors import RunFolderError
+from evo_moo.files import write_whole
 from evo_moo.run.doctor import (
     EVALUATION_COLUMNS,
     WHAT_READING_RAISES,
@@ -32,7 +33,7 @@ from evo_moo.run.doctor import (
     row_length,
 )
 from evo_moo.storage.database import BESIDE, open_to_read
-from evo_moo.storage.folder_lock import FolderLock, write_whole
+from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.ledger import Ledger, begun_anew, unknown_format
 from evo_moo.storage.migrations import FORMAT, TABLES, create, format_of
 from evo_moo.storage.reading import csv_text

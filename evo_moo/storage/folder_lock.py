@@ -16,6 +16,7 @@ import filelock
 import psutil
 
 from evo_moo.errors import RunFolderError
+from evo_moo.files import remove_remains, write_whole
 
 NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "9p", "ceph"}
 NETWORK |= {
@@ -56,6 +57,7 @@ class FolderLock:
             if holder is not None and on_network(path):
                 raise _held(path, holder, f"wait for it or stop it; if it is dead, `evo-moo doctor {path} --unlock`")
             self.replaced = _record(path)
+            remove_remains(path / "writer.json")
             write_whole(path / "writer.json", json.dumps(_own_record()))
         except BaseException:
             self._lock.release()
@@ -118,23 +120,6 @@ def on_network(path: Path) -> bool:
     mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
     nearest = next((mounts[folder] for folder in (path, *path.parents) if folder in mounts), "")
     return nearest.lower() in NETWORK
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never a part.
-
-    Raises:
-        RunFolderError: It cannot be written.
-    """
-    temporary = path.with_name(path.name + ".new")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as error:
-        raise RunFolderError(
-            f"a run folder must be writable, but writing `{path}` fails: {error.strerror or error}; "
-            "what the ledger holds is kept, and `evo-moo resume` goes on"
-        ) from error
 
 
 def _record(path: Path) -> dict[str, Any] | None:

@@ -29,9 +29,10 @@ from typing import Any
 import tomli_w
 
 from evo_moo.errors import RunFolderError, StopNow, UsageError
+from evo_moo.files import guarded_writes, remove_remains, write_whole
 from evo_moo.storage.database import Journal
 from evo_moo.storage.environment import environment
-from evo_moo.storage.folder_lock import FolderLock, on_network, write_whole
+from evo_moo.storage.folder_lock import FolderLock, on_network
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import LINE, LOGGER, LogFile, Printable
 from evo_moo.storage.reading import csv_text
@@ -132,17 +133,23 @@ class RunFolder:
     def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
         """Write ``job.toml``, unless it is there already and is not to be replaced."""
         if self.path is not None and (replace or not (self.path / "job.toml").exists()):
-            write_whole(self.path / "job.toml", tomli_w.dumps(job))
+            _write(self.path / "job.toml", tomli_w.dumps(job))
 
     def write_environment(self, seed: int) -> None:
         """Write ``environment.json``, unless it is there already."""
         if self.path is not None and not (self.path / "environment.json").exists():
-            write_whole(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
+            _write(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
 
     def write_front(self, rows: list[dict[str, Any]]) -> None:
         """Write ``front.csv``: one row per member, one column per value."""
         if self.path is not None:
-            write_whole(self.path / "front.csv", csv_text(rows))
+            _write(self.path / "front.csv", csv_text(rows))
+
+
+def _write(path: Path, text: str) -> None:
+    with guarded_writes(path, "what the ledger holds is kept, and `evo-moo resume` goes on"):
+        remove_remains(path)
+        write_whole(path, text)
 
 
 def journal_for(path: Path) -> Journal:

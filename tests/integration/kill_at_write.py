@@ -1,7 +1,7 @@
 """Run a short search again and again, each time killed at another of its writes: ``python -m`` this, with a folder.
 
 A write is a statement that changes the ledger, or one of the steps in which a file is written, removed or renamed.
-Death comes before the write, and for the text of a file also in its middle. Every run is a forked process of its own.
+Every run is a forked process of its own.
 """
 
 import itertools
@@ -58,16 +58,8 @@ def arm(death: Death) -> None:
     sqlite3.connect = lambda *args, **options: connect(*args, **options, factory=Connection)
     for name in ("replace", "unlink", "mkdir"):
         setattr(pathlib.Path, name, before(death, getattr(pathlib.Path, name)))
-    write_text = pathlib.Path.write_text
-
-    def write_in_two_steps(path: Path, text: str) -> int:
-        death.may_come()
-        if death.comes():
-            write_text(path, text[: len(text) // 2])
-            os._exit(KILLED)
-        return write_text(path, text)
-
-    pathlib.Path.write_text = write_in_two_steps
+    for name in ("open", "fsync"):
+        setattr(os, name, before(death, getattr(os, name)))
 
 
 def before(death: Death, act: Callable[..., Any]) -> Callable[..., Any]:
