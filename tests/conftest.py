@@ -15,5 +15,5 @@ def own_measurement_slot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the quick tests first: those of single modules, then laws, then those with processes."""
-    order = ["unit", "property", "golden", "integration"]
+    order = ["unit", "property", "benchmarks", "golden", "integration"]
     items.sort(key=lambda item: order.index(item.path.relative_to(item.config.rootpath / "tests").parts[0]))

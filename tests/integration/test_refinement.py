@@ -112,6 +112,7 @@ def test_the_front_holds_full_evaluations_and_their_means(tmp_path: Path) -> Non
 
 def test_full_evaluation_equals_that_of_a_search_without_rungs(tmp_path: Path) -> None:
     result = search(None, 12, refinement={})
+    assert result.front
     for e in result.front:
         plain = evo_moo.search(
             LADDER, termination=("n_evals", 4), pop_size=4, seed=3, workers=1, start=[e.configuration]

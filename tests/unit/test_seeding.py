@@ -46,4 +46,4 @@ def test_a_seed_is_the_same_in_every_release():
 def test_each_purpose_has_a_seed_of_its_own():
     seeds = {seed_for(purpose, seed) for purpose in ("noise", "pgd") for seed in range(500)}
     assert len(seeds) == 1000 and all(0 <= seed < 2**32 for seed in seeds)
-    assert seed_for("noise", 7) == seed_for("noise", 7)
+    assert seed_for("noise", 7) == 1189395444  # the same in every release

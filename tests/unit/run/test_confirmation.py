@@ -72,7 +72,9 @@ def test_confirmation_trains_the_front_anew_with_new_seeds(run_dir, capsys):
     assert shift["split"]["mean"] == pytest.approx(0.5, abs=0.3) and "split" not in found.shift("size")
     assert any("on test data: error by test_error" in note for note in found.notes)
     assert "test_error" not in found.names and not any("no test split" in note for note in found.notes)
-    assert all(0 <= p <= 1 for p in found.p_nondominated)
+    # The smallest is never dominated.
+    assert found.p_nondominated[int(np.argmin(found.values["size"].mean(axis=1)))] == 1
+    assert all(0 < p <= 1 for p in found.p_nondominated)
     report = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert confirmation_figure(report).axes
     print_confirmation(report)
@@ -93,6 +95,24 @@ def test_more_seeds_and_members_are_added_to_what_is_there(run_dir):
     assert confirm(run_dir, Noisy(), seeds=2, workers=1).to_json() == first.to_json()
     assert len(ledger_of(run_dir / FOLDER)) == n
     assert len(confirm(run_dir, Noisy(), workers=1).seeds) == 3
+
+
+def test_member_that_breaks_a_limit_is_not_on_the_front(tmp_path):
+    class Limited(evo_moo.SearchProblem):
+        variables = {"x": evo_moo.Integer(1, 3)}
+        objectives = {"error": "min"}
+        constraints = {"memory": {"at_most": 5}}
+        metrics = {"error": evo_moo.Metric(noisy=True)}
+
+        def evaluate(self, config, *, seed):
+            is_lucky = seed not in {confirmation_seed(i) for i in range(1, 5)}
+            noise = np.random.default_rng([seed, config["x"]]).normal(0, 1e-3)
+            return {"error": config["x"] + noise, "memory": 9.0 if config["x"] == 1 and not is_lucky else 1.0}
+
+    evo_moo.search(Limited(), "grid", termination=("n_evals", 3), workers=1, run_dir=tmp_path / "r")
+    found = confirm(tmp_path / "r", Limited(), seeds=4, ids=[1, 2, 3], workers=1)
+    on_front = {m.configuration["x"]: p for m, p in zip(found.members, found.p_nondominated, strict=True)}
+    assert on_front == {1: 0, 2: 1, 3: 0}
 
 
 def test_failures_are_left_out_and_told(run_dir):
