@@ -27,7 +27,7 @@ def test_metrics_become_rows_of_F_G_and_H_in_declaration_order():
     assert GOALS.metric_names == ("accuracy", "latency_ms", "bits")
 
 
-def test_F_keeps_its_shape_without_rows_and_is_infinite_where_unknown():
+def test_F_keeps_its_shape_and_is_infinite_where_unknown():
     assert GOALS.F([]).shape == (0, 2)
     F, G, H = GOALS.matrices([{"accuracy": 0.9, "latency_ms": 25.0, "bits": 6}, {"latency_ms": 25.0}])
     assert F.tolist() == [[-0.9, 25.0], [math.inf, math.inf]] and G.shape == (2, 3) and H.tolist() == [[-2], [0]]
