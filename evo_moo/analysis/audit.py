@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError
+from evo_moo.analysis.run_front import RunFront
+from evo_moo.errors import UsageError
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 
@@ -25,13 +25,13 @@ def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         evaluation_id: Its number.
 
     Raises:
-        JobError: There is no such evaluation.
+        UsageError: There is no such evaluation.
     """
     n = sum(ledger.counts().values())
     if not 1 <= evaluation_id <= n:
-        raise JobError(f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
+        raise UsageError(f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
     (e,) = ledger.of_ids([evaluation_id])
-    result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
+    result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
     names = [objective.metric for objective in result.goals.objectives]
     return {
         "id": e.id,

@@ -12,7 +12,7 @@ import numpy as np
 
 from evo_moo.analysis.choice_rules import Method, Ranking, Rule
 from evo_moo.analysis.front import Front
-from evo_moo.errors import JobError, NoChoiceError
+from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
 from evo_moo.problem.goals import Goals, Limit, Limits
@@ -112,7 +112,7 @@ def pick(
         knee: Whether to take a knee: a high trade-off point, which no neighbour improves on without a larger loss.
 
     Raises:
-        JobError: Some argument is wrong, or there is more than one rule; all faults are listed.
+        UsageError: Some argument is wrong, or there is more than one rule; all faults are listed.
         NoChoiceError: Nothing keeps the limits, or there is no knee. It says what is nearest.
     """
     limits = limits or {}
@@ -144,14 +144,14 @@ def candidates(result: Front, limits: Limits, faults: Sequence[str] = ()) -> lis
         faults: What else is wrong, to be listed with the faults of the limits.
 
     Raises:
-        JobError: A limit is wrong; all faults are listed.
+        UsageError: A limit is wrong; all faults are listed.
         NoChoiceError: Nothing keeps them all.
     """
     if not result.measured:
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
     known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
     if found := [*faults, *limit_faults("limits", limits, known)]:
-        raise JobError(*found)
+        raise UsageError(*found)
     wanted = Goals((), (*result.goals.limits, *_given(limits)))
     names = set(wanted.metric_names)
     kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.intervals import LEVEL, Array, nondominated_share, posterior_means, t_interval
-from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
 from evo_moo.problem.metrics import Metric, Metrics
@@ -121,7 +121,7 @@ class Confirmation:
         }
 
 
-def members_of_run(ledger: Ledger, result: Result, ids: Sequence[int]) -> list[Evaluation]:
+def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[int]) -> list[Evaluation]:
     """Return the evaluations with these ids, by default those of the front.
 
     Raises:
@@ -160,7 +160,7 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
     """
     run_dir = Path(run_dir)
     with reading(run_dir) as ledger:
-        result = Result.of_ledger(ledger, run_dir, whole=False)
+        result = RunFront.of_ledger(ledger, run_dir)
         members = members_of_run(ledger, result, ids)
         meta = ledger.meta()
     if not (run_dir / FOLDER / "run.sqlite").is_file():
@@ -244,7 +244,7 @@ def _average(rows: Array) -> dict[str, float] | None:
     return {key: value for key, value in found.items() if not np.isnan(value)}
 
 
-def _probabilities(goals: Goals, values: Mapping[str, Array], result: Result) -> list[float | None]:
+def _probabilities(goals: Goals, values: Mapping[str, Array], result: RunFront) -> list[float | None]:
     """Return for each member how often it is on the front of the drawn means."""
     names = goals.metric_names
     stacked = np.stack([values[name] for name in names], axis=1)
@@ -272,7 +272,7 @@ def _notes(
     repeats: Sequence[Mapping[int, Evaluation]],
     meta: Mapping[str, Any],
     facts: Mapping[str, Any],
-    result: Result,
+    result: RunFront,
 ) -> list[str]:
     notes = []
     trained = [n for n in found.goals.metric_names if n in found.known_metrics and not found.known_metrics[n].cheap]

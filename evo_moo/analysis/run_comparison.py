@@ -12,8 +12,9 @@ from evo_moo.analysis.batch_summary import common_hypervolumes, group_name, with
 from evo_moo.analysis.comparisons import Comparison, Sample, compare_samples, holm, per_seed
 from evo_moo.analysis.confirmed import FOLDER, members_of_run, read_confirmation
 from evo_moo.analysis.intervals import Array, bootstrap_interval
-from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError, MetricError
+from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.run_record import RunRecord
+from evo_moo.errors import MetricError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
@@ -78,12 +79,12 @@ def compare_configurations(
         metrics: What to compare; by default the metrics of the goals that all of them have replicates of.
 
     Raises:
-        JobError: An id is that of no evaluation that ended well.
+        UsageError: An id is that of no evaluation that ended well.
         MetricError: One has fewer than two replicates, or they share no metric.
         RunFolderError: A folder is no run folder.
     """
     if len(configurations) < 2:
-        raise JobError(f"a comparison must be of at least two different things, but is of {len(configurations)}")
+        raise UsageError(f"a comparison must be of at least two different things, but is of {len(configurations)}")
     found, goals, notes = {}, {}, []
     for name, (run_dir, key) in configurations.items():
         goals[name], found[name], its_notes = _replicates(Path(run_dir), key, name)
@@ -109,20 +110,20 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
         n_evals: After how many full evaluations; by default as many as the shortest run has.
 
     Raises:
-        JobError: There are fewer than two groups, or a run has not made so many evaluations.
+        UsageError: There are fewer than two groups, or a run has not made so many evaluations.
         MetricError: Runs search for different goals.
         RunFolderError: A folder is no run folder.
     """
     if len(groups) < 2:
-        raise JobError(f"a comparison must be of at least two different things, but is of {len(groups)}")
-    runs = {name: [_Run.read(Path(path)) for path in paths] for name, paths in groups.items()}
+        raise UsageError(f"a comparison must be of at least two different things, but is of {len(groups)}")
+    runs = {name: [RunRecord.read(path) for path in paths] for name, paths in groups.items()}
     every = [run for its in runs.values() for run in its]
     at = _common_budget(every, n_evals)
-    volumes = iter(common_hypervolumes([run.front_after(at) for run in every]))
+    volumes = iter(common_hypervolumes([_front_after(run, at) for run in every]))
     samples: dict[str, dict[Any, float]] = {}
     for name, its in runs.items():
-        distinct = len({run.seed for run in its}) == len(its)
-        samples[name] = {run.seed if distinct else (name, i): next(volumes) for i, run in enumerate(its)}
+        distinct = len({_seed(run) for run in its}) == len(its)
+        samples[name] = {_seed(run) if distinct else (name, i): next(volumes) for i, run in enumerate(its)}
     tests = compare_samples({name: its for name, its in samples.items() if len(its) > 1}, HYPERVOLUME)
     intervals: dict[Any, tuple[float, float] | None] = {
         name: bootstrap_interval((np.array(list(its.values())),)) for name, its in samples.items()
@@ -148,39 +149,30 @@ def groups_in(folder: Path) -> dict[str, list[Path]]:
     }
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A run as far as it is compared: its ended evaluations with what they cost."""
+def _seed(run: RunRecord) -> int:
+    return int(run.meta.get("job", {}).get("search", {}).get("seed", 0))
 
-    name: str
-    goals: Goals
-    seed: int
-    problem: Any
-    state: str
-    n_evals: float
-    evaluations: list[Evaluation]
 
-    @classmethod
-    def read(cls, path: Path) -> "_Run":
-        with reading(path) as ledger:
-            meta, spent = ledger.meta(), ledger.cost("status != 'asked'")
-            result = Result.of_ledger(ledger, path)
-        job = meta.get("job", {})
-        seed = job.get("search", {}).get("seed", 0)
-        state = meta.get("state", "new")
-        return cls(path.name, result.goals, seed, job.get("problem"), state, spent, result.evaluations)
+def _ended(run: RunRecord) -> list[Evaluation]:
+    return [e for e in run.evaluations if e.status != "asked"]
 
-    def front_after(self, n_evals: float) -> Array:
-        """Return the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
-        spent = itertools.accumulate(e.cost for e in self.evaluations if e.status != "asked")
-        ended = [e for e in self.evaluations if e.status != "asked"]
-        within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
-        return self.goals.F([e.metrics for e in within if e.feasible])
+
+def _spent(run: RunRecord) -> float:
+    """Return what a run's evaluations cost, in full evaluations."""
+    return round(sum(e.cost for e in _ended(run)), 6)
+
+
+def _front_after(run: RunRecord, n_evals: float) -> Array:
+    """Return the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
+    ended = _ended(run)
+    spent = itertools.accumulate(e.cost for e in ended)
+    within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
+    return run.goals.F([e.metrics for e in within if e.feasible])
 
 
 def _replicates(run_dir: Path, key: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
     with reading(run_dir) as ledger:
-        result = Result.of_ledger(ledger, run_dir, whole=False)
+        result = RunFront.of_ledger(ledger, run_dir)
         (evaluation,) = members_of_run(ledger, result, [key])
         repeated = _repetitions(ledger, evaluation)
     if (run_dir / FOLDER / "run.sqlite").is_file():
@@ -220,7 +212,7 @@ def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[f
     return bootstrap_interval((np.array([one[key] - other[key] for key in one.keys() & other.keys()]),))
 
 
-def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
+def _common_budget(runs: Sequence[RunRecord], n_evals: float | None) -> float:
     """Return after how many evaluations runs are compared, if they search for the same."""
     for run in runs:
         if not run.goals.seek_the_same_as(runs[0].goals):
@@ -228,15 +220,16 @@ def _common_budget(runs: Sequence[_Run], n_evals: float | None) -> float:
                 f"compared runs must search for the same goals, but {runs[0].name} searches {_words(runs[0].goals)} "
                 f"and {run.name} {_words(run.goals)}; compare configurations, as RUN:ID, by a metric that both have"
             )
-    few = min(runs, key=lambda run: run.n_evals)
-    if n_evals is not None and not 0 < n_evals <= few.n_evals:
-        raise JobError(
-            f"`--at` must be above 0 and at most {few.n_evals:g}, as {few.name} has no more, but is {n_evals:g}"
+    shortest = min(runs, key=_spent)
+    most = _spent(shortest)
+    if n_evals is not None and not 0 < n_evals <= most:
+        raise UsageError(
+            f"`--at` must be above 0 and at most {most:g}, as {shortest.name} has no more, but is {n_evals:g}"
         )
-    return few.n_evals if n_evals is None else n_evals
+    return most if n_evals is None else n_evals
 
 
-def _seed_notes(runs: Mapping[str, Sequence[_Run]], tests: Sequence[Comparison]) -> list[str]:
+def _seed_notes(runs: Mapping[str, Sequence[RunRecord]], tests: Sequence[Comparison]) -> list[str]:
     notes = []
     if tests and (least := min(test.n for test in tests)) < FEW_RUNS:
         notes.append(
@@ -248,8 +241,8 @@ def _seed_notes(runs: Mapping[str, Sequence[_Run]], tests: Sequence[Comparison])
     return notes
 
 
-def _budget_notes(runs: Mapping[str, Sequence[_Run]], at: float) -> list[str]:
-    spent = {name: sorted({run.n_evals for run in its}) for name, its in runs.items()}
+def _budget_notes(runs: Mapping[str, Sequence[RunRecord]], at: float) -> list[str]:
+    spent = {name: sorted({_spent(run) for run in its}) for name, its in runs.items()}
     notes = []
     if any(its != [at] for its in spent.values()):
         told = "; ".join(
@@ -257,11 +250,12 @@ def _budget_notes(runs: Mapping[str, Sequence[_Run]], at: float) -> list[str]:
         )
         notes.append(f"budgets differ ({told}): compared after the first {at:g} evaluations of each run")
     every = [run for its in runs.values() for run in its]
-    if any(run.problem != every[0].problem for run in every):
+    problems = [run.meta.get("job", {}).get("problem") for run in every]
+    if any(problem != problems[0] for problem in problems):
         notes.append(
             "the runs search different problems, or with different options: only you know whether they compare"
         )
-    if left := [run.name for run in every if run.state != "finished"]:
+    if left := [run.name for run in every if run.meta.get("state") != "finished"]:
         notes.append(f"not finished: {', '.join(left)}")
     return notes
 

@@ -1,6 +1,7 @@
 """A run as its folder records it, read without running any of its code."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from evo_moo.errors import RunFolderError
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.folder_lock import holder_of
+from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 
 
@@ -20,17 +22,13 @@ class RunRecord(RunFacts):
         path: The run folder, absolute.
         space: Name of a variable to its definition, as ``SearchSpace.to_json`` gives it; where a run did not
             record it, names to empty dicts.
-        evaluations: Every evaluation in the order of asking.
-        asked_at: Id of an evaluation to the Unix time when it was asked for.
-        front_ids: Ids of the Pareto front.
+        result: The Pareto front, and every evaluation.
         is_going_on: Whether a process searches on in the folder now.
     """
 
     path: Path
     space: dict[str, dict[str, Any]]
-    evaluations: list[Evaluation]
-    asked_at: dict[int, float]
-    front_ids: frozenset[int]
+    result: Result
     is_going_on: bool
 
     @classmethod
@@ -40,33 +38,33 @@ class RunRecord(RunFacts):
         Raises:
             RunFolderError: It is no run folder, is damaged, or was killed before it recorded its job.
         """
-        path = Path(run_dir).absolute()
-        with reading(path) as ledger:
-            meta = ledger.meta()
-            if "goals" not in meta:
-                raise RunFolderError(
-                    f"`{run_dir}` must hold a run that has begun, but holds none of its facts yet; "
-                    "run the job with this folder again"
-                )
-            asked_at = ledger.asked_times()
-            result = Result.of_ledger(ledger, path)
-            evaluations = [e for e in result.evaluations if e.id in asked_at]
-            names = dict.fromkeys(name for e in evaluations for name in e.configuration)
-            if not all(isinstance(e.metrics, dict) for e in evaluations):
-                raise ValueError("metrics that are no table")
-            if not all(isinstance(value, int | float) for e in evaluations for value in e.metrics.values()):
-                raise ValueError("a metric that is no number")
-            return cls(
-                path,
-                meta,
-                result.goals,
-                result.known_metrics,
-                dict(meta.get("space") or {name: {} for name in names}),
-                evaluations,
-                asked_at,
-                frozenset(e.id for e in result.front),
-                holder_of(path) is not None,
+        with reading(Path(run_dir)) as ledger:
+            return cls.of_open(ledger, Path(run_dir))
+
+    @classmethod
+    def of_open(cls, ledger: Ledger, run_dir: Path) -> "RunRecord":
+        """Read the open ledger of a run folder; errors as for ``read``."""
+        meta, path = ledger.meta(), run_dir.absolute()
+        if "goals" not in meta:
+            raise RunFolderError(
+                f"`{run_dir}` must hold a run that has begun, but holds none of its facts yet; "
+                "run the job with this folder again"
             )
+        result = Result.of_ledger(ledger, path)
+        if not all(isinstance(value, int | float) for e in result.evaluations for value in e.metrics.values()):
+            raise ValueError("a metric that is no number")
+        space = meta.get("space") or {name: {} for e in result.evaluations for name in e.configuration}
+        return cls(path, meta, result.goals, result.known_metrics, space, result, holder_of(path) is not None)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Every evaluation in the order of asking."""
+        return self.result.evaluations
+
+    @cached_property
+    def front_ids(self) -> frozenset[int]:
+        """Ids of the Pareto front."""
+        return frozenset(e.id for e in self.result.front)
 
     def variable_names(self) -> list[str]:
         """Names of all variables: those of the space, and any other that an evaluation has."""
@@ -74,8 +72,5 @@ class RunRecord(RunFacts):
 
     def metric_names(self) -> list[str]:
         """Names of all metrics: those of the goals, the declared ones, and any other that an evaluation has."""
-        return list(
-            dict.fromkeys(
-                [*self.goals.metric_names, *self.metrics, *(name for e in self.evaluations for name in e.metrics)]
-            )
-        )
+        names = (name for e in self.evaluations for name in e.metrics)
+        return list(dict.fromkeys([*self.goals.metric_names, *self.metrics, *names]))

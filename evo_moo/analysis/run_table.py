@@ -59,12 +59,16 @@ class Archive:
         Raises:
             RunFolderError: It is no run folder, is damaged, or did not record its space.
         """
-        record = RunRecord.read(run_dir)
+        return cls.of_record(RunRecord.read(run_dir))
+
+    @classmethod
+    def of_record(cls, record: RunRecord) -> "Archive":
+        """Return the archive of a run that is read; errors as for ``read``."""
         with guarded_reads(record.path):
             if not all(record.space.values()):
                 raise RunFolderError(
-                    f"`{run_dir}` must have recorded its search space, but was made by a version that did not; "
-                    f"`evo-moo run … --from {run_dir}` goes on from it"
+                    f"`{record.path}` must have recorded its search space, but was made by a version that did not; "
+                    f"`evo-moo run … --from {record.path}` goes on from it"
                 )
             try:
                 space = SearchSpace({name: _variable(facts) for name, facts in record.space.items()})

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError
+from evo_moo.analysis.run_front import RunFront
+from evo_moo.errors import UsageError
 from evo_moo.optimizer.rungs import MIN_PAIRS, rank_correlations
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
@@ -23,12 +23,12 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
         how many of them ended ``on_front``. ``cost`` and ``time_s`` of all.
 
     Raises:
-        JobError: The run had no refinement.
+        UsageError: The run had no refinement.
     """
     rows = list(ledger.evaluations())
     if not any(e.fidelity is not None for e in rows):
-        raise JobError("`--rungs` must go with a run that had refinement, but this one had not")
-    result = Result.of_ledger(ledger, ledger.path and ledger.path.parent, whole=False)
+        raise UsageError("`--rungs` must go with a run that had refinement, but this one had not")
+    result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
     by_id = {e.id: e for e in rows}
     fidelities = sorted({e.fidelity for e in rows if e.fidelity is not None})
     risen = {e.continues for e in rows if e.continues is not None and not e.replicate}

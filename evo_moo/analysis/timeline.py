@@ -31,7 +31,6 @@ LANES = {
 def timeline(
     events: Sequence[tuple[float, str, Mapping[str, Any]]],
     evaluations: Sequence[Evaluation],
-    asked_at: Mapping[int, float],
 ) -> dict[str, Any]:
     """Tell the decisions and incidents of a run.
 
@@ -41,18 +40,17 @@ def timeline(
     Args:
         events: The ledger's events: time, kind, detail.
         evaluations: The run's evaluations.
-        asked_at: Id of an evaluation to the Unix time when it was asked for.
 
     Returns:
         ``entries``, in order, each with ``at`` (Unix time), ``n`` (number of evaluations asked by then), ``lane`` and
         ``text``; ``n_left_out``, the number of those that exceed ``MOST_EVENTS``, of which the latest are left out.
     """
-    times = np.sort([at for at in asked_at.values() if at])
+    times = np.sort([e.asked_at for e in evaluations if e.asked_at])
     told = [(at, kind, LANES.get(kind, "other"), _words(kind, detail)) for at, kind, detail in events]
     told += [
-        (asked_at[e.id], "promotion", LANES["promotion"], f"to fidelity {e.fidelity}")
+        (e.asked_at, "promotion", LANES["promotion"], f"to fidelity {e.fidelity}")
         for e in evaluations
-        if e.continues is not None and not e.replicate and e.id in asked_at
+        if e.continues is not None and not e.replicate
     ]
     groups: dict[tuple[int, str, str], dict[str, Any]] = {}
     for at, kind, lane, text in sorted(told, key=lambda entry: entry[0]):

@@ -45,7 +45,7 @@ def sweep(result: Front, limits: Limits | None = None) -> list[Reach]:
         limits: Limits to be kept, as in ``decisions.pick``.
 
     Raises:
-        JobError: A limit is wrong.
+        UsageError: A limit is wrong.
         NoChoiceError: Nothing keeps the limits.
     """
     from evo_moo.scalarisation import normalised

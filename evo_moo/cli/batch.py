@@ -53,13 +53,13 @@ def batch(
 
 
 def _name_of(files: list[Path]) -> str:
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
 
     folders = {file.absolute().parent for file in files}
     if not files:
-        raise JobError("a batch must be given job files, but is given none; `--show DIR` shows one that has run")
+        raise UsageError("a batch must be given job files, but is given none; `--show DIR` shows one that has run")
     if len(folders) > 1:
-        raise JobError(f"`--batch-dir` must be given for files of {len(folders)} folders, but is missing")
+        raise UsageError(f"`--batch-dir` must be given for files of {len(folders)} folders, but is missing")
     return files[0].stem if len(files) == 1 else folders.pop().name
 
 

@@ -57,18 +57,18 @@ def compare(
     """Compare configurations by their trainings with several seeds, or groups of runs by their hypervolumes."""
     from evo_moo.analysis.run_comparison import compare_configurations, compare_runs
     from evo_moo.cli.comparison_tables import print_comparison
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
 
     configurations = {text: pair for text in what if (pair := _configuration(text))}
     if configurations and len(configurations) < len(set(what)):
-        raise JobError(f"a comparison must be of configurations or of runs, but {', '.join(what)} are some of both")
+        raise UsageError(f"a comparison must be of configurations or of runs, but {', '.join(what)} are some of both")
     if configurations:
         if at is not None:
-            raise JobError("`--at` must go with runs, but these are configurations")
+            raise UsageError("`--at` must go with runs, but these are configurations")
         report = compare_configurations(configurations, metrics or ()).to_json()
     else:
         if metrics:
-            raise JobError("`--metric` must go with configurations, but these are runs; name them as RUN:ID")
+            raise UsageError("`--metric` must go with configurations, but these are runs; name them as RUN:ID")
         report = compare_runs(_groups(what), at).to_json()
     if as_json:
         typer.echo(json.dumps(report, indent=1))

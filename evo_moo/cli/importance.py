@@ -34,12 +34,12 @@ def importance(
     from evo_moo.analysis.importance.local_changes import changes_around
     from evo_moo.analysis.run_table import Archive
     from evo_moo.cli.importance_tables import print_changes, print_dependence, print_importances
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
 
     if near_front + dependence + (around is not None) > 1:
-        raise JobError("`--near-front`, `--dependence` and `--around` must be given one at a time")
+        raise UsageError("`--near-front`, `--dependence` and `--around` must be given one at a time")
     if plot and around is not None:
-        raise JobError("`--plot` must go without `--around`: changes are told as a table, or with --json")
+        raise UsageError("`--plot` must go without `--around`: changes are told as a table, or with --json")
     path = folder_of(path)
     archive, names = Archive.read(path), metrics or None
     told: dict[str, Any]

@@ -116,7 +116,7 @@ def run(
     stop_at_once_on_signals()
     if end_with_stdin:
         follow_stdin(RESUMABLE)
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
     from evo_moo.job.check import check_job
     from evo_moo.job.file import option_assignments, override, read_job_file
     from evo_moo.plugins import absolute_reference, job_file_of
@@ -142,7 +142,7 @@ def run(
     if isinstance(problem, dict) and isinstance(problem.get("use"), str):
         problem["use"] = absolute_reference(problem["use"], Path())
     if run_dir == "":
-        raise JobError("`--run-dir` must name a folder, but is empty")
+        raise UsageError("`--run-dir` must name a folder, but is empty")
     _run(*check_job(data), Path(run_dir) if run_dir else None)
 
 

@@ -45,7 +45,7 @@ def pick(
     """
     from evo_moo.analysis import choice
     from evo_moo.analysis.result import Result
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
     from evo_moo.storage.reading import guarded_reads
 
     path = folder_of(path)
@@ -55,7 +55,7 @@ def pick(
     if sweep and (method or order or knee or any(tables.values())):
         faults.append("`--sweep` must go with --limit alone: it tries all weights")
     if faults:
-        raise JobError(*faults)
+        raise UsageError(*faults)
     with guarded_reads(path):
         result = Result.read(path)
         if sweep:

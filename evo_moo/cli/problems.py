@@ -30,7 +30,7 @@ def check(
 ) -> None:
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
     from evo_moo.cli.problem_tables import print_check
-    from evo_moo.errors import JobError
+    from evo_moo.errors import UsageError
     from evo_moo.evaluation.check_problem import try_problem
     from evo_moo.job.budget import seconds
     from evo_moo.job.file import option_assignments, override
@@ -42,11 +42,11 @@ def check(
     try:
         timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
     except ValueError as error:
-        raise JobError(f"`--timeout` {error}, but is {timeout!r}") from None
+        raise UsageError(f"`--timeout` {error}, but is {timeout!r}") from None
     done = try_problem(source, n_evals, timeout_s=timeout_s)
     print_check(done, reference)
     if done.faults:
-        raise JobError(*done.faults)
+        raise UsageError(*done.faults)
 
 
 def latency(

@@ -26,7 +26,7 @@ def show(
     rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
-    from evo_moo.analysis.result import Result
+    from evo_moo.analysis.run_front import RunFront
     from evo_moo.cli.tables import print_front
     from evo_moo.storage.reading import csv_text, guarded_reads
     from evo_moo.text import printable
@@ -45,7 +45,7 @@ def show(
         return
     path = folder_of(path)
     with guarded_reads(path):
-        result = Result.read(path, whole=False)
+        result = RunFront.read(path)
         if as_json:
             share = result.share_of_true_hypervolume()
             known = {} if share is None else {"share_of_true_hypervolume": share}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evo_moo.errors import JobError
+from evo_moo.errors import UsageError
 
 _TEXT = '''"""What is searched, and how one configuration is evaluated.
 
@@ -55,16 +55,16 @@ def write_starting_file(path: Path) -> str:
     """Write a new problem file and give the name of its class.
 
     Raises:
-        JobError: The file exists, is no Python file, or cannot be written.
+        UsageError: The file exists, is no Python file, or cannot be written.
     """
     name = "".join(part.capitalize() for part in path.stem.split("_"))
     if path.suffix != ".py" or not name.isidentifier():
-        raise JobError(f"a problem file must be named like my_problem.py, but is named {path.name!r}")
+        raise UsageError(f"a problem file must be named like my_problem.py, but is named {path.name!r}")
     try:
         with path.open("x") as file:
             file.write(_TEXT.format(file=path.name, name=name))
     except FileExistsError:
-        raise JobError(f"`{path}` must be a new file, but exists; name another") from None
+        raise UsageError(f"`{path}` must be a new file, but exists; name another") from None
     except OSError as error:
-        raise JobError(f"`{path}` must be writable, but is not: {error.strerror}") from error
+        raise UsageError(f"`{path}` must be writable, but is not: {error.strerror}") from error
     return name

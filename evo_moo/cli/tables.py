@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.cli.console import cell, heading, open_console, pairs, safe
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
@@ -26,7 +26,7 @@ FOR_CONFIGURATION = 50
 """Characters of a front's table that are kept for ids and configurations."""
 
 
-def print_front(result: Result) -> None:
+def print_front(result: RunFront) -> None:
     """Print the front as a table: objectives, what else has room, configuration; then how evaluations ended."""
     console = open_console()
     if not result.front:
@@ -139,7 +139,7 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
-def _that_fit(names: Sequence[str], result: Result, room: int) -> list[str]:
+def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:
     """Return the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
     shown = []
     objectives = {objective.metric for objective in result.goals.objectives}
@@ -150,7 +150,7 @@ def _that_fit(names: Sequence[str], result: Result, room: int) -> list[str]:
     return shown
 
 
-def _title(result: Result) -> str:
+def _title(result: RunFront) -> str:
     ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
     if not result.feasible:
         return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
@@ -162,7 +162,7 @@ def _title(result: Result) -> str:
     return f"{title}; {reaching} reach every goal"
 
 
-def _print_endings(console: Console, result: Result) -> None:
+def _print_endings(console: Console, result: RunFront) -> None:
     """Say how many evaluations ended otherwise than well, by reason."""
     endings: dict[tuple[str, str], int] = {}
     for (status, reason), n in result.endings.items():

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.errors import EvoMooError, JobError, RunFolderError, missing_extra
+from evo_moo.errors import EvoMooError, RunFolderError, UsageError, missing_extra
 from evo_moo.files import guarded_writes, whole_file
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
@@ -61,11 +61,11 @@ def export_run(
         Where it was written.
 
     Raises:
-        JobError: The format is unknown, the output exists, or the extra is not installed.
+        UsageError: The format is unknown, the output exists, or the extra is not installed.
         RunFolderError: It is no run folder, or the output cannot be written.
     """
     if to not in get_args(Format):
-        raise JobError(f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}")
+        raise UsageError(f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}")
     record = RunRecord.read(run_dir)
     chosen = [e for e in record.evaluations if not front_only or e.id in record.front_ids]
     try:
@@ -88,7 +88,7 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     path = Path(output or f"{record.name}{SUFFIXES[to]}")
     _refuse_own_file(path)
     if path.exists() and not force:
-        raise JobError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
+        raise UsageError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
     with guarded_writes(path), whole_file(path) as file:
         if to in ("csv", "json"):
             file.write(_text(record, chosen, to).encode())
@@ -103,7 +103,7 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
 
 def _refuse_own_file(output: str | Path) -> None:
     if is_own_file(Path(output)):
-        raise JobError(f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another")
+        raise UsageError(f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another")
 
 
 def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
@@ -111,7 +111,7 @@ def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
         return _csv_text(record, chosen)
     if to == "json":
         return _json_text(record, chosen)
-    raise JobError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
+    raise UsageError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
 
 
 def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,7 +122,7 @@ def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, 
         "on_front": e.id in record.front_ids,
         "violation": e.violation,
         "seed": e.seed,
-        "asked_at": moment(record.asked_at[e.id]),
+        "asked_at": moment(e.asked_at),
         "started_at": moment(e.started_at),
         "duration_s": e.duration_s,
         "worker": e.worker,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.errors import JobError, RunFolderError, missing_extra
+from evo_moo.errors import RunFolderError, UsageError, missing_extra
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 
@@ -46,7 +46,7 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
         The tracking URI.
 
     Raises:
-        JobError: MLflow is not installed, or the run has been exported there before.
+        UsageError: MLflow is not installed, or the run has been exported there before.
         RunFolderError: The store cannot be written.
     """
     try:
@@ -77,7 +77,7 @@ def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool
     experiment = experiment_of(client, record)
     logged = [run.info.run_id for run in logged_runs(client, experiment, record)]
     if logged and not force:
-        raise JobError(
+        raise UsageError(
             f"`{uri}` must not hold run {record.name} yet, but does; name another by --output, or replace it by --force"
         )
     return experiment, logged
@@ -101,7 +101,7 @@ def logged_runs(client: "MlflowClient", experiment: str, run: RunFacts) -> Itera
 
 
 def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> str:
-    times = [t for e in record.evaluations for t in (record.asked_at[e.id], _end(e)) if t]
+    times = [t for e in record.evaluations for t in (e.asked_at, _end(e)) if t]
     start_s, end_s = (min(times), max(times)) if times else (0.0, 0.0)
     run_id = begin_search(client, experiment, record, start_s)
     counts = {"n_evals": len(record.evaluations), "front_size": len(record.front_ids)}

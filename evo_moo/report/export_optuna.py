@@ -43,7 +43,7 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -
         file: What the SQLite file is written to.
 
     Raises:
-        JobError: Optuna is not installed.
+        UsageError: Optuna is not installed.
     """
     try:
         import optuna
@@ -110,7 +110,7 @@ def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter
     goals, state = record.goals, STATES.get(e.status, "FAIL")
     objectives = [objective.metric for objective in goals.objectives] if state == "COMPLETE" else []
     facts = {"id": e.id, "generation": e.generation, "seed": e.seed, "status": e.status, "reason": e.reason}
-    started = moment(e.started_at) or moment(record.asked_at[e.id])
+    started = moment(e.started_at) or moment(e.asked_at)
     ended = moment(e.started_at + e.duration_s) if e.started_at and e.duration_s is not None else started
     return optuna.trial.FrozenTrial(
         number=-1,

@@ -37,7 +37,7 @@ class MLflowWriter(Callback):
         uri: The tracking URI; by default MLflow's own.
 
     Raises:
-        JobError: MLflow is not installed.
+        UsageError: MLflow is not installed.
     """
 
     def __init__(self, uri: str | None = None) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from evo_moo.analysis.comparisons import per_seed
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.problem.metrics import Metric, Metrics, with_unit
+from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
@@ -17,15 +17,13 @@ MOST_ROWS = 10_000
 _DIGITS, _MOST_PLACES = 6, 22
 
 
-def columns(record: RunRecord, means: Mapping[int, Metrics], spread: Mapping[int, Metrics]) -> dict[str, Any]:
+def columns(record: RunRecord) -> dict[str, Any]:
     """Return the evaluations as columns of equal length, in the order of asking.
 
     Of more than ``MOST_ROWS`` all of the front is kept, and of the others an even share over the run.
 
     Args:
         record: The run.
-        means: Id of an evaluation that was repeated with other seeds to the means of its metrics.
-        spread: The same, to the standard deviations.
 
     Returns:
         ``id``, ``generation``, ``status`` (index in ``STATUSES``), ``role`` (index in ``ROLES``); ``variables`` and
@@ -35,7 +33,7 @@ def columns(record: RunRecord, means: Mapping[int, Metrics], spread: Mapping[int
     """
     rows = _thinned(record)
     configurations = [e.configuration for e in rows]
-    metrics = [means.get(e.id, e.metrics) for e in rows]
+    metrics = [record.result.means.get(e.id, e.metrics) for e in rows]
     declared = record.metrics
     return {
         "id": np.array([e.id for e in rows], dtype=np.int64),
@@ -55,7 +53,7 @@ def columns(record: RunRecord, means: Mapping[int, Metrics], spread: Mapping[int
             }
             for name in record.metric_names()
         ],
-        "sd": _spreads(rows, record, spread),
+        "sd": _spreads(rows, record),
         "n_left_out": len(record.evaluations) - len(rows),
     }
 
@@ -108,13 +106,11 @@ def _is_log(metric: Metric, values: Sequence[float | None]) -> bool:
     return metric.log and all(v is None or v > 0 for v in values)
 
 
-def _spreads(
-    rows: Sequence[Evaluation], record: RunRecord, spread: Mapping[int, Metrics]
-) -> dict[str, dict[str, float]]:
+def _spreads(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[str, float]]:
     """Return standard deviations over repetitions, or over seeds that a problem told of, by metric and row."""
     found: dict[str, dict[str, float]] = {}
     for i, e in enumerate(rows):
-        known = dict(spread.get(e.id, {}))
+        known = dict(record.result.spread.get(e.id, {}))
         for objective in record.goals.objectives:
             values = list(per_seed(e, objective.metric).values())
             if len(values) > 1:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.analysis.importance.importances import importances
-from evo_moo.analysis.result import Result, means_and_spread
+from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_record import RunRecord
+from evo_moo.analysis.run_table import Archive
 from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.analysis.surrogate_quality import surrogate_view
 from evo_moo.analysis.timeline import timeline
@@ -18,7 +19,7 @@ from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
 from evo_moo.report.report_columns import ROLES, columns, significant
-from evo_moo.storage.reading import guarded_reads, reading
+from evo_moo.storage.reading import reading
 from evo_moo.text import printable
 
 Array = npt.NDArray[np.float64]
@@ -44,13 +45,11 @@ def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[s
         RunFolderError: It is no run folder, is damaged, or holds no run that has begun.
     """
     path = Path(run_dir)
-    record = RunRecord.read(path)
-    with guarded_reads(path), reading(path) as ledger:
-        result = Result.of_ledger(ledger, path, whole=False)
-        repeats = ledger.has_replicates()
-        means, spread = means_and_spread(ledger.evaluations("status = 'ok'")) if repeats else ({}, {})
-        table = columns(record, means, spread)
-        history = _history(record, means, result)
+    with reading(path) as ledger:
+        record = RunRecord.of_open(ledger, path)
+        result = record.result
+        table = columns(record)
+        history = _history(record, result)
         view = surrogate_view(ledger)
         refined = any(e.fidelity is not None for e in record.evaluations)
         return {
@@ -69,18 +68,16 @@ def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[s
             "failures": _failures(result),
             "surrogate": view,
             "rungs": rung_report(ledger) if refined else None,
-            "timeline": timeline(ledger.events(), record.evaluations, record.asked_at),
-            "importances": _importances(path, wanted=with_importances),
+            "timeline": timeline(ledger.events(), record.evaluations),
+            "importances": _importances(record) if with_importances else {"note": "", "shares": {}},
             "environment": record.environment(),
         }
 
 
-def _importances(run_dir: Path, *, wanted: bool) -> dict[str, Any]:
+def _importances(record: RunRecord) -> dict[str, Any]:
     """Give ``note``, in words, and ``shares``: metric to variable to its importance, the greatest first."""
-    if not wanted:
-        return {"note": "", "shares": {}}
     try:
-        told = importances(run_dir)
+        told = importances(Archive.of_record(record))
     except (RunFolderError, MetricError) as error:  # a run of an old version, or nothing that was evaluated
         return {"note": printable(str(error)), "shares": {}}
     known = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
@@ -161,12 +158,12 @@ def _objective(objective: Objective, table: Mapping[str, Any], record: RunRecord
     }
 
 
-def _history(record: RunRecord, means: Mapping[int, Mapping[str, float]], result: Result) -> dict[str, Any]:
+def _history(record: RunRecord, result: Result) -> dict[str, Any]:
     """Return the hypervolume and the size of the front, or the best value, over the numbers of evaluations."""
     goals = record.goals
     feasible = [e for e in record.evaluations if e.feasible and not e.replicate]
     n = np.array([e.id for e in feasible])
-    F = goals.F([means.get(e.id, e.metrics) for e in feasible])
+    F = goals.F([result.means.get(e.id, e.metrics) for e in feasible])
     if not feasible:
         return {"n": []}
     if len(goals.objectives) == 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.confirmed import FOLDER, Confirmation, confirmation_seed, members_of_run, read_confirmation
-from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.budget import Budget
@@ -72,7 +72,7 @@ def confirm(
     with reading(run_dir) as ledger:
         if "confirmation" in ledger.meta():
             raise UsageError(f"`{run_dir}` must be a search, but is itself a confirmation; name the run above it")
-        members = members_of_run(ledger, Result.of_ledger(ledger, run_dir, whole=False), ids)
+        members = members_of_run(ledger, RunFront.of_ledger(ledger, run_dir), ids)
         goals = Goals.from_json(ledger.meta()["goals"])
     job, built, source = _job_of(run_dir, problem, workers)
     with RunFolder(run_dir / FOLDER) as folder:
@@ -86,7 +86,7 @@ def confirm(
         if going_on:
             _evaluate(folder, job, built, source, goals, candidates, verbose)
         with guarded_reads(folder.path):
-            folder.write_front(Result.of_ledger(folder.ledger, folder.path).rows())
+            folder.write_front(RunFront.of_ledger(folder.ledger, folder.path).rows())
     return read_confirmation(run_dir, [e.id for e in members], seeds)
 
 

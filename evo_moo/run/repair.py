@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import tomli_w
 
-from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import RunFolderError
 from evo_moo.files import write_whole
 from evo_moo.run.doctor import (
@@ -94,7 +94,7 @@ def _repaired(path: Path, faults: set[str]) -> list[str]:
             contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger,
         ):
             if ledger.meta().get("state") == "finished":
-                write_whole(path / "front.csv", csv_text(Result.of_ledger(ledger, path).rows()))
+                write_whole(path / "front.csv", csv_text(RunFront.of_ledger(ledger, path).rows()))
                 done.append("front.csv: written anew")
     finally:
         lock.release()

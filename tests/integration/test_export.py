@@ -13,7 +13,7 @@ import pytest
 
 import evo_moo
 from evo_moo import Boolean, Choice, Integer, Real, Result, export_run
-from evo_moo.errors import JobError, RunFolderError, UsageError
+from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.storage.ledger import Ledger
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
@@ -190,7 +190,7 @@ def test_unfinished_failed_and_empty_runs_are_exported(tmp_path: Path) -> None:
 def test_an_output_is_replaced_only_by_force_and_never_in_part(run_dir: Path, tmp_path: Path) -> None:
     for to in ("csv", "json", "parquet", "optuna"):
         (path := tmp_path / f"what? 100%.{to}").write_text("mine")
-        with pytest.raises(JobError, match=r"must not exist yet.*--force"):
+        with pytest.raises(UsageError, match=r"must not exist yet.*--force"):
             export_run(run_dir, to, path)
         assert path.read_text() == "mine"
         export_run(run_dir, to, path, force=True)
@@ -200,9 +200,9 @@ def test_an_output_is_replaced_only_by_force_and_never_in_part(run_dir: Path, tm
     ]
     with pytest.raises(RunFolderError, match="must be writable"):
         export_run(run_dir, "csv", tmp_path / "absent" / "out.csv")
-    with pytest.raises(JobError, match="--output -"):
+    with pytest.raises(UsageError, match="--output -"):
         export_run(run_dir, "parquet", "-")
-    with pytest.raises(JobError, match="must be one of csv, parquet"):
+    with pytest.raises(UsageError, match="must be one of csv, parquet"):
         export_run(run_dir, "xlsx")
 
 
@@ -279,7 +279,7 @@ def test_mlflow_export_has_a_parent_run_and_one_per_evaluation(
         assert set(children[e.id].data.params) == set(e.configuration)
         assert children[e.id].data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert children[e.id].info.status == ("FAILED" if e.status == "failed" else "FINISHED")
-    with pytest.raises(JobError, match="--force"):
+    with pytest.raises(UsageError, match="--force"):
         export_run(run_dir, "mlflow", uri)
     export_run(run_dir, "mlflow", uri, force=True)
     assert len(client.search_runs([experiment], max_results=1000)) == len(runs)

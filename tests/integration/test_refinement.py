@@ -13,7 +13,7 @@ import pytest
 import evo_moo
 from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.cli.tables import print_runs
-from evo_moo.errors import JobError
+from evo_moo.errors import JobError, UsageError
 from evo_moo.run.doctor import examine
 from evo_moo.storage.reading import reading
 from tests.golden.problem import Golden
@@ -156,7 +156,7 @@ def test_every_reader_takes_a_ladder(tmp_path: Path, capsys: pytest.CaptureFixtu
     known = [e for e in earlier.evaluations if "taken from" in e.reason]
     assert known and all(e.metrics["steps_here"] == 6 or e.metrics["steps_here"] == 9 for e in known)
     evo_moo.search("pymoo:bnh", termination=("n_evals", 100), run_dir=tmp_path / "plain", workers=1)
-    with reading(tmp_path / "plain") as ledger, pytest.raises(JobError, match="had refinement"):
+    with reading(tmp_path / "plain") as ledger, pytest.raises(UsageError, match="had refinement"):
         rung_report(ledger)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import evo_moo
-from evo_moo.errors import JobError, RunStoppedError, UsageError
+from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.report.export import export_run
 from evo_moo.report.mlflow_writer import MLflowWriter
 from evo_moo.report.tensorboard_writer import TensorBoardWriter
@@ -71,7 +71,7 @@ def test_mlflow_gets_every_evaluation_of_a_stopped_run_once(tmp_path, monkeypatc
     history = client.get_metric_history(parent.info.run_id, "best.loss")
     assert sorted(m.step for m in history) == list(range(1, N_GEN + 1))
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"job.toml", "front.csv"}
-    with pytest.raises(JobError, match="--force"):
+    with pytest.raises(UsageError, match="--force"):
         export_run(tmp_path / "r", "mlflow", uri)
     export_run(tmp_path / "r", "mlflow", uri, force=True)
     assert len(client.search_runs([parent.info.experiment_id], max_results=1000)) == 1 + N_EVALS

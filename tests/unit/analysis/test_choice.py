@@ -12,8 +12,9 @@ from pymoo.mcdm.pseudo_weights import PseudoWeights
 import evo_moo
 from evo_moo.analysis.choice import parse_limits, pick
 from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import means_and_spread
 from evo_moo.analysis.weight_sweep import sweep
-from evo_moo.errors import JobError, NoChoiceError
+from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.report.analysis_plots import sweep_figure
@@ -43,7 +44,9 @@ def result_of(table, objectives, constraints=None, **facts):
     rows = [each if isinstance(each, tuple) else row(i, each) for i, each in enumerate(table, 1)]
     known = {name: Metric(**facts.get(name, {})) for name in ("a", "b", "c", "size", "test")}
     goals = Goals.declared(objectives, constraints or {})
-    return Result(goals, known, [], {}, rows)
+    ended = [e for e in map(Evaluation.of_row, rows) if e.status == "ok"]
+    means, spread = means_and_spread(ended)
+    return Result(goals, known, [], {}, means=means, spread=spread, ledger_rows=rows)
 
 
 def points(n_obj, least=1):
@@ -220,9 +223,9 @@ def test_the_best_under_several_limits_in_an_order():
     assert result.best_under("a", b=20).id == 2
     assert result.best_under("c", b=20, at_least={"a": 0.9}).id == 3
     assert result.best_under(b=20, c=5).configuration == {"x": 3}
-    with pytest.raises(JobError, match=r"`a` must have a lowest value, as it is maximised: at_least=\{'a'"):
+    with pytest.raises(UsageError, match=r"`a` must have a lowest value, as it is maximised: at_least=\{'a'"):
         result.best_under(a=0.9)
-    with pytest.raises(JobError, match=r"`limits.d`: the problem has no metric `d`"):
+    with pytest.raises(UsageError, match=r"`limits.d`: the problem has no metric `d`"):
         result.best_under(d=1)
 
 
@@ -301,7 +304,7 @@ def test_repeated_trainings_count_by_their_means():
 )
 def test_wrong_rules_are_refused(arguments, fault):
     table = [{"a": 1.0, "b": 2.0, "size": 3.0, "test": 1.0}, {"a": 2.0, "b": 1.0, "size": 3.0, "test": 1.0}]
-    with pytest.raises(JobError) as error:
+    with pytest.raises(UsageError) as error:
         pick(result_of(table, {"a": "min", "b": "min"}, test={"held_out": True}), **arguments)
     assert any(each.startswith(fault) for each in error.value.faults)
 
@@ -342,7 +345,9 @@ def test_the_sweep_of_a_concave_front_reaches_its_ends_only():
 def test_the_sweep_is_drawn_for_any_number_of_objectives(n_obj, tmp_path):
     table = [{str(k): float((i * (k + 1)) % 5) for k in range(n_obj)} for i in range(6)]
     goals = Goals.declared(dict.fromkeys(table[0], "min"), {})
-    result = Result(goals, dict.fromkeys(table[0], Metric()), [], {}, [row(i, m) for i, m in enumerate(table, 1)])
+    result = Result(
+        goals, dict.fromkeys(table[0], Metric()), [], {}, ledger_rows=[row(i, m) for i, m in enumerate(table, 1)]
+    )
     sweep_figure(result, [(r.evaluation, r.weights is not None) for r in sweep(result)]).savefig(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 1000
 

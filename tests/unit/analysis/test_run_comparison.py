@@ -10,7 +10,7 @@ from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_comparison import compare_configurations, compare_runs, groups_in
 from evo_moo.cli.comparison_tables import print_comparison
 from evo_moo.cli.confirm import compare
-from evo_moo.errors import EvoMooError, JobError, MetricError, UsageError
+from evo_moo.errors import EvoMooError, MetricError, UsageError
 from evo_moo.run.confirmation import confirm
 
 
@@ -72,9 +72,9 @@ def test_single_runs_and_wrong_groups(runs):
     assert not compare_runs({"a": [ga[0], ga[0]], "b": rs[:2]}).comparisons[0].paired
     with pytest.raises(MetricError, match=r"must search for the same goals, but .* max b; compare configurations"):
         compare_runs({"a": ga, "b": [runs / "other"]})
-    with pytest.raises(JobError, match="`--at` must be above 0 and at most 16, as rs,seed=1 has no more, but is 20"):
+    with pytest.raises(UsageError, match="`--at` must be above 0 and at most 16, as rs,seed=1 has no more, but is 20"):
         compare_runs({"a": ga, "b": rs}, 20)
-    with pytest.raises(JobError, match="at least two different things, but is of 1"):
+    with pytest.raises(UsageError, match="at least two different things, but is of 1"):
         compare_runs({"a": ga})
 
 
@@ -148,7 +148,7 @@ def test_arguments_name_runs_folders_patterns_and_configurations(runs, tmp_path,
     ):
         with pytest.raises(EvoMooError, match=words):
             compare(what)
-    with pytest.raises(JobError, match="`--metric` must go with configurations"):
+    with pytest.raises(UsageError, match="`--metric` must go with configurations"):
         compare(["valley"], ["a"])
-    with pytest.raises(JobError, match="`--at` must go with runs"):
+    with pytest.raises(UsageError, match="`--at` must go with runs"):
         compare(["other:1", "other:2"], at=8)

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_a_rounded_number_is_written_short(value, sign):
 def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
     record = RunRecord.read(GOLDEN / "format_3" / "finished")
     monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
-    table = columns(record, {}, {})
+    table = columns(record)
     assert table["n_left_out"] == len(record.evaluations) - len(record.front_ids) - 5
     assert record.front_ids <= set(table["id"].tolist()) and (np.diff(table["id"]) > 0).all()
     others = [e.id for e in record.evaluations if e.id not in record.front_ids]
@@ -61,10 +62,10 @@ def test_repetitions_are_means_with_their_spread():
 
 
 def test_equal_events_at_one_point_are_one_entry(monkeypatch):
-    asked = {i: float(i) for i in range(1, 11)}
+    asked = [SimpleNamespace(id=i, asked_at=float(i), continues=None) for i in range(1, 11)]
     reused = [(5.5, "profile reused", {"evaluation": i, "measured_at": 1.0}) for i in range(3)]
     chosen = (2.5, "surrogate", {"metric": "a", "n": 2, "chosen": "gp", "scores": {"gp": {"rank_correlation": 0.5}}})
-    told = timeline.timeline([*reused, chosen, (11.0, "finished", {"n_asked": 10, "reason": "enough"})], [], asked)
+    told = timeline.timeline([*reused, chosen, (11.0, "finished", {"n_asked": 10, "reason": "enough"})], asked)
     assert [(entry["n"], entry["lane"]) for entry in told["entries"]] == [
         (2, "model choices"),
         (5, "reuse"),
@@ -74,7 +75,7 @@ def test_equal_events_at_one_point_are_one_entry(monkeypatch):
     assert texts[0] == "surrogate: a: gp chosen of 2 evaluations, rank correlation 0.50 in cross-validation"
     assert texts[1:] == ["profile reused (3 times)", "finished: enough"]
     monkeypatch.setattr(timeline, "MOST_EVENTS", 2)
-    assert timeline.timeline([*reused, chosen, (11.0, "stopped", {})], [], asked)["n_left_out"] == 1
+    assert timeline.timeline([*reused, chosen, (11.0, "stopped", {})], asked)["n_left_out"] == 1
 
 
 @pytest.mark.parametrize(

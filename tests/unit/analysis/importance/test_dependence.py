@@ -5,7 +5,7 @@ import evo_moo
 from evo_moo.analysis.importance.dependence import dependence_columns, partial_dependence
 from evo_moo.analysis.importance.local_changes import change_columns, changes_around
 from evo_moo.analysis.run_table import Archive
-from evo_moo.errors import JobError
+from evo_moo.errors import JobError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.space.search_space import SearchSpace
@@ -99,7 +99,7 @@ def test_change_adds_a_conditional_variable_at_its_median(archive):
     change = next(change for change in told["changes"] if (change["variable"], change["becomes"]) == ("n", 2))
     tried = sorted(config["w2"] for config in SPACE.decode(archive.X) if "w2" in config)
     assert change["new"] == {"w2": tried[len(tried) // 2]}
-    with pytest.raises(JobError, match="`--around` must be an evaluation of the run, from 1 to"):
+    with pytest.raises(UsageError, match="`--around` must be an evaluation of the run, from 1 to"):
         changes_around(archive, 0)
 
 

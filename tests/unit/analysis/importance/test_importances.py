@@ -13,7 +13,7 @@ from evo_moo.analysis.importance.importances import importance_columns, importan
 from evo_moo.analysis.run_table import Archive
 from evo_moo.analysis.validated_models import validated
 from evo_moo.cli.main import app
-from evo_moo.errors import JobError, MetricError, RunFolderError
+from evo_moo.errors import MetricError, RunFolderError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.space.search_space import SearchSpace
@@ -206,7 +206,7 @@ def test_wrong_input_is_one_message(run):
         (("--metric", "nonsense"), "but is nonsense"),
     ):
         error = CliRunner().invoke(app, ["importance", str(run), *options]).exception
-        assert isinstance(error, JobError | MetricError) and words in str(error)
+        assert isinstance(error, UsageError | MetricError) and words in str(error)
     with pytest.raises(MetricError, match=r"`metric` must be one of .*same.*, but is nonsense"):
         importances(run, ["nonsense"])
     with pytest.raises(RunFolderError, match="must be a run folder"):

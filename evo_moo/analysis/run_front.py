@@ -1,0 +1,159 @@
+"""The Pareto front of a run, read from the ledger without the evaluations behind it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from evo_moo.pareto import Array, pareto_rows, share_of_front
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
+from evo_moo.storage.evaluation_row import STATUSES, Evaluation
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import reading
+
+
+@dataclass(frozen=True, repr=False)
+class RunFront:
+    """The Pareto front of a search.
+
+    The front is drawn from all evaluations, since each of them cost a training, and sorted by the first
+    objective. On a plain pymoo problem it is instead, row for row, what ``pymoo.optimize.minimize`` reports: the
+    optimum of the last population.
+
+    Attributes:
+        goals: Objectives and limits.
+        known_metrics: Every metric that the problem declares.
+        front: The evaluations of the Pareto front, with the means of their metrics where they were repeated. If nothing
+            keeps the limits, those that exceed them least; ``feasible`` then is False.
+        endings: Numbers of evaluations by status and reason.
+        run_dir: The run folder, if there is one.
+        true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
+        means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation;
+            empty where nothing was repeated with another seed.
+        spread: Standard deviations of the metrics of the configurations that were repeated, by the same ids.
+    """
+
+    goals: Goals
+    known_metrics: dict[str, Metric]
+    front: list[Evaluation]
+    endings: dict[tuple[str, str], int]
+    run_dir: Path | None = None
+    true_front: Array | None = None
+    means: dict[int, Metrics] = field(default_factory=dict)
+    spread: dict[int, Metrics] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, run_dir: str | Path) -> Self:
+        """Read a run folder; the run may still go on.
+
+        Raises:
+            RunFolderError: It is no run folder.
+        """
+        with reading(Path(run_dir)) as ledger:
+            return cls.of_ledger(ledger, Path(run_dir))
+
+    @classmethod
+    def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None) -> Self:
+        """Read an open ledger; where it is a run folder's, ``run_dir`` is that folder."""
+        meta = ledger.meta()
+        goals = Goals.from_json(meta["goals"])
+        known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
+        endings = ledger.endings()
+        if unknown := {status for status, _ in endings} - set(STATUSES):
+            raise ValueError(f"the unknown status {unknown.pop()!r}")
+        means, spread = dict[int, Metrics](), dict[int, Metrics]()
+        if ledger.has_replicates():
+            means, spread = means_and_spread(ledger.evaluations("status = 'ok'"))
+        last = ledger.last_generation()
+        if meta["front"] == "population" and last is not None and last["n_asked"] == sum(endings.values()):
+            ids = last["optimum"]
+        else:
+            candidates = list(means.items()) if means else ledger.least_violating()
+            metrics = [row for _, row in candidates]
+            violation = np.array([goals.violation(row) for row in metrics])
+            ids = [candidates[i][0] for i in pareto_rows(goals.F(metrics), violation)]
+        front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
+        true_front = np.array(points) if (points := meta.get("true_front")) else None
+        return cls(goals, known, front, endings, run_dir, true_front, means, spread)
+
+    @property
+    def n_evaluations(self) -> int:
+        """Number of all evaluations, those that have not ended included."""
+        return sum(self.endings.values())
+
+    def __repr__(self) -> str:
+        objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
+        name = type(self).__name__
+        return f"<{name}: front of {len(self.front)} among {self.n_evaluations} evaluations; {objectives}>"
+
+    @property
+    def X(self) -> Array:
+        """Encoded configurations of the front, ``(n, n_var)`` array; ``configurations`` has them in plain."""
+        return np.array([np.frombuffer(e.x, dtype="<f8") for e in self.front])
+
+    @property
+    def F(self) -> Array:
+        """Objectives of the front, minimised, ``(n, n_obj)`` array."""
+        return self.goals.F(self.metrics)
+
+    @property
+    def G(self) -> Array:
+        """Inequality constraints of the front, feasible when at most 0, ``(n, n_ieq_constr)`` array."""
+        rows = [self.goals.inequality_values(metrics) for metrics in self.metrics]
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.goals.inequalities))
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        """Configurations of the front."""
+        return [e.configuration for e in self.front]
+
+    @property
+    def metrics(self) -> list[Metrics]:
+        """Metrics of the front, a list of flat dicts as ``pandas.DataFrame`` takes it."""
+        return [e.metrics for e in self.front]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the front keeps every limit."""
+        return bool(self.front) and all(e.feasible for e in self.front)
+
+    def share_of_true_hypervolume(self) -> float | None:
+        """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
+
+        Returns:
+            None where the true front is not known.
+        """
+        if self.true_front is None:
+            return None
+        return share_of_front(self.F if self.feasible else self.true_front[:0], self.true_front)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the front as flat rows: id, metrics with the objectives first, then the configuration."""
+        names = [objective.metric for objective in self.goals.objectives]
+        return [
+            {
+                "id": e.id,
+                **{name: e.metrics[name] for name in names},
+                **e.metrics,
+                **{f"{name}_sd": sd for name, sd in self.spread.get(e.id, {}).items()},
+                **e.configuration,
+            }
+            for e in self.front
+        ]
+
+
+def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
+    """Return means and standard deviations over the replicates of each full evaluation, by its id."""
+    groups: dict[int, list[Metrics]] = {}
+    for e in evaluations:
+        groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)
+    means = {first: mean_metrics(replicates) for first, replicates in groups.items()}
+    spread = {
+        first: {name: float(np.std([metrics[name] for metrics in replicates], ddof=1)) for name in means[first]}
+        for first, replicates in groups.items()
+        if len(replicates) > 1
+    }
+    return means, spread
