@@ -62,7 +62,7 @@ def _rung(
 def _spared(ledger: Ledger, by_id: dict[int, Evaluation], front: set[int]) -> dict[str, int]:
     """Count what was to run to its end although it would have been stopped, and what of it reached the front."""
     curves = ledger.curves()
-    spared = {key for key, curve in curves.items() if curve["would_stop"] is not None and not curve["judged"]}
+    spared = {key for key, curve in curves.items() if curve.would_stop is not None and not curve.judged}
 
     def lowest(keys: set[int]) -> set[int]:
         return {[by_id[key], *_climbed(by_id[key], by_id)][-1].id for key in keys & by_id.keys()}

@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.evaluation import slots
@@ -77,14 +76,7 @@ def evaluate_task(
         trace = traceback.format_exc(limit=-20)
     duration_s = time.perf_counter() - clock
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
-    return outcome._replace(profile_measured_at=profile.measured_at, curve=_curve(report, status))
-
-
-def _curve(report: Report, status: Status) -> dict[str, Any] | None:
-    curve = report.curve()
-    if curve is None or status != "stopped":
-        return curve
-    return curve | {"share_trained": report.share_trained(), "expected": report.expected()}
+    return outcome._replace(profile_measured_at=profile.measured_at, curve=report.curve(stopped=status == "stopped"))
 
 
 def _evaluate_within_limits(

@@ -1,8 +1,8 @@
 """One evaluation as plain data: what to evaluate, and what came of it."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from evo_moo.problem.learning_curve import Bounds
+from evo_moo.problem.learning_curve import Bounds, LearningCurve
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration
 
@@ -59,8 +59,7 @@ class Outcome(NamedTuple):
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
         cost: What the evaluation counts, in full evaluations; the engine knows it.
-        curve: What it reported while it ran, as ``Report.curve`` gives it; of one that was stopped also
-            ``share_trained`` and the ``expected`` metrics. None where it reported nothing.
+        curve: What it reported while it ran; None where it reported nothing.
     """
 
     id: int
@@ -75,4 +74,4 @@ class Outcome(NamedTuple):
     output: str = ""
     profile_measured_at: float = 0.0
     cost: float = 1.0
-    curve: dict[str, Any] | None = None
+    curve: LearningCurve | None = None

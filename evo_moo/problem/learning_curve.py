@@ -1,7 +1,7 @@
 """Learning curves: what a training reports while it runs, and when that is enough to stop it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,12 @@ class Bounds(NamedTuple):
     """What a training is judged by while it runs, as plain data.
 
     Attributes:
-        front: Rows of objectives, minimised, of what the search has found so far.
+        front: Rows of objectives, minimised, of the search's front so far.
         gains: Epoch to the most that each objective can be expected to change by until the full evaluation, minimised:
             the lower, the better.
         usual: Epoch to the change of each objective that is to be expected.
         last: The epoch at which such a training usually ends.
-        spared: Whether it is only noted when it would have been stopped.
+        spared: Whether the training runs to its end, and only its curve notes when it would have been stopped.
     """
 
     front: list[list[float]]
@@ -34,6 +34,38 @@ class Bounds(NamedTuple):
     usual: dict[int, list[float]]
     last: int
     spared: bool = False
+
+
+class LearningCurve(NamedTuple):
+    """What a training reported while it ran.
+
+    Attributes:
+        epochs: The epochs of the points that are kept.
+        metrics: Metric names to as many values.
+        judged: Whether the training could have been stopped.
+        would_stop: The epoch at which a spared training would have been stopped, or another one was; None if at none.
+        share_trained: Share of the training that was done when it was stopped, from 0 to 1; 1 if it was not.
+        expected: The metrics that a stopped training would have had in the end; None if it was not stopped.
+    """
+
+    epochs: list[int]
+    metrics: dict[str, list[float]]
+    judged: bool = False
+    would_stop: int | None = None
+    share_trained: float = 1.0
+    expected: Metrics | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the curve as plain data, as the ledger keeps it."""
+        record = self._asdict()
+        if self.expected is None:
+            del record["share_trained"], record["expected"]
+        return record
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the curve that ``to_record`` turned into plain data."""
+        return cls(**record)
 
 
 class TrainingStopped(BaseException):
@@ -45,7 +77,7 @@ class TrainingStopped(BaseException):
 
 
 class Report:
-    """What ``evaluate`` gets by its keyword ``report``: called after each epoch, it notes how the training goes.
+    """Notes the learning curve of a training: ``evaluate`` gets it as ``report``, and calls it after each epoch.
 
     Args:
         goals: Objectives and limits; without them nothing is judged.
@@ -54,7 +86,7 @@ class Report:
 
     Attributes:
         metrics: What was reported last.
-        would_stop: The epoch at which a spared training would have been stopped; None if at none.
+        would_stop: As in ``LearningCurve``.
     """
 
     def __init__(self, goals: Goals | None = None, bounds: Bounds | None = None, known: Metrics | None = None) -> None:
@@ -109,31 +141,30 @@ class Report:
             )
             raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which the front dominates")
 
-    def curve(self) -> dict[str, Any] | None:
-        """Return what was reported as plain data, as the ledger keeps it; None if nothing was.
+    def curve(self, *, stopped: bool = False) -> LearningCurve | None:
+        """Return what was reported; None if nothing was.
 
-        Returns:
-            ``epochs``, ``metrics`` (names to as many values), ``judged`` (whether it could have been stopped) and
-            ``would_stop``.
+        Args:
+            stopped: Whether the training was stopped.
         """
         if not self._points:
             return None
         names = self._points[0][1].keys() & self.metrics.keys()
-        return {
-            "epochs": [epoch for epoch, _ in self._points],
-            "metrics": {name: [metrics[name] for _, metrics in self._points] for name in sorted(names)},
-            "judged": self._bounds is not None and not self._bounds.spared,
-            "would_stop": self.would_stop,
-        }
+        curve = LearningCurve(
+            [epoch for epoch, _ in self._points],
+            {name: [metrics[name] for _, metrics in self._points] for name in sorted(names)},
+            judged=self._bounds is not None and not self._bounds.spared,
+            would_stop=self.would_stop,
+        )
+        return curve._replace(share_trained=self._share_trained(), expected=self._expected()) if stopped else curve
 
-    def share_trained(self) -> float:
-        """Return the share of the training that was done when it was stopped, from 0 to 1."""
+    def _share_trained(self) -> float:
         if self._bounds is None:
             return 1.0
         return min(1.0, (self._last - self._first + 1) / max(1, self._bounds.last - self._first + 1))
 
-    def expected(self) -> Metrics:
-        """Return what a training that was stopped would have shown after the usual change of its objectives."""
+    def _expected(self) -> Metrics:
+        """Return the metrics of the end after the usual change of the objectives."""
         values = self._known | self.metrics
         if self._bounds is None or self._goals is None:
             return values

@@ -15,13 +15,13 @@ them, one configuration in ten, drawn by its id, is never stopped: once curves a
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from evo_moo.optimizer.candidate import Candidate
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.learning_curve import Array, Bounds
+from evo_moo.problem.learning_curve import Array, Bounds, LearningCurve
 from evo_moo.problem.metrics import Metrics
 from evo_moo.storage.evaluation_row import Evaluation
 
@@ -31,16 +31,8 @@ SPARE_EVERY = 10
 """One configuration in so many is never stopped."""
 
 
-class Asked(NamedTuple):
-    """What is known of an evaluation before it begins; fields as in ``Candidate``."""
-
-    fidelity: int
-    continues: int | None
-    replicate: int
-
-
 class EarlyStopping:
-    """The completed curves of a run, and what they let others hope for.
+    """Judges trainings by the completed learning curves of a run.
 
     Args:
         goals: Objectives and limits.
@@ -52,33 +44,36 @@ class EarlyStopping:
 
     def __init__(self, goals: Goals, rungs: Sequence[int], cheap: Collection[str], risk: float, seed: int) -> None:
         self._goals, self._rungs, self._cheap, self._risk, self._seed = goals, list(rungs), set(cheap), risk, seed
-        self._asked: dict[int, Asked] = {}
-        self._ended: dict[int, tuple[Metrics, Mapping[str, Any] | None]] = {}
-        self._bounds: dict[int, Bounds | None] = {}
+        self._asked: dict[int, Candidate | Evaluation] = {}
+        self._metrics: dict[int, Metrics] = {}  # of what ended well
+        self._curves: dict[int, LearningCurve] = {}
+        self._bounds: dict[int | None, Bounds | None] = {}
         self._changes: dict[tuple[int, int], dict[int, Array]] = {}
 
-    def ask(self, key: int, fidelity: int, continues: int | None, replicate: int) -> None:
-        """Note an evaluation that is asked for."""
-        self._asked[key] = Asked(fidelity, continues, replicate)
+    def ask(self, evaluation: Candidate | Evaluation) -> None:
+        """Note an evaluation that begins."""
+        self._asked[evaluation.id] = evaluation
 
-    def take(self, key: int, metrics: Metrics, curve: Mapping[str, Any] | None) -> None:
-        """Note an evaluation that ended well, ``curve`` as in ``Outcome``."""
-        self._ended[key] = metrics, curve
+    def take(self, key: int, metrics: Metrics, curve: LearningCurve | None) -> None:
+        """Note the metrics and the curve of an evaluation that ended well."""
+        self._metrics[key] = metrics
+        if curve is not None:
+            self._curves[key] = curve
 
-    def recall(self, evaluations: Iterable[Evaluation], curves: Mapping[int, Mapping[str, Any]]) -> None:
-        """Take in what was asked and ended before a search that goes on."""
-        for e in evaluations:
-            if e.fidelity is not None:
-                self.ask(e.id, e.fidelity, e.continues, e.replicate)
-                if e.status in ("ok", "partial"):
-                    self.take(e.id, e.metrics, curves.get(e.id))
+    def recall(self, evaluations: Iterable[Evaluation], curves: Mapping[int, LearningCurve]) -> None:
+        """Note the evaluations of a run that is resumed, and their curves by id."""
+        for evaluation in evaluations:
+            if evaluation.fidelity is not None:
+                self.ask(evaluation)
+                if evaluation.status in ("ok", "partial"):
+                    self.take(evaluation.id, evaluation.metrics, curves.get(evaluation.id))
 
     def refresh(self) -> None:
         """Judge the next evaluations by all that has ended by now."""
         self._bounds = {}
 
     def bounds(self, key: int) -> Bounds | None:
-        """Return what an evaluation that was asked for is judged by; None while too few curves are known."""
+        """Return what an evaluation that begins is judged by; None while too few curves are known."""
         asked = self._asked[key]
         if asked.replicate:
             return None
@@ -92,16 +87,16 @@ class EarlyStopping:
         return int(np.random.default_rng([self._seed, lowest]).integers(SPARE_EVERY)) == 0
 
     def _climb(self, key: int) -> list[int]:
-        """Return an evaluation and those below it, the lowest first."""
+        """Return an evaluation and those that it was promoted from, the lowest first."""
         climb = [key]
         while (below := self._asked[climb[0]].continues) is not None:
             climb.insert(0, below)
         return climb
 
-    def _all_bounds(self) -> dict[int, Bounds | None]:
+    def _all_bounds(self) -> dict[int | None, Bounds | None]:
         tops = sorted(
             key
-            for key in self._ended
+            for key in self._metrics
             if self._asked[key].fidelity == self._rungs[-1] and not self._asked[key].replicate
         )
         front = self._front(tops)
@@ -109,14 +104,13 @@ class EarlyStopping:
         return {rung: self._rung_bounds(rung, climbs, front) if front else None for rung in self._rungs}
 
     def _is_complete(self, climb: Sequence[int]) -> bool:
-        """Return whether nothing on a climb could have been stopped."""
-        curves = [self._ended[key][1] for key in climb if key in self._ended]
-        return len(curves) == len(climb) and all(curve is not None and not curve["judged"] for curve in curves)
+        """Return whether all curves of a climb are known, and none of its trainings could have been stopped."""
+        return all(key in self._curves and not self._curves[key].judged for key in climb)
 
     def _front(self, tops: Sequence[int]) -> list[list[float]]:
-        """Return the front of the full evaluations, each the mean over its repetitions."""
-        groups: dict[int, list[Metrics]] = {key: [self._ended[key][0]] for key in tops}
-        for key, (metrics, _) in self._ended.items():
+        """Return the front of the full evaluations, each the mean over its replicates."""
+        groups: dict[int, list[Metrics]] = {key: [self._metrics[key]] for key in tops}
+        for key, metrics in self._metrics.items():
             asked = self._asked[key]
             if asked.replicate and asked.continues in groups:
                 groups[asked.continues].append(metrics)
@@ -130,7 +124,7 @@ class EarlyStopping:
     def _rung_bounds(self, rung: int, climbs: Sequence[Sequence[int]], front: list[list[float]]) -> Bounds | None:
         keys = [next(key for key in climb if self._asked[key].fidelity == rung) for climb in climbs]
         changes = [self._changes_of(key, climb[-1]) for key, climb in zip(keys, climbs, strict=True)]
-        last = int(np.median([(self._ended[key][1] or {})["epochs"][-1] for key in keys])) if keys else 0
+        last = int(np.median([self._curves[key].epochs[-1] for key in keys])) if keys else 0
         scaling, rest = changes[:N_SCALING], changes[N_SCALING:]
         rank = math.ceil((len(rest) + 1) * (1 - self._risk))
         # To stop after the last epoch would spare nothing.
@@ -151,14 +145,13 @@ class EarlyStopping:
         return self._changes[key, top]
 
     def _computed_changes(self, key: int, top: int) -> dict[int, Array]:
-        end, curve = self._ended[top][0], self._ended[key][1] or {}
+        end, curve = self._metrics[top], self._curves[key]
         names = [objective.metric for objective in self._goals.objectives]
-        reported: dict[str, list[float]] = curve["metrics"]
-        if any(name not in reported and name not in self._cheap for name in names):
+        if any(name not in curve.metrics and name not in self._cheap for name in names):
             return {}
-        epochs = curve["epochs"]
-        rows = [{n: reported[n][i] if n in reported else end[n] for n in names} for i in range(len(epochs))]
-        return dict(zip(epochs, self._goals.F([end]) - self._goals.F(rows), strict=True))
+        reported, n = curve.metrics, len(curve.epochs)
+        rows = [{name: reported[name][i] if name in reported else end[name] for name in names} for i in range(n)]
+        return dict(zip(curve.epochs, self._goals.F([end]) - self._goals.F(rows), strict=True))
 
 
 def _largest(changes: Mapping[int, Array], scale: Mapping[int, Array]) -> float:

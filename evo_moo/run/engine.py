@@ -23,6 +23,7 @@ from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.refinement import Refinement
 from evo_moo.optimizer.replication import Replication
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.run.observer import Observer
 from evo_moo.run.stop_signals import StopRequests
@@ -75,7 +76,7 @@ class Engine:
         self.ledger = folder.ledger
         self._goals, self._seed, self._observer, self._seeded = goals, seed, observer, seeded
         self._weights, self._stopping, self._costs = weights, stopping, dict[int, float]()
-        self._curves: dict[int, dict[str, Any]] = {}
+        self._curves: dict[int, LearningCurve] = {}
         self._known: dict[int, Evaluation] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
         self._again: list[Candidate] = []
@@ -199,13 +200,13 @@ class Engine:
         for outcome in outcomes:
             usable = outcome.status in USABLE
             self._n_usable += usable
-            if outcome.status == "stopped" and isinstance(self.optimizer, Refinement):
-                how = outcome.curve or {}
-                self.optimizer.stop(outcome.id, how["expected"], how["share_trained"])
+            curve = outcome.curve
+            if curve is not None and curve.expected is not None and isinstance(self.optimizer, Refinement):
+                self.optimizer.stop(outcome.id, curve.expected, curve.share_trained)
             else:
                 self.optimizer.tell(outcome.id, outcome.metrics if usable else None)
             if self._stopping is not None and outcome.status in ("ok", "partial"):
-                self._stopping.take(outcome.id, outcome.metrics, outcome.curve)
+                self._stopping.take(outcome.id, outcome.metrics, curve)
         self._record_decisions()
         if self.optimizer.generation > generation:
             self._end_generation()
@@ -214,8 +215,7 @@ class Engine:
             self.ledger.set_meta(elapsed_s=self._elapsed_s())
 
     def _cost_of(self, outcome: Outcome) -> float:
-        cost = self._costs.pop(outcome.id, 1.0)
-        return cost * outcome.curve["share_trained"] if outcome.status == "stopped" and outcome.curve else cost
+        return self._costs.pop(outcome.id, 1.0) * (outcome.curve.share_trained if outcome.curve else 1.0)
 
     def _recorded_outcome(self, e: Evaluation) -> Outcome:
         return Outcome(e.id, e.status, e.metrics, e.reason, curve=self._curves.get(e.id))  # type: ignore[arg-type]
@@ -310,7 +310,7 @@ class Engine:
             return task
         task = task._replace(fidelity=candidate.fidelity, is_partial=candidate.is_partial)
         if self._stopping is not None:
-            self._stopping.ask(candidate.id, candidate.fidelity, candidate.continues, candidate.replicate)
+            self._stopping.ask(candidate)
             task = task._replace(bounds=self._stopping.bounds(candidate.id))
         if self._weights is None:
             return task

@@ -17,7 +17,7 @@ Tables (format 4; times are Unix seconds, and nothing depends on them):
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``curves``: what evaluations reported while they ran, at up to 100 epochs each: JSON objects of ``epochs``,
-  ``metrics`` and so on, as in ``Outcome.curve``.
+  ``metrics`` and so on, as in ``LearningCurve``.
 - ``events``: decisions and incidents of the run.
 
 Only SQLite and JSON are read, so that a ledger from anywhere can be opened without running its code.
@@ -33,6 +33,7 @@ from typing import Any
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.storage.database import Journal, in_memory, open_to_read, open_to_write, set_journal
 from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
 from evo_moo.storage.migrations import FORMAT, create, format_of, is_known, migrate
@@ -164,7 +165,7 @@ class Ledger:
             outcomes: Pairs of an ``Outcome`` and its constraint violation (None if it has no metrics).
         """
         outcomes = list(outcomes)
-        curves = [(o.id, _json(o.curve)) for o, _ in outcomes if o.curve is not None]
+        curves = [(o.id, _json(o.curve.to_record())) for o, _ in outcomes if o.curve is not None]
         self._db.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?)", curves)
         stopped = [(o.cost, o.id) for o, _ in outcomes if o.status == "stopped"]
         self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
@@ -222,10 +223,10 @@ class Ledger:
         """Read evaluations in the order of asking, those for which the SQL condition holds."""
         return map(Evaluation.of_row, self._select(where, parameters))
 
-    def curves(self) -> dict[int, dict[str, Any]]:
-        """Read the learning curves: id of an evaluation to what it reported, as in ``Outcome.curve``."""
+    def curves(self) -> dict[int, LearningCurve]:
+        """Read the learning curves: id of an evaluation to what it reported."""
         rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
-        return {key: dict(orjson.loads(curve)) for key, curve in rows}
+        return {key: LearningCurve.of_record(orjson.loads(curve)) for key, curve in rows}
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Read all evaluations as they stand, for ``Evaluation.of_row``."""

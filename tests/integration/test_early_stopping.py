@@ -62,14 +62,14 @@ def test_stopped_training_costs_its_share_and_joins_no_front(settings: dict[str,
     assert not members & {e.id for e in stopped}
     for e in stopped:
         begun = by_id[e.continues].fidelity if e.continues else 0
-        trained = curves[e.id]["epochs"][-1] - begun
+        trained = curves[e.id].epochs[-1] - begun
         assert 0 < trained < e.fidelity - begun
         assert e.cost == pytest.approx(trained / 9)
         assert not any(other.continues == e.id for other in result.evaluations)
     for e in result.evaluations:
         if e.status in ("ok", "partial"):
-            assert curves[e.id]["epochs"][-1] == e.fidelity
-            assert curves[e.id]["metrics"]["loss"][-1] == e.metrics["loss"]
+            assert curves[e.id].epochs[-1] == e.fidelity
+            assert curves[e.id].metrics["loss"][-1] == e.metrics["loss"]
     assert sum(rung["stopped"] for rung in report["rungs"]) == len(stopped)
     assert all(finding.sound for finding in examine(tmp_path / "r"))
 

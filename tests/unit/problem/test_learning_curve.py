@@ -21,9 +21,8 @@ def test_a_curve_is_bounded_and_holds_what_was_reported(n, step):
     for epoch in range(step, n * step + 1, step):
         report(epoch, {"loss": 1 / epoch, "accuracy": epoch})
     curve = report.curve()
-    assert len(curve["epochs"]) <= MOST_POINTS
-    assert len(curve["epochs"]) >= min(n, MOST_POINTS) // 2
-    assert curve["metrics"] == {"accuracy": curve["epochs"], "loss": [1 / epoch for epoch in curve["epochs"]]}
+    assert min(n, MOST_POINTS) // 2 <= len(curve.epochs) <= MOST_POINTS
+    assert curve.metrics == {"accuracy": curve.epochs, "loss": [1 / epoch for epoch in curve.epochs]}
     assert report.metrics == {"loss": 1 / (n * step), "accuracy": n * step}
 
 
@@ -51,9 +50,8 @@ def test_training_stops_if_the_front_dominates_its_best_case():
     report(1, {"accuracy": 0.6})  # at best 1.0
     with pytest.raises(TrainingStopped, match=r"after epoch 2 of 4: at best accuracy 0\.8, latency_ms 3, which"):
         report(2, {"accuracy": 0.7})
-    assert report.share_trained() == 0.5
-    assert report.expected() == {"latency_ms": 3.0, "accuracy": pytest.approx(0.75)}
-    assert report.curve() == {"epochs": [1, 2], "metrics": {"accuracy": [0.6, 0.7]}, "judged": True, "would_stop": 2}
+    expected = {"latency_ms": 3.0, "accuracy": pytest.approx(0.75)}
+    assert report.curve(stopped=True) == ([1, 2], {"accuracy": [0.6, 0.7]}, True, 2, 0.5, expected)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,9 @@ def test_an_evaluation_that_is_stopped_says_what_it_was():
     task = pickle.loads(pickle.dumps(Task(1, config, 3, fidelity=5, bounds=bounds)))
     outcome = evaluate_task(Learning(), Learning().goals, task)
     assert outcome.status == "stopped" and "after epoch 2 of 5" in outcome.reason and not outcome.traceback
-    assert outcome.metrics["size"] == 40 and outcome.metrics["loss"] == outcome.curve["metrics"]["loss"][1]
-    assert outcome.curve["share_trained"] == 2 / 5
-    assert outcome.curve["expected"]["loss"] == pytest.approx(outcome.metrics["loss"] - 0.05)
+    assert outcome.metrics["size"] == 40 and outcome.metrics["loss"] == outcome.curve.metrics["loss"][1]
+    assert outcome.curve.share_trained == 2 / 5
+    assert outcome.curve.expected["loss"] == pytest.approx(outcome.metrics["loss"] - 0.05)
     whole = evaluate_task(Learning(), Learning().goals, task._replace(bounds=None))
-    assert whole.status == "ok" and whole.curve["epochs"] == [1, 2, 3, 4, 5]
-    assert whole.curve["metrics"]["loss"][:2] == outcome.curve["metrics"]["loss"]
+    assert whole.status == "ok" and whole.curve.epochs == [1, 2, 3, 4, 5]
+    assert whole.curve.metrics["loss"][:2] == outcome.curve.metrics["loss"]

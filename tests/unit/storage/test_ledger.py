@@ -8,6 +8,7 @@ import pytest
 from evo_moo.errors import RunFolderError
 from evo_moo.evaluation.task import Outcome
 from evo_moo.optimizer.candidate import Candidate
+from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.problem.metrics import checked_metrics
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.migrations import FORMAT
@@ -79,12 +80,16 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
 
 
 def test_curves_come_back_and_what_was_stopped_costs_its_share(ledger):
-    curve = {"epochs": [1, 2], "metrics": {"accuracy": [0.1, 0.1 + 0.2]}, "judged": True, "would_stop": 2}
+    whole = LearningCurve([1, 2], {"accuracy": [0.1, 0.1 + 0.2]})
+    stopped = whole._replace(judged=True, would_stop=2, share_trained=0.25, expected={"accuracy": 0.4})
     ask(ledger, 1, 2)
     ledger.record_outcomes(
-        [(Outcome(2, "stopped", {"accuracy": 0.3}, cost=0.25, curve=curve), 0.0), (Outcome(1, "ok", {}), None)]
+        [
+            (Outcome(2, "stopped", {"accuracy": 0.3}, cost=0.25, curve=stopped), 0.0),
+            (Outcome(1, "ok", {}, curve=whole), None),
+        ]
     )
-    assert ledger.curves() == {2: curve}
+    assert ledger.curves() == {1: whole, 2: stopped}
     assert [e.cost for e in ledger.evaluations()] == [1.0, 0.25]
 
 
