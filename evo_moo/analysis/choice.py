@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evo_moo.analysis.choice_rules import Method, Ranking, Rule
-from evo_moo.analysis.front import Front
+from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
@@ -84,7 +84,7 @@ class Decision:
 
 
 def pick(
-    result: Front,
+    result: EvaluatedFront,
     *,
     limits: Limits | None = None,
     weights: Mapping[str, float] | None = None,
@@ -135,7 +135,7 @@ def pick(
     )
 
 
-def candidates(result: Front, limits: Limits, faults: Sequence[str] = ()) -> list[Evaluation]:
+def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = ()) -> list[Evaluation]:
     """Return the front of the evaluations that keep a run's own limits and further ones, sorted by the first objective.
 
     Args:
@@ -204,7 +204,7 @@ def _words(limit: Limit) -> str:
     return f"{limit.metric} {sign} {limit.bound:g}"
 
 
-def _nothing_kept(result: Front, wanted: Sequence[Limit]) -> NoChoiceError:
+def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceError:
     """Say which limits nothing keeps and how near one comes, or that only their combination is kept by nothing."""
     measured = result.measured
     excess = np.array([[_excess(e, limit) for limit in wanted] for e in measured])
@@ -245,7 +245,7 @@ def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
     return words
 
 
-def _trades(result: Front, chosen: Evaluation, runner_up: Evaluation | None) -> list[Trade]:
+def _trades(result: EvaluatedFront, chosen: Evaluation, runner_up: Evaluation | None) -> list[Trade]:
     goals = result.goals
     F = goals.F([e.metrics for e in candidates(result, {})])
     best, span = F.min(axis=0), np.ptp(F, axis=0)

@@ -107,7 +107,7 @@ class Result(RunFront):
         Args:
             path: File to write, such as ``front.png``.
         """
-        from evo_moo.analysis.plots import result_figure
+        from evo_moo.analysis.figures import result_figure
 
         figure = result_figure(self)
         if path is not None:

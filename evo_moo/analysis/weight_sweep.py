@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evo_moo.analysis.choice import candidates
-from evo_moo.analysis.front import Front
+from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.pareto import Array
 from evo_moo.problem.goals import Limits
 from evo_moo.storage.evaluation_row import Evaluation
@@ -35,7 +35,7 @@ class Reach(NamedTuple):
         return {"id": e.id, "metrics": e.metrics, "weights": self.weights, "lead": self.lead}
 
 
-def sweep(result: Front, limits: Limits | None = None) -> list[Reach]:
+def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
     """Tell for each member of a front whether any weights reach it, and which; sorted by the first objective.
 
     It is decided by a linear program for each member, and so for all weights of at least 0, not for a sample of them.

@@ -25,9 +25,9 @@ def confirm(
     from evo_moo.run.stop_signals import stop_at_once_on_signals
 
     stop_at_once_on_signals()
-    from evo_moo.analysis.confirmed import FOLDER
+    from evo_moo.analysis.confirmed_front import FOLDER
     from evo_moo.files import save_figure
-    from evo_moo.report.analysis_plots import confirmation_figure
+    from evo_moo.report.analysis_figures import confirmation_figure
     from evo_moo.run.confirmation import confirm
 
     path = folder_of(path)
@@ -55,7 +55,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Compare configurations by their trainings with several seeds, or groups of runs by their hypervolumes."""
-    from evo_moo.analysis.run_comparison import compare_configurations, compare_runs
+    from evo_moo.analysis.comparison import compare_configurations, compare_runs
     from evo_moo.cli.comparison_tables import print_comparison
     from evo_moo.errors import UsageError
 
@@ -90,7 +90,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _groups(what: list[str]) -> dict[str, list[Path]]:
     """Find the runs behind each argument; a folder of runs has a group for each job."""
-    from evo_moo.analysis.run_comparison import groups_in
+    from evo_moo.analysis.comparison import groups_in
     from evo_moo.errors import RunFolderError
 
     groups: dict[str, list[Path]] = {}

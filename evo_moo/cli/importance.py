@@ -55,7 +55,7 @@ def importance(
         show(told)
     if plot:
         from evo_moo.files import save_figure
-        from evo_moo.report.analysis_plots import dependence_figure, importance_figure
+        from evo_moo.report.analysis_figures import dependence_figure, importance_figure
 
         figure = dependence_figure(told) if dependence else importance_figure(told)
         picture = path / ("dependence.png" if dependence else "importance.png")

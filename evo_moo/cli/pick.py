@@ -125,7 +125,7 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
     from evo_moo.analysis.weight_sweep import sweep
     from evo_moo.files import save_figure
-    from evo_moo.report.analysis_plots import sweep_figure
+    from evo_moo.report.analysis_figures import sweep_figure
 
     found = sweep(result, limits)
     if as_json:

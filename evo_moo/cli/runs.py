@@ -134,16 +134,16 @@ def doctor(
 
 
 def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
-    from evo_moo.analysis.audit import audit
-    from evo_moo.cli.tables import print_audit
+    from evo_moo.analysis.provenance import provenance
+    from evo_moo.cli.tables import print_provenance
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
-        story = audit(ledger, evaluation_id)
+        story = provenance(ledger, evaluation_id)
         if as_json:
             typer.echo(json.dumps(story, indent=1))
         else:
-            print_audit(story)
+            print_provenance(story)
 
 
 def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
@@ -160,7 +160,7 @@ def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
             print_surrogate(view)
         if not plot:
             return
-        from evo_moo.analysis.plots import surrogate_figure
+        from evo_moo.analysis.figures import surrogate_figure
 
         figure = surrogate_figure(view)
     save_figure(figure, path / "surrogate.png")

@@ -86,8 +86,8 @@ def print_findings(findings: "list[Finding]") -> None:
     open_console().print(table)
 
 
-def print_audit(story: dict[str, Any]) -> None:
-    """Print all that is known of one evaluation, as ``audit`` gives it."""
+def print_provenance(story: dict[str, Any]) -> None:
+    """Print all that is known of one evaluation, as ``provenance`` returns it."""
     console, table = open_console(), Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")

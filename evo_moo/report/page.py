@@ -14,7 +14,7 @@ import orjson
 
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
-from evo_moo.report.report_data import front_table, number, report_data
+from evo_moo.report.content import front_table, number, report_data
 from evo_moo.storage.log import logged
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import in_words, printable

@@ -9,10 +9,10 @@ import orjson
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evo_moo.analysis.plots import FRONT, OTHERS, draw_front, literal, plain_ticks, surrogate_figure
+from evo_moo.analysis.figures import FRONT, OTHERS, draw_front, literal, plain_ticks, surrogate_figure
 from evo_moo.analysis.result import Result
 from evo_moo.files import guarded_writes, save_figure, write_whole
-from evo_moo.report.report_data import Array, report_data, role_rows, values_of
+from evo_moo.report.content import Array, report_data, role_rows, values_of
 from evo_moo.storage.reading import csv_text, guarded_reads
 
 Rows = list[dict[str, Any]]

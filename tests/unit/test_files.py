@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from evo_moo.analysis.plots import new_figure
+from evo_moo.analysis.figures import new_figure
 from evo_moo.errors import RunFolderError
 from evo_moo.files import guarded_writes, remove_remains, save_figure, whole_file, write_whole
 

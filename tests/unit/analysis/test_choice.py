@@ -17,7 +17,7 @@ from evo_moo.analysis.weight_sweep import sweep
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
-from evo_moo.report.analysis_plots import sweep_figure
+from evo_moo.report.analysis_figures import sweep_figure
 from evo_moo.storage.evaluation_row import Evaluation
 
 NAMES = ["a", "b", "c"]

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 import evo_moo
-from evo_moo.analysis.confirmed import FOLDER, Confirmation, confirmation_seed, read_confirmation
+from evo_moo.analysis.confirmed_front import FOLDER, Confirmation, confirmation_seed, read_confirmation
 from evo_moo.analysis.result import Result
 from evo_moo.cli.comparison_tables import print_confirmation
 from evo_moo.errors import ProblemError, RunFolderError, SearchFailedError, UsageError
 from evo_moo.problem.goals import Goals
-from evo_moo.report.analysis_plots import confirmation_figure
+from evo_moo.report.analysis_figures import confirmation_figure
 from evo_moo.run.confirmation import confirm
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evo_moo.analysis.intervals import LEVEL, Array, t_interval
+from evo_moo.analysis.statistics.intervals import LEVEL, Array, t_interval
 from evo_moo.errors import MetricError
 from evo_moo.storage.evaluation_row import Evaluation
 

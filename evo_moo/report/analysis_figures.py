@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from evo_moo.analysis.front import Front
-from evo_moo.analysis.plots import (
+from evo_moo.analysis.evaluated_front import EvaluatedFront
+from evo_moo.analysis.figures import (
     FRONT,
     OTHERS,
     axis_label,
@@ -59,7 +59,7 @@ def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], l
     return search, mean, [0.0 if row["low"] is None else (row["high"] - row["low"]) / 2 for row in rows]
 
 
-def sweep_figure(result: Front, members: Sequence[tuple[Evaluation, bool]]) -> Figure:
+def sweep_figure(result: EvaluatedFront, members: Sequence[tuple[Evaluation, bool]]) -> Figure:
     """Draw a front, and which of its members a weighted sum reaches.
 
     Args:
@@ -88,7 +88,9 @@ def sweep_figure(result: Front, members: Sequence[tuple[Evaluation, bool]]) -> F
     return figure
 
 
-def _draw_sweep_parallel(axes: Any, result: Front, members: Sequence[tuple[Evaluation, bool]], labels: Any) -> None:
+def _draw_sweep_parallel(
+    axes: Any, result: EvaluatedFront, members: Sequence[tuple[Evaluation, bool]], labels: Any
+) -> None:
     F = result.goals.F([e.metrics for e, _ in members])
     for row, (_, reached) in zip(normalised(F), members, strict=True):
         axes.plot(row, ".-", color=FRONT if reached else OTHERS, alpha=0.6, lw=1, label=labels.pop(reached, None))

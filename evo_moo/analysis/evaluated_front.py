@@ -9,7 +9,7 @@ from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.storage.evaluation_row import Evaluation
 
 
-class Front(Protocol):
+class EvaluatedFront(Protocol):
     """A Pareto front with the evaluations behind it; ``Result`` is one, and says what each attribute holds."""
 
     @property

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.batch_summary import common_hypervolumes, group_name, without_seed
-from evo_moo.analysis.comparisons import Comparison, Sample, compare_samples, holm, per_seed
-from evo_moo.analysis.confirmed import FOLDER, members_of_run, read_confirmation
-from evo_moo.analysis.intervals import Array, bootstrap_interval
+from evo_moo.analysis.confirmed_front import FOLDER, members_of_run, read_confirmation
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.run_record import RunRecord
+from evo_moo.analysis.statistics.intervals import Array, bootstrap_interval
+from evo_moo.analysis.statistics.significance import Comparison, Sample, compare_samples, holm, per_seed
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.analysis.comparisons import per_seed
 from evo_moo.analysis.run_record import RunRecord
+from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 

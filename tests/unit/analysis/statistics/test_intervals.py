@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evo_moo.analysis.intervals import bootstrap_interval, nondominated_share, posterior_means, t_interval
+from evo_moo.analysis.statistics.intervals import bootstrap_interval, nondominated_share, posterior_means, t_interval
 from evo_moo.pareto import pareto_rows
 from evo_moo.plugins import load_problem
 

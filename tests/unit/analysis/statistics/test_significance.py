@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import evo_moo
-from evo_moo.analysis.comparisons import compare_samples, detectable_effect, holm, n_needed, paired_tests, power
+from evo_moo.analysis.statistics.significance import (
+    compare_samples,
+    detectable_effect,
+    holm,
+    n_needed,
+    paired_tests,
+    power,
+)
 from evo_moo.errors import MetricError
 
 SEEDS = (42, 43, 44)

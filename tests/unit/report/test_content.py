@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from evo_moo.analysis import timeline
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.report import report_columns
-from evo_moo.report.report_columns import ROLES, columns, significant
-from evo_moo.report.report_data import number, report_data
+from evo_moo.report import columns as report_columns
+from evo_moo.report.columns import ROLES, columns, significant
+from evo_moo.report.content import number, report_data
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -17,7 +17,7 @@ _WHY = {
 }
 
 
-def audit(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
+def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
     """Tell the story of one evaluation as plain data.
 
     Args:

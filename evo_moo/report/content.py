@@ -18,7 +18,7 @@ from evo_moo.analysis.timeline import timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
-from evo_moo.report.report_columns import ROLES, columns, significant
+from evo_moo.report.columns import ROLES, columns, significant
 from evo_moo.storage.reading import reading
 from evo_moo.text import printable
 

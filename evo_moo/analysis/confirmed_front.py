@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.intervals import LEVEL, Array, nondominated_share, posterior_means, t_interval
 from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.statistics.intervals import LEVEL, Array, nondominated_share, posterior_means, t_interval
 from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
 from evo_moo.problem.metrics import Metric, Metrics

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from evo_moo.analysis.front import Front
+from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.pareto import frame, hypervolume_history
 from evo_moo.problem.metrics import with_unit
 from evo_moo.scalarisation import normalised
@@ -17,7 +17,7 @@ from evo_moo.text import printable
 FRONT, OTHERS = "#d55e00", "#8794a3"
 
 
-def result_figure(result: Front) -> Figure:
+def result_figure(result: EvaluatedFront) -> Figure:
     """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
     figure = new_figure(2, 1, (5.5, 4.5))
     n_obj = len(result.goals.objectives)
@@ -85,7 +85,7 @@ def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
     axes.grid(alpha=0.3)
 
 
-def draw_front(axes: Any, result: Front, n_obj: int) -> None:
+def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
     """Draw the front among all evaluations: one to three objectives."""
     names = [objective.metric for objective in result.goals.objectives]
     evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
@@ -105,7 +105,7 @@ def draw_front(axes: Any, result: Front, n_obj: int) -> None:
     axes.legend(loc="best", fontsize=8)
 
 
-def _frame_front(axes: Any, result: Front, names: list[str]) -> None:
+def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
     """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
     on_front = {e.id for e in result.front}
     off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
@@ -137,7 +137,7 @@ def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -
     return sum(not (x_low <= m[x] <= x_high and y_low <= m[y] <= y_high) for m in evaluated)
 
 
-def _draw_parallel(axes: Any, result: Front) -> None:
+def _draw_parallel(axes: Any, result: EvaluatedFront) -> None:
     names = [objective.metric for objective in result.goals.objectives]
     F = result.F
     axes.plot(range(len(names)), normalised(F).T, color=FRONT, alpha=0.4, lw=1)
@@ -145,7 +145,7 @@ def _draw_parallel(axes: Any, result: Front) -> None:
     axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
 
 
-def _draw_hypervolume(axes: Any, result: Front) -> None:
+def _draw_hypervolume(axes: Any, result: EvaluatedFront) -> None:
     F = result.all_F
     axes.set(xlabel="feasible evaluations", ylabel="hypervolume")
     if len(F) and F.shape[1] > 1:
@@ -158,12 +158,12 @@ def columns(metrics: Sequence[Mapping[str, float]], names: list[str]) -> list[li
     return [[row[name] for row in metrics] for name in names]
 
 
-def axis_label(result: Front, name: str) -> str:
+def axis_label(result: EvaluatedFront, name: str) -> str:
     """Name an objective for an axis, with its unit and direction."""
     (objective,) = (o for o in result.goals.objectives if o.metric == name)
     return literal(objective.in_words(result.known_metrics[name].unit))
 
 
-def is_logarithmic(result: Front, name: str) -> bool:
+def is_logarithmic(result: EvaluatedFront, name: str) -> bool:
     """Return whether an objective's axis is logarithmic."""
     return result.known_metrics[name].log and all(row[name] > 0 for row in result.metrics)
