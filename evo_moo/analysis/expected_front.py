@@ -27,7 +27,7 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
         that (None where it was measured) and ``measured``; by the first objective, best first.
 
     Raises:
-        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        RunFolderError: The folder cannot be read.
     """
     archive = run if isinstance(run, Archive) else Archive.read(run)
     rows = np.flatnonzero(np.isfinite(archive.rank))

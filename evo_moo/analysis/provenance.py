@@ -38,7 +38,7 @@ def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         "generation": e.generation,
         "configuration": e.configuration,
         "origin": e.origin,
-        "why": _WHY.get(e.origin, e.origin or "not recorded by the version that asked for it"),
+        "why": _WHY.get(e.origin, e.origin),
         "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
         "prediction": _compared(e),
         "fidelity": e.fidelity,

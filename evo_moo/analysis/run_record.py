@@ -20,8 +20,7 @@ class RunRecord(RunFacts):
 
     Attributes:
         path: The run folder, absolute.
-        space: Name of a variable to its definition, as ``SearchSpace.to_json`` gives it; where a run did not
-            record it, names to empty dicts.
+        space: Name of a variable to its definition, as ``SearchSpace.to_json`` gives it.
         result: The Pareto front, and every evaluation.
         is_going_on: Whether a process searches on in the folder now.
     """
@@ -53,7 +52,7 @@ class RunRecord(RunFacts):
         result = Result.of_ledger(ledger, path)
         if not all(isinstance(value, int | float) for e in result.evaluations for value in e.metrics.values()):
             raise ValueError("a metric that is no number")
-        space = meta.get("space") or {name: {} for e in result.evaluations for name in e.configuration}
+        space = dict(meta["space"])
         return cls(path, meta, result.goals, result.known_metrics, space, result, holder_of(path) is not None)
 
     @property

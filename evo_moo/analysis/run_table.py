@@ -57,7 +57,7 @@ class Archive:
         """Read a run folder; the run may still go on.
 
         Raises:
-            RunFolderError: It is no run folder, is damaged, or did not record its space.
+            RunFolderError: It is no run folder, or is damaged.
         """
         return cls.of_record(RunRecord.read(run_dir))
 
@@ -65,11 +65,6 @@ class Archive:
     def of_record(cls, record: RunRecord) -> "Archive":
         """Return the archive of a run that is read; errors as for ``read``."""
         with guarded_reads(record.path):
-            if not all(record.space.values()):
-                raise RunFolderError(
-                    f"`{record.path}` must have recorded its search space, but was made by a version that did not; "
-                    f"`evo-moo run … --from {record.path}` goes on from it"
-                )
             try:
                 space = SearchSpace({name: _variable(facts) for name, facts in record.space.items()})
                 X = space.encode([e.configuration for e in record.evaluations])

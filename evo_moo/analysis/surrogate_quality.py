@@ -51,7 +51,7 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
 
 def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     # A run that was killed makes again the choices that its last checkpoint does not know.
-    looks = {_n_known(decision): decision for decision in decisions if "chosen" in decision}
+    looks = {d["n"] + d.get("n_far_out", 0): d for d in decisions if "chosen" in d}
     history = [
         {"n": n, "chosen": decision["chosen"], "scores": decision["scores"]} for n, decision in sorted(looks.items())
     ]
@@ -62,12 +62,6 @@ def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "n_far_out": looks[max(looks)].get("n_far_out", 0) if looks else 0,
         "faults": list(dict.fromkeys(faults)),
     }
-
-
-def _n_known(decision: dict[str, Any]) -> int:
-    """Return the number of evaluations that a choice was made with; earlier versions noted it with the scores only."""
-    n_learnt = decision.get("n") or max((scores["n"] for scores in decision["scores"].values()), default=0)
-    return int(n_learnt + decision.get("n_far_out", 0))
 
 
 def _accuracy(name: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:

@@ -23,7 +23,6 @@ LANES = {
     "finished": "state",
     "failed": "state",
     "taken over": "state",
-    "migrated": "state",
     "job changed": "state",
 }
 

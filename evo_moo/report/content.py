@@ -78,7 +78,7 @@ def _importances(record: RunRecord) -> dict[str, Any]:
     """Give ``note``, in words, and ``shares``: metric to variable to its importance, the greatest first."""
     try:
         told = importances(Archive.of_record(record))
-    except (RunFolderError, MetricError) as error:  # a run of an old version, or nothing that was evaluated
+    except (RunFolderError, MetricError) as error:  # nothing was evaluated
         return {"note": printable(str(error)), "shares": {}}
     known = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
     silent = [f"{name}: {its['nothing']}." for name, its in told["metrics"].items() if its["nothing"]]

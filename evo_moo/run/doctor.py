@@ -19,11 +19,11 @@ import orjson
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.checkpoint import from_json
-from evo_moo.storage.database import in_memory, open_to_read
+from evo_moo.storage.database import open_to_read
 from evo_moo.storage.evaluation_row import STATUSES
 from evo_moo.storage.folder_lock import holder_of
 from evo_moo.storage.ledger import unknown_format
-from evo_moo.storage.migrations import FORMAT, TABLES, create, format_of, is_known, migrate
+from evo_moo.storage.migrations import FORMAT, TABLES, create, format_of, in_present_format, is_known
 from evo_moo.storage.run_folder import FREE_SECTIONS
 from evo_moo.text import in_words
 
@@ -76,7 +76,7 @@ def examine(path: Path) -> list[Finding]:
 
 
 def opened(file: Path) -> sqlite3.Connection:
-    """Open a ledger for reading, an older one as a migrated copy, without trusting anything in it.
+    """Open a ledger for reading, without trusting anything in it.
 
     Raises:
         sqlite3.Error: It is no database, or its tables cannot be read.
@@ -90,14 +90,10 @@ def opened(file: Path) -> sqlite3.Connection:
         found = format_of(db)
         if not is_known(found):
             raise unknown_format(file, found)
-        if found < FORMAT:
-            with contextlib.closing(db):
-                db = in_memory(db)
-            migrate(db)
+        return in_present_format(db)
     except BaseException:
         db.close()
         raise
-    return db
 
 
 def facts(db: sqlite3.Connection) -> dict[str, Any]:

@@ -24,8 +24,6 @@ from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
 FEW_EVALUATIONS = 1000
 """Up to so many, models propose the candidates unless a job says otherwise."""
-ADDED_LATER: dict[str, dict[str, Any]] = {"surrogate": {"infill": "ehvi", "repeats": True}}
-"""Keys of sections that jobs of older versions do not have, with the defaults that those searched by."""
 
 
 def has_begun(run_dir: Path | None) -> bool:
@@ -205,7 +203,5 @@ def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job's values by their dotted keys; one that an older version did not know has its default."""
-    return {
-        f"{s}.{key}": value for s, table in job.items() for key, value in {**ADDED_LATER.get(s, {}), **table}.items()
-    }
+    """Return a job's values by their dotted keys."""
+    return {f"{section}.{key}": value for section, table in job.items() for key, value in table.items()}

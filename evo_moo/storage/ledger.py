@@ -9,7 +9,7 @@ Tables (format 4; times are Unix seconds, and nothing depends on them):
   ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``; ``output`` is the last of what it
   printed; ``violation`` is the sum
   by which limits are exceeded, 0 when feasible; ``origin`` says how the configuration came about (``start``,
-  ``sample``, ``mating``; empty where it was not recorded), ``parents`` are the ids of the evaluations that it was bred
+  ``sample``, ``mating``), ``parents`` are the ids of the evaluations that it was bred
   from, and ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``. With refinement a
   configuration has a row for each rung that it reached: ``fidelity`` is the rung, ``continues`` the id of the
   evaluation below that it rose from, ``replicate`` the number of the repetition with another seed; ``cost`` is in full
@@ -34,9 +34,9 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 from evo_moo.problem.learning_curve import LearningCurve
-from evo_moo.storage.database import Journal, in_memory, open_to_read, open_to_write, set_journal
+from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
 from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
-from evo_moo.storage.migrations import FORMAT, create, format_of, is_known, migrate
+from evo_moo.storage.migrations import FORMAT, create, format_of, in_present_format, is_known, migrate
 
 
 class Ledger:
@@ -49,16 +49,12 @@ class Ledger:
         writable: Whether to open it for writing; it is then created if it does not exist.
         journal: How a writer keeps transactions whole; see ``database.set_journal``.
 
-    Attributes:
-        migrated_from: The older format that the file had when it was opened; None if it had the present one.
-
     Raises:
         RunFolderError: The file is missing, cannot be opened, or is no ledger of a known format.
     """
 
     def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
         self.path, self._writable = path, writable
-        self.migrated_from: int | None = None
         if path is not None and not writable and not path.is_file():
             raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
         try:
@@ -85,11 +81,10 @@ class Ledger:
             set_journal(self._db, journal)
         if is_new:
             create(self._db)
+        elif not self._writable:
+            self._db = in_present_format(self._db)
         elif found < FORMAT:
-            if not self._writable:
-                with contextlib.closing(self._db):
-                    self._db = in_memory(self._db)
-            self.migrated_from = migrate(self._db)
+            migrate(self._db)
 
     def _tables(self) -> list[str]:
         return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

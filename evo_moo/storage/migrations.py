@@ -5,10 +5,14 @@ record stays empty.
 """
 
 import contextlib
-import json
 import sqlite3
+from collections.abc import Callable
+
+from evo_moo.storage.database import in_memory
 
 FORMAT = 4
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""An older format to the step that makes the next one of it. No format before the present one was released."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -61,56 +65,34 @@ def create(db: sqlite3.Connection) -> None:
     db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
 
 
-def migrate(db: sqlite3.Connection) -> int:
-    """Bring a ledger of an older format to the present one, in one transaction.
-
-    Returns:
-        The format that it had.
-    """
-    found = format_of(db)
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a ledger of an older format to the present one, in one transaction."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        for step in range(found, FORMAT):
-            _STEPS[step](db)
+        for step in range(format_of(db), FORMAT):
+            STEPS[step](db)
         db.execute(f"PRAGMA user_version = {FORMAT}")
         db.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.OperationalError):
             db.execute("ROLLBACK")
         raise
-    return found
 
 
 def is_known(found: int) -> bool:
     """Return whether a format is the present one or an older one that can become it."""
-    return found == FORMAT or found in _STEPS
+    return found == FORMAT or found in STEPS
 
 
-def _from_1(db: sqlite3.Connection) -> None:
-    """Add where each configuration came from, also to the candidates that the checkpoint holds."""
-    db.execute("ALTER TABLE evaluations ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
-    db.execute("ALTER TABLE evaluations ADD COLUMN parents TEXT NOT NULL DEFAULT '[]'")
-    db.execute("ALTER TABLE evaluations ADD COLUMN prediction TEXT")
-    for (text,) in db.execute("SELECT state FROM checkpoint").fetchall():
-        # One that is damaged is left to whoever reads it.
-        with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
-            state = json.loads(text)
-            state["kind"][0] = 2
-            state["open"] = [[key, generation, "", [], None] for key, generation in state["open"]]
-            db.execute("UPDATE checkpoint SET state = ?", (json.dumps(state),))
+def in_present_format(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a reader's connection to the same ledger in the present format: to a copy in memory of an older one.
 
-
-def _from_2(db: sqlite3.Connection) -> None:
-    """Add how thorough each evaluation was: all were full ones."""
-    db.execute("ALTER TABLE evaluations ADD COLUMN fidelity INTEGER")
-    db.execute("ALTER TABLE evaluations ADD COLUMN replicate INTEGER NOT NULL DEFAULT 0")
-    db.execute("ALTER TABLE evaluations ADD COLUMN continues INTEGER")
-    db.execute("ALTER TABLE evaluations ADD COLUMN cost REAL NOT NULL DEFAULT 1")
-
-
-def _from_3(db: sqlite3.Connection) -> None:
-    """Add learning curves: there were none."""
-    db.execute("CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT")
-
-
-_STEPS = {1: _from_1, 2: _from_2, 3: _from_3}
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    if format_of(db) == FORMAT:
+        return db
+    with contextlib.closing(db):
+        copy = in_memory(db)
+    migrate(copy)
+    return copy

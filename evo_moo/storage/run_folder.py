@@ -70,7 +70,7 @@ class RunFolder:
             self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
             self._handler.setFormatter(Printable(LINE))
             LOGGER.addHandler(self._handler)
-            self._note_what_was_found(self._lock.replaced)
+            self._record_taking_over(self._lock.replaced)
         except (RunFolderError, UsageError):
             self.close()
             raise
@@ -81,15 +81,12 @@ class RunFolder:
                 "name another by --run-dir"
             ) from error
 
-    def _note_what_was_found(self, replaced: dict[str, Any] | None) -> None:
-        """Record that the folder was brought to the present format, or that its last writer was killed."""
-        with self.ledger.transaction():
-            if self.ledger.migrated_from is not None:
-                self.ledger.record_event("migrated", format=self.ledger.migrated_from)
-                LOGGER.info("brought from format %d to the present one", self.ledger.migrated_from)
-            if replaced is not None:
+    def _record_taking_over(self, replaced: dict[str, Any] | None) -> None:
+        """Record that the folder's last writer was killed."""
+        if replaced is not None:
+            with self.ledger.transaction():
                 self.ledger.record_event("taken over", **replaced)
-                LOGGER.info("taken over from process %s on %s, which is gone", replaced["pid"], replaced["host"])
+            LOGGER.info("taken over from process %s on %s, which is gone", replaced["pid"], replaced["host"])
 
     def close(self) -> None:
         """Close the ledger and give the lock back."""

@@ -236,7 +236,7 @@ def test_three_objectives_and_models_are_drawn_in_the_dark(tmp_path: Path) -> No
 
 
 def test_refinement_is_drawn(tmp_path: Path) -> None:
-    page = evo_moo.write_report(GOLDEN / "format_3" / "stopped-refined", tmp_path / "page.html")
+    page = evo_moo.write_report(GOLDEN / "format_4" / "stopped-refined", tmp_path / "page.html")
     rungs = data_of(page)["rungs"]["rungs"]
     assert [rung["fidelity"] for rung in rungs] == sorted(rung["fidelity"] for rung in rungs) and len(rungs) > 1
     seen = look(page, DRAWN, tmp_path)
@@ -246,7 +246,7 @@ def test_refinement_is_drawn(tmp_path: Path) -> None:
 
 def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     run = tmp_path / "r"
-    shutil.copytree(GOLDEN / "format_3" / "stopped", run)
+    shutil.copytree(GOLDEN / "format_4" / "stopped", run)
     before = (run / "run.sqlite").read_bytes()
     page = evo_moo.write_report(run, tmp_path / "page.html")
     assert (run / "run.sqlite").read_bytes() == before and not (run / "report.html").exists()
@@ -265,7 +265,7 @@ def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none", "must be a run folder"), (tmp_path, "must be a run folder")):
         with pytest.raises(RunFolderError, match=words):
             evo_moo.write_report(path)
-    shutil.copytree(GOLDEN / "format_3" / "stopped", tmp_path / "r")
+    shutil.copytree(GOLDEN / "format_4" / "stopped", tmp_path / "r")
     with pytest.raises(RunFolderError, match="must be writable"):
         evo_moo.write_report(tmp_path / "r", tmp_path / "none" / "page.html")
     with sqlite3.connect(tmp_path / "r" / "run.sqlite") as db:
@@ -276,7 +276,7 @@ def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
 
 def test_report_that_cannot_be_written_is_a_warning_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "r"
-    shutil.copytree(GOLDEN / "format_3" / "finished", run)
+    shutil.copytree(GOLDEN / "format_4" / "finished", run)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="must have the package plotly"):
         evo_moo.write_report(run)

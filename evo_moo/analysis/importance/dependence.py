@@ -46,7 +46,7 @@ def partial_dependence(
         evaluations in which the variable exists; and ``untried`` in words, what of its range no evaluation had.
 
     Raises:
-        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        RunFolderError: The folder cannot be read.
         MetricError: A metric is not known.
         JobError: A variable is not known.
     """

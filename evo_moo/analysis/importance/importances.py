@@ -56,7 +56,7 @@ def importances(
           it ranks no better than chance.
 
     Raises:
-        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        RunFolderError: The folder cannot be read.
         MetricError: A metric is not known, or there is no front to be near to.
     """
     archive = run if isinstance(run, Archive) else Archive.read(run)

@@ -46,7 +46,7 @@ def changes_around(
         and ``high``, between which the change lies with 90 %, and ``p_more``, the probability that the metric grows.
 
     Raises:
-        RunFolderError: The folder cannot be read, or is of a version that did not record the space.
+        RunFolderError: The folder cannot be read.
         MetricError: A metric is not known.
         JobError: There is no such evaluation.
     """

@@ -52,7 +52,7 @@ def test_predictions_are_counted_by_hand():
 
 
 def test_the_last_choice_counts_and_one_made_again_counts_once(capsys):
-    earlier = {"metric": "a", "chosen": "none", "scores": {"gp": GP}}
+    earlier = {"metric": "a", "n": 4, "chosen": "none", "scores": {"gp": GP}}
     later = {"metric": "a", "n": 8, "chosen": "gp", "scores": {"gp": {**GP, "n": 8}}}
     fault = {"metric": "b[red]", "model": "rf", "fault": "as asked"}
     view = surrogate_view(ledger_of([], [], [earlier, later, fault, later, fault]))
@@ -86,10 +86,10 @@ def shown(*arguments):
     return result.stdout
 
 
-@pytest.mark.parametrize("run", ["format_1/stopped", "format_2/finished"])
-def test_a_run_without_models_says_so_in_every_format(run):
-    assert "had no surrogate models" in shown(GOLDEN / run, "--surrogate")
-    assert json.loads(shown(GOLDEN / run, "--surrogate", "--json")) == {"settings": None, "metrics": {}}
+def test_a_run_without_models_says_so():
+    run = GOLDEN / "format_4" / "stopped"
+    assert "had no surrogate models" in shown(run, "--surrogate")
+    assert json.loads(shown(run, "--surrogate", "--json")) == {"settings": None, "metrics": {}}
 
 
 def test_a_real_run_shows_its_models_and_draws_them(tmp_path):

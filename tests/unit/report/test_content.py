@@ -35,7 +35,7 @@ def test_a_rounded_number_is_written_short(value, sign):
 
 
 def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
-    record = RunRecord.read(GOLDEN / "format_3" / "finished")
+    record = RunRecord.read(GOLDEN / "format_4" / "finished")
     monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
     table = columns(record)
     assert table["n_left_out"] == len(record.evaluations) - len(record.front_ids) - 5
@@ -45,9 +45,9 @@ def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
 
 
 def test_repetitions_are_means_with_their_spread():
-    data = report_data(GOLDEN / "format_3" / "stopped-refined")
+    data = report_data(GOLDEN / "format_4" / "stopped-refined")
     table = data["columns"]
-    record = RunRecord.read(GOLDEN / "format_3" / "stopped-refined")
+    record = RunRecord.read(GOLDEN / "format_4" / "stopped-refined")
     by_id = {e.id: e for e in record.evaluations}
     repeated = {e.continues: e for e in record.evaluations if e.replicate and e.status == "ok"}
     assert repeated
