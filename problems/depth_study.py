@@ -19,8 +19,9 @@ class DepthStudy(SearchProblem):
     """A convolutional network, shallow or deep, for scikit-learn's 1,797 digits of 8 x 8 pixels.
 
     Every configuration is trained once with each seed: ``accuracy`` is the mean, ``accuracy_sd`` the standard
-    deviation, and ``accuracy_seed_42`` and so on are what ``evo_moo.analysis.statistics.significance`` pairs. The data are split
-    once and for all into 60 % training, 20 % validation and 20 % test.
+    deviation, and ``accuracy_seed_42`` and so on are what
+    ``evo_moo.analysis.statistics.significance`` pairs. The data are split once and for all into 60 % training, 20 %
+    validation and 20 % test.
 
     Args:
         epochs: Number of epochs of each training.

@@ -1,4 +1,4 @@
-"""Compares configurations by their replicates, and groups of runs by what they reached with equal budgets."""
+"""Compares configurations by their replicates, and groups of runs by their hypervolumes after equal budgets."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.batch_summary import common_hypervolumes, group_name, without_seed
-from evo_moo.analysis.confirmed_front import FOLDER, members_of_run, read_confirmation
+from evo_moo.analysis.confirmation_ledger import FOLDER, members_of_run, read_confirmation
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.intervals import Array, bootstrap_interval
-from evo_moo.analysis.statistics.significance import Comparison, Sample, compare_samples, holm, per_seed
+from evo_moo.analysis.statistics.significance import Comparison, Sample, adjusted, compare_samples, per_seed
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
@@ -34,7 +34,7 @@ class ComparisonReport:
         intervals: By metric and name, or pair of names, a bootstrap's interval of the mean, or of its difference; only
             of runs.
         comparisons: Every two samples of each metric; ``p_holm`` is adjusted for all of them.
-        notes: What is to be known before any of it is believed.
+        notes: What limits the conclusions.
     """
 
     samples: dict[str, dict[str, dict[Any, float]]]
@@ -85,18 +85,20 @@ def compare_configurations(
     """
     if len(configurations) < 2:
         raise UsageError(f"a comparison must be of at least two different things, but is of {len(configurations)}")
-    found, goals, notes = {}, {}, []
-    for name, (run_dir, key) in configurations.items():
-        goals[name], found[name], its_notes = _replicates(Path(run_dir), key, name)
-        notes += [f"{name.rpartition(':')[0] or name}: {note}" for note in its_notes]
-    common = [m for m in next(iter(found.values())) if all(m in its for its in found.values())]
-    wanted = list(metrics) or [m for m in common if any(m in its.metric_names for its in goals.values())]
-    if lacking := [name for name in wanted if name not in common] or ([] if wanted else ["their goals"]):
-        has = "; ".join(f"{name} has {', '.join(its) or 'none'}" for name, its in found.items())
+    replicates, goals, notes = {}, [], []
+    for name, (run_dir, evaluation_id) in configurations.items():
+        of_run, replicates[name], remarks = _replicates(Path(run_dir), evaluation_id, name)
+        goals.append(of_run)
+        notes += [f"{name.rpartition(':')[0] or name}: {remark}" for remark in remarks]
+    first = next(iter(replicates.values()))
+    common = [metric for metric in first if all(metric in by_metric for by_metric in replicates.values())]
+    wanted = list(metrics) or [metric for metric in common if any(metric in each.metric_names for each in goals)]
+    if lacking := [metric for metric in wanted if metric not in common] or ([] if wanted else ["their goals"]):
+        has = "; ".join(f"{name} has {', '.join(by_metric) or 'none'}" for name, by_metric in replicates.items())
         raise MetricError(f"compared configurations must all have replicates of {', '.join(lacking)}, but {has}")
-    samples = {metric: {name: dict(its[metric]) for name, its in found.items()} for metric in wanted}
-    tests = [test for metric, its in samples.items() for test in compare_samples(its, metric)]
-    return ComparisonReport(samples, {}, _adjusted(tests), [*dict.fromkeys(notes), *_small(tests)])
+    samples = {metric: {name: dict(by_metric[metric]) for name, by_metric in replicates.items()} for metric in wanted}
+    tests = [test for metric, by_name in samples.items() for test in compare_samples(by_name, metric)]
+    return ComparisonReport(samples, {}, adjusted(tests), [*dict.fromkeys(notes), *_small(tests)])
 
 
 def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | None = None) -> ComparisonReport:
@@ -117,16 +119,16 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     if len(groups) < 2:
         raise UsageError(f"a comparison must be of at least two different things, but is of {len(groups)}")
     runs = {name: [RunRecord.read(path) for path in paths] for name, paths in groups.items()}
-    every = [run for its in runs.values() for run in its]
+    every = [run for members in runs.values() for run in members]
     at = _common_budget(every, n_evals)
     volumes = iter(common_hypervolumes([_front_after(run, at) for run in every]))
     samples: dict[str, dict[Any, float]] = {}
-    for name, its in runs.items():
-        distinct = len({_seed(run) for run in its}) == len(its)
-        samples[name] = {_seed(run) if distinct else (name, i): next(volumes) for i, run in enumerate(its)}
-    tests = compare_samples({name: its for name, its in samples.items() if len(its) > 1}, HYPERVOLUME)
+    for name, members in runs.items():
+        distinct = len({_seed(run) for run in members}) == len(members)
+        samples[name] = {_seed(run) if distinct else (name, i): next(volumes) for i, run in enumerate(members)}
+    tests = compare_samples(_of_several(samples), HYPERVOLUME)
     intervals: dict[Any, tuple[float, float] | None] = {
-        name: bootstrap_interval((np.array(list(its.values())),)) for name, its in samples.items()
+        name: bootstrap_interval((np.array(list(sample.values())),)) for name, sample in samples.items()
     }
     for test in tests:
         intervals[test.one, test.other] = _interval_of_difference(samples[test.one], samples[test.other], test.paired)
@@ -135,17 +137,17 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
 
 
 def groups_in(folder: Path) -> dict[str, list[Path]]:
-    """Find the runs in a folder, such as a batch's, by groups that differ in their seed only."""
-    found: dict[str, list[Path]] = {}
+    """Return the runs in a folder, such as a batch's, by groups that differ in their seed only."""
+    groups: dict[str, list[Path]] = {}
     for path in sorted(file.parent for file in folder.glob("*/run.sqlite")):
         with reading(path) as ledger:
             job = ledger.meta().get("job")
         if job is not None:
-            found.setdefault(without_seed(job), []).append(path)
-    names = [group_name(paths[0].name) for paths in found.values()]
+            groups.setdefault(without_seed(job), []).append(path)
+    names = [group_name(paths[0].name) for paths in groups.values()]
     return {
         name if names.count(name) == 1 else paths[0].name: paths
-        for name, paths in zip(names, found.values(), strict=True)
+        for name, paths in zip(names, groups.values(), strict=True)
     }
 
 
@@ -170,32 +172,42 @@ def _front_after(run: RunRecord, n_evals: float) -> Array:
     return run.goals.F([e.metrics for e in within if e.feasible])
 
 
-def _replicates(run_dir: Path, key: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
+def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
+    """Return a run's goals, the values of a configuration by metric and by what pairs them, and notes on them."""
     with reading(run_dir) as ledger:
-        result = RunFront.of_ledger(ledger, run_dir)
-        (evaluation,) = members_of_run(ledger, result, [key])
+        front = RunFront.of_ledger(ledger, run_dir)
+        (evaluation,) = members_of_run(ledger, front, [evaluation_id])
         repeated = _repetitions(ledger, evaluation)
     if (run_dir / FOLDER / "run.sqlite").is_file():
-        confirmation = read_confirmation(run_dir, [key])
-        values = {n: confirmation.values[n][0] for n in confirmation.names}
-        seeds = confirmation.seeds
-        found: dict[str, Sample] = {
-            n: {seed: float(v) for seed, v in zip(seeds, its, strict=True) if not np.isnan(v)}
-            for n, its in values.items()
+        confirmation = read_confirmation(run_dir, [evaluation_id])
+        confirmed: dict[str, Sample] = {
+            metric: {
+                seed: float(value)
+                for seed, value in zip(confirmation.seeds, values[0], strict=True)
+                if not np.isnan(value)
+            }
+            for metric, values in confirmation.values.items()
         }
-        if found and max(map(len, found.values())) > 1:
-            return result.goals, found, confirmation.notes
-    recorded = {n.partition("_seed_")[0] for n in evaluation.metrics if "_seed_" in n}
-    by_seed: dict[str, Sample] = {n: its for n in recorded if len(its := per_seed(evaluation, n)) > 1}
-    if by_seed:
-        return result.goals, by_seed, []
+        if any(len(sample) > 1 for sample in confirmed.values()):
+            return front.goals, confirmed, confirmation.notes
+    metrics = dict.fromkeys(metric.partition("_seed_")[0] for metric in evaluation.metrics if "_seed_" in metric)
+    if by_seed := _of_several({metric: per_seed(evaluation, metric) for metric in metrics}):
+        return front.goals, by_seed, []
     if len(repeated) > 1:
-        rows = {n: {(name, i): row[n] for i, row in enumerate(repeated) if n in row} for n in repeated[0]}
-        return result.goals, {n: its for n, its in rows.items() if len(its) > 1}, []
+        by_number = {
+            metric: {(name, i): row[metric] for i, row in enumerate(repeated) if metric in row}
+            for metric in repeated[0]
+        }
+        return front.goals, _of_several(by_number), []
     raise MetricError(
         f"a compared configuration must have been trained at least twice, but {name} was not; "
-        f"`evo-moo confirm {run_dir} --id {key}` does so"
+        f"`evo-moo confirm {run_dir} --id {evaluation_id}` does so"
     )
+
+
+def _of_several(samples: Mapping[str, Sample]) -> dict[str, Sample]:
+    """Return the samples that have more than one value."""
+    return {name: sample for name, sample in samples.items() if len(sample) > 1}
 
 
 def _repetitions(ledger: Ledger, evaluation: Evaluation) -> list[dict[str, float]]:
@@ -236,33 +248,29 @@ def _seed_notes(runs: Mapping[str, Sequence[RunRecord]], tests: Sequence[Compari
             f"the bootstrap's intervals of {least} runs are too short (those of 5 hold the truth some five times in "
             "six, not 95 times in 100); --json has Student's too"
         )
-    if single := [name for name, its in runs.items() if len(its) == 1]:
+    if single := [name for name, members in runs.items() if len(members) == 1]:
         notes.append(f"one run shows no spread, so {', '.join(single)} is not tested; run it with other seeds too")
     return notes
 
 
 def _budget_notes(runs: Mapping[str, Sequence[RunRecord]], at: float) -> list[str]:
-    spent = {name: sorted({_spent(run) for run in its}) for name, its in runs.items()}
+    spent = {name: sorted({_spent(run) for run in members}) for name, members in runs.items()}
     notes = []
-    if any(its != [at] for its in spent.values()):
-        told = "; ".join(
-            f"{name} spent {its[0]:g}{f' to {its[-1]:g}' if its[1:] else ''}" for name, its in spent.items()
+    if any(budgets != [at] for budgets in spent.values()):
+        words = "; ".join(
+            f"{name} spent {budgets[0]:g}{f' to {budgets[-1]:g}' if budgets[1:] else ''}"
+            for name, budgets in spent.items()
         )
-        notes.append(f"budgets differ ({told}): compared after the first {at:g} evaluations of each run")
-    every = [run for its in runs.values() for run in its]
+        notes.append(f"budgets differ ({words}): compared after the first {at:g} evaluations of each run")
+    every = [run for members in runs.values() for run in members]
     problems = [run.meta.get("job", {}).get("problem") for run in every]
     if any(problem != problems[0] for problem in problems):
         notes.append(
             "the runs search different problems, or with different options: only you know whether they compare"
         )
-    if left := [run.name for run in every if run.meta.get("state") != "finished"]:
-        notes.append(f"not finished: {', '.join(left)}")
+    if unfinished := [run.name for run in every if run.meta.get("state") != "finished"]:
+        notes.append(f"not finished: {', '.join(unfinished)}")
     return notes
-
-
-def _adjusted(tests: Sequence[Comparison]) -> list[Comparison]:
-    adjusted = holm([test.p for test in tests])
-    return [test._replace(p_holm=p) for test, p in zip(tests, adjusted, strict=True)]
 
 
 def _small(tests: Sequence[Comparison]) -> list[str]:

@@ -25,7 +25,7 @@ def confirm(
     from evo_moo.run.stop_signals import stop_at_once_on_signals
 
     stop_at_once_on_signals()
-    from evo_moo.analysis.confirmed_front import FOLDER
+    from evo_moo.analysis.confirmation_ledger import FOLDER
     from evo_moo.files import save_figure
     from evo_moo.report.analysis_figures import confirmation_figure
     from evo_moo.run.confirmation import confirm

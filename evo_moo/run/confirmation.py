@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evo_moo.analysis.confirmed_front import FOLDER, Confirmation, confirmation_seed, members_of_run, read_confirmation
+from evo_moo.analysis.confirmation_ledger import FOLDER, confirmation_seed, members_of_run, read_confirmation
+from evo_moo.analysis.confirmed_front import Confirmation
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
 from evo_moo.evaluation.problem_version import problem_version

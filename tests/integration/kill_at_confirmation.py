@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import evo_moo
-from evo_moo.analysis.confirmed_front import FOLDER
+from evo_moo.analysis.confirmation_ledger import FOLDER
 from tests.integration.kill_at_write import KILLED, Death, arm, forked, look, search
 from tests.integration.running import front_of, ledger_of
 

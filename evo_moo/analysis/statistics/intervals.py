@@ -1,4 +1,4 @@
-"""What replicates tell of a mean: intervals, and who is best, given that every mean is known only so well."""
+"""Intervals of means over replicates, and the probability of being on the front, given those means."""
 
 import warnings
 
@@ -26,12 +26,30 @@ def t_interval(mean: Array, sd: Array, n: npt.NDArray[np.int64], level: float = 
     return mean - half, mean + half
 
 
+def summary_of_rows(values: Array) -> dict[str, Array]:
+    """Return ``n``, ``mean``, ``sd`` and the ends ``low`` and ``high`` of the interval of each row, ``(n,)`` arrays.
+
+    Args:
+        values: ``(n, n_seeds)`` array; NaN is left out.
+    """
+    known = ~np.isnan(values)
+    n = known.sum(axis=1)
+    mean = np.where(n > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
+    squares = np.where(known, (values - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    sd = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
+    # Values that are all the same have no spread; their mean may be off by a rounding.
+    same = np.array([bool(here.any()) and np.ptp(row[here]) == 0 for row, here in zip(values, known, strict=True)])
+    sd = np.where(same & (n > 1), 0.0, sd)
+    low, high = t_interval(mean, sd, n)
+    return {"n": n, "mean": mean, "sd": sd, "low": low, "high": high}
+
+
 def bootstrap_interval(
     samples: tuple[Array, ...], level: float = LEVEL, seed: int = 0, n_resamples: int = 4999
 ) -> tuple[float, float] | None:
     """Return the bootstrap's interval of a mean, or of the first sample's mean less the second's.
 
-    Bias-corrected and accelerated (Efron 1987); the percentiles where those corrections cannot be told.
+    Bias-corrected and accelerated (Efron 1987); the percentiles where those corrections are undefined.
 
     Args:
         samples: One or two arrays ``(n,)`` of independent values.
@@ -48,8 +66,8 @@ def bootstrap_interval(
         return None
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # of corrections that cannot be told
-            found = bootstrap(
+            warnings.simplefilter("ignore")  # of undefined corrections
+            interval = bootstrap(
                 samples,
                 lambda *parts, axis: parts[0].mean(axis=axis) - (parts[1].mean(axis=axis) if len(parts) > 1 else 0.0),
                 n_resamples=n_resamples,
@@ -57,8 +75,8 @@ def bootstrap_interval(
                 method=method,
                 rng=np.random.default_rng(seed),
             ).confidence_interval
-        if np.isfinite(found).all():
-            return float(found.low), float(found.high)
+        if np.isfinite(interval).all():
+            return float(interval.low), float(interval.high)
     return None
 
 

@@ -32,9 +32,9 @@ class Comparison(NamedTuple):
     """A two-sided comparison of one metric of two samples.
 
     Attributes:
-        one: Id or name of the first.
-        other: Id or name of the second.
-        metric: What is compared.
+        one: Id or name of the first sample.
+        other: Id or name of the second sample.
+        metric: Name of the compared metric.
         paired: Whether values were compared in pairs.
         n: Number of pairs; else the smaller of the numbers of values.
         difference: Mean of the first minus mean of the second.
@@ -71,7 +71,7 @@ class Comparison(NamedTuple):
     n_needed: int | None
 
     def note(self) -> str:
-        """Say what so few values cannot show; empty where there are enough."""
+        """Return what so few values cannot show; empty where there are enough."""
         what = "pairs" if self.paired else "values of each"
         words = []
         if self.n < FEW and self.p_holm > ALPHA:
@@ -123,9 +123,13 @@ def compare_samples(samples: Mapping[Any, Sample], metric: str) -> list[Comparis
                 f"a compared sample must have at least two values, but {name} has {len(sample)} of {metric}: one seed "
                 "shows no spread"
             )
-    found = [_compared(metric, *two) for two in itertools.combinations(samples.items(), 2)]
-    adjusted = holm([test.p for test in found])
-    return [test._replace(p_holm=p) for test, p in zip(found, adjusted, strict=True)]
+    return adjusted([_compared(metric, *two) for two in itertools.combinations(samples.items(), 2)])
+
+
+def adjusted(tests: Sequence[Comparison]) -> list[Comparison]:
+    """Return tests with their p-values adjusted by Holm for all of them."""
+    p_values = holm([test.p for test in tests])
+    return [test._replace(p_holm=p) for test, p in zip(tests, p_values, strict=True)]
 
 
 def _compared(metric: str, first: tuple[Any, Sample], second: tuple[Any, Sample]) -> Comparison:
@@ -138,13 +142,13 @@ def _compared(metric: str, first: tuple[Any, Sample], second: tuple[Any, Sample]
         difference = x - y
         if np.ptp(difference) <= ROUNDING * max(np.abs(x).max(), np.abs(y).max()):
             difference = np.full(len(shared), difference.mean())
-        found = _of_pairs(difference)
+        outcome = _of_pairs(difference)
         n = len(shared)
     else:
         x, y = (np.array(list(sample.values()), dtype=float) for sample in (a, b))
-        found = _of_two(x, y)
+        outcome = _of_two(x, y)
         n = min(len(x), len(y))
-    mean, low, high, t, p, p_ranks, effect, rank_effect = found
+    mean, low, high, t, p, p_ranks, effect, rank_effect = outcome
     needed = n_needed(effect, paired=paired) if effect is not None else (2 if mean else None)
     return Comparison(
         *(one, other, metric, paired, n, mean, low, high, t, p, p, p_ranks, effect, rank_effect),
@@ -200,29 +204,12 @@ def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -
         paired: Whether there are pairs.
         alpha: Level of the test.
     """
-    from scipy.special import ndtr, stdtrit
+    from scipy.special import nctdtr, stdtrit
 
     df, shift = (n - 1, abs(effect) * math.sqrt(n)) if paired else (2 * n - 2, abs(effect) * math.sqrt(n / 2))
-    # SciPy's own noncentral t gives NaN for large shifts. By its definition it is (Z + shift) / sqrt(chi2 / df): the
-    # mean over chi2 of what Z then exceeds, over Legendre's points of chi2's quantiles.
-    scales, weights = _scales(df)
-    bound = stdtrit(df, 1 - alpha / 2) * scales
-    return float(weights @ (ndtr(shift - bound) + ndtr(-shift - bound)))
-
-
-@functools.cache
-def _legendre() -> tuple[Array, Array]:
-    points, weights = np.polynomial.legendre.leggauss(100)
-    return points, weights
-
-
-@functools.lru_cache(maxsize=1024)
-def _scales(df: int) -> tuple[Array, Array]:
-    """Give ``sqrt(chi2 / df)`` at Legendre's points of its quantiles, and their weights."""
-    from scipy.special import chdtri
-
-    points, weights = _legendre()
-    return np.sqrt(chdtri(df, (points + 1) / 2) / df), weights / 2
+    bound = stdtrit(df, 1 - alpha / 2)
+    chance = float(1 - nctdtr(df, shift, bound) + nctdtr(df, shift, -bound))
+    return 1.0 if math.isnan(chance) else chance  # SciPy gives NaN for shifts so large that the chance is above 0.97
 
 
 def n_needed(effect: float, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> int | None:

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 import evo_moo
-from evo_moo.analysis.confirmed_front import FOLDER, Confirmation, confirmation_seed, read_confirmation
+from evo_moo.analysis.confirmation_ledger import FOLDER, confirmation_seed, read_confirmation
+from evo_moo.analysis.confirmed_front import Confirmation
 from evo_moo.analysis.result import Result
 from evo_moo.cli.comparison_tables import print_confirmation
 from evo_moo.errors import ProblemError, RunFolderError, SearchFailedError, UsageError

@@ -1,0 +1,179 @@
+"""Reads the confirmation of a run: the replicates of its members, from the run's ledger and from the confirmation's."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.analysis.confirmed_front import Confirmation, p_nondominated, test_metric_of
+from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.statistics.intervals import Array
+from evo_moo.errors import RunFolderError, UsageError
+from evo_moo.problem.metrics import Metric, Metrics
+from evo_moo.seeding import seed_for
+from evo_moo.space.variables import json_key
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.reading import reading
+
+FOLDER = "confirmation"
+Replicates = dict[int, Evaluation]
+"""The evaluations of one member, by their numbers from 1."""
+
+
+def confirmation_seed(number: int) -> int:
+    """Return the seed of a replicate, counted from 1: the same in all confirmations, so that any two can be paired."""
+    return seed_for("confirmation", number)
+
+
+def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[int]) -> list[Evaluation]:
+    """Return the evaluations with these ids, by default those of the front.
+
+    Raises:
+        UsageError: An id is that of no evaluation that ended well, or there is no front.
+    """
+    run = result.run_dir
+    if not ids:
+        if not result.front:
+            raise UsageError(f"`{run}` must have a front to be confirmed, but no evaluation has ended well")
+        return result.front
+    on_front = {e.id: e for e in result.front}
+    distinct = list(dict.fromkeys(ids))
+    members = {e.id: on_front.get(e.id, e) for e in ledger.of_ids(distinct)}
+    statuses = {key: members[key].status if key in members else "none" for key in distinct}
+    if wrong := {key: status for key, status in statuses.items() if status != "ok"}:
+        raise UsageError(
+            *(
+                f"an id must be that of a full evaluation that ended well, but {key} of {run} is {status}; "
+                "`evo-moo show` lists the front"
+                for key, status in wrong.items()
+            )
+        )
+    return list(members.values())
+
+
+def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int | None = None) -> Confirmation:
+    """Read the replicates of a run's members.
+
+    Args:
+        run_dir: The run folder.
+        ids: Ids of the run's evaluations; by default those of its front.
+        n_seeds: How many replicates of each to look at; by default all.
+
+    Raises:
+        UsageError: An id is that of no evaluation that ended well, or there is no front.
+        RunFolderError: It is no run folder, or nothing of it was confirmed.
+    """
+    run_dir = Path(run_dir)
+    with reading(run_dir) as ledger:
+        front = RunFront.of_ledger(ledger, run_dir)
+        members = members_of_run(ledger, front, ids)
+        searched = ledger.meta()
+    if not (run_dir / FOLDER / "run.sqlite").is_file():
+        raise RunFolderError(f"`{run_dir}` must have been confirmed, but was not; `evo-moo confirm {run_dir}` does so")
+    with reading(run_dir / FOLDER) as ledger:
+        confirmed = ledger.meta()
+        known = {name: Metric(**declared) for name, declared in confirmed["metrics"].items()}
+        replicates = _replicates(ledger, members, n_seeds)
+    n_seeds = max((number for by_number in replicates for number in by_number), default=0)
+    required = {test_metric_of(known, name) or name for name in front.goals.metric_names}
+    metrics = [
+        {n: e.metrics for n, e in by_number.items() if e.status == "ok" and e.metrics.keys() >= required}
+        for by_number in replicates
+    ]
+    values, again = _matrices(front.goals.metric_names, known, members, metrics, n_seeds)
+    confirmation = Confirmation(
+        run_dir.absolute().name,
+        front.goals,
+        known,
+        members,
+        [confirmation_seed(number) for number in range(1, n_seeds + 1)],
+        values,
+        again,
+        p_nondominated(front.goals, values),
+        [],
+    )
+    return replace(confirmation, notes=_notes(confirmation, replicates, searched, confirmed, front))
+
+
+def _replicates(ledger: Ledger, members: Sequence[Evaluation], n_seeds: int | None) -> list[Replicates]:
+    """Return the first replicates of each member."""
+    by_configuration: dict[str, Replicates] = {}
+    for e in ledger.evaluations():
+        if n_seeds is None or e.replicate <= n_seeds:
+            by_configuration.setdefault(json_key(e.configuration), {})[e.replicate] = e
+    return [by_configuration.get(json_key(member.configuration), {}) for member in members]
+
+
+def _matrices(
+    required: Sequence[str],
+    known: Mapping[str, Metric],
+    members: Sequence[Evaluation],
+    metrics: Sequence[Mapping[int, Metrics]],
+    n_seeds: int,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the confirmed values of each metric, and of those with test data the ones on validation data."""
+    values, again = {}, {}
+    for name in dict.fromkeys([*required, *(name for member in members for name in member.metrics)]):
+        if name not in required and name in known and known[name].held_out:
+            continue
+        test = test_metric_of(known, name)
+        matrix = _matrix(metrics, test or name, n_seeds)
+        if name in required or not np.isnan(matrix).all():
+            values[name] = matrix
+            if test:
+                again[name] = _matrix(metrics, name, n_seeds)
+    return values, again
+
+
+def _matrix(metrics: Sequence[Mapping[int, Metrics]], name: str, n_seeds: int) -> Array:
+    """Return a metric of each member and seed, ``(n_members, n_seeds)``, NaN where it is not known."""
+    numbers = range(1, n_seeds + 1)
+    rows = [[by_number.get(number, {}).get(name, np.nan) for number in numbers] for by_number in metrics]
+    return np.array(rows, dtype=float).reshape(len(metrics), n_seeds)
+
+
+def _notes(
+    confirmation: Confirmation,
+    replicates: Sequence[Replicates],
+    searched: Mapping[str, Any],
+    confirmed: Mapping[str, Any],
+    front: RunFront,
+) -> list[str]:
+    notes = []
+    names, known = confirmation.goals.metric_names, confirmation.known_metrics
+    trained = [name for name in names if name in known and not known[name].cheap]
+    if without := [name for name in trained if name not in confirmation.again]:
+        notes.append(
+            f"no test split for {', '.join(without)}: only the luck of the seed is taken out, not the selection on the "
+            "data that the search judged by"
+        )
+    if tested := ", ".join(f"{n} by {confirmation.test_metric(n)}" for n in names if n in confirmation.again):
+        notes.append(f"on test data: {tested}; the intervals hold for these very data, trained anew")
+    if len(confirmation.seeds) < 2:
+        notes.append(
+            f"{len(confirmation.seeds)} seed shows no spread: no intervals and no probabilities; try --seeds 5"
+        )
+    if len(confirmation.seeds) > 1 and (
+        constant := [name for name in trained if (confirmation.summary(name)["sd"] == 0).any()]
+    ):
+        why = "" if confirmed["confirmation"]["is_seeded"] else "; `evaluate` takes neither `seed` nor `replicate`"
+        notes.append(f"{', '.join(constant)} did not vary at all for some members, so their intervals are points{why}")
+    rows = [e for by_number in replicates for e in by_number.values()]
+    if bad := Counter(f"{e.status}: {e.reason}" for e in rows if e.status not in ("ok", "asked")):
+        counted = "; ".join(f"{n} {words}" for words, n in bad.most_common(3))
+        notes.append(f"{sum(bad.values())} of {len(rows)} repetitions did not end well, and are left out: {counted}")
+    if missing := len(replicates) * len(confirmation.seeds) - sum(e.status != "asked" for e in rows):
+        notes.append(f"{missing} repetitions have not ended yet; `evo-moo confirm` goes on")
+    versions = [confirmed.get("problem_version"), searched.get("problem_version")]
+    if versions[0] != versions[1]:
+        may = "has" if None not in versions else "may have"
+        notes.append(f"the problem {may} changed since the search, so that the shift is not that of luck alone")
+    if searched.get("state") != "finished":
+        notes.append(f"the run is not finished, but {searched.get('state', 'new')}: its front may change")
+    if not front.feasible:
+        notes.append("nothing of the run keeps the limits: these are the nearest")
+    return notes
