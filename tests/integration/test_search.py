@@ -107,6 +107,24 @@ def test_wrong_arguments_are_listed_together() -> None:
     assert caught.value.faults[1] == "`search.pop_size` must be at least 4, but is 1"
 
 
+@pytest.mark.parametrize("n_broken", [5, 6])
+def test_search_fails_once_a_whole_population_has_failed(n_broken: int, tmp_path: Path) -> None:
+    def broken_at_first(config):
+        seen.append(config)
+        if len(seen) <= n_broken:
+            raise RuntimeError("no luck")
+        return {"a": config["x"]}
+
+    seen: list[dict[str, object]] = []
+    options = {"variables": {"x": evo_moo.Real(0, 1)}, "objectives": {"a": "min"}, "pop_size": 6, "workers": 1}
+    if n_broken == 6:
+        with pytest.raises(SearchFailedError, match="all of the first 6 evaluations failed"):
+            evo_moo.search(broken_at_first, termination=("n_evals", 20), run_dir=tmp_path, **options)
+    else:
+        evo_moo.search(broken_at_first, termination=("n_evals", 20), run_dir=tmp_path, **options)
+    assert len(evo_moo.Result.read(tmp_path).evaluations) == (6 if n_broken == 6 else 20)
+
+
 def test_small_budget_that_fails_as_a_whole_is_an_error(tmp_path: Path) -> None:
     def broken(config):
         raise asyncio.CancelledError

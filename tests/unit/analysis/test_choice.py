@@ -193,6 +193,21 @@ def test_one_objective_and_one_point_need_no_rule(rule):
     assert alone.trades[0].share is None and alone.trades[0].given_up == 0
 
 
+def test_trades_are_distances_from_the_best_of_the_front():
+    table = [{"a": 1.0, "b": 2.0}, {"a": 4.0, "b": 6.0}, {"a": 8.0, "b": 10.0}, {"a": 9.0, "b": 1.0}]
+    a, b = pick(result_of(table, {"a": "min", "b": "max"})).trades
+    assert a == ("a", "min", 4.0, 1.0, 3.0, pytest.approx(3 / 7), 1.0)
+    assert b == ("b", "max", 6.0, 10.0, 4.0, 0.5, 2.0)
+
+
+def test_aim_of_weight_zero_counts_nothing():
+    result = minimising([(1.0, 9.0), (4.0, 5.0), (8.0, 1.0)])
+    alone = pick(result, aim={"a": 4.0})
+    both = pick(result, aim={"a": 4.0, "b": 1.0}, weights={"a": 1.0, "b": 0.0})
+    assert [(score, e.id) for score, e in both.ranking] == [(score, e.id) for score, e in alone.ranking]
+    assert both.chosen.id == 1
+
+
 def test_ties_go_to_the_earlier_evaluation():
     decision = pick(result_of([{"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}], {"a": "min", "b": "min"}))
     assert decision.chosen.id == 1 and decision.why.endswith("evaluation 2 ties with it")

@@ -25,6 +25,24 @@ def test_estimate_follows_a_line_through_the_finished_ones():
     assert expected == {"loss": pytest.approx(0.5 * (MIN_PAIRS + 1) - 1, abs=0.6), "size": 3.0 * (MIN_PAIRS + 1)}
 
 
+def test_estimate_of_each_rung_follows_a_line_of_its_own():
+    climbs = Climbs(GOALS, [1, 3, 9], {"size"}, continues=True)
+    above = [100.0, 10.0, 0.0]
+
+    def climb(candidate, top):
+        source = 0
+        for rung in range(top + 1):
+            climbs.enter(Step(candidate, rung, 0, source))
+            source = len(climbs.steps)
+            climbs.take(source, {"loss": above[rung] + candidate, "size": 1.0})
+        return source
+
+    for candidate in range(1, MIN_PAIRS + 1):
+        climb(candidate, top=2)
+    for candidate, top in ((MIN_PAIRS + 1, 0), (MIN_PAIRS + 2, 1), (MIN_PAIRS + 3, 0)):
+        assert climbs.estimate(climb(candidate, top))["loss"] == pytest.approx(candidate)
+
+
 @pytest.mark.parametrize("n", [0, 1, MIN_PAIRS - 1])
 def test_few_are_no_line_but_a_usual_change(n):
     climbs = climbs_of(n, lambda loss: loss - 1)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evo_moo
 from evo_moo.analysis import timeline
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.report import columns as report_columns
@@ -59,6 +60,27 @@ def test_repetitions_are_means_with_their_spread():
         sd = table["sd"]["loss"][str(rows[first])]
         assert sd == pytest.approx(np.std(values, ddof=1), rel=1e-2)
         assert ROLES[table["role"][rows[second.id]]] == "repetition"
+
+
+def test_true_front_and_units_are_in_the_report(tmp_path):
+    class Known(evo_moo.SearchProblem):
+        variables = {"x": evo_moo.Integer(0, 10)}
+        objectives = {"a": "min", "b": "max"}
+        metrics = {"a": evo_moo.Metric(unit="ms")}
+
+        def evaluate(self, config):
+            return {"a": config["x"], "b": config["x"]}
+
+        def _calc_pareto_front(self):
+            return np.array([[x, -x] for x in range(11)])
+
+    evo_moo.search(Known(), "grid", termination=("n_evals", 11), workers=1, run_dir=tmp_path / "r")
+    data = report_data(tmp_path / "r")
+    assert [its["words"] for its in data["objectives"]] == ["a (ms), less is better", "b, more is better"]
+    history = data["history"]
+    assert history["ref_point"] == pytest.approx({"a": 11.0, "b": -1.0})
+    # Eleven steps of a staircase below the reference point.
+    assert history["volume"][-1] == pytest.approx(history["true"]) == 66
 
 
 def test_equal_events_at_one_point_are_one_entry(monkeypatch):

@@ -108,7 +108,10 @@ def test_member_that_breaks_a_limit_is_not_on_the_front(tmp_path):
         def evaluate(self, config, *, seed):
             is_lucky = seed not in {confirmation_seed(i) for i in range(1, 5)}
             noise = np.random.default_rng([seed, config["x"]]).normal(0, 1e-3)
-            return {"error": config["x"] + noise, "memory": 9.0 if config["x"] == 1 and not is_lucky else 1.0}
+            return {
+                "error": config["x"] + noise,
+                "memory": 9.0 if config["x"] == 1 and not is_lucky else 3 / config["x"],
+            }
 
     evo_moo.search(Limited(), "grid", termination=("n_evals", 3), workers=1, run_dir=tmp_path / "r")
     found = confirm(tmp_path / "r", Limited(), seeds=4, ids=[1, 2, 3], workers=1)

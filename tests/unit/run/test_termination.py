@@ -83,6 +83,8 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
                 volumes.append(hypervolume(front, ref))
     stalled = [i for i in range(period, len(volumes)) if volumes[i] - volumes[i - period] <= tol * volumes[i]]
     assert stalled == [len(volumes) - 1]
+    share = (volumes[-1] - volumes[-1 - period]) / volumes[-1]
+    assert share > 0 and f"it grew by {share:.3g} of itself over 3 generations" in reason_of(tmp_path / "r")
 
 
 def test_search_without_generations_or_rule_does_not_end():

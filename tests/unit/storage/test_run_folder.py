@@ -49,6 +49,11 @@ def test_a_folder_held_by_another_process_is_refused_naming_it(path, holder):
     assert holder_of(path)["pid"] == holder.pid
 
 
+def test_saved_weights_lie_in_the_run_folder(path):
+    with RunFolder(path) as folder:
+        assert folder.weights == path / "weights"
+
+
 @pytest.mark.parametrize("end", ["kill", "close"])
 def test_a_folder_is_free_again_when_its_process_is_gone(path, holder, end):
     holder.kill() if end == "kill" else holder.stdin.close()
