@@ -62,7 +62,6 @@ class GaussianProcess(Surrogate):
             self._theta = objective.best_from(starts)
             self._signal = objective.signal(self._theta)
             self._L = _cholesky(objective.covariance(self._theta))
-        self._all, self._rows = X, rows
         self._X, self._y = X[rows], y[rows]
         self._solve()
         return self
@@ -98,22 +97,6 @@ class GaussianProcess(Surrogate):
         other._X, other._y = np.concatenate([self._X, X]), np.concatenate([self._y, y])
         other._solve()
         return other
-
-    def leave_one_out(self) -> Prediction:
-        """Return GPML eq. 5.12 for the points that the model learnt; those thinned out are just predicted."""
-        from scipy.linalg import cho_solve
-
-        self._require_fit()
-        precision = np.diag(cho_solve((self._L, True), np.eye(len(self._y))))
-        mean, std = np.empty(len(self._all)), np.empty(len(self._all))
-        learnt = slice(len(self._rows))  # what `condition` adds comes after
-        mean[self._rows] = (self._y - self._alpha / precision)[learnt]
-        std[self._rows] = np.sqrt(self._signal / precision)[learnt]
-        others = np.setdiff1d(np.arange(len(self._all)), self._rows)
-        if others.size:
-            mean[others], latent = self.predict(self._all[others])
-            std[others] = np.hypot(latent, self.noise())
-        return Prediction(mean, std)
 
     def dump(self) -> dict[str, Any]:
         """Return the logarithms of the length scales, then of the noise's share."""

@@ -36,7 +36,6 @@ class RandomForest(Surrogate):
     includes it.
     """
 
-    validates_itself = True
     extrapolates = False
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
@@ -89,18 +88,19 @@ class RandomForest(Surrogate):
             other._variances[nodes] = np.maximum(merged, MIN_VARIANCE)
         return other
 
-    def leave_one_out(self) -> Prediction:
+    def held_out(self, X: Array, y: Array) -> Prediction:
         """Return the out-of-bag predictions: each point's by the trees that did not learn it.
 
         A point that every tree learnt has the mean 0 and the deviation 1 of any standardised target.
         """
-        leaves = self._leaves(self._X)
+        forest = type(self)(self.columns, self.seed).fit(X, y)
+        leaves = forest._leaves(forest._X)
         unseen = np.ones(leaves.shape, dtype=bool)
-        for tree, rows in enumerate(self._forest.estimators_samples_):
+        for tree, rows in enumerate(forest._forest.estimators_samples_):
             unseen[rows, tree] = False
         known = unseen.any(axis=1)
         mean, std = np.zeros(len(leaves)), np.ones(len(leaves))
-        mean[self._order[known]], std[self._order[known]] = self._mixture(leaves[known], unseen[known])
+        mean[forest._order[known]], std[forest._order[known]] = forest._mixture(leaves[known], unseen[known])
         return Prediction(mean, std)
 
     def dump(self) -> dict[str, Any]:

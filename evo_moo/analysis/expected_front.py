@@ -9,7 +9,6 @@ import numpy as np
 from evo_moo.analysis.run_table import Archive
 from evo_moo.analysis.validated_models import Validated, validated
 from evo_moo.pareto import pareto_rows
-from evo_moo.problem.metrics import Metric
 
 
 def expected_front(run: str | Path | Archive) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
         name = objective.metric
         measured = archive.values[name][rows]
         model = validated(archive, name)
-        why = _why_measured(model, archive.metrics.get(name, Metric()))
+        why = _why_measured(model)
         objectives[name] = {"model": "" if why else model.family, "why": why}
         mean, sd = measured, np.full(len(rows), math.nan)
         if model.model is not None and not why:
@@ -64,8 +63,8 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
     return {"objectives": objectives, "front": front}
 
 
-def _why_measured(found: Validated, metric: Metric) -> str:
+def _why_measured(found: Validated) -> str:
     """Say why an objective is taken as it was measured; empty where the model's mean is better."""
     if found.model is None:
         return found.nothing
-    return "" if found.model.is_noisy(declared=metric.noisy) else "it has hardly any noise"
+    return "" if found.model.is_noisy else "it has hardly any noise"

@@ -1,27 +1,18 @@
 """Models of a run's metrics that were tried on configurations that they did not learn."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evo_moo.analysis.run_table import Archive
-from evo_moo.errors import SurrogateError
 from evo_moo.plugins import load_surrogate
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.fitting import AVERAGE, FAMILIES, GOOD_ENOUGH
-from evo_moo.surrogate.model_selection import (
-    AveragedSurrogate,
-    Fold,
-    Scores,
-    choose,
-    fold_models,
-    predicted_held_out,
-    score,
-)
+from evo_moo.surrogate.fitting import FAMILIES, NONE, Families
+from evo_moo.surrogate.model_selection import Fold, Scores, Validation, cross_validated
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
@@ -94,7 +85,8 @@ def validated(archive: Archive, metric: str) -> Validated:
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:most])
     values, features = archive.values[metric][rows], Features(archive.space)
-    log = _is_logarithmic(values, archive.metrics.get(metric, Metric()).log)
+    declared = archive.metrics.get(metric, Metric())
+    log = _is_logarithmic(values, declared.log)
     found = Validated(metric, archive.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
         return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
@@ -106,15 +98,16 @@ def validated(archive: Archive, metric: str) -> Validated:
     sign = archive.goals.sign(metric)
     target = Target.fit(sign * values)
     Z, y = features.matrix(found.X), target.transform(sign * values)
+    classes = {family: load_surrogate(family) for family in FAMILIES}
+    families = Families(classes, features.columns, seed_for("importance", archive.seed))
     with one_blas_thread():
-        folds = _tried(features, Z, y, seed_for("importance", archive.seed))
-        scores = {name: score(predicted_held_out(its, Z), y) for name, its in folds.items()}
-        chosen = choose(scores)
-        if chosen is None:
-            best = max(scores.values(), key=lambda its: its.rank_correlation, default=None)
+        choice = families.choose(Z, y, validate=_cross_validated, always_average=False)
+        if choice.family == NONE:
+            best = max(choice.scores.values(), key=lambda scores: scores.rank_correlation, default=None)
             return replace(found, scores=best, nothing="no model predicts this metric; importances would be noise")
-        model = MetricModel(sign, target, folds[chosen][0][1].fresh().fit(Z, y))
-    return replace(found, model=model, folds=folds[chosen], family=chosen, scores=scores[chosen])
+        model = MetricModel(sign, target, families.new(choice.family).fit(Z, y), declared=declared)
+    scores = choice.scores[choice.family]
+    return replace(found, model=model, folds=choice.folds, family=choice.family, scores=scores)
 
 
 def _is_logarithmic(values: Array, declared: bool) -> bool:
@@ -122,17 +115,6 @@ def _is_logarithmic(values: Array, declared: bool) -> bool:
     return bool(positive and (declared or values.max() >= WIDE * values.min()))
 
 
-def _tried(features: Features, Z: Array, y: Array, seed: int) -> Mapping[str, list[Fold]]:
-    """Cross-validate each kind of model until one is good enough, and else their average, too."""
-    folds: dict[str, list[Fold]] = {}
-    for family in FAMILIES:
-        try:
-            folds[family] = list(fold_models(load_surrogate(family)(features.columns, seed), Z, y, MOST_PER_FOLD))
-        except SurrogateError:
-            continue
-        if score(predicted_held_out(folds[family], Z), y).rank_correlation >= GOOD_ENOUGH:
-            return folds
-    if len(folds) > 1:
-        members = zip(*folds.values(), strict=True)
-        folds[AVERAGE] = [(its[0][0], AveragedSurrogate([model for _, model in its])) for its in members]
-    return folds
+def _cross_validated(model: Surrogate, Z: Array, y: Array) -> Validation:
+    """Keep the models of the folds, which a forest's own validation has not."""
+    return cross_validated(model, Z, y, MOST_PER_FOLD)

@@ -1,6 +1,5 @@
 """NSGA-II and NSGA-III whose candidates come from surrogate models."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +9,14 @@ from pymoo.core.population import Population
 from evo_moo.optimizer.algorithms import Array, members_of
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.plugins import load_surrogate
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
-from evo_moo.surrogate.observations import mean_of_row
+from evo_moo.surrogate.fitting import FAMILIES
 from evo_moo.surrogate.prescreening import OVERSAMPLING
-from evo_moo.surrogate.proposals import InfillName, Prescreening, Proposal
+from evo_moo.surrogate.proposals import InfillName, Proposal, Proposals
+from evo_moo.surrogate.search_models import SearchModels
 
 BATCH, N_OFFSPRING = 4, 50
 
@@ -63,9 +64,10 @@ class SurrogateOptimizer(Optimizer):
         self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
         computed = ComputedMetrics(problem) if problem.computes else None
         self.repeats = repeats and any(metric.noisy for metric in problem.metrics.values()) and problem.is_seeded
-        self._prescreening = Prescreening(
-            self.space, self.goals, model, options.get("seed", 1), infill, computed, problem.metrics, self.repeats
-        )
+        families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
+        success, seed = load_surrogate("rf"), options.get("seed", 1)
+        models = SearchModels(self.space, self.goals, problem.metrics, families, success, seed, computed)
+        self._proposals = Proposals(self.space, models, infill, self.repeats)
         self._estimates: dict[int, Metrics | None] = {}
 
     def leave_out(self, candidate: int, estimate: Metrics | None) -> None:
@@ -75,33 +77,32 @@ class SurrogateOptimizer(Optimizer):
 
     def take_decisions(self) -> list[dict[str, Any]]:
         """Return the choices of models since the last call, as plain data."""
-        decisions, self._prescreening.decisions = self._prescreening.decisions, []
-        return decisions
+        return self._proposals.models.take_decisions()
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Return the complete state; what was told, ``recall`` takes, is left out without ``with_seen``."""
-        told = self._prescreening.archive if with_seen else {}
+        observations = self._proposals.archive.observations if with_seen else []
         return {
             **super().dump(with_seen),
-            "prescreening": self._prescreening.dump(),
-            "archive": [[key, metrics] for key, (_, metrics) in told.items()],
-            "archive_X": np.array([x for x, _ in told.values()]).reshape(-1, self.space.n_var),
+            "proposals": self._proposals.dump(),
+            "archive": [[o.id, o.metrics] for o in observations],
+            "archive_X": np.array([o.x for o in observations]).reshape(-1, self.space.n_var),
         }
 
     def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
         """Take in what was told before the state to load was dumped."""
         for key, x, metrics in outcomes:
             if key <= self.n_asked and key not in self._open:  # what ended later is told again
-                self._prescreening.archive[key] = x, metrics
+                self._proposals.archive.record(key, x, metrics)
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
         """Go on from a dumped state."""
         super().load(state, seen)
-        self._prescreening.load(state["prescreening"])
+        self._proposals.load(state["proposals"])
         self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
 
     def _kind(self) -> list[Any]:
-        infill = self._prescreening.infill
+        infill = self._proposals.infill
         return [*super()._kind(), "turns" if infill == "ehvi" else infill, self.batch]
 
     def _make_candidates(self) -> None:
@@ -110,13 +111,13 @@ class SurrogateOptimizer(Optimizer):
         offspring = {child.X.tobytes(): child for child in self._offspring(self._n_offspring)}
         mated = np.array([child.X for child in offspring.values()]).reshape(-1, self.space.n_var)
         pending = np.array([candidate.x for candidate in self.pending]).reshape(-1, self.space.n_var)
-        proposals = self._prescreening.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
+        proposals = self._proposals.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
         made = Population.create(*(self._individual(proposal, offspring) for proposal in proposals))
         self._number(made, proposals)
         first = self.n_asked + 1
         self._take(made, self.batch)
         for key, proposal in enumerate(proposals, first):
-            self._prescreening.expect(key, proposal)
+            self._proposals.expect(key, proposal)
         return None
 
     @staticmethod
@@ -128,14 +129,14 @@ class SurrogateOptimizer(Optimizer):
         return child
 
     def _number(self, made: Population, proposals: Sequence[Proposal]) -> None:
-        """Number the repetitions among the proposals, each configuration's own from 1."""
-        rows = [candidate.x for candidate, _ in self._open.values()]
-        rows += [x for x, _ in self._prescreening.archive.values()]
-        n_asked = Counter(x.tobytes() for x in rows)
+        """Number the replicates among the proposals, those of each configuration from 1."""
+        pending = [candidate.x.tobytes() for candidate, _ in self._open.values()]
         for child, proposal in zip(made, proposals, strict=True):
-            if proposal.repeats is not None:
-                child.data["repetition"] = n_asked[proposal.x.tobytes()], proposal.repeats
-                n_asked[proposal.x.tobytes()] += 1
+            if proposal.replicate_of is not None:
+                row = proposal.x.tobytes()
+                number = self._proposals.archive.n_of(proposal.x) + pending.count(row)
+                child.data["repetition"] = number, proposal.replicate_of
+                pending.append(row)
 
     def _origin(self, individual: Any) -> tuple[Any, ...]:
         origin, parents = super()._origin(individual)
@@ -149,7 +150,7 @@ class SurrogateOptimizer(Optimizer):
 
     def _select(self) -> None:
         for key, metrics in sorted(self._told.items()):
-            self._prescreening.tell(key, self._open[key][0].x, self._estimates.pop(key, metrics))
+            self._proposals.record(key, self._open[key][0].x, self._estimates.pop(key, metrics))
         for key in [key for key in self._told if self._open[key][0].replicate]:
             candidate, _ = self._open.pop(key)
             if self._told.pop(key) is not None:
@@ -160,5 +161,5 @@ class SurrogateOptimizer(Optimizer):
         """Let the member of the population that was repeated have the means of its metrics."""
         for member in members_of(self._algorithm.pop):
             if member.data["id"] == candidate.continues:
-                F, G, H = self.goals.matrices([mean_of_row(self._prescreening.archive, self.goals, candidate.x)])
+                F, G, H = self.goals.matrices([self._proposals.archive.mean_of(candidate.x)])
                 member.F, member.G, member.H = np.array(F[0]), np.array(G[0]), np.array(H[0])

@@ -28,7 +28,7 @@ REST = 0.05
 """Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""
 WORTHWHILE = 1e-3
 """Expected gain of an end, in ranges, below which its turn goes to the hypervolume."""
-MOST_REPEATABLE = 10
+MOST_REPLICATED = 10
 """Of so many members of the front, those that are known the least, it is asked what another evaluation is worth."""
 LEAST_GAIN = 1e-4
 """Gain of another evaluation, in the volume up to the reference point, below which something new is tried."""
@@ -121,7 +121,7 @@ class Criteria:
             return None
         return self._improvement(belief, self._inner, belief.chance(exploration))
 
-    def worth_repeating(self, known: Array, new: Array, belief: Belief) -> int | None:
+    def worth_replicating(self, known: Array, new: Array, belief: Belief) -> int | None:
         """Return the row of the front of which another evaluation gains more than that of any new row; None: none.
 
         The gain is the hypervolume that the means are expected to add once they have moved by what is learnt.
@@ -146,7 +146,7 @@ class Criteria:
         """
         mean, step = belief.lessons(X)
         gains = np.zeros(len(X))
-        for i in np.argsort(-(step / self.span).sum(axis=1), kind="stable")[:MOST_REPEATABLE]:
+        for i in np.argsort(-(step / self.span).sum(axis=1), kind="stable")[:MOST_REPLICATED]:
             boxes, its_mean = Boxes(np.delete(self.F, i, axis=0), self._inner), mean[i : i + 1]
             as_it_stands = boxes.expected_improvement(its_mean, np.zeros_like(its_mean))
             gains[i] = (boxes.expected_improvement(its_mean, step[i : i + 1]) - as_it_stands).item()

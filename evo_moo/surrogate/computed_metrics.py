@@ -1,15 +1,13 @@
 """Metrics that a problem computes at once, which a search need not predict."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self
-
 import numpy as np
 
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.space.variables import json_key
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.protocol import Array, Columns, Prediction, Surrogate
+from evo_moo.surrogate.posterior import MetricModel
+from evo_moo.surrogate.protocol import Array
 from evo_moo.surrogate.targets import Target
 
 MOST_KEPT = 100_000
@@ -40,6 +38,23 @@ class ComputedMetrics:
         """Return whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
         return bool(np.allclose(self.values(name, X), measured, rtol=1e-9, atol=0.0))
 
+    def model_of(self, name: str, sign: int, values: Array, features: Features) -> MetricModel:
+        """Return a metric as something to minimise; it needs no data, and is certain.
+
+        Args:
+            name: The metric.
+            sign: -1 where more of it is better, else 1.
+            values: ``(n,)`` values so far. Targets are linear in them and small, so that none is cut off.
+            features: Of the search space.
+        """
+        low, high = sorted((sign * float(values.min()), sign * float(values.max())))
+        target = Target(location=low, scale=high - low or 1.0)
+
+        def targets(Z: Array) -> Array:
+            return target.transform(sign * self.values(name, features.rows(Z)))
+
+        return MetricModel(sign, target, formula=targets)
+
     def _of(self, config: Configuration) -> Metrics:
         names = self._problem.variables if self._problem.architecture is None else self._problem.architecture
         key = json_key({name: config[name] for name in names if name in config})
@@ -51,69 +66,3 @@ class ComputedMetrics:
             except Exception:
                 self._kept[key] = {}  # its evaluation will tell
         return self._kept[key]
-
-
-class ComputedMetric(Surrogate):
-    """The metric itself in the place of a model: it needs no data, and is certain.
-
-    Args:
-        columns: What each feature is.
-        targets: Gives the ``(n,)`` targets of ``(n, n_features)`` points, NaN where they are not known.
-    """
-
-    def __init__(self, columns: Columns, targets: Callable[[Array], Array]) -> None:
-        super().__init__(columns)
-        self._targets = targets
-        self._X = np.empty((0, len(columns)))
-
-    @classmethod
-    def of(
-        cls, name: str, sign: int, values: Array, metrics: ComputedMetrics, features: Features
-    ) -> tuple[Target, Self]:
-        """Return the metric as something to minimise, with its map to targets.
-
-        Args:
-            name: The metric.
-            sign: -1 where more of it is better, else 1.
-            values: ``(n,)`` values so far. Targets are linear in them and small, so that none is cut off.
-            metrics: Computes it.
-            features: Of the search space.
-        """
-        low, high = sorted((sign * float(values.min()), sign * float(values.max())))
-        target = Target(location=low, scale=high - low or 1.0)
-        return target, cls(features.columns, lambda Z: target.transform(sign * metrics.values(name, features.rows(Z))))
-
-    def fresh(self) -> "ComputedMetric":
-        """Return the same."""
-        return ComputedMetric(self.columns, self._targets)
-
-    def fit(self, X: Array, y: Array) -> Self:
-        """Learn nothing."""
-        self._X = X
-        return self
-
-    def predict(self, X: Array) -> Prediction:
-        """Return the metric, with no deviation; what is not known may be anything."""
-        values = self._targets(X)
-        unknown = np.isnan(values)
-        return Prediction(np.where(unknown, 0.0, values), unknown.astype(float))
-
-    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
-        """Draw the metric ``n`` times, ``(n, len(X))``."""
-        mean, std = self.predict(X)
-        return mean + std * rng.standard_normal((n, len(X)))
-
-    def condition(self, X: Array, y: Array) -> "ComputedMetric":
-        """Return the same: there is nothing to be learnt."""
-        return self
-
-    def leave_one_out(self) -> Prediction:
-        """Return the metric at the points of the last fit."""
-        return self.predict(self._X)
-
-    def dump(self) -> dict[str, Any]:
-        """Return nothing: there is no state."""
-        return {}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take nothing over."""

@@ -23,9 +23,9 @@ N_RANDOM, N_AROUND, N_CLOSE = 100, 150, 100
 N_EVOLVED, N_GENERATIONS = 60, 12
 N_BEST, N_CHILDREN = 30, 60
 N_TRIALS = 3
-"""So many repetitions show how noisy the objectives are: without any, noise and ruggedness look alike."""
-REPEATED = 0.1
-"""Repetitions are at most this share of all evaluations: the models may be wrong about what was not tried."""
+"""So many replicates show how noisy the objectives are: without any, noise and ruggedness look alike."""
+REPLICATED = 0.1
+"""Replicates are at most this share of all evaluations: the models may be wrong about what was not tried."""
 STEPS = (20, 50, 100, 200, 500, 1000)
 """Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
 
@@ -51,7 +51,7 @@ class Infill:
         turn: int,
         exploration: float,
         offspring: Array,
-        may_repeat: bool = False,
+        may_replicate: bool = False,
     ) -> Array:
         """Choose up to ``n`` rows.
 
@@ -62,7 +62,7 @@ class Infill:
             turn: Counts the rows chosen by earlier calls: criteria take turns.
             exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
-            may_repeat: Whether a row of the front is chosen again where another evaluation of it is expected to gain
+            may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
         """
         best = _best(seen)
@@ -71,30 +71,31 @@ class Infill:
         criteria = Criteria(seen.F[best], seen.F[feasible]) if feasible.any() else Criteria(seen.F[:0], seen.F)
         pool = self._pool(belief, seen.X[best], criteria, offspring)
         criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
-        chosen, n_repeated = list[Array](), seen.n_repetitions
-        most_repeated = REPEATED * (len(seen.X) + n_repeated) if may_repeat and criteria.exists else 0
+        chosen, n_replicates = np.empty((0, self.space.n_var)), seen.n_replicates
+        most_replicates = REPLICATED * (len(seen.X) + n_replicates) if may_replicate and criteria.exists else 0
         for i in range(n):
             score = criteria.score(belief, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)
             if other := criteria.instead(scores, belief, turn + i, exploration):
                 pool, scores = self._refined(pool, other)
             ranked = pool[np.argsort(-scores, kind="stable")]
-            new = ranked[self._is_new(ranked) & ~_among(ranked, chosen)][:1]
+            new = ranked[self._is_new(ranked) & ~any_equal(ranked, chosen)][:1]
             if not len(new):
                 break
-            repeated = None
-            if n_repeated < most_repeated:
-                if i == 0 and n_repeated < N_TRIALS:
-                    repeated = int(self.rng.integers(len(best)))
+            replicated = None
+            if n_replicates < most_replicates:
+                if i == 0 and n_replicates < N_TRIALS:
+                    replicated = int(self.rng.integers(len(best)))
                 else:
-                    repeated = criteria.worth_repeating(seen.X[best], ranked[self._is_new(ranked)], belief)
-                n_repeated += repeated is not None
-            chosen.append(new if repeated is None else seen.X[best][[repeated]])
+                    replicated = criteria.worth_replicating(seen.X[best], ranked[self._is_new(ranked)], belief)
+                n_replicates += replicated is not None
+            latest = new if replicated is None else seen.X[best][[replicated]]
+            chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
-                belief = belief.knowing(chosen[-1])
-                if repeated is None and belief.log_probability(new)[0] > np.log(0.5):
+                belief = belief.knowing(latest)
+                if replicated is None and belief.log_probability(new)[0] > np.log(0.5):
                     criteria.add(belief.objectives(new)[0])
-        return np.concatenate(chosen) if chosen else np.empty((0, self.space.n_var))
+        return chosen
 
     def _pool(self, belief: Belief, best: Array, criteria: Criteria, offspring: Array) -> Array:
         drawn = self.space.sample(N_RANDOM, self.rng)
@@ -157,7 +158,6 @@ def _survivors(F: Array, n: int) -> npt.NDArray[np.int64]:
     return np.array(kept)
 
 
-def _among(X: Array, rows: list[Array]) -> Mask:
-    if not rows:
-        return np.zeros(len(X), dtype=bool)
-    return np.asarray((X[:, None, :] == np.concatenate(rows)[None]).all(axis=2).any(axis=1))
+def any_equal(X: Array, rows: Array) -> Mask:
+    """Return which of ``(n, n_var)`` rows are among ``(m, n_var)`` others, ``(n,)``."""
+    return np.asarray((X[:, None, :] == rows[None]).all(axis=2).any(axis=1))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +56,20 @@ def chance_deviation(n: int) -> float:
     return math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))) if n > 1 else math.inf
 
 
-def validate(model: Surrogate, X: Array, y: Array) -> Scores:
-    """Score a kind of model by cross-validation.
+class Validation(NamedTuple):
+    """Predictions of points by models that did not learn them.
+
+    Attributes:
+        prediction: Predictions of the targets, ``(n,)`` each; ``std`` includes the noise.
+        folds: The models; none where a model validates itself.
+    """
+
+    prediction: Prediction
+    folds: Sequence[Fold] = ()
+
+
+def validated(model: Surrogate, X: Array, y: Array) -> Validation:
+    """Validate a kind of model in its own way, if it has one, else by cross-validation.
 
     Args:
         model: The kind of model; it is left as it is, and need not be fitted.
@@ -67,23 +79,34 @@ def validate(model: Surrogate, X: Array, y: Array) -> Scores:
     Raises:
         SurrogateError: The model cannot learn these data.
     """
-    return score(cross_validated(model, X, y), y)
+    prediction = model.held_out(X, y)
+    return cross_validated(model, X, y) if prediction is None else Validation(prediction)
 
 
-def cross_validated(model: Surrogate, X: Array, y: Array) -> Prediction:
+def cross_validated(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Validation:
     """Predict each point by a fresh model that was fitted without the fifth of the points that holds it.
 
-    ``Surrogate.leave_one_out``, which takes one fit, does only where the model says so: the hyperparameters of
-    others have seen the points. Of Gaussian processes that learnt mere noise, most rank better than chance by
-    it. Models of one seed have the same folds.
+    Models of one seed have the same folds. Leave-one-out of one fit would be cheaper, but its hyperparameters have seen
+    the points: of Gaussian processes that learnt mere noise, most rank better than chance by it.
 
-    Returns:
-        Predictions of ``y``, ``(n,)`` each; ``std`` includes the noise.
+    Args:
+        model: The kind of model; it is left as it is, and need not be fitted.
+        X: ``(n, n_features)`` points.
+        y: ``(n,)`` standardised targets.
+        most: How many points each model learns at most.
+
+    Raises:
+        SurrogateError: The model cannot learn these data.
     """
-    n = len(y)
-    if model.validates_itself and n > 1:
-        return model.fresh().fit(X, y).leave_one_out()
-    return predicted_held_out(fold_models(model, X, y), X)
+    folds = list(fold_models(model, X, y, most))
+    return Validation(predicted_held_out(folds, X), folds)
+
+
+def averaged(validations: Sequence[Validation]) -> Validation:
+    """Return the validation of the mixture of several kinds of model."""
+    members = zip(*(validation.folds for validation in validations), strict=False)
+    folds = [(fold[0][0], AveragedSurrogate([model for _, model in fold])) for fold in members]
+    return Validation(mixture([validation.prediction for validation in validations]), folds)
 
 
 def fold_models(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Iterator[Fold]:
@@ -192,10 +215,6 @@ class AveragedSurrogate(Surrogate):
     def condition(self, X: Array, y: Array) -> "AveragedSurrogate":
         """Return the mixture of the conditioned members."""
         return AveragedSurrogate([member.condition(X, y) for member in self.members])
-
-    def leave_one_out(self) -> Prediction:
-        """Return the mixture of the members' leave-one-out predictions."""
-        return mixture([member.leave_one_out() for member in self.members])
 
     def dump(self) -> dict[str, Any]:
         """Return the states of the members."""

@@ -42,7 +42,7 @@ class Fences:
             goals: Tell which side is the poor one.
             metrics: Tell which values matter by their logarithms.
         """
-        signs = {o.metric: -1 if o.direction == "max" else 1 for o in goals.objectives if o.metric in set(names)}
+        signs = {o.metric: o.sign for o in goals.objectives if o.metric in set(names)}
         worst = {}
         for name, sign in signs.items():
             values = np.array([m[name] for m in seen if name in m][:N_FIRST])

@@ -1,11 +1,12 @@
 """What surrogate models together say about configurations that were not evaluated."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals, Limit
+from evo_moo.problem.metrics import Metric
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
@@ -24,17 +25,36 @@ class MetricModel:
     Attributes:
         sign: -1 where more of the metric is better, else 1.
         target: Between the metric times its sign, and what the model learns.
-        model: None: nobody predicts the metric, and it is taken to be anywhere among its values so far.
+        model: Predicts the targets. Without one, and without a formula, the metric may be anywhere among its values
+            so far.
+        formula: Computes the ``(n,)`` targets of ``(n, n_features)`` points instead, NaN where they are not known.
         log: Whether trade-offs are weighed by the metric's logarithm.
+        declared: What the problem says of the metric.
     """
 
     sign: int
     target: Target
-    model: Surrogate | None
+    model: Surrogate | None = None
+    formula: Callable[[Array], Array] | None = None
     log: bool = False
+    declared: Metric = field(default_factory=Metric)
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether a formula gives the metric, so that it need not be predicted."""
+        return self.formula is not None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the predicted mean is nearer to the truth than what was measured; without a model it is not."""
+        return self.model is not None and (self.declared.noisy or self.model.noise() > NOISY)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
+        if self.formula is not None:
+            targets = self.formula(X)
+            unknown = np.isnan(targets)
+            return np.where(unknown, 0.0, targets), unknown.astype(float)
         if self.model is None:
             return np.zeros(len(X)), np.ones(len(X))
         return self.model.predict(X)
@@ -42,14 +62,6 @@ class MetricModel:
     def values(self, X: Array) -> tuple[Array, Array]:
         """Return the metric, minimised: its median, and how far one standard deviation lies on the better side."""
         return self._values(*self.predict(X))
-
-    def is_noisy(self, *, declared: bool) -> bool:
-        """Return whether its mean is nearer to the truth than what was measured; without a model it is not.
-
-        Args:
-            declared: Whether the problem says that the metric is noisy.
-        """
-        return self.model is not None and (declared or self.model.noise() > NOISY)
 
     def objective(self, X: Array) -> tuple[Array, Array]:
         """Return the same as ``values``, of the logarithm if that is what counts."""
@@ -125,11 +137,24 @@ class Belief:
         values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
 
+    def metrics(self, X: Array) -> dict[str, tuple[Array, Array]]:
+        """Return the median and standard deviation of each metric that has a model, at ``(n, n_var)`` rows."""
+        Z = self.features.matrix(X)
+        predicted = {name: (model.sign, model.values(Z)) for name, model in self.models.items() if model.model}
+        return {name: (sign * median, std) for name, (sign, (median, std)) in predicted.items()}
+
     def lessons(self, X: Array) -> tuple[Array, Array]:
-        """Give ``objectives`` with how far one more evaluation of each row would move their means, ``(n, n_obj)``."""
+        """Return ``objectives`` with how far one more evaluation of each row would move their means, ``(n, n_obj)``."""
         Z = self.features.matrix(X)
         values = [self.models[objective.metric].lesson(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
+
+    @property
+    def knows_the_noise(self) -> bool:
+        """Whether some trained objective is noisy by its seed, and all such have models that know how noisy."""
+        objectives = (self.models[objective.metric] for objective in self.goals.objectives)
+        noisy = [m.model for m in objectives if m.declared.noisy and not m.declared.cheap and not m.is_computed]
+        return bool(noisy) and all(model is not None and model.extrapolates for model in noisy)
 
     def chance(self, exploration: float) -> Array:
         """Return the share of each objective's standard deviation that is a chance of better values, ``(n_obj,)``.

@@ -84,13 +84,10 @@ class Surrogate(ABC):
     Attributes:
         columns: What each feature is.
         seed: Decides everything random in ``fit``.
-        validates_itself: Whether ``leave_one_out`` tells as much as cross-validation, because nothing of the
-            prediction of a point, hyperparameters included, has seen the point.
         extrapolates: Whether its deviations tell how far better than all seen a point may be; False for models
             whose predictions are averages of what was seen.
     """
 
-    validates_itself = False
     extrapolates = True
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
@@ -111,6 +108,28 @@ class Surrogate(ABC):
             SurrogateError: The data are not finite numbers of these shapes, or the model cannot learn them.
         """
 
+    def held_out(self, X: Array, y: Array) -> Prediction | None:
+        """Predict the targets of points by models that did not learn them; None: only cross-validation does.
+
+        For models that do it at less cost, such as forests out of bag. Nothing of the prediction of a point, no
+        hyperparameter either, may have seen the point. ``std`` includes the noise; this model stays as it is.
+
+        Args:
+            X: ``(n, n_features)`` points.
+            y: ``(n,)`` standardised targets.
+        """
+        return None
+
+    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw ``(n, len(X))`` joint samples: each row is one function that fits the data, at all points.
+
+        A search does not need it; ``evo_moo.analysis.importance`` does.
+
+        Raises:
+            SurrogateError: The model cannot draw samples, or there was no fit yet.
+        """
+        raise SurrogateError(f"{type(self).__name__} must define `sample` to draw joint samples, but does not")
+
     @abstractmethod
     def predict(self, X: Array) -> Prediction:
         """Predict the metric itself, without the noise of an observation, at ``(n, n_features)`` points.
@@ -124,16 +143,8 @@ class Surrogate(ABC):
         return 0.0
 
     @abstractmethod
-    def sample(self, X: Array, n: int, rng: np.random.Generator) -> Array:
-        """Draw ``(n, len(X))`` joint samples: each row is one function that fits the data, at all points."""
-
-    @abstractmethod
     def condition(self, X: Array, y: Array) -> "Surrogate":
         """Return a cheap copy that also knows these points; hyperparameters stay, and so does this model."""
-
-    @abstractmethod
-    def leave_one_out(self) -> Prediction:
-        """Predict each point of the last fit, in its order, from the others; ``std`` includes the noise."""
 
     @abstractmethod
     def dump(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class TrackRecord:
     """
 
     def __init__(self, goals: Goals) -> None:
-        self._signs = {o.metric: -1 if o.direction == "max" else 1 for o in goals.objectives}
+        self._signs = {o.metric: o.sign for o in goals.objectives}
         self._recent: list[tuple[Expected, Metrics]] = []
         self._expected: dict[int, Expected] = {}
 
@@ -35,8 +35,8 @@ class TrackRecord:
         if prediction:
             self._expected[evaluation_id] = dict(prediction)
 
-    def tell(self, evaluation_id: int, metrics: Metrics | None) -> None:
-        """Take an outcome in; None: the evaluation failed."""
+    def record(self, evaluation_id: int, metrics: Metrics | None) -> None:
+        """Record an outcome; None: the evaluation failed."""
         expected = self._expected.pop(evaluation_id, None)
         if expected and metrics is not None:
             measured = {name: metrics[name] for name in expected if name in metrics}

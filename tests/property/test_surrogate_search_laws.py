@@ -256,19 +256,21 @@ def test_metric_without_a_model_is_searched_without_one():
 def test_a_model_that_cannot_learn_is_noted_and_does_without(monkeypatch):
     gp = load_surrogate("gp")
 
-    def fails(self, X, y):
-        raise SurrogateError("as asked")
+    fit = gp.fit
 
-    monkeypatch.setattr(gp, "fit", fails)
+    def fails_on_all(self, X, y):
+        if len(y) == 20:
+            raise SurrogateError("as asked")
+        return fit(self, X, y)
+
+    monkeypatch.setattr(gp, "fit", fails_on_all)
     problem, evaluate = PROBLEMS["zdt1"]()
-    optimizer = SurrogateOptimizer(problem, model="gp", pop_size=8)
-    monkeypatch.setattr(optimizer._prescreening, "_choose", lambda name, Z, y: chosen(optimizer, name))
-    assert {c.origin for c in search(optimizer, evaluate, 12)[8:]} == {"mating"}
-    assert [d["fault"] for d in optimizer.take_decisions()] == ["as asked"] * 2
-
-
-def chosen(optimizer, name):
-    optimizer._prescreening._chosen[name] = "gp"
+    optimizer = SurrogateOptimizer(problem, model="gp", pop_size=20)
+    assert {c.origin for c in search(optimizer, evaluate, 24)[20:]} == {"mating"}
+    decisions = optimizer.take_decisions()
+    assert [d["chosen"] for d in decisions[::2]] == ["gp"] * 2 and [d["fault"] for d in decisions[1::2]] == [
+        "as asked"
+    ] * 2
 
 
 def test_models_avoid_what_fails_and_what_breaks_limits():

@@ -14,7 +14,7 @@ ALLOWED = {
     "problem": {"space"},
     "surrogate": {"space", "problem"},
     "plugins": {"problem", "surrogate"},
-    "optimizer": {"space", "problem", "surrogate"},
+    "optimizer": {"space", "problem", "surrogate", "plugins"},
     "evaluation": {"problem", "plugins"},
     "storage": {"problem"},
     "job": {"space", "problem", "surrogate", "plugins", "optimizer"},

@@ -197,4 +197,4 @@ def test_replicate_is_worth_it_if_it_gains_more_than_new_rows(known_step, new, e
     criteria = Criteria(front, front)
     criteria.expect(front)
     known = np.concatenate([front, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
-    assert criteria.worth_repeating(known, np.array([new]), Learning()) == expected
+    assert criteria.worth_replicating(known, np.array([new]), Learning()) == expected

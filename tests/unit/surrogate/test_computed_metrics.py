@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
+from evo_moo.surrogates.gaussian_process import GaussianProcess
+from evo_moo.surrogates.random_forest import RandomForest
 
 from evo_moo.errors import MetricError, ProblemError
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Integer, Real
-from evo_moo.surrogate.computed_metrics import ComputedMetric, ComputedMetrics
+from evo_moo.surrogate.archive import Archive
+from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.observations import Observed
-from evo_moo.surrogate.proposals import Prescreening
+from evo_moo.surrogate.search_models import SearchModels
 
+FAMILIES = {"gp": GaussianProcess, "rf": RandomForest}
 CALLS = []
 
 
@@ -46,12 +50,10 @@ def test_computed_metric_is_exact_far_from_the_data():
     problem = Sized()
     features = Features(problem.space)
     seen = np.array([1.0, 8.0])
-    target, model = ComputedMetric.of("size", -1, seen, ComputedMetrics(problem), features)
-    mean, std = model.fit(features.matrix(ROWS[1:2]), np.zeros(1)).predict(features.matrix(ROWS))
-    assert target.inverse(mean[:2]) == pytest.approx([-125_000, -1]) and std.tolist() == [0, 0, 1, 0]
-    assert model.condition(features.matrix(ROWS[2:3]), np.ones(1)).predict(features.matrix(ROWS[2:3])).std == 1
-    drawn = model.sample(features.matrix(ROWS), 5, np.random.default_rng(0))
-    assert drawn.shape == (5, 4) and np.ptp(drawn, axis=0)[[0, 1, 3]].tolist() == [0, 0, 0]
+    model = ComputedMetrics(problem).model_of("size", -1, seen, features)
+    mean, std = model.predict(features.matrix(ROWS))
+    assert model.target.inverse(mean[:2]) == pytest.approx([-125_000, -1]) and std.tolist() == [0, 0, 1, 0]
+    assert model.knowing(features.matrix(ROWS[2:3])) is model and model.is_computed and not model.is_noisy
 
 
 def test_computed_metric_is_a_feature():
@@ -71,14 +73,14 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     X = problem.space.sample(30, np.random.default_rng(1))
     seconds = np.exp(8 * X[:, 1])
     metrics = {"loss": Metric(log=True), "size": Metric(log=True)}
-    models = Prescreening(problem.space, problem.goals, metrics=metrics)
+    archive = Archive(problem.goals)
     for i, (x, loss) in enumerate(zip(X, seconds, strict=True), 1):
-        models.tell(i, x, {"loss": loss, "size": x[0] ** 3})
-    belief = models._learn()
+        archive.record(i, x, {"loss": loss, "size": x[0] ** 3})
+    belief = SearchModels(problem.space, problem.goals, metrics, FAMILIES, RandomForest).fit(archive)
     mean, std = belief.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
     assert (std > 0).all()
-    seen = Observed.of(models.archive, problem.goals, belief, metrics)
+    seen = Observed.of(archive, belief)
     np.testing.assert_allclose(seen.F[:, 0], np.log(seconds))
     assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 
@@ -107,10 +109,11 @@ def test_metric_that_cannot_be_computed_promises_nothing():
         metrics = {"size": Metric(log=True)}
 
     problem = Small()
-    models = Prescreening(problem.space, problem.goals, computed=ComputedMetrics(problem), metrics=problem.metrics)
+    archive, computed = Archive(problem.goals), ComputedMetrics(problem)
+    models = SearchModels(problem.space, problem.goals, problem.metrics, FAMILIES, RandomForest, computed=computed)
     rows = problem.space.sample(12, np.random.default_rng(2))
     for i, x in enumerate(rows[rows[:, 0] != 13], 1):
-        models.tell(i, x, {"loss": x[1], "size": x[0] ** 3})
-    mean, std = models._learn().objectives(ROWS)
+        archive.record(i, x, {"loss": x[1], "size": x[0] ** 3})
+    mean, std = models.fit(archive).objectives(ROWS)
     np.testing.assert_allclose(mean[[0, 1, 3], 1], np.log([125_000, 1, 125_000]), atol=1e-9)
     assert (std[[0, 1, 3], 1] < 1e-6).all() and 0 < std[2, 1] < 10

@@ -4,7 +4,15 @@ from evo_moo.surrogates.gaussian_process import GaussianProcess
 from evo_moo.surrogates.random_forest import RandomForest
 from scipy.stats import kendalltau, norm
 
-from evo_moo.surrogate.model_selection import AveragedSurrogate, Scores, chance_bound, choose, validate
+from evo_moo.surrogate.model_selection import (
+    AveragedSurrogate,
+    Scores,
+    chance_bound,
+    choose,
+    cross_validated,
+    score,
+    validated,
+)
 from evo_moo.surrogate.protocol import Columns, Prediction, Surrogate
 
 
@@ -31,14 +39,8 @@ class Fixed(Surrogate):
     def noise(self):
         return 0.5
 
-    def sample(self, X, n, rng):
-        return np.full((n, len(X)), self.line[1])
-
     def condition(self, X, y):
         return self
-
-    def leave_one_out(self):
-        raise NotImplementedError
 
     def dump(self):
         return {}
@@ -49,6 +51,10 @@ class Fixed(Surrogate):
 
 FITS = []
 ONE = Columns.numeric(1)
+
+
+def validate(model, X, y):
+    return score(validated(model, X, y).prediction, y)
 
 
 def test_scores_are_of_points_that_the_model_has_not_seen():
@@ -116,7 +122,6 @@ def test_the_average_is_a_mixture():
     average = AveragedSurrogate([Fixed(ONE), Fixed(ONE, offset=4.0, std=2.0)]).fresh().fit(X + 1, np.zeros(3))
     np.testing.assert_allclose(average.predict(X).mean, 2.0)
     np.testing.assert_allclose(average.predict(X).std ** 2, (1 + 4) / 2 + 4)
-    np.testing.assert_array_equal(average.sample(X, 5, np.random.default_rng(0))[:, 0], [0, 4, 0, 4, 0])
     assert average.noise() == 0.5
 
 
@@ -137,13 +142,19 @@ def test_a_smooth_function_is_the_processs():
 
 
 def test_mere_noise_is_hardly_ever_taken_for_a_function():
-    """Twelve processes, each shown random targets; by leave-one-out most of them would pass."""
-    passed, passed_by_leave_one_out = 0, 0
+    passed = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
         X, y = rng.random((40, 6)), rng.normal(size=40)
-        model = GaussianProcess(Columns.numeric(6))
-        passed += validate(model, X, y).better_than_chance
-        tau = kendalltau(model.fit(X, y).leave_one_out().mean, y).statistic
-        passed_by_leave_one_out += tau > chance_bound(40)
-    assert passed <= 2 < passed_by_leave_one_out
+        passed += validate(GaussianProcess(Columns.numeric(6)), X, y).better_than_chance
+    assert passed <= 2
+
+
+def test_forest_is_validated_out_of_bag_or_by_folds():
+    X = np.random.default_rng(0).random((30, 2))
+    y, forest = X[:, 0] - 0.5, RandomForest(Columns.numeric(2))
+    own, by_folds = validated(forest, X, y), cross_validated(forest, X, y, most=10)
+    assert not own.folds and sorted(np.concatenate([rows for rows, _ in by_folds.folds])) == list(range(30))
+    for rows, model in by_folds.folds:
+        np.testing.assert_array_equal(model.predict(X[rows]).mean, by_folds.prediction.mean[rows])
+    assert score(own.prediction, y).better_than_chance and score(by_folds.prediction, y).better_than_chance

@@ -14,7 +14,7 @@ def record(outcomes):
     made = TrackRecord(GOALS)
     for key, (expected, measured) in enumerate(outcomes):
         made.expect(key, {name: (mean, 1.0) for name, mean in expected.items()})
-        made.tell(key, measured)
+        made.record(key, measured)
     return made
 
 
@@ -53,7 +53,7 @@ def test_only_the_latest_outcomes_count():
 
 def test_failures_and_unpredicted_evaluations_do_not_count():
     made = record([(both(0), None)] * 30)
-    made.tell(100, both(5))
+    made.record(100, both(5))
     assert made.rank_correlation() is None and made.exploration() == 1
 
 
@@ -63,5 +63,5 @@ def test_a_loaded_record_goes_on_alike():
     again = TrackRecord(GOALS)
     again.load(from_json(to_json(made.dump())))
     for each in (made, again):
-        each.tell(99, {"size": 30.0})
+        each.record(99, {"size": 30.0})
     assert again.exploration() == made.exploration() and again.dump() == made.dump()

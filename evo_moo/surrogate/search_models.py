@@ -1,0 +1,93 @@
+"""The models of a search: what was measured so far, learnt metric by metric, failures included."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.surrogate.archive import Archive, Observation
+from evo_moo.surrogate.computed_metrics import ComputedMetrics
+from evo_moo.surrogate.features import Features
+from evo_moo.surrogate.fitting import Decision, Families, MetricFit
+from evo_moo.surrogate.outliers import Fences
+from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.protocol import Surrogate
+
+
+class SearchModels:
+    """Surrogate models of all metrics of a search, and of success.
+
+    Args:
+        space: The search space.
+        goals: Objectives and limits.
+        metrics: What is known of each metric.
+        families: Name of each model family to its class, the first to try first; one is chosen for each metric.
+        success: The class of the model that tells which configurations fail.
+        seed: Decides everything random in the models.
+        computed: Computes the metrics that need no model, as long as they are what was measured.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        goals: Goals,
+        metrics: Mapping[str, Metric],
+        families: Mapping[str, type[Surrogate]],
+        success: type[Surrogate],
+        seed: int = 1,
+        computed: ComputedMetrics | None = None,
+    ) -> None:
+        self.goals, self._metrics = goals, metrics
+        self._features = Features(space, computed.table if computed else None)
+        chosen_from = Families(families, self._features.columns, seed)
+        self._fits = {
+            name: MetricFit(name, goals.sign(name), metrics.get(name, Metric()), chosen_from, self._features, computed)
+            for name in goals.metric_names
+        }
+        self._success_model = success(self._features.columns, seed)
+        self._decisions: list[Decision] = []
+
+    def fit(self, archive: Archive) -> Belief | None:
+        """Fit the models to all that was measured; None when they predict no objective better than chance."""
+        observations = archive.observations
+        measured = [(o.x, o.metrics) for o in observations if o.metrics is not None]
+        hard = [name for name, fit in self._fits.items() if fit.is_hard]
+        fences = Fences.around(hard, [metrics for _, metrics in measured], self.goals, self._metrics)
+        models = {}
+        for name, fit in self._fits.items():
+            rows = [(x, metrics[name]) for x, metrics in measured if name in metrics]
+            near = [(x, value) for x, value in rows if fences.hold({name: value}, name)]
+            if not near:
+                return None
+            X, values = np.array([x for x, _ in near]), np.array([value for _, value in near])
+            models[name], decisions = fit.fit(X, values, len(rows) - len(near))
+            self._decisions += decisions
+        predicted = [m for m in (models[o.metric] for o in self.goals.objectives) if not m.is_computed]
+        if predicted and all(model.model is None for model in predicted):
+            return None
+        return Belief(self.goals, self._features, models, self._success(observations, fences))
+
+    def take_decisions(self) -> list[Decision]:
+        """Return the choices of models since the last call."""
+        decisions, self._decisions = self._decisions, []
+        return decisions
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as plain data and arrays; the archive is not part of it."""
+        return {name: fit.dump() for name, fit in self._fits.items()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a dumped state."""
+        for name, fit in self._fits.items():
+            fit.load(state[name])
+
+    def _success(self, observations: list[Observation], fences: Fences) -> Surrogate | None:
+        """Learn which configurations fail or do not work at all, once some have."""
+        succeeded = np.array([float(o.metrics is not None and fences.hold_all(o.metrics)) for o in observations])
+        if succeeded.all():
+            return None
+        Z = self._features.matrix(np.array([o.x for o in observations]))
+        return self._success_model.fresh().fit(Z, succeeded)

@@ -1,0 +1,35 @@
+import numpy as np
+
+from evo_moo.problem.goals import Goals
+from evo_moo.surrogate.archive import Archive
+
+A, B, C = np.array([[0.0, 1.0], [0.5, 1.0], [0.75, 0.0]])
+
+
+def filled():
+    archive = Archive(Goals.declared({"error": "min"}, {"size": {"at_most": 3}}))
+    archive.record(4, A, {"error": 5.0, "size": 2.0})
+    archive.record(2, B, None)
+    archive.record(3, B, {"error": 7.0, "size": 1.0})
+    archive.record(1, A, {"error": 1.0, "size": 2.0})
+    archive.record(5, A, {"size": 9.0})
+    return archive
+
+
+def test_outcomes_are_in_the_order_of_asking():
+    assert [observation.id for observation in filled().observations] == [1, 2, 3, 4, 5]
+
+
+def test_replicates_of_a_row_are_counted_and_averaged():
+    archive = filled()
+    assert [archive.n_of(x) for x in (A, B, C)] == [3, 2, 0]
+    assert [archive.first_id_of(x) for x in (A, B, C)] == [1, 2, None]
+    assert archive.mean_of(A) == {"error": 3.0, "size": 2.0} and archive.mean_of(B) == {"error": 7.0, "size": 1.0}
+    X, replicates = archive.with_objectives()
+    assert X.tolist() == [A.tolist(), B.tolist()] and [len(metrics) for metrics in replicates] == [2, 1]
+
+
+def test_outcome_that_is_recorded_again_replaces_the_first():
+    archive = filled()
+    archive.record(2, B, {"error": 9.0, "size": 1.0})
+    assert archive.n_of(B) == 2 and archive.mean_of(B)["error"] == 8.0
