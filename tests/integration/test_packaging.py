@@ -18,7 +18,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("evo_moo", "problems", "surrogates"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     engine = [p.relative_to(ROOT).as_posix() for p in (ROOT / "evo_moo").rglob("*") if p.is_file()]
-    expected = {name for name in engine if "__pycache__" not in name}
+    expected = {name for name in engine if "__pycache__" not in name and not name.endswith("README.md")}
     assert {"evo_moo/report/templates/report.html.j2", "evo_moo/run/engine.py", "evo_moo/py.typed"} <= expected
     for folder in ("problems", "surrogates"):
         kinds = (".py", ".toml") if folder == "problems" else (".py",)
