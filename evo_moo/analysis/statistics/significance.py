@@ -204,12 +204,29 @@ def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -
         paired: Whether there are pairs.
         alpha: Level of the test.
     """
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import ndtr, stdtrit
 
     df, shift = (n - 1, abs(effect) * math.sqrt(n)) if paired else (2 * n - 2, abs(effect) * math.sqrt(n / 2))
-    bound = stdtrit(df, 1 - alpha / 2)
-    chance = float(1 - nctdtr(df, shift, bound) + nctdtr(df, shift, -bound))
-    return 1.0 if math.isnan(chance) else chance  # SciPy gives NaN for shifts so large that the chance is above 0.97
+    # SciPy's own noncentral t gives NaN for large shifts. By its definition it is (Z + shift) / sqrt(chi2 / df): the
+    # mean over chi2 of what Z then exceeds, over Legendre's points of chi2's quantiles.
+    scales, weights = _scales(df)
+    bound = stdtrit(df, 1 - alpha / 2) * scales
+    return float(weights @ (ndtr(shift - bound) + ndtr(-shift - bound)))
+
+
+@functools.cache
+def _legendre() -> tuple[Array, Array]:
+    points, weights = np.polynomial.legendre.leggauss(100)
+    return points, weights
+
+
+@functools.lru_cache(maxsize=1024)
+def _scales(df: int) -> tuple[Array, Array]:
+    """Return ``sqrt(chi2 / df)`` at Legendre's points of its quantiles, and their weights."""
+    from scipy.special import chdtri
+
+    points, weights = _legendre()
+    return np.sqrt(chdtri(df, (points + 1) / 2) / df), weights / 2
 
 
 def n_needed(effect: float, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> int | None:
