@@ -1,6 +1,7 @@
-"""Text for people: what is safe to print, and times and faults in words."""
+"""Text for people: what is safe to print, and times, faults and keys in words."""
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from evo_moo.errors import EvoMooError
@@ -14,6 +15,15 @@ def printable(text: str) -> str:
 def shown(value: Any) -> str:
     """Return a value as tables and pages show it: four digits of a number, nothing of None."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def by_dotted_key(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted keys, such as ``search.seed``; an empty table is a value."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        nested = isinstance(value, dict) and value
+        values |= by_dotted_key(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return values
 
 
 def in_words(error: BaseException) -> str:

@@ -84,7 +84,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def run(
     what: Annotated[str, typer.Argument(metavar="JOB|PROBLEM", help="A job file, or a problem to search.")],
-    settings: Annotated[
+    assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the job, repeatable."),
     ] = None,
@@ -118,32 +118,25 @@ def run(
         follow_stdin(RESUMABLE)
     from evo_moo.errors import UsageError
     from evo_moo.job.check import check_job
-    from evo_moo.job.file import option_assignments, override, read_job_file
-    from evo_moo.plugins import absolute_reference, job_file_of
+    from evo_moo.job.file import option_settings, read_job_file, settings
+    from evo_moo.plugins import job_file_of
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
-    data: dict[str, Any] = (
-        read_job_file(job_file) if job_file else {"problem": {"use": absolute_reference(what, Path())}}
-    )
-    override(data, [*option_assignments(options or []), *(settings or [])])
-    for section, key, value in (
-        ("evaluation", "workers", workers),
-        ("budget", "n_evals", n_evals),
-        ("search", "seed", seed),
-        ("search", "algorithm", algorithm),
-        ("surrogate", "model", absolute_reference(surrogate, Path()) if surrogate else None),
-        ("search", "from", [str(folder_of(path)) for path in from_runs or []] or None),
-    ):
-        if value is not None and isinstance(data.setdefault(section, {}), dict):
-            data[section][key] = value
-    if isinstance(data.setdefault("budget", {}), dict):
-        data["budget"].update(_budget_changes(stop_when, deadline))
-    problem = data.get("problem")
-    if isinstance(problem, dict) and isinstance(problem.get("use"), str):
-        problem["use"] = absolute_reference(problem["use"], Path())
+    data = read_job_file(job_file) if job_file else {"problem": {"use": what}}
+    by_option = {
+        "evaluation.workers": workers,
+        "budget.n_evals": n_evals,
+        "search.seed": seed,
+        "search.algorithm": algorithm,
+        "surrogate.model": surrogate or None,
+        "search.from": [str(folder_of(path)) for path in from_runs or []] or None,
+    }
+    changes = option_settings(options or []) | settings(assignments or [])
+    changes |= {key: value for key, value in by_option.items() if value is not None}
+    changes |= {f"budget.{key}": value for key, value in _budget_changes(stop_when, deadline).items()}
     if run_dir == "":
         raise UsageError("`--run-dir` must name a folder, but is empty")
-    _run(*check_job(data), Path(run_dir) if run_dir else None)
+    _run(*check_job(data, changes=changes), Path(run_dir) if run_dir else None)
 
 
 @app.command()
@@ -157,7 +150,8 @@ def resume(
     from evo_moo.run.stop_signals import stop_at_once_on_signals
 
     stop_at_once_on_signals()
-    from evo_moo.run.api import problem_of, resume
+    from evo_moo.run.api import resume
+    from evo_moo.run.preparation import problem_of
     from evo_moo.storage.reading import read_job
     from evo_moo.text import printable
 

@@ -1,7 +1,7 @@
 """The commands that look at problems: list them, begin one, try one, measure one."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,12 +33,10 @@ def check(
     from evo_moo.errors import UsageError
     from evo_moo.evaluation.check_problem import try_problem
     from evo_moo.job.budget import seconds
-    from evo_moo.job.file import option_assignments, override
+    from evo_moo.job.file import problem_options
     from evo_moo.plugins import ProblemSource, absolute_reference
 
-    data: dict[str, Any] = {"problem": {}}
-    override(data, option_assignments(options or []))
-    source = ProblemSource(absolute_reference(reference, Path()), data["problem"].get("options", {}))
+    source = ProblemSource(absolute_reference(reference, Path()), problem_options(options or []))
     try:
         timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
     except ValueError as error:
@@ -69,13 +67,11 @@ def latency(
 ) -> None:
     """Measure the latency of one configuration several times, and show how far to trust it."""
     from evo_moo.cli.latency import report_latency
-    from evo_moo.job.file import option_assignments, override
+    from evo_moo.job.file import problem_options
 
-    data: dict[str, Any] = {"problem": {}}
-    override(data, option_assignments(options or []))
     report_latency(
         reference,
-        data["problem"].get("options", {}),
+        problem_options(options or []),
         config,
         folder_of(run_dir) if run_dir else None,
         config_id,

@@ -1,6 +1,7 @@
 """Checks a whole job: every fault at once."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.job.budget import BudgetSection, StopWhenSection
 from evo_moo.job.fault_text import fault_text
+from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job, ProblemSection, SearchSection, SurrogateSection
 from evo_moo.job.refinement import RefinementSection, refinement_faults
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
@@ -19,17 +21,22 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.designs import grid_faults
 
 
-def check_job(data: Mapping[str, Any], problem: Any = None) -> tuple[Job, SearchProblem, ProblemSource]:
+def check_job(
+    data: Mapping[str, Any], problem: Any = None, *, changes: Mapping[str, Any] | None = None, base: Path | None = None
+) -> tuple[Job, SearchProblem, ProblemSource]:
     """Check a job as a whole, and build its problem.
 
     Args:
         data: The job as plain data.
         problem: The problem as a Python object, where the job names it only for display.
+        changes: Values by dotted keys, such as ``search.seed``, that replace those of ``data``.
+        base: Folder that paths in the job are relative to; by default the present one.
 
     Raises:
-        JobError: With every fault found, each with its key, the rule and the value.
+        JobError: With every fault, each with its key, the rule and the value.
     """
-    faults: list[str] = []
+    data, faults = override(data, changes or {})
+    data = with_absolute_paths(data, base or Path())
     job = None
     try:
         job = Job.model_validate(data)

@@ -1,7 +1,7 @@
-"""Reads job files, and changes what they say by assignments of the command line; nothing is checked here."""
+"""A job as plain data: read from a file or the command line, changed by dotted keys, and not checked yet."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from evo_moo.plugins import absolute_reference
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
-    """Read a job file without checking it; paths of the problem and of earlier runs are relative to the file.
+    """Read a job file without checking it; paths in it are relative to the file.
 
     Raises:
         JobError: The file is missing or is not TOML.
@@ -21,55 +21,94 @@ def read_job_file(path: Path) -> dict[str, Any]:
         raise JobError(f"`{path}` must be a job file, but cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise JobError(f"`{path}` must be TOML, but is not: {error}") from error
-    problem = data.get("problem")
-    if isinstance(problem, dict) and isinstance(problem.get("use"), str):
-        problem["use"] = absolute_reference(problem["use"], path.parent)
-    surrogate = data.get("surrogate")
-    if isinstance(surrogate, dict) and isinstance(surrogate.get("model"), str):
-        surrogate["model"] = absolute_reference(surrogate["model"], path.parent)
-    search = data.get("search")
-    if isinstance(search, dict) and isinstance(search.get("from"), list):
-        search["from"] = [
-            str(path.parent / Path(run).expanduser()) if isinstance(run, str) else run for run in search["from"]
-        ]
-    return data
+    return with_absolute_paths(data, path.parent)
 
 
-def override(data: dict[str, Any], assignments: Sequence[str]) -> None:
-    """Apply ``key=value`` assignments, such as ``search.pop_size=24``, to a job's data.
+def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Return a job's data with the files of its problem and model, and its earlier runs, read relative to ``base``."""
+
+    def absolute(section: str, key: str, value: Any) -> Any:
+        if (section, key) in (("problem", "use"), ("surrogate", "model")) and isinstance(value, str):
+            return absolute_reference(value, base)
+        if (section, key) == ("search", "from") and isinstance(value, list):
+            return [str((base / Path(run).expanduser()).absolute()) if isinstance(run, str) else run for run in value]
+        return value
+
+    return {
+        section: {key: absolute(section, key, value) for key, value in table.items()}
+        if isinstance(table, dict)
+        else table
+        for section, table in data.items()
+    }
+
+
+def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Set values of a job's data by dotted keys, such as ``search.pop_size``.
+
+    Args:
+        data: The job; it stays as it is.
+        changes: Dotted keys to values.
+
+    Returns:
+        The changed data, and a fault for each key that lies below what is no table.
+    """
+    changed, faults = dict(data), []
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        table = changed
+        for parent in parents:
+            below = table.get(parent, {})
+            if not isinstance(below, dict):
+                faults.append(f"`{key}` must be a key of a table, but what is before it is no table")
+                break
+            table[parent] = dict(below)
+            table = table[parent]
+        else:
+            table[last] = value
+    return changed, faults
+
+
+def settings(assignments: Iterable[str]) -> dict[str, Any]:
+    """Read ``section.key=value`` assignments: dotted keys to values.
 
     Raises:
         JobError: An assignment has no ``=``, or its key no section.
     """
-    faults = []
+    parsed, faults = {}, []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        section, dot, name = key.strip().partition(".")
-        if not equals or not dot:
-            faults.append(f"`--set` must be section.key=value, as in search.pop_size=24, but is {assignment!r}")
-            continue
-        table = data.setdefault(section, {})
-        *parents, last = name.split(".")
-        for parent in parents:
-            table = table.setdefault(parent, {}) if isinstance(table, dict) else None
-        if isinstance(table, dict):
-            table[last] = _toml_value(text.strip())
+        if equals and "." in key.strip():
+            parsed[key.strip()] = _toml_value(text.strip())
         else:
-            faults.append(f"`--set {key.strip()}` must name a key of a table, but what is before it is no table")
+            faults.append(f"`--set` must be section.key=value, as in search.pop_size=24, but is {assignment!r}")
     if faults:
         raise JobError(*faults)
+    return parsed
 
 
-def option_assignments(options: Sequence[str]) -> list[str]:
-    """Return the problem's options, as ``NAME=VALUE``, as assignments for ``override``.
+def option_settings(options: Iterable[str]) -> dict[str, Any]:
+    """Read options of the problem, ``NAME=VALUE``: their dotted keys in a job to their values.
 
     Raises:
         JobError: One has no name, or no ``=``.
     """
+    options = list(options)
     wrong = [option for option in options if "=" not in option or not option.partition("=")[0].strip()]
     if wrong:
         raise JobError(*(f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong))
-    return [f"problem.options.{option.lstrip()}" for option in options]
+    return settings(f"problem.options.{option.lstrip()}" for option in options)
+
+
+def problem_options(options: Iterable[str]) -> dict[str, Any]:
+    """Read options of the problem, ``NAME=VALUE``: the keyword arguments of its class.
+
+    Raises:
+        JobError: One has no name, no ``=``, or lies below what is no table.
+    """
+    data, faults = override({"problem": {"options": {}}}, option_settings(options))
+    if faults:
+        raise JobError(*faults)
+    return dict(data["problem"]["options"])
 
 
 def _toml_value(text: str) -> Any:

@@ -52,10 +52,9 @@ profile_cache = true               # whether profiles of the same architecture a
 """
 
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictStr, ValidationInfo, field_validator
+from pydantic import Field, StrictBool, StrictStr, ValidationInfo, field_validator
 
 from evo_moo.job.budget import BudgetSection, Seconds, Section, Whole
 from evo_moo.job.refinement import RefinementSection
@@ -64,8 +63,6 @@ from evo_moo.optimizer.surrogate_optimizer import BATCH
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.proposals import InfillName
-
-RunPath = Annotated[StrictStr, AfterValidator(lambda path: str(Path(path).expanduser().absolute()))]
 
 
 class ProblemSection(Section):
@@ -84,7 +81,7 @@ class SearchSection(Section):
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
-    from_runs: list[RunPath] | None = Field(default=None, alias="from")
+    from_runs: list[StrictStr] | None = Field(default=None, alias="from")
     grid_points: Whole | dict[str, Whole | list[Any]] | None = None
 
 
@@ -135,6 +132,10 @@ class Job(Section):
     def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
         """Return whether the populations are the very ones that pymoo makes of a plain problem."""
         return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
+
+    def starting_with(self, start: list[dict[str, Any]]) -> "Job":
+        """Return the job with other configurations to begin with."""
+        return self.model_copy(update={"search": self.search.model_copy(update={"start": start})})
 
     def to_toml(self) -> dict[str, Any]:
         """Return plain data for a TOML file; what is None is left out."""

@@ -30,8 +30,10 @@ class PymooProblem(SearchProblem):
         ProblemError: The problem has no bounds, or variables of an unknown kind.
     """
 
+    is_deterministic = True
+
     def __init__(self, problem: Problem) -> None:
-        self.plain = problem
+        self.plain, self.is_vectorised = problem, not problem.elementwise
         if getattr(problem, "vars", None):
             self.variables = {name: _translated(name, variable) for name, variable in problem.vars.items()}
         elif not problem.has_bounds():

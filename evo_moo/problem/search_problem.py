@@ -70,6 +70,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
             do not. By default all variables. Profiles are kept and reused by them.
         fidelity: What a short evaluation is short of, for a search with refinement; None: there are only full ones.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
+        is_deterministic: Whether an evaluation is known to have the same outcome each time.
+        is_vectorised: Whether one call evaluates many configurations.
     """
 
     variables: Mapping[str, Variable] = {}
@@ -80,6 +82,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
     architecture: Sequence[str] | None = None
     fidelity: Fidelity | None = None
     is_plain: bool = False
+    is_deterministic: bool = False
+    is_vectorised: bool = False
 
     def __init__(self) -> None:
         """Take no options; pymoo's attributes follow from the declarations when they are first read."""

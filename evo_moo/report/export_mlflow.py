@@ -20,6 +20,7 @@ from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import RunFolderError, UsageError, missing_extra
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
+from evo_moo.text import by_dotted_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,7 +115,8 @@ def begin_search(client: "MlflowClient", experiment: str, run: RunFacts, start_s
     """Make MLflow's run of a search, with the job and the environment, and give its id."""
     run_id = str(client.create_run(experiment, int(1000 * start_s), {RUN_TAG: _name(run)}, run.name).info.run_id)
     environment = {f"environment.{k}": v for k, v in run.environment().items() if not isinstance(v, dict)}
-    log(client, run_id, {}, _flat(run.meta.get("job", {})), environment, start_s)
+    job = {key: value for key, value in by_dotted_key(run.meta.get("job", {})).items() if value != {}}
+    log(client, run_id, {}, job, environment, start_s)
     return run_id
 
 
@@ -172,14 +174,6 @@ def _key(name: str) -> str:
 
 def _short(value: Any) -> str:
     return (value if isinstance(value, str) else json.dumps(value))[:LONGEST]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by their dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def state_of(state: str) -> str:

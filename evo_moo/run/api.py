@@ -11,15 +11,17 @@ from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
 from evo_moo.job.job import Job
 from evo_moo.optimizer.optimizer import default_pop_size
-from evo_moo.plugins import ProblemSource, absolute_reference
+from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
 from evo_moo.run.assembly import engine_of, pool_of
 from evo_moo.run.callbacks import Callback, callback_faults, reacting
 from evo_moo.run.preparation import (
+    OBJECT,
     begin,
     ended_evaluations,
     has_begun,
+    recorded_job,
     refuse_fewer_evaluations,
     refuse_past_deadline,
     with_models_decided,
@@ -30,10 +32,8 @@ from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
-from evo_moo.storage.reading import guarded_reads, read_job
+from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
-
-OBJECT = "the Python object "
 
 
 def search(
@@ -114,10 +114,7 @@ def search(
     if options and not named:
         raise JobError(f"`options` must go with a problem named by a reference, but `problem` is {problem!r}")
     data: dict[str, Any] = {
-        "problem": {
-            "use": absolute_reference(problem, Path()) if named else _described(problem),
-            "options": dict(options or {}),
-        },
+        "problem": {"use": problem if named else _described(problem), "options": dict(options or {})},
         "search": {
             "algorithm": algorithm,
             "pop_size": pop_size,
@@ -135,9 +132,8 @@ def search(
         "objectives": None if is_function else objectives,
         "constraints": None if is_function else constraints,
     }
-    if workers is not None:
-        data["evaluation"]["workers"] = workers
-    job, built, source = check_job(data, None if named else problem)
+    changes = {} if workers is None else {"evaluation.workers": workers}
+    job, built, source = check_job(data, None if named else problem, changes=changes)
     return run_job(job, built, source, Path(run_dir) if run_dir else None, callbacks, verbose=verbose)
 
 
@@ -167,24 +163,12 @@ def resume(
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
-    data = read_job(Path(run_dir))
-    if isinstance(data.setdefault("budget", {}), dict):
-        data["budget"].update(budget or {})
-        if n_evals is not None:
-            data["budget"]["n_evals"] = n_evals
-    use = problem_of(data)
-    is_object = use.startswith(OBJECT)
-    if is_object and problem is None:
-        raise UsageError(f"`{run_dir}` searched {use}: call evo_moo.search again as before, with this run_dir")
-    job, built, source = check_job(data, problem if is_object else None)
+    changes = {f"budget.{key}": value for key, value in (budget or {}).items()}
+    if n_evals is not None:
+        changes["budget.n_evals"] = n_evals
+    way_out = "call evo_moo.search again as before, with this run_dir"
+    job, built, source = recorded_job(Path(run_dir), problem, changes, way_out)
     return run_job(job, built, source, Path(run_dir), callbacks, verbose=verbose)
-
-
-def problem_of(job: Mapping[str, Any]) -> str:
-    """Return the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
-    section = job.get("problem")
-    use = section.get("use") if isinstance(section, dict) else None
-    return use if isinstance(use, str) else ""
 
 
 def _described(problem: Any) -> str:

@@ -22,8 +22,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,13 @@ from evo_moo.files import guarded_writes, write_whole
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
-from evo_moo.plugins import absolute_reference
 from evo_moo.problem.goals import Goals
 from evo_moo.run.assembly import evaluates_in_process
 from evo_moo.run.preparation import differences, refuse_fewer_evaluations, refuse_past_deadline, with_models_decided
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.reading import reading
+from evo_moo.text import by_dotted_key
 
 POLL_S = 0.1
 RESUMABLE = 75
@@ -74,13 +73,13 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
     for file in files:
         found: list[str] = []
         try:
-            expanded = _expanded(read_job_file(file), file)
+            data, expanded = _expanded(read_job_file(file))
         except JobError as error:
             faults += [fault if str(file) in fault else f"{file}: {fault}" for fault in error.faults]
             continue
-        for overrides, data in expanded:
+        for overrides in expanded:
             try:
-                job, problem, _ = check_job(data)
+                job, problem, _ = check_job(data, changes=overrides, base=file.parent)
                 name = _name(file.stem, overrides, runs)
                 twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
                 if twin != name:
@@ -214,19 +213,19 @@ def _last_line(log: Path) -> str:
     return ""
 
 
-def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return for each run of a job file what it overrides, by dotted keys, and the whole job."""
-    grid, runs = data.pop("grid", {}), data.pop("runs", [{}])
+def _expanded(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Split a job file into the job that its runs share, and for each run what it overrides, by dotted keys."""
+    grid, runs = data.get("grid", {}), data.get("runs", [{}])
     faults = []
     if not isinstance(grid, dict):
         raise JobError(f"`grid` must be a table of lists, but is {grid!r}")
     if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
         raise JobError(f"`runs` must be tables, each begun by [[runs]], but is {runs!r}")
-    axes = dict(_flat(grid))
+    axes = by_dotted_key(grid)
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
             faults.append(f"`grid.{key}` must be a list of values, but is {values!r}")
-    lists = [dict(_flat(run)) for run in runs]
+    lists = [by_dotted_key(run) for run in runs]
     bare = sorted({key for keys in (axes, *lists) for key in keys if "." not in key})
     faults += [f"`{key}` must be section.key, as in search.seed, to be set for a run" for key in bare]
     if faults:
@@ -234,38 +233,15 @@ def _expanded(data: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], di
     expanded = []
     for run in lists:
         free = {key: values for key, values in axes.items() if key not in run}
-        for values in itertools.product(*free.values()):
-            overrides = {**dict(zip(free, values, strict=True)), **run}
-            expanded.append((overrides, _overridden(data, overrides, file)))
-    return expanded
-
-
-def _overridden(data: Mapping[str, Any], overrides: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    job = deepcopy(dict(data))
-    for key, value in overrides.items():
-        *parents, last = key.split(".")
-        table: Any = job
-        for parent in parents:
-            table = table.setdefault(parent, {}) if isinstance(table, dict) else None
-        if not isinstance(table, dict):
-            raise JobError(f"`{key}` must be a key of a table, but what is before it is none")
-        table[last] = absolute_reference(value, file.parent) if key == "problem.use" and _is_text(value) else value
-    return job
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        expanded += [dict(zip(free, values, strict=True)) | run for values in itertools.product(*free.values())]
+    return {key: table for key, table in data.items() if key not in ("grid", "runs")}, expanded
 
 
 def _name(stem: str, overrides: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
     """Name a run by its file and what it overrides; by a digest too where that is long or the same as another's."""
     parts = [stem]
     for key, value in overrides.items():
-        word = value.rpartition(":")[2] if key == "problem.use" and _is_text(value) else value
+        word = value.rpartition(":")[2] if key == "problem.use" and isinstance(value, str) else value
         word = re.sub(r"[^\w.+-]+", "_", str(word)).strip("_")
         parts.append(f"{key.rpartition('.')[2]}={word}")
     name = ",".join(parts)
@@ -278,7 +254,3 @@ def _name(stem: str, overrides: Mapping[str, Any], taken: Mapping[str, Any]) -> 
 def _twice(files: Sequence[Path]) -> list[Path]:
     seen: set[str] = set()
     return [file for file in files if file.stem in seen or seen.add(file.stem)]  # type: ignore[func-returns-value]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)

@@ -15,23 +15,20 @@ from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.budget import Budget
-from evo_moo.job.check import check_job
 from evo_moo.job.job import Job
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.replication import Replication
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.pymoo_problem import PymooProblem
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.run.api import OBJECT, problem_of
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
-from evo_moo.run.preparation import ended_evaluations
+from evo_moo.run.preparation import ended_evaluations, recorded_job
 from evo_moo.run.progress import shown_progress
 from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.reading import guarded_reads, read_job, reading
+from evo_moo.storage.reading import guarded_reads, reading
 from evo_moo.storage.run_folder import RunFolder
 
 SEEDS = 5
@@ -93,25 +90,18 @@ def confirm(
 
 def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, SearchProblem, ProblemSource]:
     """Build the run's problem again, and say where to evaluate it."""
-    data = read_job(run_dir)
-    use = problem_of(data)
-    is_object = use.startswith(OBJECT)
-    if is_object and problem is None:
-        raise UsageError(f"`{run_dir}` searched {use}: call evo_moo.confirm with it, as `problem`")
-    evaluation = data.setdefault("evaluation", {})
-    if isinstance(evaluation, dict):
-        # A latency that is reused shows nothing of how it varies.
-        evaluation["profile_cache"] = False
-        if workers is not None:
-            evaluation |= {
-                "workers": workers,
-                **({"pool": "serial", "memory_mb": None, "address": None} if workers == 1 else {}),
-            }
-    job, built, source = check_job(data, problem if is_object else None)
-    if isinstance(built, PymooProblem):
+    changes: dict[str, Any] = {"profile_cache": False}  # a latency that is reused shows nothing of how it varies
+    if workers is not None:
+        changes["workers"] = workers
+    if workers == 1:
+        changes |= {"pool": "serial", "memory_mb": None, "address": None}
+    changes = {f"evaluation.{key}": value for key, value in changes.items()}
+    way_out = "call evo_moo.confirm with it, as `problem`"
+    job, built, source = recorded_job(run_dir, problem, changes, way_out)
+    if built.is_deterministic:
         raise UsageError(
-            f"`{run_dir}` must be of a problem that depends on luck, but searched pymoo's `{use}`, which gives the "
-            "same each time; there is nothing to confirm"
+            f"`{run_dir}` must be of a problem that depends on luck, but searched pymoo's `{job.problem.use}`, "
+            "which gives the same each time; there is nothing to confirm"
         )
     return job, built, source
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.errors import JobError, RunFolderError
+from evo_moo.errors import JobError, RunFolderError, UsageError
+from evo_moo.job.check import check_job
 from evo_moo.job.job import Job, SurrogateSection
 from evo_moo.optimizer.algorithms import PARETO
+from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.engine import LOGGER
@@ -22,8 +24,41 @@ from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
+OBJECT = "the Python object "
+"""How a job's reference to a problem begins that is none: no run folder holds Python objects."""
 FEW_EVALUATIONS = 1000
 """Up to so many, models propose the candidates unless a job says otherwise."""
+
+
+def problem_of(job: Mapping[str, Any]) -> str:
+    """Return the reference of a job's problem; empty where the job, which may come from anywhere, has none."""
+    section = job.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    return use if isinstance(use, str) else ""
+
+
+def recorded_job(
+    run_dir: Path, problem: Any, changes: Mapping[str, Any], way_out: str
+) -> tuple[Job, SearchProblem, ProblemSource]:
+    """Check the job that a run folder holds, and build its problem again.
+
+    Args:
+        run_dir: The run folder.
+        problem: The problem, if the run searched a Python object.
+        changes: Values by dotted keys that replace those of the job.
+        way_out: What to do where ``problem`` is missing.
+
+    Raises:
+        RunFolderError: It is no run folder.
+        JobError: The job, with its changes, is wrong.
+        UsageError: ``problem`` is missing.
+    """
+    data = read_job(run_dir)
+    use = problem_of(data)
+    is_object = use.startswith(OBJECT)
+    if is_object and problem is None:
+        raise UsageError(f"`{run_dir}` searched {use}: {way_out}")
+    return check_job(data, problem if is_object else None, changes=changes)
 
 
 def has_begun(run_dir: Path | None) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evo_moo.errors import JobError
 from evo_moo.job.budget import seconds
 from evo_moo.job.check import check_job
-from evo_moo.job.file import override, read_job_file
+from evo_moo.job.file import override, read_job_file, settings
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Real
 
@@ -242,30 +242,40 @@ def test_text_that_float_refuses_is_no_duration(value):
 
 def test_assignments_change_a_job():
     data = {"search": {"seed": 1}, "constraints": {"f1": {"at_most": 1}}}
-    override(
-        data,
-        [
-            "search.pop_size=24",
-            "search.seed = 5",
-            "search.algorithm=nsga3",
-            "budget.time=2 h",
-            'objectives.f1="max"',
-            "constraints.f1.at_least=0.5",
-            "problem.options.deep.n=[1, 2]",
-        ],
-    )
-    assert data == {
+    assignments = [
+        "search.pop_size=24",
+        "search.seed = 5",
+        "search.algorithm=nsga3",
+        "budget.time=2 h",
+        'objectives.f1="max"',
+        "constraints.f1.at_least=0.5",
+        "problem.options.deep.n=[1, 2]",
+    ]
+    changed, faults = override(data, settings(assignments))
+    assert changed == {
         "search": {"seed": 5, "pop_size": 24, "algorithm": "nsga3"},
         "budget": {"time": "2 h"},
         "objectives": {"f1": "max"},
         "constraints": {"f1": {"at_most": 1, "at_least": 0.5}},
         "problem": {"options": {"deep": {"n": [1, 2]}}},
     }
+    assert faults == [] and data == {"search": {"seed": 1}, "constraints": {"f1": {"at_most": 1}}}
+
+
+def test_changes_and_faults_of_a_job_are_checked_together():
+    changes = {"budget.stop_when.tol": 1, "search.seed": 7, "search.pop_size": 2}
+    with pytest.raises(JobError) as raised:
+        check_job(MINIMAL | {"budget": {"stop_when": "ftol"}, "search": {"seed": -1}}, changes=changes)
+    assert raised.value.faults == (
+        "`budget.stop_when.tol` must be a key of a table, but what is before it is no table",
+        "`search.pop_size` must be at least 4, but is 2",
+    )
+    assert check_job(MINIMAL, changes={"search.seed": 7})[0].search.seed == 7
 
 
 def test_every_assignment_without_section_or_value_is_listed():
     with pytest.raises(JobError) as raised:
-        override({}, ["seed=3", "search.seed", "search.pop_size=4"])
+        settings(["seed=3", "search.seed", "search.pop_size=4"])
     assert [fault[-len("'search.seed'") :].split()[-1] for fault in raised.value.faults] == [
         "'seed=3'",
         "'search.seed'",
