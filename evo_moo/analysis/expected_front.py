@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import Validated, validated
 from evo_moo.pareto import pareto_rows
 
 
-def expected_front(run: str | Path | Archive) -> dict[str, Any]:
+def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
     """Return the non-dominated configurations by what models expect of noisy objectives, as plain data.
 
     An evaluation that was better than all like it was probably lucky; the mean of a model that learnt them all draws
     it back by as much as the noise explains.
 
     Args:
-        run: A run folder, whose run may still go on, or its archive.
+        run: A run folder, whose run may still go on, or its table.
 
     Returns:
         ``objectives``: name to how it is told: ``model``, its kind, or "" where the measured values count, and ``why``
@@ -28,23 +28,23 @@ def expected_front(run: str | Path | Archive) -> dict[str, Any]:
     Raises:
         RunFolderError: The folder cannot be read.
     """
-    archive = run if isinstance(run, Archive) else Archive.read(run)
-    rows = np.flatnonzero(np.isfinite(archive.rank))
+    table = RunTable.of(run)
+    rows = np.flatnonzero(np.isfinite(table.rank))
     objectives, columns = {}, []
-    for objective in archive.goals.objectives:
+    for objective in table.goals.objectives:
         name = objective.metric
-        measured = archive.values[name][rows]
-        model = validated(archive, name)
+        measured = table.values[name][rows]
+        model = validated(table, name)
         why = _why_measured(model)
         objectives[name] = {"model": "" if why else model.family, "why": why}
         mean, sd = measured, np.full(len(rows), math.nan)
         if model.model is not None and not why:
-            middle, sd = model.model.values(model.features.matrix(archive.X[rows]))
+            middle, sd = model.model.values(model.features.matrix(table.X[rows]))
             mean = objective.sign * middle
         columns.append((name, measured, mean, sd))
-    F = archive.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
-    first_id = {row: key for key, row in sorted(archive.ids.items(), reverse=True)}
-    configurations = archive.space.decode(archive.X[rows])
+    F = table.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
+    first_id = {row: key for key, row in sorted(table.ids.items(), reverse=True)}
+    configurations = table.space.decode(table.X[rows])
     front = [
         {
             "id": first_id[int(rows[i])],

@@ -24,7 +24,7 @@ SHARE_NEAR_FRONT = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Archive:
+class RunTable:
     """The configurations of a run, each once, and their metrics.
 
     Short evaluations of a refinement count for metrics that need no training only; repetitions count by their mean.
@@ -53,7 +53,12 @@ class Archive:
     seed: int
 
     @classmethod
-    def read(cls, run_dir: str | Path) -> "Archive":
+    def of(cls, run: "str | Path | RunTable") -> "RunTable":
+        """Return a table as it is, or read that of a run folder; see ``read``."""
+        return run if isinstance(run, RunTable) else cls.read(run)
+
+    @classmethod
+    def read(cls, run_dir: str | Path) -> "RunTable":
         """Read a run folder; the run may still go on.
 
         Raises:
@@ -62,8 +67,8 @@ class Archive:
         return cls.of_record(RunRecord.read(run_dir))
 
     @classmethod
-    def of_record(cls, record: RunRecord) -> "Archive":
-        """Return the archive of a run that is read; errors as for ``read``."""
+    def of_record(cls, record: RunRecord) -> "RunTable":
+        """Return the table of a run that is read; errors as for ``read``."""
         with guarded_reads(record.path):
             try:
                 space = SearchSpace({name: _variable(facts) for name, facts in record.space.items()})
@@ -75,7 +80,7 @@ class Archive:
             return cls._of(record, space, X)
 
     @classmethod
-    def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "Archive":
+    def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "RunTable":
         X, row_of = np.unique(X.reshape(-1, space.n_var), axis=0, return_inverse=True)
         row_of = row_of.reshape(-1)
         found: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}

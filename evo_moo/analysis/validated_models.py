@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.plugins import load_surrogate
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
@@ -72,22 +72,22 @@ def metric_values(model: MetricModel, targets: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=8)
-def validated(archive: Archive, metric: str) -> Validated:
+def validated(table: RunTable, metric: str) -> Validated:
     """Choose and fit the model of a metric, as a search does: one that ranks no better than chance is not used.
 
-    What was found of an archive is kept while others ask for it.
+    What was found of an table is kept while others ask for it.
 
     Args:
-        archive: What was measured.
+        table: What was measured.
         metric: Name of the metric.
     """
-    rows, most = archive.known(metric), min(MOST, max(MOST_NUMBERS // archive.space.n_var, 5 * FEWEST))
+    rows, most = table.known(metric), min(MOST, max(MOST_NUMBERS // table.space.n_var, 5 * FEWEST))
     if len(rows) > most:
-        rows = np.sort(np.random.default_rng(seed_for("rows", archive.seed)).permutation(rows)[:most])
-    values, features = archive.values[metric][rows], Features(archive.space)
-    declared = archive.metrics.get(metric, Metric())
+        rows = np.sort(np.random.default_rng(seed_for("rows", table.seed)).permutation(rows)[:most])
+    values, features = table.values[metric][rows], Features(table.space)
+    declared = table.metrics.get(metric, Metric())
     log = _is_logarithmic(values, declared.log)
-    found = Validated(metric, archive.X[rows], features, np.log(values) if log else values, log)
+    found = Validated(metric, table.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
         return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
     if values.min() == values.max():
@@ -95,11 +95,11 @@ def validated(archive: Archive, metric: str) -> Validated:
     half = values.max() / 2 - values.min() / 2
     if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
         return replace(found, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance")
-    sign = archive.goals.sign(metric)
+    sign = table.goals.sign(metric)
     target = Target.fit(sign * values)
     Z, y = features.matrix(found.X), target.transform(sign * values)
     classes = {family: load_surrogate(family) for family in FAMILIES}
-    families = Families(classes, features.columns, seed_for("importance", archive.seed))
+    families = Families(classes, features.columns, seed_for("importance", table.seed))
     with one_blas_thread():
         choice = families.choose(Z, y, validate=_cross_validated, always_average=False)
         if choice.family == NONE:

@@ -32,7 +32,7 @@ def importance(
     from evo_moo.analysis.importance.dependence import partial_dependence
     from evo_moo.analysis.importance.importances import importances
     from evo_moo.analysis.importance.local_changes import changes_around
-    from evo_moo.analysis.run_table import Archive
+    from evo_moo.analysis.run_table import RunTable
     from evo_moo.cli.importance_tables import print_changes, print_dependence, print_importances
     from evo_moo.errors import UsageError
 
@@ -41,14 +41,14 @@ def importance(
     if plot and around is not None:
         raise UsageError("`--plot` must go without `--around`: changes are told as a table, or with --json")
     path = folder_of(path)
-    archive, names = Archive.read(path), metrics or None
+    table, names = RunTable.read(path), metrics or None
     told: dict[str, Any]
     if around is not None:
-        told, show = changes_around(archive, around, names), print_changes
+        told, show = changes_around(table, around, names), print_changes
     elif dependence:
-        told, show = partial_dependence(archive, names), print_dependence
+        told, show = partial_dependence(table, names), print_dependence
     else:
-        told, show = importances(archive, names, near_front=near_front), print_importances
+        told, show = importances(table, names, near_front=near_front), print_importances
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evo_moo.analysis.importance.importances import importances
 from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.analysis.surrogate_quality import surrogate_view
 from evo_moo.analysis.timeline import timeline
@@ -77,7 +77,7 @@ def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[s
 def _importances(record: RunRecord) -> dict[str, Any]:
     """Give ``note``, in words, and ``shares``: metric to variable to its importance, the greatest first."""
     try:
-        told = importances(Archive.of_record(record))
+        told = importances(RunTable.of_record(record))
     except (RunFolderError, MetricError) as error:  # nothing was evaluated
         return {"note": printable(str(error)), "shares": {}}
     known = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}

@@ -76,7 +76,8 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         self.space = space
         self.eta = eta
 
-    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+    def crossed(self, X: Array, random_state: np.random.Generator) -> Array:
+        """Return the ``(2, n_pairs, n_var)`` children of as many parents."""
         space, (_, n_pairs, n_var) = self.space, X.shape
         active = space.active(X.reshape(-1, n_var)).reshape(X.shape)
         inherited = np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state))
@@ -91,6 +92,9 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         exchanged = space.category & (random_state.random((n_pairs, n_var)) < 0.5)
         X = np.where(exchanged, X[::-1], X)
         return space.canonical(X.reshape(-1, n_var)).reshape(X.shape)
+
+    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+        return self.crossed(X, random_state)
 
 
 class SpaceMutation(Mutation):  # type: ignore[misc]
@@ -114,7 +118,8 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         self.share = prob_var
         self.eta = eta
 
-    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+    def mutated(self, X: Array, random_state: np.random.Generator) -> Array:
+        """Return the mutants of ``(n, n_var)`` rows."""
         space = self.space
         before = space.codes(X)
         X = space.columns(before)
@@ -135,6 +140,9 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         step = np.where(Y < X, -1.0, 1.0)
         step = np.where((before + step < space.low) | (before + step > space.high), -step, step)
         return space.canonical(space.columns(np.where(stuck, before + step, after)))
+
+    def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
+        return self.mutated(X, random_state)
 
     def _hits(self, movable: Mask, random_state: Any) -> Mask:
         n_movable = np.maximum(movable.sum(axis=1, keepdims=True), 1)

@@ -46,6 +46,8 @@ class Variable:
 
     grid: ClassVar[bool] = True
     """Whether codes are whole numbers."""
+    has_options: ClassVar[bool] = False
+    """Whether values are one of a few options, and codes number these."""
 
     @property
     def kind(self) -> str:
@@ -202,6 +204,8 @@ class Choice(Variable):
             small steps.
     """
 
+    has_options: ClassVar[bool] = True
+
     options: Iterable[Any]
     ordered: bool = field(default=False, kw_only=True)
 
@@ -261,6 +265,8 @@ class Choice(Variable):
 @dataclass(frozen=True)
 class Boolean(Variable):
     """True or False."""
+
+    has_options: ClassVar[bool] = True
 
     @property
     def span(self) -> tuple[float, float]:

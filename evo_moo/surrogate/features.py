@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Choice
 from evo_moo.surrogate.protocol import Array, ColumnKind, Columns
 
 ABSENT = 0.5
@@ -40,8 +39,7 @@ class Features:
         conditions: list[Mapping[str, Any]] = []
         self._flagged = []  # the first variable under each condition
         for i, variable in enumerate(space.variables.values()):
-            ordered = isinstance(variable, Choice) and variable.ordered
-            kinds.append("category" if space.category[i] else "ordinal" if ordered else "numeric")
+            kinds.append("category" if space.category[i] else "ordinal" if variable.has_options else "numeric")
             absence = int(kinds[i] == "category" and bool(variable.when))
             n_options.append(0 if kinds[i] == "numeric" else int(space.high[i]) + 1 + absence)
             if variable.when and variable.when not in conditions:

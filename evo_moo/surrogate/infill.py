@@ -130,9 +130,8 @@ class Infill:
         children = X[self.rng.integers(len(X), size=n)]
         if crossed:
             mates = X[self.rng.integers(len(X), size=n)]
-            children = self._crossover._do(None, np.stack([children, mates]), random_state=self.rng)[0]
-        mutated: Array = SpaceMutation(self.space, eta=eta)._do(None, children, random_state=self.rng)
-        return mutated
+            children = self._crossover.crossed(np.stack([children, mates]), self.rng)[0]
+        return SpaceMutation(self.space, eta=eta).mutated(children, self.rng)
 
 
 def _best(seen: Observed) -> npt.NDArray[np.int64]:

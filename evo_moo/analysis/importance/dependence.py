@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import FEWEST, Validated, metric_values, validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Boolean, Choice
 from evo_moo.surrogate.protocol import Array
 from evo_moo.threads import one_blas_thread
 
@@ -26,7 +25,7 @@ WIDE = 0.1
 
 
 def partial_dependence(
-    run: str | Path | Archive, metrics: Sequence[str] | None = None, variables: Sequence[str] | None = None
+    run: str | Path | RunTable, metrics: Sequence[str] | None = None, variables: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Return how each metric goes with each variable, everything else as in the evaluated configurations.
 
@@ -35,7 +34,7 @@ def partial_dependence(
     curve is over the configurations in which it exists.
 
     Args:
-        run: A run folder, or its archive.
+        run: A run folder, or its table.
         metrics: Names of metrics, by default the objectives.
         variables: Names of variables, by default all.
 
@@ -50,15 +49,15 @@ def partial_dependence(
         MetricError: A metric is not known.
         JobError: A variable is not known.
     """
-    archive = run if isinstance(run, Archive) else Archive.read(run)
-    names = list(archive.space.names) if variables is None else list(variables)
+    table = RunTable.of(run)
+    names = list(table.space.names) if variables is None else list(variables)
     for name in names:
-        if name not in archive.space.names:
-            raise JobError(f"a variable must be one of {', '.join(archive.space.names)}, but is {name}")
+        if name not in table.space.names:
+            raise JobError(f"a variable must be one of {', '.join(table.space.names)}, but is {name}")
     told = {}
-    for metric in archive.checked_metrics(metrics):
-        known = validated(archive, metric)
-        curves = {name: _curve(known, archive, name) for name in names} if known.model is not None else {}
+    for metric in table.checked_metrics(metrics):
+        known = validated(table, metric)
+        curves = {name: _curve(known, table, name) for name in names} if known.model is not None else {}
         told[metric] = {
             "nothing": known.nothing,
             "curves": {name: curve for name, curve in curves.items() if curve is not None},
@@ -79,16 +78,16 @@ def dependence_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
     return columns
 
 
-def _curve(known: Validated, archive: Archive, name: str) -> dict[str, Any] | None:
+def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | None:
     """Return a variable's curve; None where too few evaluations have it."""
-    space, column = archive.space, archive.space.names.index(name)
+    space, column = table.space, table.space.names.index(name)
     X = known.X[space.active(known.X)[:, column]]
     if len(X) < FEWEST or known.model is None:
         return None
     points = _points(space, column, X[:, column])
-    rng = np.random.default_rng(seed_for(f"curves of {name}", archive.seed))
+    rng = np.random.default_rng(seed_for(f"curves of {name}", table.seed))
     rows = X[np.sort(rng.permutation(len(X))[:MOST_CURVES])]
-    changed = np.repeat(usual_filled(archive, rows), len(points), axis=0)
+    changed = np.repeat(usual_filled(table, rows), len(points), axis=0)
     changed[:, column] = np.tile(points, len(rows))
     with one_blas_thread():
         targets = known.model.predict(known.features.matrix(changed))[0]
@@ -123,7 +122,7 @@ def _points(space: SearchSpace, column: int, tried: Array) -> Array:
 def _untried(space: SearchSpace, column: int, tried: Array) -> str:
     """Say what of a variable's range no evaluation had: options, or an end of more than a tenth of it."""
     low, high = space.xl[column], space.xu[column]
-    if isinstance(list(space.variables.values())[column], Choice | Boolean):
+    if list(space.variables.values())[column].has_options:
         missing = np.setdiff1d(np.arange(low, high + 1), tried)
         return ", ".join(str(value) for value in decoded(space, column, missing))
     first, last = decoded(space, column, np.array([tried.min(), tried.max()]))
@@ -132,12 +131,12 @@ def _untried(space: SearchSpace, column: int, tried: Array) -> str:
     return ", ".join(ends)
 
 
-def usual_filled(archive: Archive, rows: Array) -> Array:
+def usual_filled(table: RunTable, rows: Array) -> Array:
     """Return rows with a usual value, the median or the commonest option, for what does not exist in them."""
-    space, filled = archive.space, rows.copy()
-    active, known = space.active(rows), space.active(archive.X)
+    space, filled = table.space, rows.copy()
+    active, known = space.active(rows), space.active(table.X)
     for column in range(space.n_var):
-        tried = archive.X[known[:, column], column]
+        tried = table.X[known[:, column], column]
         if tried.size:
             if space.category[column]:
                 values, counts = np.unique(tried, return_counts=True)

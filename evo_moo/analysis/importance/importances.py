@@ -15,7 +15,7 @@ import numpy as np
 from evo_moo.analysis.importance.cells import Cells, Weights
 from evo_moo.analysis.importance.fanova import Forest
 from evo_moo.analysis.importance.permutation import Permutation
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import FEWEST, Validated, validated
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate.model_selection import score
@@ -29,12 +29,12 @@ NEAR_FRONT = "the box around the evaluations near the front"
 
 
 def importances(
-    run: str | Path | Archive, metrics: Sequence[str] | None = None, *, near_front: bool = False
+    run: str | Path | RunTable, metrics: Sequence[str] | None = None, *, near_front: bool = False
 ) -> dict[str, Any]:
     """Return which variables drive each metric of a run, as plain data.
 
     Args:
-        run: A run folder, whose run may still go on, or its archive.
+        run: A run folder, whose run may still go on, or its table.
         metrics: Names of metrics, by default the objectives.
         near_front: Ask about the box that the Pareto front and the next best quarter of the evaluations span, instead
             of the search space.
@@ -59,16 +59,16 @@ def importances(
         RunFolderError: The folder cannot be read.
         MetricError: A metric is not known, or there is no front to be near to.
     """
-    archive = run if isinstance(run, Archive) else Archive.read(run)
-    names = archive.checked_metrics(metrics)
-    cells = Cells(archive.space)
-    region = cells.spanned(archive.X[archive.near_front()]) if near_front else cells.weights
+    table = RunTable.of(run)
+    names = table.checked_metrics(metrics)
+    cells = Cells(table.space)
+    region = cells.spanned(table.X[table.near_front()]) if near_front else cells.weights
     with one_blas_thread():
-        told = {name: _of_metric(validated(archive, name), cells, region, archive.seed) for name in names}
+        told = {name: _of_metric(validated(table, name), cells, region, table.seed) for name in names}
     return {
         "over": NEAR_FRONT if near_front else WHOLE_SPACE,
-        "n_evaluated": archive.n_measured,
-        "left_out": archive.left_out,
+        "n_evaluated": table.n_measured,
+        "left_out": table.left_out,
         "metrics": told,
     }
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.importance.dependence import BAND, usual_filled
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import metric_values, validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import Configuration, SearchSpace
-from evo_moo.space.variables import Integer, Real
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array
@@ -24,7 +23,7 @@ STEP = 0.1
 
 
 def changes_around(
-    run: str | Path | Archive, evaluation_id: int, metrics: Sequence[str] | None = None
+    run: str | Path | RunTable, evaluation_id: int, metrics: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Predict what single changes of one evaluated configuration would do to each metric.
 
@@ -33,7 +32,7 @@ def changes_around(
     being by a change takes its most usual value among the evaluations.
 
     Args:
-        run: A run folder, or its archive.
+        run: A run folder, or its table.
         evaluation_id: Number of the evaluation.
         metrics: Names of metrics, by default the objectives.
 
@@ -50,20 +49,20 @@ def changes_around(
         MetricError: A metric is not known.
         JobError: There is no such evaluation.
     """
-    archive = run if isinstance(run, Archive) else Archive.read(run)
-    if evaluation_id not in archive.ids:
-        n = max(archive.ids, default=0)
+    table = RunTable.of(run)
+    if evaluation_id not in table.ids:
+        n = max(table.ids, default=0)
         raise JobError(f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
-    row = archive.ids[evaluation_id]
-    x = archive.X[row]
-    (configuration,) = archive.space.decode(x[None])
-    changes, changed = _changes(archive, x, configuration)
-    known = {metric: validated(archive, metric) for metric in archive.checked_metrics(metrics)}
+    row = table.ids[evaluation_id]
+    x = table.X[row]
+    (configuration,) = table.space.decode(x[None])
+    changes, changed = _changes(table, x, configuration)
+    known = {metric: validated(table, metric) for metric in table.checked_metrics(metrics)}
     told = {}
     for metric, its in known.items():
         if its.model is not None:
-            effects = _effects(its.model, its.features, np.concatenate([x[None], changed]), archive.seed)
-            value = float(archive.values[metric][row])
+            effects = _effects(its.model, its.features, np.concatenate([x[None], changed]), table.seed)
+            value = float(table.values[metric][row])
             told[metric] = {"measured": value if np.isfinite(value) else None, **effects[0]}
             for change, effect in zip(changes, effects[1:], strict=True):
                 change["effects"][metric] = {name: effect[name] for name in effect if name != "sd"}
@@ -89,13 +88,13 @@ def change_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _changes(archive: Archive, x: Array, configuration: Configuration) -> tuple[list[dict[str, Any]], Array]:
+def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[list[dict[str, Any]], Array]:
     """Return the changes of a configuration, and the ``(n, n_var)`` rows that they lead to."""
-    space, filled = archive.space, usual_filled(archive, x[None])[0]
-    active, changes, rows = space.active(archive.X), [], []
+    space, filled = table.space, usual_filled(table, x[None])[0]
+    active, changes, rows = space.active(table.X), [], []
     for name, value in configuration.items():
         column = space.names.index(name)
-        tried = archive.X[active[:, column], column]
+        tried = table.X[active[:, column], column]
         for code in _others(space, column, x[column]):
             row = filled.copy()
             row[column] = code
@@ -124,14 +123,14 @@ def _others(space: SearchSpace, column: int, at: float) -> list[float]:
     variable, low, high = list(space.variables.values())[column], space.xl[column], space.xu[column]
     if space.category[column]:
         return [code for code in np.arange(low, high + 1).tolist() if code != at]
-    if isinstance(variable, Real | Integer) and variable.log:
-        steps = [np.log(0.5), np.log(2.0)]
-    elif isinstance(variable, Real):
-        steps = [-STEP * (high - low), STEP * (high - low)]
-    else:
-        size = max(1.0, np.rint(STEP * (high - low))) if isinstance(variable, Integer) else 1.0
-        steps = [-size, size]
-    return [float(value) for value in dict.fromkeys(np.clip(at + np.array(steps), low, high).tolist()) if value != at]
+    step = STEP * (high - low)
+    if space.log[column]:
+        step = np.log(2.0)
+    elif variable.has_options:
+        step = 1.0
+    elif space.grid[column]:
+        step = max(1.0, np.rint(step))
+    return [value for value in dict.fromkeys(np.clip([at - step, at + step], low, high).tolist()) if value != at]
 
 
 def _effects(model: MetricModel, features: Features, X: Array, seed: int) -> list[dict[str, float]]:

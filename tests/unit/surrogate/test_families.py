@@ -125,7 +125,8 @@ def test_a_warm_start_is_never_worse_than_the_default_one():
         model.fit(X, y)
         order = canonical_order(X, y)
         objective = _Objective(X[order], y[order], MIXED.category)
-        assert objective(model.dump()["theta"])[0] <= objective(objective.best_from([objective.default_start]))[0] + 1e-9
+        default = objective.best_from([objective.default_start])
+        assert objective(model.dump()["theta"])[0] <= objective(default)[0] + 1e-9
 
 
 def test_thinning_keeps_the_best_and_spreads_over_the_rest():

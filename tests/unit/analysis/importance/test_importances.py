@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import evo_moo
 from evo_moo.analysis.importance.importances import importance_columns, importances, pair_columns
-from evo_moo.analysis.run_table import Archive
+from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import validated
 from evo_moo.cli.main import app
 from evo_moo.errors import MetricError, RunFolderError, UsageError
@@ -27,7 +27,7 @@ def archive_of(space, X, y, seed=1):
     rank = np.empty(len(y))
     rank[order] = np.arange(len(y))
     goals, ids = Goals.declared({"y": "min"}, {}), {i + 1: i for i in range(len(y))}
-    return Archive(space, goals, {"y": Metric()}, X, {"y": np.asarray(y, dtype=float)}, rank, ids, {}, seed)
+    return RunTable(space, goals, {"y": Metric()}, X, {"y": np.asarray(y, dtype=float)}, rank, ids, {}, seed)
 
 
 def told_of(space, X, y, **options):
