@@ -3,17 +3,25 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .venv/peers
 
-.PHONY: search test bench bench-search clean
+.PHONY: search check style test mutants bench bench-search clean
 
 search: $(READY)  ## run the main job
 	$(BIN)/evo-moo run digits_cnn
 
-test: $(READY)  ## run all checks
+check: style  ## style, types and the quick tests, in two minutes
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
+
+test: style  ## style, types and all tests
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy evo_moo
-	$(BIN)/mypy problems surrogates
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/mypy evo_moo problems surrogates
+
+mutants: $(READY)  ## random mutants of the core rooms against their tests (hours); ARGS="--n 30 --seed 1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(READY)  ## compare speed with pymoo, side by side
 	$(BIN)/python -m tests.benchmarks

@@ -22,6 +22,8 @@ from evo_moo.errors import RunStoppedError
 from tests.benchmarks.bench_kills import besiege
 from tests.integration.running import PATIENCE_S, USER_FILE, evo_moo, front_of, ledger_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

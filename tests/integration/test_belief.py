@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from evo_moo.analysis.result import Result
 from tests.integration.running import evo_moo as command
+
+pytestmark = pytest.mark.slow
 
 PROBLEM = """
 import random, evo_moo

@@ -12,6 +12,8 @@ import pytest
 
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib", "jinja2", "plotly")
 
 

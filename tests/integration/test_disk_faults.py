@@ -25,6 +25,8 @@ from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
 from tests.integration.running import ledger_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 USE = "tests.golden.problem:Golden"
 ARGUMENTS = (

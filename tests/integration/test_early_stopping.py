@@ -16,6 +16,8 @@ from evo_moo.run.doctor import examine
 from evo_moo.storage.reading import reading
 from tests.integration.running import front_of, ledger_of
 
+pytestmark = pytest.mark.slow
+
 LEARNING = "tests.integration.learning:Learning"
 ROOT = Path(__file__).parents[2]
 

@@ -17,6 +17,8 @@ from evo_moo.evaluation.task import Task
 from tests.integration import storm
 from tests.integration.running import USER_FILE, evo_moo
 
+pytestmark = pytest.mark.slow
+
 EXPECTED = {
     "good": ("ok", ""),
     "prints": ("ok", ""),

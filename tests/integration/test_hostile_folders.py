@@ -21,6 +21,8 @@ from evo_moo.errors import EvoMooError
 from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NASTY = "[red]mark[/red] [link=http://x]y[/link] \x1b[2J\x1b]0;title\x07\r\b\x9b31m"
 

@@ -7,6 +7,8 @@ import pytest
 from evo_moo.analysis.result import Result
 from tests.integration.running import evo_moo
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 
 ROBUST = Path(__file__).parents[2] / "problems" / "image_robustness.toml"

@@ -12,6 +12,8 @@ import pytest
 
 from tests.integration.running import PATIENCE_S, USER_FILE, evo_moo, front_of, ledger_of
 
+pytestmark = pytest.mark.slow
+
 N_EVALS, N_EVALS_WITH_MODELS = 60, 30
 
 

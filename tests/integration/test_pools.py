@@ -20,6 +20,8 @@ from evo_moo.plugins import ProblemSource
 from evo_moo.run.api import run_job
 from tests.integration.running import PATIENCE_S, USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed")
 MEMORY_MB, TIMEOUT_S = 700, 10.0
 SOFT = {

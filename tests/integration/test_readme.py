@@ -16,6 +16,8 @@ import pytest
 from evo_moo.job.check import check_job
 from tests.unit.test_architecture import ALLOWED
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))]

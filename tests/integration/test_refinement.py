@@ -20,6 +20,8 @@ from tests.golden.problem import Golden
 from tests.integration.running import USER_FILE, front_of, ledger_of
 from tests.integration.running import evo_moo as command
 
+pytestmark = pytest.mark.slow
+
 LADDER = "tests.golden.ladder:GoldenLadder"
 ROOT = Path(__file__).parents[2]
 

@@ -170,6 +170,7 @@ seen.ids = [...document.querySelectorAll("#front-table tbody tr")].map(r => Numb
 """
 
 
+@pytest.mark.slow
 def test_hover_brush_and_themes_work_in_a_browser(page: Path, tmp_path: Path) -> None:
     seen = look(page, HOVER + BRUSH + TEXTS, tmp_path)
     assert seen["errors"] == []

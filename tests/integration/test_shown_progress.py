@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.running import USER_FILE, evo_moo
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = 80
 
 

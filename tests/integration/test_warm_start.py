@@ -17,6 +17,8 @@ from evo_moo.pareto import pareto_rows
 from tests.integration.running import USER_FILE, ledger_of
 from tests.integration.running import evo_moo as command
 
+pytestmark = pytest.mark.slow
+
 POP_SIZE = 16
 PROBLEM = """
 import os

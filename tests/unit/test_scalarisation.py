@@ -30,6 +30,7 @@ def test_objectives_span_0_to_1_unless_all_are_equal(F):
     assert set(N.max(axis=0)) <= {0.0, 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "seed"), [("generational", 1), ("generational", 2), ("steady-state", 1)])
 def test_tchebycheff_alone_reaches_a_concave_front(mode, seed):
     problem = as_search_problem(get_problem("zdt2", n_var=2))

@@ -83,6 +83,7 @@ def test_the_seed_decides_what_is_measured(reference, capsys):
     assert shown[0] == shown[1] != shown[2]
 
 
+@pytest.mark.slow
 def test_a_configuration_of_a_run(reference, tmp_path, capsys):
     run_dir = tmp_path / "run"
     result = evo_moo.search(reference, termination=("n_evals", 4), pop_size=4, seed=1, run_dir=run_dir)

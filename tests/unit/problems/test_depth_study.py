@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[3] / "problems"
 REFERENCE = f"{FOLDER / 'depth_study.py'}:DepthStudy"
 
 
+@pytest.mark.slow
 def test_the_mean_and_the_deviation_are_those_of_the_seeds():
     problem = load_problem(REFERENCE, {"epochs": 1, "seeds": [1, 2]})
     config = {"depth": "deep", "width": 8, "lr": 0.01}

@@ -91,6 +91,7 @@ def test_a_search_cannot_see_the_test_data(problem):
     assert problem.known_metrics["test_accuracy"].held_out
 
 
+@pytest.mark.slow
 def test_every_configuration_has_a_network(problem):
     build_network = sys.modules[type(problem).__module__].build_network
     for config in problem.space.decode(problem.space.sample(40, np.random.default_rng(0))):

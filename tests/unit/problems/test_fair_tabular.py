@@ -27,6 +27,7 @@ def no_data(monkeypatch):
     monkeypatch.delenv("EVO_MOO_DATA", raising=False)
 
 
+@pytest.mark.slow
 def test_options_add_the_metrics_robustness_and_latency():
     plain = load_problem(REFERENCE)
     problem = load_problem(REFERENCE, {"robustness": ["noise", "dropout"], "latency_batch": 50})
@@ -92,6 +93,7 @@ def decisions(draw):
     return y, decided, group
 
 
+@pytest.mark.slow
 @given(decisions())
 @settings(max_examples=25)
 def test_the_metrics_are_what_a_count_by_hand_gives(drawn):

@@ -81,6 +81,7 @@ def test_the_classifiers_profile_is_that_of_a_hand_count(classifier):
     assert profile["throughput_per_s"] == pytest.approx(16 / profile["latency_ms"] * 1e3)
 
 
+@pytest.mark.slow
 def test_every_configuration_of_every_network_has_a_network():
     problem = load_problem(CLASSIFIER, {"networks": ["blocks", "resnet18", "mobilenet_v3"], "device": "cpu"})
     names = set()

@@ -54,6 +54,7 @@ def test_problem_without_data_is_a_demonstration_and_says_so():
     assert all("made up" in problem.metrics[name].description for name in problem.objectives)
 
 
+@pytest.mark.slow
 def test_result_has_the_share_of_the_true_hypervolume(tmp_path):
     result = evo_moo.search(REFERENCE, termination=("n_evals", 60), workers=1, run_dir=tmp_path / "r")
     F, front = result.F, result.true_front
@@ -72,6 +73,7 @@ def volume_2d(points, ref):
     return total
 
 
+@pytest.mark.slow
 def test_four_objectives_end_with_a_front_that_spreads():
     latencies = [f"latency_made_up_{device}_ms" for device in ("cpu", "gpu")]
     result = evo_moo.search(

@@ -71,6 +71,7 @@ def test_every_evaluation_takes_its_time(monkeypatch):
     assert waited == [2.5]
 
 
+@pytest.mark.slow
 def test_a_search_bears_noise_and_failures():
     result = evo_moo.search(
         REFERENCE,

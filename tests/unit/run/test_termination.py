@@ -46,6 +46,7 @@ def test_pymoo_rules_end_a_search_where_pymoo_ends_it(stop_when, termination, na
     assert np.array_equal(result.F, expected.F)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 @pytest.mark.parametrize("rule", ["hypervolume stalls", "ftol"])
 def test_a_run_in_pieces_ends_where_one_in_one_go_ends(tmp_path, mode, rule):

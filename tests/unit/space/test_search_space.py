@@ -305,6 +305,7 @@ def test_chain_of_many_conditions():
     assert SearchSpace(chain).size() == 1101
 
 
+@pytest.mark.slow
 def test_size_of_an_entangled_space_is_an_upper_bound():
     variables = {f"p{i}": Boolean() for i in range(30)}
     for i in range(30):

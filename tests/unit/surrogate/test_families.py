@@ -117,6 +117,7 @@ def test_zdt1_is_learnt_from_fifty_points():
     assert np.corrcoef(model.predict(X[50:]).mean, y[50:])[0, 1] > 0.98
 
 
+@pytest.mark.slow
 def test_a_warm_start_is_never_worse_than_the_default_one():
     X, y = mixed(40)
     model = GaussianProcess(MIXED)

@@ -46,6 +46,7 @@ def test_logarithms_decide_where_they_count(values, value):
         assert for_logs.hold_all({"latency_ms": value}) == logs.hold_all({"latency_ms": float(np.log(value))})
 
 
+@pytest.mark.slow
 def test_search_learns_to_avoid_configurations_that_diverge():
     operations = ["none", "skip", "conv", "pool"]
     rng = np.random.default_rng(0)

@@ -42,7 +42,9 @@ def needs(runtime):
         pytest.skip("torch.compile needs a C++ compiler")
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "runtime", [pytest.param(name, marks=pytest.mark.slow if name == "torch.compile" else ()) for name in RUNTIMES]
+)
 def test_every_runtime_computes_what_the_model_does(network, runtime):
     needs(runtime)
     batch = torch.randn(5, 1, 8, 8)

@@ -45,6 +45,7 @@ def test_the_installed_torchvision_works():
     assert vision.datasets.MNIST and v2.Resize(4)(torch.zeros(3, 8, 8)).shape == (3, 4, 4)
 
 
+@pytest.mark.slow
 def test_torchvision_that_does_not_match_torch_is_imported(package):
     folder = package(MISMATCHED)
     code = """

@@ -52,6 +52,7 @@ def test_shares_are_those_of_an_enumeration(columns):
         assert forest.pair(i, j, weights).share == pytest.approx(expected, rel=0.06, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_ishigami_has_its_analytic_indices():
     space = SearchSpace({f"x{i}": Real(-np.pi, np.pi) for i in (1, 2, 3)})
     cells, X = Cells(space), space.sample(600, np.random.default_rng(1), "sobol")

@@ -53,6 +53,7 @@ def test_active_variables_of_a_linear_function_come_first():
     assert rows["x0"]["importance"] > 5 * rows["x0"]["error"] > 0
 
 
+@pytest.mark.slow
 def test_ranking_does_not_depend_on_where_the_search_sampled():
     rng = np.random.default_rng(3)
     X = UNIT.sample(150, rng)
@@ -179,6 +180,7 @@ def command(*arguments, code=0):
     return result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--near-front",), ("--dependence",), ("--around", 1)])
 def test_names_command_neither_the_terminal_nor_the_figures(run, options):
     plot = [] if options[:1] == ("--around",) else ["--plot"]

@@ -84,6 +84,7 @@ def test_holm_rejects_what_the_steps_down_reject(p_values, alpha):
     assert {i for i, p in enumerate(holm(p_values)) if p <= alpha} == rejected
 
 
+@pytest.mark.slow
 def test_comparisons_without_a_difference_rarely_find_one():
     rng, n, found = np.random.default_rng(11), 500, {"t": 0, "ranks": 0}
     for i in range(n):
