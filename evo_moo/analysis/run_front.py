@@ -1,5 +1,6 @@
 """The Pareto front of a run, read from the ledger without the evaluations behind it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,15 @@ from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way in which evaluations did not end well: the status, the reason without values, and how many there were."""
+
+    status: str
+    reason: str
+    n: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,6 +129,14 @@ class RunFront:
     def feasible(self) -> bool:
         """Whether the front keeps every limit."""
         return bool(self.front) and all(e.feasible for e in self.front)
+
+    def failures(self) -> list[Failure]:
+        """Count the evaluations that did not end well by status and reason, most frequent first."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (status, reason), n in self.endings.items():
+            if status not in ("ok", "partial", "asked"):
+                counts[status, reason.partition(", but is ")[0]] += n
+        return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
 
     def share_of_true_hypervolume(self) -> float | None:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.

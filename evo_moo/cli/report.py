@@ -16,11 +16,13 @@ def report(
     ] = None,
 ) -> None:
     """Write what a run found as one HTML file; the run may still go on."""
-    from evo_moo.report.page import write_report
+    from evo_moo.report.content import read_report
+    from evo_moo.report.page import write_page
 
     path = folder_of(path)
-    typer.echo(f"{write_report(path, output)} is written")
+    content = read_report(path)
+    typer.echo(f"{write_page(content, path, output)} is written")
     if figures is not None:
-        from evo_moo.report.paper_figures import write_figures
+        from evo_moo.report.paper_figures import draw_report
 
-        typer.echo(f"{len(write_figures(path, figures))} files are written to {figures}")
+        typer.echo(f"{len(draw_report(content, path, figures))} files are written to {figures}")

@@ -19,7 +19,7 @@ from evo_moo.storage.run_folder import run_dirs
 if TYPE_CHECKING:
     from evo_moo.analysis.batch_summary import GroupRow, RunRow
     from evo_moo.run.doctor import Finding
-MAX_ROWS = 40
+MAX_ROWS, MAX_REASONS = 40, 10
 WIDEST = 16
 """Characters of a metric's column; longer names are folded."""
 FOR_CONFIGURATION = 50
@@ -163,16 +163,12 @@ def _title(result: RunFront) -> str:
 
 
 def _print_endings(console: Console, result: RunFront) -> None:
-    """Say how many evaluations ended otherwise than well, by reason."""
-    endings: dict[tuple[str, str], int] = {}
-    for (status, reason), n in result.endings.items():
-        if status not in ("ok", "partial", "asked"):
-            rule = reason.partition(", but is ")[0]
-            endings[status, rule] = endings.get((status, rule), 0) + n
-    for (status, reason), count in sorted(endings.items(), key=lambda item: -item[1])[:10]:
-        console.print(safe(f"{count} {status}: {reason}"))
-    if len(endings) > 10:
-        console.print(f"and {len(endings) - 10} other reasons")
+    """Print how many evaluations did not end well, by reason."""
+    failures = result.failures()
+    for failure in failures[:MAX_REASONS]:
+        console.print(safe(f"{failure.n} {failure.status}: {failure.reason}"))
+    if len(failures) > MAX_REASONS:
+        console.print(f"and {len(failures) - MAX_REASONS} other reasons")
 
 
 def _run_row(path: Path, meta: dict[str, Any], done: float, ok: Iterable[Any]) -> list[str]:

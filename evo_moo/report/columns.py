@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
+from evo_moo.pareto import Array
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 
@@ -17,56 +19,90 @@ MOST_ROWS = 10_000
 _DIGITS, _MOST_PLACES = 6, 22
 
 
-def columns(record: RunRecord) -> dict[str, Any]:
-    """Return the evaluations as columns of equal length, in the order of asking.
+@dataclass(frozen=True)
+class Column:
+    """A variable or a metric of the evaluations.
 
-    Of more than ``MOST_ROWS`` all of the front is kept, and of the others an even share over the run.
-
-    Args:
-        record: The run.
-
-    Returns:
-        ``id``, ``generation``, ``status`` (index in ``STATUSES``), ``role`` (index in ``ROLES``); ``variables`` and
-        ``metrics``, lists of columns with ``name``, ``title``, ``log`` and ``values``, NaN where a variable is not
-        active or a metric not known; a column of texts has ``levels``, which its values index. ``sd``: metric to
-        row to standard deviation. ``n_left_out``: number of evaluations that have no row.
+    Attributes:
+        name: Its name.
+        title: The name with the unit.
+        log: Whether its axis is logarithmic.
+        values: ``(n,)``, NaN where a variable is not active or a metric not known.
+        levels: The texts that the values index; None where the values are numbers.
     """
-    rows = _thinned(record)
-    configurations = [e.configuration for e in rows]
-    metrics = [record.result.means.get(e.id, e.metrics) for e in rows]
-    declared = record.metrics
-    return {
-        "id": np.array([e.id for e in rows], dtype=np.int64),
-        "generation": np.array([e.generation for e in rows], dtype=np.int64),
-        "status": np.array([STATUSES.index(e.status) for e in rows], dtype=np.int64),
-        "role": np.array([ROLES.index(_role(e, record)) for e in rows], dtype=np.int64),
-        "variables": [
+
+    name: str
+    title: str
+    log: bool
+    values: Array
+    levels: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Evaluations as columns of equal length, in the order of asking.
+
+    Attributes:
+        id: Ids, ``(n,)``.
+        generation: Generations, ``(n,)``.
+        status: Indices in ``STATUSES``, ``(n,)``.
+        role: Indices in ``ROLES``, ``(n,)``.
+        variables: The variables.
+        metrics: The metrics, those of the goals first.
+        sd: Metric to row to the standard deviation over replicates.
+        n_left_out: Number of evaluations that have no row.
+    """
+
+    id: npt.NDArray[np.int64]
+    generation: npt.NDArray[np.int64]
+    status: npt.NDArray[np.int64]
+    role: npt.NDArray[np.int64]
+    variables: list[Column]
+    metrics: list[Column]
+    sd: dict[str, dict[str, float]]
+    n_left_out: int
+
+    def metric(self, name: str) -> Column:
+        """Return a metric's column."""
+        return next(column for column in self.metrics if column.name == name)
+
+    def rows(self, role: str) -> npt.NDArray[np.int64]:
+        """Return the rows that have a role."""
+        return np.flatnonzero(self.role == ROLES.index(role))
+
+
+def table_of(record: RunRecord) -> Table:
+    """Return a run's evaluations: of more than ``MOST_ROWS`` the front, and an even share of the others."""
+    evaluations = _thinned(record)
+    configurations = [e.configuration for e in evaluations]
+    metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
+    return Table(
+        np.array([e.id for e in evaluations], dtype=np.int64),
+        np.array([e.generation for e in evaluations], dtype=np.int64),
+        np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
+        np.array([ROLES.index(_role(e, record)) for e in evaluations], dtype=np.int64),
+        [
             _variable(name, record.space.get(name, {}), [c.get(name) for c in configurations])
             for name in record.variable_names()
         ],
-        "metrics": [
-            {
-                "name": name,
-                "title": with_unit(name, declared.get(name, Metric()).unit),
-                "log": _is_log(declared.get(name, Metric()), [m.get(name) for m in metrics]),
-                "values": significant([m.get(name) for m in metrics]),
-            }
+        [
+            _metric(name, record.metrics.get(name, Metric()), [row.get(name) for row in metrics])
             for name in record.metric_names()
         ],
-        "sd": _spreads(rows, record),
-        "n_left_out": len(record.evaluations) - len(rows),
-    }
+        _spreads(evaluations, record),
+        len(record.evaluations) - len(evaluations),
+    )
 
 
-def significant(values: Sequence[Any] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def significant(values: Sequence[Any] | Array) -> Array:
     """Round ``(n,)`` numbers to six significant digits, None to NaN."""
-    found = np.array([math.nan if v is None else v for v in values], dtype=float)
+    numbers = np.array([math.nan if v is None else v for v in values], dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        places = _DIGITS - 1 - np.floor(np.log10(np.abs(found)))
+        places = _DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
     # Powers of ten are exact up to here; what is smaller still stays as it is.
-    can = np.isfinite(found) & (places <= _MOST_PLACES)
+    can = np.isfinite(numbers) & (places <= _MOST_PLACES)
     power = 10.0 ** np.where(can, np.maximum(places, 0), 0)
-    return np.where(can, np.round(np.where(can, found, 0.0) * power) / power, found)
+    return np.where(can, np.round(np.where(can, numbers, 0.0) * power) / power, numbers)
 
 
 def _thinned(record: RunRecord) -> list[Evaluation]:
@@ -90,25 +126,25 @@ def _role(e: Evaluation, record: RunRecord) -> str:
     return "over a limit" if e.status == "infeasible" else "no result"
 
 
-def _variable(name: str, definition: Mapping[str, Any], values: list[Any]) -> dict[str, Any]:
+def _variable(name: str, definition: Mapping[str, Any], values: list[Any]) -> Column:
     numeric = all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
-    column = {"name": name, "title": name, "log": bool(definition.get("log")), "when": "when" in definition}
     if numeric and definition.get("kind") not in ("choice", "boolean"):
-        return {**column, "values": significant(values)}
+        return Column(name, name, bool(definition.get("log")), significant(values))
     declared = definition.get("options") or ([False, True] if definition.get("kind") == "boolean" else [])
     levels = list(dict.fromkeys(str(v) for v in (*declared, *values) if v is not None))
     place = {level: i for i, level in enumerate(levels)}
     codes = [math.nan if v is None else place[str(v)] for v in values]
-    return {**column, "log": False, "levels": levels, "values": np.array(codes, dtype=float)}
+    return Column(name, name, False, np.array(codes, dtype=float), levels)
 
 
-def _is_log(metric: Metric, values: Sequence[float | None]) -> bool:
-    return metric.log and all(v is None or v > 0 for v in values)
+def _metric(name: str, declared: Metric, values: list[float | None]) -> Column:
+    is_log = declared.log and all(value is None or value > 0 for value in values)
+    return Column(name, with_unit(name, declared.unit), is_log, significant(values))
 
 
 def _spreads(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[str, float]]:
-    """Return standard deviations over repetitions, or over seeds that a problem told of, by metric and row."""
-    found: dict[str, dict[str, float]] = {}
+    """Return standard deviations over replicates, or over seeds that a problem recorded, by metric and row."""
+    spreads: dict[str, dict[str, float]] = {}
     for i, e in enumerate(rows):
         known = dict(record.result.spread.get(e.id, {}))
         for objective in record.goals.objectives:
@@ -116,5 +152,5 @@ def _spreads(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[st
             if len(values) > 1:
                 known.setdefault(objective.metric, float(np.std(values, ddof=1)))
         for name, value in known.items():
-            found.setdefault(name, {})[str(i)] = float(f"{value:.3g}")
-    return found
+            spreads.setdefault(name, {})[str(i)] = float(f"{value:.3g}")
+    return spreads

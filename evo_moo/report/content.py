@@ -1,45 +1,145 @@
-"""Everything that a report shows, as plain data: the page and the figures for papers are drawn from it alone."""
+"""Everything that a report shows: the page and the figures for papers are drawn from it alone."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from evo_moo.analysis.importance.importances import importances
 from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import Failure
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.analysis.surrogate_quality import surrogate_view
 from evo_moo.analysis.timeline import timeline
 from evo_moo.errors import MetricError, RunFolderError
-from evo_moo.pareto import frame, hypervolume, hypervolume_history, share_of_front
+from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
-from evo_moo.report.columns import ROLES, columns, significant
+from evo_moo.report.columns import ROLES, Column, Table, significant, table_of
 from evo_moo.storage.reading import reading
 from evo_moo.text import printable
 
-Array = npt.NDArray[np.float64]
 MOST_TRUE_POINTS = 1000
 
 
-def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ObjectiveSummary:
+    """An objective, and the best value on the front.
+
+    Attributes:
+        name: Name of the metric.
+        title: The name with the unit.
+        direction: ``"min"`` or ``"max"``.
+        goal: What is good enough; None without one.
+        log: Whether its axis is logarithmic.
+        words: The objective in words.
+        best: The best value; None without a front.
+        best_id: Id of the evaluation that has it.
+    """
+
+    name: str
+    title: str
+    direction: str
+    goal: float | None
+    log: bool
+    words: str
+    best: float | None
+    best_id: int | None
+
+
+@dataclass(frozen=True)
+class History:
+    """How far the search had come after each number of evaluations; what does not apply is None.
+
+    Attributes:
+        n: Numbers of evaluations, ``(n,)``.
+        best: Of a single objective the best value, ``(n,)``.
+        volume: The hypervolume, ``(n,)``.
+        size: The size of the front, ``(n,)``.
+        ref_point: The reference point of the hypervolume: metrics to values.
+        true: The hypervolume of the true front, where it is known.
+    """
+
+    n: npt.NDArray[np.int64]
+    best: Array | None = None
+    volume: Array | None = None
+    size: npt.NDArray[np.int64] | None = None
+    ref_point: dict[str, float] | None = None
+    true: float | None = None
+
+
+@dataclass(frozen=True)
+class Importances:
+    """Which variables matter: ``note`` in words, ``shares`` metric to variable to importance, greatest first."""
+
+    note: str = ""
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report of a run shows.
+
+    Attributes:
+        result: The front and the evaluations, for figures; no part of the JSON.
+        name: Name of the run.
+        written_at: When it was read, UTC.
+        state: The run's state now.
+        facts: Headings to words, in order.
+        objectives: The objectives.
+        limits: The limits in words.
+        feasible: Whether the front keeps the limits.
+        columns: The evaluations.
+        roles: Names of the roles that the columns index.
+        frame: Metric to the range that shows the front.
+        true_front: ``(m, n_obj)`` in the metrics' own direction, or None.
+        history: Progress over the evaluations.
+        failures: What did not end well.
+        surrogate: See ``surrogate_view``.
+        rungs: See ``rung_report``; None without refinement.
+        timeline: See ``timeline``.
+        importances: Which variables matter.
+        environment: Versions and machine.
+    """
+
+    result: Result
+    name: str
+    written_at: str
+    state: str
+    facts: dict[str, str]
+    objectives: list[ObjectiveSummary]
+    limits: list[str]
+    feasible: bool
+    columns: Table
+    roles: tuple[str, ...]
+    frame: dict[str, tuple[float, float]]
+    true_front: Array | None
+    history: History
+    failures: list[Failure]
+    surrogate: dict[str, Any]
+    rungs: dict[str, Any] | None
+    timeline: dict[str, Any]
+    importances: Importances
+    environment: dict[str, Any]
+
+    def to_json(self, options: int = 0) -> str:
+        """Return it as JSON, with further options of ``orjson.dumps``."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "result"}
+        return orjson.dumps(parts, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | options).decode()
+
+
+def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report:
     """Read all that a report of a run shows; the run may still go on.
 
     Args:
         run_dir: The run folder.
-        with_importances: Whether models are fitted that tell which variables matter; with 1,000 evaluations of 20
+        with_importances: Whether models are fitted for the importance of the variables; with 1,000 evaluations of 20
             variables this takes some 8 s for each objective.
-
-    Returns:
-        ``name``, ``written_at`` (UTC), ``facts`` (what to what, in order), ``state``; ``objectives`` and ``limits``;
-        ``feasible``: whether the front keeps the limits; ``columns``: the evaluations, see
-        ``report_columns.columns``; ``roles``; ``frame``: metric to the range that shows the front; ``true_front``:
-        ``(m, n_obj)`` in the metrics' own direction, or None; ``history``, ``failures``, ``surrogate``, ``rungs`` (None
-        where there are none), ``timeline``, ``importances``, ``environment``.
 
     Raises:
         RunFolderError: It is no run folder, is damaged, or holds no run that has begun.
@@ -47,59 +147,45 @@ def report_data(run_dir: str | Path, *, with_importances: bool = True) -> dict[s
     path = Path(run_dir)
     with reading(path) as ledger:
         record = RunRecord.of_open(ledger, path)
-        result = record.result
-        table = columns(record)
-        history = _history(record, result)
-        view = surrogate_view(ledger)
+        goals, table, history = record.goals, table_of(record), _history(record)
         refined = any(e.fidelity is not None for e in record.evaluations)
-        return {
-            "name": record.name,
-            "written_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "state": _state(record),
-            "facts": _facts(record, result, history),
-            "objectives": [_objective(o, table, record) for o in record.goals.objectives],
-            "limits": [f"{li.metric} {li.relation.replace('_', ' ')} {li.bound:g}" for li in record.goals.limits],
-            "feasible": result.feasible,
-            "columns": table,
-            "roles": ROLES,
-            "frame": _frame(table, record.goals),
-            "true_front": _true_front(result),
-            "history": history,
-            "failures": _failures(result),
-            "surrogate": view,
-            "rungs": rung_report(ledger) if refined else None,
-            "timeline": timeline(ledger.events(), record.evaluations),
-            "importances": _importances(record) if with_importances else {"note": "", "shares": {}},
-            "environment": record.environment(),
-        }
+        return Report(
+            result=record.result,
+            name=record.name,
+            written_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            state=_state(record),
+            facts=_facts(record, history),
+            objectives=[_objective(o, table, record) for o in goals.objectives],
+            limits=_limits(goals),
+            feasible=record.result.feasible,
+            columns=table,
+            roles=ROLES,
+            frame=_frame(table, goals),
+            true_front=_true_front(record.result),
+            history=history,
+            failures=record.result.failures(),
+            surrogate=surrogate_view(ledger),
+            rungs=rung_report(ledger) if refined else None,
+            timeline=timeline(ledger.events(), record.evaluations),
+            importances=_importances(record) if with_importances else Importances(),
+            environment=record.environment(),
+        )
 
 
-def _importances(record: RunRecord) -> dict[str, Any]:
-    """Give ``note``, in words, and ``shares``: metric to variable to its importance, the greatest first."""
+def _importances(record: RunRecord) -> Importances:
     try:
-        told = importances(RunTable.of_record(record))
-    except (RunFolderError, MetricError) as error:  # nothing was evaluated
-        return {"note": printable(str(error)), "shares": {}}
-    known = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
-    silent = [f"{name}: {its['nothing']}." for name, its in told["metrics"].items() if its["nothing"]]
-    note = f"Permutation importance on configurations that the model did not learn, over {told['over']}."
-    return {
-        "note": " ".join([note, *silent]),
-        "shares": {
-            name: {row["variable"]: max(row["importance"], 0.0) for row in rows if row["importance"] is not None}
-            for name, rows in known.items()
-        },
+        found = importances(RunTable.of_record(record))
+    except (RunFolderError, MetricError) as error:  # nothing that was evaluated
+        return Importances(printable(str(error)))
+    metrics = found["metrics"].items()
+    notes = [f"Permutation importance on configurations that the model did not learn, over {found['over']}."]
+    notes += [f"{name}: {known['nothing']}." for name, known in metrics if known["nothing"]]
+    shares = {
+        name: {row["variable"]: max(row["importance"], 0.0) for row in rows if row["importance"] is not None}
+        for name, known in metrics
+        if (rows := known["variables"])
     }
-
-
-def values_of(table: Mapping[str, Any], name: str) -> Array:
-    """Return a metric's column, ``(n,)``."""
-    return next(np.asarray(its["values"]) for its in table["metrics"] if its["name"] == name)
-
-
-def role_rows(table: Mapping[str, Any], role: str) -> npt.NDArray[np.int64]:
-    """Return the rows of a role."""
-    return np.flatnonzero(np.asarray(table["role"]) == ROLES.index(role))
+    return Importances(" ".join(notes), shares)
 
 
 def _state(record: RunRecord) -> str:
@@ -109,7 +195,8 @@ def _state(record: RunRecord) -> str:
     return state
 
 
-def _facts(record: RunRecord, result: Result, history: Mapping[str, Any]) -> dict[str, str]:
+def _facts(record: RunRecord, history: History) -> dict[str, str]:
+    result = record.result
     job = record.meta.get("job", {})
     search, budget = job.get("search", {}), job.get("budget", {})
     counts: dict[str, int] = {}
@@ -131,64 +218,60 @@ def _facts(record: RunRecord, result: Result, history: Mapping[str, Any]) -> dic
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
-        "Hypervolume": f"{history['volume'][-1]:.5g}" if history.get("volume") is not None else "",
+        "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.5g}",
         "True front": "" if share is None else f"{share:.2%} of the true front's",
-        "Limits": ", ".join(f"{li.metric} {li.relation.replace('_', ' ')} {li.bound:g}" for li in record.goals.limits),
+        "Limits": ", ".join(_limits(record.goals)),
     }
     return {what: words for what, words in facts.items() if words}
 
 
-def _objective(objective: Objective, table: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
-    column = next(its for its in table["metrics"] if its["name"] == objective.metric)
-    front = role_rows(table, "front")
+def _limits(goals: Goals) -> list[str]:
+    return [f"{limit.metric} {limit.relation.replace('_', ' ')} {limit.bound:g}" for limit in goals.limits]
+
+
+def _objective(objective: Objective, table: Table, record: RunRecord) -> ObjectiveSummary:
+    column, front = table.metric(objective.metric), table.rows("front")
     unit = record.metrics[objective.metric].unit if objective.metric in record.metrics else ""
-    best = None
-    if len(front):
-        values = column["values"][front]
-        best = int(front[(objective.sign * values).argmin()])
-    return {
-        "name": objective.metric,
-        "title": column["title"],
-        "direction": objective.direction,
-        "goal": objective.goal,
-        "log": column["log"],
-        "words": objective.in_words(unit),
-        "best": None if best is None else float(column["values"][best]),
-        "best_id": None if best is None else int(table["id"][best]),
-    }
+    best = int(front[(objective.sign * column.values[front]).argmin()]) if len(front) else None
+    return ObjectiveSummary(
+        objective.metric,
+        column.title,
+        objective.direction,
+        objective.goal,
+        column.log,
+        objective.in_words(unit),
+        None if best is None else float(column.values[best]),
+        None if best is None else int(table.id[best]),
+    )
 
 
-def _history(record: RunRecord, result: Result) -> dict[str, Any]:
-    """Return the hypervolume and the size of the front, or the best value, over the numbers of evaluations."""
-    goals = record.goals
+def _history(record: RunRecord) -> History:
+    goals, result = record.goals, record.result
     feasible = [e for e in record.evaluations if e.feasible and not e.replicate]
-    n = np.array([e.id for e in feasible])
-    F = goals.F([result.means.get(e.id, e.metrics) for e in feasible])
+    n = np.array([e.id for e in feasible], dtype=np.int64)
     if not feasible:
-        return {"n": []}
+        return History(n)
+    F = goals.F([result.means.get(e.id, e.metrics) for e in feasible])
     if len(goals.objectives) == 1:
-        return {"n": n, "best": significant(goals.objectives[0].sign * np.minimum.accumulate(F[:, 0]))}
-    seen = hypervolume_history(F)
-    true = result.true_front
-    known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= 4
-    return {
-        "n": n[seen.counts - 1],
-        "volume": significant(seen.volumes),
-        "size": seen.sizes,
-        "ref_point": dict(
-            zip([o.metric for o in goals.objectives], (goals.signs * seen.ref_point).tolist(), strict=True)
-        ),
-        "true": hypervolume(true, seen.ref_point) if true is not None and known else None,
-    }
+        return History(n, best=significant(goals.signs[0] * np.minimum.accumulate(F[:, 0])))
+    seen, true = hypervolume_history(F), result.true_front
+    known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= MOST_OBJECTIVES
+    return History(
+        n[seen.counts - 1],
+        volume=significant(seen.volumes),
+        size=seen.sizes,
+        ref_point=dict(zip([o.metric for o in goals.objectives], (goals.signs * seen.ref_point).tolist(), strict=True)),
+        true=hypervolume(true, seen.ref_point) if true is not None and known else None,
+    )
 
 
-def _frame(table: Mapping[str, Any], goals: Goals) -> dict[str, tuple[float, float]]:
-    front, others = role_rows(table, "front"), role_rows(table, "dominated")
+def _frame(table: Table, goals: Goals) -> dict[str, tuple[float, float]]:
+    front, others = table.rows("front"), table.rows("dominated")
     ranges = {}
     for objective in goals.objectives if len(front) else ():
-        column = next(its for its in table["metrics"] if its["name"] == objective.metric)
-        values, is_max = column["values"], objective.direction == "max"
-        ranges[objective.metric] = frame(values[front], values[others], is_max=is_max, is_log=column["log"])
+        column, is_max = table.metric(objective.metric), objective.direction == "max"
+        values = column.values
+        ranges[objective.metric] = frame(values[front], values[others], is_max=is_max, is_log=column.log)
     return ranges
 
 
@@ -200,35 +283,23 @@ def _true_front(result: Result) -> Array | None:
     return np.column_stack([significant(points[chosen, i]) for i in range(points.shape[1])])
 
 
-def _failures(result: Result) -> list[dict[str, Any]]:
-    """Count what did not end well by status and rule, most frequent first."""
-    counts: dict[tuple[str, str], int] = {}
-    for (status, reason), n in result.endings.items():
-        if status not in ("ok", "partial", "asked"):
-            rule = reason.partition(", but is ")[0]
-            counts[status, rule] = counts.get((status, rule), 0) + n
-    ranked: Sequence[tuple[tuple[str, str], int]] = sorted(counts.items(), key=lambda item: -item[1])
-    return [{"status": status, "reason": reason, "n": n} for (status, reason), n in ranked]
-
-
-def front_table(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def front_table(report: Report) -> tuple[list[str], list[list[str]]]:
     """Return the front as headings and rows of words: id, metrics with the objectives first, configuration."""
-    table, first = data["columns"], data["objectives"][0]
-    shown = [*table["metrics"], *table["variables"]]
-    front = role_rows(table, "front")
-    values = values_of(table, first["name"])[front]
-    order = np.argsort(-values if first["direction"] == "max" else values, kind="stable")
-    rows = [[str(table["id"][i]), *(_cell(its, i, table) for its in shown)] for i in front[order]]
-    return ["id", *(its["title"] for its in shown)], rows
+    table, first = report.columns, report.objectives[0]
+    shown, front = [*table.metrics, *table.variables], table.rows("front")
+    values = table.metric(first.name).values[front]
+    order = np.argsort(-values if first.direction == "max" else values, kind="stable")
+    rows = [[str(table.id[i]), *(_cell(column, i, table) for column in shown)] for i in front[order]]
+    return ["id", *(column.title for column in shown)], rows
 
 
-def _cell(its: Mapping[str, Any], i: int, table: Mapping[str, Any]) -> str:
-    value = float(its["values"][i])
+def _cell(column: Column, i: int, table: Table) -> str:
+    value = float(column.values[i])
     if np.isnan(value):
         return ""
-    if "levels" in its:
-        return str(its["levels"][int(value)])
-    sd = table["sd"].get(its["name"], {}).get(str(i), 0.0) if its in table["metrics"] else 0.0
+    if column.levels is not None:
+        return column.levels[int(value)]
+    sd = table.sd.get(column.name, {}).get(str(i), 0.0) if any(column is metric for metric in table.metrics) else 0.0
     return number(value) + (f" ± {sd:.2g}" if sd else "")
 
 

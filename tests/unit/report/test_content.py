@@ -13,8 +13,8 @@ import evo_moo
 from evo_moo.analysis import timeline
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.report import columns as report_columns
-from evo_moo.report.columns import ROLES, columns, significant
-from evo_moo.report.content import number, report_data
+from evo_moo.report.columns import ROLES, significant, table_of
+from evo_moo.report.content import number, read_report
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -38,28 +38,27 @@ def test_a_rounded_number_is_written_short(value, sign):
 def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
     record = RunRecord.read(GOLDEN / "format_4" / "finished")
     monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
-    table = columns(record)
-    assert table["n_left_out"] == len(record.evaluations) - len(record.front_ids) - 5
-    assert record.front_ids <= set(table["id"].tolist()) and (np.diff(table["id"]) > 0).all()
+    table = table_of(record)
+    assert table.n_left_out == len(record.evaluations) - len(record.front_ids) - 5
+    assert record.front_ids <= set(table.id.tolist()) and (np.diff(table.id) > 0).all()
     others = [e.id for e in record.evaluations if e.id not in record.front_ids]
-    assert {others[0], others[-1]} <= set(table["id"].tolist())
+    assert {others[0], others[-1]} <= set(table.id.tolist())
 
 
 def test_repetitions_are_means_with_their_spread():
-    data = report_data(GOLDEN / "format_4" / "stopped-refined")
-    table = data["columns"]
+    table = read_report(GOLDEN / "format_4" / "stopped-refined").columns
     record = RunRecord.read(GOLDEN / "format_4" / "stopped-refined")
     by_id = {e.id: e for e in record.evaluations}
     repeated = {e.continues: e for e in record.evaluations if e.replicate and e.status == "ok"}
     assert repeated
-    loss = next(its for its in table["metrics"] if its["name"] == "loss")
-    rows = {int(key): i for i, key in enumerate(table["id"])}
+    loss = table.metric("loss")
+    rows = {int(key): i for i, key in enumerate(table.id)}
     for first, second in repeated.items():
         values = [by_id[first].metrics["loss"], second.metrics["loss"]]
-        assert loss["values"][rows[first]] == pytest.approx(np.mean(values), rel=1e-5)
-        sd = table["sd"]["loss"][str(rows[first])]
+        assert loss.values[rows[first]] == pytest.approx(np.mean(values), rel=1e-5)
+        sd = table.sd["loss"][str(rows[first])]
         assert sd == pytest.approx(np.std(values, ddof=1), rel=1e-2)
-        assert ROLES[table["role"][rows[second.id]]] == "repetition"
+        assert ROLES[table.role[rows[second.id]]] == "repetition"
 
 
 def test_true_front_and_units_are_in_the_report(tmp_path):
@@ -75,12 +74,12 @@ def test_true_front_and_units_are_in_the_report(tmp_path):
             return np.array([[x, -x] for x in range(11)])
 
     evo_moo.search(Known(), "grid", termination=("n_evals", 11), workers=1, run_dir=tmp_path / "r")
-    data = report_data(tmp_path / "r")
-    assert [its["words"] for its in data["objectives"]] == ["a (ms), less is better", "b, more is better"]
-    history = data["history"]
-    assert history["ref_point"] == pytest.approx({"a": 11.0, "b": -1.0})
+    report = read_report(tmp_path / "r")
+    assert [objective.words for objective in report.objectives] == ["a (ms), less is better", "b, more is better"]
+    history = report.history
+    assert history.ref_point == pytest.approx({"a": 11.0, "b": -1.0})
     # Eleven steps of a staircase below the reference point.
-    assert history["volume"][-1] == pytest.approx(history["true"]) == 66
+    assert history.volume[-1] == pytest.approx(history.true) == 66
 
 
 def test_equal_events_at_one_point_are_one_entry(monkeypatch):
