@@ -18,6 +18,7 @@ from evo_moo.optimizer.candidate import Candidate, checked_outcome
 from evo_moo.optimizer.ladder import Climbs, Step
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.promotions import Promotions
+from evo_moo.optimizer.protocol import Decision
 from evo_moo.problem.metrics import Metric, Metrics
 
 STATE_FORMAT = 1
@@ -53,7 +54,7 @@ class Refinement:
         metrics: Mapping[str, Metric],
         seed: int = 1,
     ) -> None:
-        if inner.repeats:
+        if inner.replicates:
             raise UsageError(
                 "`inner` must leave repetitions to the refinement, but repeats; build it with repeats=False"
             )
@@ -170,10 +171,10 @@ class Refinement:
         """Return the evaluations whose weights are needed now, and those that may be, the likeliest first."""
         return self._climbs.restartable(self._queue, self._open)
 
-    def take_decisions(self) -> list[dict[str, Any]]:
+    def take_decisions(self) -> list[Decision]:
         """Return the decisions since the last call: those of the inner optimizer, and where rungs are not trusted."""
         own, self._promotions.decisions = self._promotions.decisions, []
-        return [*self.inner.take_decisions(), *own]
+        return [*self.inner.take_decisions(), *(Decision(decision.pop("kind"), decision) for decision in own)]
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Return the complete state; outcomes, which ``recall`` takes, are left out without ``with_seen``."""

@@ -6,6 +6,7 @@ from typing import Any
 from evo_moo.errors import StateError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.candidate import Candidate, checked_outcome
+from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.space.search_space import SearchSpace
@@ -14,9 +15,9 @@ STATE_FORMAT = 1
 
 
 class Replication:
-    """Asks for given evaluations in their order; it stands where an ``Optimizer`` does, and learns nothing.
+    """Asks for a list of evaluations in order, and learns nothing.
 
-    A list that goes on beyond the one that a state was dumped with is taken up where that one ended.
+    A list that is longer than the one that a state was dumped with is continued where that one ended.
 
     Args:
         space: The space of their configurations.
@@ -24,22 +25,21 @@ class Replication:
         candidates: What to ask for, numbered from 1.
     """
 
-    name, mode, generation = "replication", "steady-state", 0
-    exhausted, is_settled = False, True
+    name, generation, is_settled = "replication", 0, True
 
     def __init__(self, space: SearchSpace, goals: Goals, candidates: Sequence[Candidate]) -> None:
         self.space, self.goals, self._candidates = space, goals, list(candidates)
         self.pop_size = len(self._candidates)
         self.n_asked = 0
-        self._told: set[int] = set()
+        self._ended: set[int] = set()
 
     @property
     def pending(self) -> list[Candidate]:
-        """Candidates that were given and are not told yet."""
-        return [c for c in self._candidates[: self.n_asked] if c.id not in self._told]
+        """Candidates that were asked for and have no outcome yet."""
+        return [c for c in self._candidates[: self.n_asked] if c.id not in self._ended]
 
     def n_within(self, n_evals: int) -> int:
-        """Return how many more candidates may be asked for until there are so many."""
+        """Return how many more candidates may be asked for until there are ``n_evals``."""
         return max(0, min(n_evals, len(self._candidates)) - self.n_asked)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
@@ -51,10 +51,14 @@ class Replication:
     def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if not 1 <= key <= self.n_asked or key in self._told:
+        if not 1 <= key <= self.n_asked or key in self._ended:
             raise StateError(f"a told candidate must be awaited, but {key} is not")
         checked_outcome(self.goals, metrics)
-        self._told.add(key)
+        self._ended.add(key)
+
+    def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
+        """Report an evaluation that was stopped early, as a failure."""
+        self.tell(candidate, None)
 
     def population_ids(self) -> list[int]:
         """Return no ids: there is no population."""
@@ -62,27 +66,31 @@ class Replication:
 
     optimum_ids = population_ids
 
-    def take_decisions(self) -> list[dict[str, Any]]:
-        """Return no decisions: all was decided before."""
+    def restartable(self) -> tuple[list[int], list[int]]:
+        """Return no evaluations: none continues from the weights of another."""
+        return [], []
+
+    def take_decisions(self) -> list[Decision]:
+        """Return no decisions: the list is fixed."""
         return []
 
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Return the complete state."""
-        told = {"n_asked": self.n_asked, "told": sorted(self._told)}
-        return {"kind": self._kind(), "generation": self.generation, "algorithm": None, **told}
+        ended = {"n_asked": self.n_asked, "told": sorted(self._ended)}
+        return {"kind": self._kind(), "generation": self.generation, "algorithm": None, **ended}
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
-        """Go on from a dumped state.
+        """Continue from a dumped state.
 
         Raises:
             StateError: The state is of another kind.
         """
         if state.get("kind") != self._kind():
             raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
-        self.n_asked, self._told = state["n_asked"], set(state["told"])
+        self.n_asked, self._ended = state["n_asked"], set(state["told"])
 
-    def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
-        """Take in what was told before the state to load was dumped: the state itself says all."""
+    def recall(self, outcomes: Iterable[EndedRow]) -> None:
+        """Do nothing: the state itself holds all."""
 
     def _kind(self) -> list[Any]:
         return ["replication", STATE_FORMAT]

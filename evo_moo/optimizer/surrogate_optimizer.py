@@ -1,30 +1,139 @@
 """NSGA-II and NSGA-III whose candidates come from surrogate models."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from pymoo.core.population import Population
 
-from evo_moo.optimizer.algorithms import Array, members_of
 from evo_moo.optimizer.candidate import Candidate
-from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.optimizer import Optimizer, default_pop_size
+from evo_moo.optimizer.protocol import Decision, EndedRow
+from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.plugins import load_surrogate
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.variables import Array
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.fitting import FAMILIES
 from evo_moo.surrogate.prescreening import OVERSAMPLING
-from evo_moo.surrogate.proposals import InfillName, Proposal, Proposals
+from evo_moo.surrogate.proposals import InfillName, Proposals
 from evo_moo.surrogate.search_models import SearchModels
 
 BATCH, N_OFFSPRING = 4, 50
 
 
+class ModelSource(Source):
+    """Makes the candidates that models find promising; the first population is the algorithm's.
+
+    Args:
+        problem: The problem; it is never evaluated here.
+        goals: Objectives and limits.
+        pop_size: Size of the population.
+        seed: Seed of every random choice of the models.
+        model, infill, replicates: As ``model``, ``infill`` and ``repeats`` of ``SurrogateOptimizer``.
+        batch: Number of candidates at a time.
+    """
+
+    learns = True
+
+    def __init__(
+        self,
+        problem: SearchProblem,
+        goals: Goals,
+        pop_size: int,
+        seed: int,
+        *,
+        model: str,
+        batch: int,
+        infill: InfillName,
+        replicates: bool,
+    ) -> None:
+        self._n_var, self._pop_size, self.batch, self._infill = problem.space.n_var, pop_size, batch, infill
+        self._n_offspring = OVERSAMPLING * batch if infill == "prescreen" else N_OFFSPRING
+        self.replicates = replicates and problem.is_seeded and any(m.noisy for m in problem.metrics.values())
+        computed = ComputedMetrics(problem) if problem.computes else None
+        families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
+        success = load_surrogate("rf")
+        models = SearchModels(problem.space, goals, problem.metrics, families, success, seed, computed)
+        self._proposals = Proposals(problem.space, models, infill, self.replicates)
+        self._estimates: dict[int, Metrics | None] = {}
+
+    def n_wanted(self, n: int, n_asked: int) -> int:
+        """Return the size of a batch, once there is a population."""
+        return n if n_asked < self._pop_size else self.batch
+
+    def make(self, n: int, scene: Scene) -> tuple[Population, list[Made]]:
+        """Return the rows that the models propose."""
+        if scene.n_asked < self._pop_size:
+            return super().make(n, scene)
+        offspring = {child.X.tobytes(): child for child in scene.evolution.offspring(self._n_offspring)}
+        mated = self._rows(child.X for child in offspring.values())
+        pending = self._rows(candidate.x for candidate in scene.pending)
+        random_state = scene.evolution.random_state
+        proposals = self._proposals.propose(n, pending, mated, scene.fresh.are_new, random_state)
+        individuals, how, begun = [], [], Counter(x.tobytes() for x in pending)
+        for i, proposal in enumerate(proposals, 1):
+            row, replicate = proposal.x.tobytes(), 0
+            child = offspring.get(row)
+            individuals.append(Population.new(X=proposal.x[None, :])[0] if child is None else child)
+            parents = () if child is None else child.data.get("parents", ())
+            if proposal.replicate_of is not None:
+                replicate, begun[row] = self._proposals.archive.n_of(proposal.x) + begun[row], begun[row] + 1
+            origin = "mating" if parents and not replicate else proposal.origin
+            how.append(Made(origin, parents, proposal.prediction or None, replicate, proposal.replicate_of))
+            self._proposals.expect(scene.n_asked + i, proposal)
+        return Population.create(*individuals), how
+
+    def learn(self, candidate: Candidate, metrics: Metrics | None) -> None:
+        """Learn an outcome, or the estimate of it; None: the evaluation failed."""
+        self._proposals.record(candidate.id, candidate.x, self._estimates.pop(candidate.id, metrics))
+
+    def mean(self, x: Array) -> Metrics:
+        """Return the mean metrics of an ``(n_var,)`` row."""
+        return self._proposals.archive.mean_of(x)
+
+    def estimate(self, candidate_id: int, metrics: Metrics | None) -> None:
+        """Note what a candidate that is left out would have shown."""
+        self._estimates[candidate_id] = metrics
+
+    def take_decisions(self) -> list[Decision]:
+        """Return the choices of models since the last call."""
+        return [Decision("surrogate", detail) for detail in self._proposals.models.take_decisions()]
+
+    def kind(self) -> list[Any]:
+        """Return how the models are used."""
+        return ["turns" if self._infill == "ehvi" else self._infill, self.batch]
+
+    def dump(self, with_seen: bool) -> dict[str, Any]:
+        """Return the state of the models, and the outcomes that they learnt ``with_seen``."""
+        observations = self._proposals.archive.observations if with_seen else []
+        return {
+            "proposals": self._proposals.dump(),
+            "archive": [[o.id, o.metrics] for o in observations],
+            "archive_X": self._rows(o.x for o in observations),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a dumped state."""
+        self._proposals.load(state["proposals"])
+        self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
+
+    def recall(self, outcomes: Iterable[EndedRow]) -> None:
+        """Learn again the outcomes that a loaded state was dumped without."""
+        for key, x, metrics in outcomes:
+            self._proposals.archive.record(key, x, metrics)
+
+    def _rows(self, rows: Iterable[Array]) -> Array:
+        return np.array(list(rows)).reshape(-1, self._n_var)
+
+
 class SurrogateOptimizer(Optimizer):
     """An optimizer whose candidates, after the first population, are those that models find promising.
 
-    Generational, it asks for ``batch`` candidates at a time, and learns once all of them are told; in steady
+    Generational, it asks for ``batch`` candidates at a time, and learns once every outcome of them is known; in steady
     state it asks for one, with everything pending taken as measured as predicted. The algorithm's survival keeps
     the population, and its offspring are candidates among others. Where no model predicts any objective, it is
     the plain algorithm.
@@ -45,9 +154,6 @@ class SurrogateOptimizer(Optimizer):
         SpaceError: A configuration of ``start`` does not fit the space.
     """
 
-    _may_be_plain = False
-    learns = True
-
     def __init__(
         self,
         problem: SearchProblem,
@@ -58,108 +164,16 @@ class SurrogateOptimizer(Optimizer):
         repeats: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(problem, **options)
-        prescreens = infill == "prescreen"
-        self.batch = 1 if self.mode == "steady-state" else batch or (self.pop_size if prescreens else BATCH)
-        self._n_offspring = OVERSAMPLING * self.batch if prescreens else N_OFFSPRING
-        computed = ComputedMetrics(problem) if problem.computes else None
-        self.repeats = repeats and any(metric.noisy for metric in problem.metrics.values()) and problem.is_seeded
-        families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
-        success, seed = load_surrogate("rf"), options.get("seed", 1)
-        models = SearchModels(self.space, self.goals, problem.metrics, families, success, seed, computed)
-        self._proposals = Proposals(self.space, models, infill, self.repeats)
-        self._estimates: dict[int, Metrics | None] = {}
-
-    def leave_out(self, candidate: int, estimate: Metrics | None) -> None:
-        """Report that a candidate was not evaluated to the end; models learn the guess as if it was."""
-        self._estimates[candidate] = estimate
-        self.tell(candidate, None)
-
-    def take_decisions(self) -> list[dict[str, Any]]:
-        """Return the choices of models since the last call, as plain data."""
-        return self._proposals.models.take_decisions()
-
-    def dump(self, with_seen: bool = True) -> dict[str, Any]:
-        """Return the complete state; what was told, ``recall`` takes, is left out without ``with_seen``."""
-        observations = self._proposals.archive.observations if with_seen else []
-        return {
-            **super().dump(with_seen),
-            "proposals": self._proposals.dump(),
-            "archive": [[o.id, o.metrics] for o in observations],
-            "archive_X": np.array([o.x for o in observations]).reshape(-1, self.space.n_var),
-        }
-
-    def recall(self, outcomes: Iterable[tuple[int, Array, Metrics | None]]) -> None:
-        """Take in what was told before the state to load was dumped."""
-        for key, x, metrics in outcomes:
-            if key <= self.n_asked and key not in self._open:  # what ended later is told again
-                self._proposals.archive.record(key, x, metrics)
-
-    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
-        """Go on from a dumped state."""
-        super().load(state, seen)
-        self._proposals.load(state["proposals"])
-        self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
-
-    def _kind(self) -> list[Any]:
-        infill = self._proposals.infill
-        return [*super()._kind(), "turns" if infill == "ehvi" else infill, self.batch]
-
-    def _make_candidates(self) -> None:
-        if self.n_asked < self.pop_size:
-            return super()._make_candidates()
-        offspring = {child.X.tobytes(): child for child in self._offspring(self._n_offspring)}
-        mated = np.array([child.X for child in offspring.values()]).reshape(-1, self.space.n_var)
-        pending = np.array([candidate.x for candidate in self.pending]).reshape(-1, self.space.n_var)
-        proposals = self._proposals.propose(self.batch, pending, mated, self._is_new, self._algorithm.random_state)
-        made = Population.create(*(self._individual(proposal, offspring) for proposal in proposals))
-        self._number(made, proposals)
-        first = self.n_asked + 1
-        self._take(made, self.batch)
-        for key, proposal in enumerate(proposals, first):
-            self._proposals.expect(key, proposal)
-        return None
-
-    @staticmethod
-    def _individual(proposal: Proposal, offspring: Mapping[bytes, Any]) -> Any:
-        child = offspring.get(proposal.x.tobytes())
-        if child is None:
-            child = Population.new(X=proposal.x[None, :])[0]
-        child.data["prediction"], child.data["origin"] = proposal.prediction, proposal.origin
-        return child
-
-    def _number(self, made: Population, proposals: Sequence[Proposal]) -> None:
-        """Number the replicates among the proposals, those of each configuration from 1."""
-        pending = [candidate.x.tobytes() for candidate, _ in self._open.values()]
-        for child, proposal in zip(made, proposals, strict=True):
-            if proposal.replicate_of is not None:
-                row = proposal.x.tobytes()
-                number = self._proposals.archive.n_of(proposal.x) + pending.count(row)
-                child.data["repetition"] = number, proposal.replicate_of
-                pending.append(row)
-
-    def _origin(self, individual: Any) -> tuple[Any, ...]:
-        origin, parents = super()._origin(individual)
-        by_model = individual.data.get("origin")
-        if by_model == "replicate" or (by_model == "infill" and not parents):
-            origin = by_model
-        return origin, parents, individual.data.get("prediction") or None, *individual.data.get("repetition", ())
-
-    def _is_new(self, X: Array) -> Any:
-        return self._seen.are_new(X)  # type: ignore[union-attr]
-
-    def _select(self) -> None:
-        for key, metrics in sorted(self._told.items()):
-            self._proposals.record(key, self._open[key][0].x, self._estimates.pop(key, metrics))
-        for key in [key for key in self._told if self._open[key][0].replicate]:
-            candidate, _ = self._open.pop(key)
-            if self._told.pop(key) is not None:
-                self._improve(candidate)
-        super()._select()
-
-    def _improve(self, candidate: Candidate) -> None:
-        """Let the member of the population that was repeated have the means of its metrics."""
-        for member in members_of(self._algorithm.pop):
-            if member.data["id"] == candidate.continues:
-                F, G, H = self.goals.matrices([self._proposals.archive.mean_of(candidate.x)])
-                member.F, member.G, member.H = np.array(F[0]), np.array(G[0]), np.array(H[0])
+        pop_size = options.get("pop_size") or default_pop_size(as_pymoo=False)
+        usual = 1 if options.get("mode") == "steady-state" else batch or (pop_size if infill == "prescreen" else BATCH)
+        source = ModelSource(
+            problem,
+            options.get("goals") or problem.goals,
+            pop_size,
+            options.get("seed", 1),
+            model=model,
+            batch=usual,
+            infill=infill,
+            replicates=repeats,
+        )
+        super().__init__(problem, **options, source=source)

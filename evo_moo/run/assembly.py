@@ -7,6 +7,7 @@ from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.job.job import Job
 from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.optimizer.protocol import AskTell
 from evo_moo.optimizer.refinement import Refinement
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
@@ -15,6 +16,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.run.engine import Engine
 from evo_moo.run.observer import Observer
+from evo_moo.run.tasks import Tasks
 from evo_moo.space.designs import GridDesign
 from evo_moo.storage.run_folder import RunFolder
 
@@ -39,54 +41,14 @@ def engine_of(
         folder: The run folder.
         observer: Is told what happens.
     """
-    return Engine(
-        _optimizer(job, problem, goals, start),
-        pool,
-        folder,
-        job.budget.limits(),
-        goals=goals,
-        seed=job.search.seed,
-        observer=observer,
-        seeded=not problem.is_plain,
-        weights=_weights(job, problem, folder),
-        stopping=_stopping(job, problem, goals),
-    )
+    seed = None if problem.is_plain else job.search.seed
+    tasks = Tasks(seed, _weights(job, problem, folder), _stopping(job, problem, goals))
+    return Engine(optimizer_of(job, problem, goals, start), pool, folder, job.budget.limits(), tasks, observer)
 
 
-def _optimizer(
-    job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]
-) -> Optimizer | Refinement:
-    inner = _inner_optimizer(job, problem, goals, start)
-    if job.refinement is None:
-        return inner
-    return Refinement(
-        inner,
-        job.refinement.ladder(problem),
-        job.refinement.eta,
-        job.refinement.replicates,
-        continues=problem.continues,
-        metrics=problem.known_metrics,
-        seed=job.search.seed,
-    )
-
-
-def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
-    """Return the keeper of what trainings go on from, if they do."""
-    refinement = job.refinement
-    return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
-
-
-def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
-    """Return what stops trainings early, if the job takes the risk."""
-    refinement = job.refinement
-    if refinement is None or refinement.risk is None:
-        return None
-    cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
-    return EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
-
-
-def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> Optimizer:
-    search = job.search
+def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> AskTell:
+    """Build the optimizer that a job asks for; arguments as for ``engine_of``."""
+    search, refinement = job.search, job.refinement
     settings: dict[str, Any] = {
         "algorithm": search.algorithm,
         "pop_size": search.pop_size,
@@ -98,13 +60,40 @@ def _inner_optimizer(job: Job, problem: SearchProblem, goals: Goals, start: Sequ
         "grid_points": search.grid_points,
     }
     if job.surrogate is None:
-        return Optimizer(problem, **settings)
-    from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+        inner = Optimizer(problem, **settings)
+    else:
+        from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 
-    settings |= dict(job.surrogate)
-    if job.refinement is not None:  # which repeats by a rule of its own
-        settings["repeats"] = False
-    return SurrogateOptimizer(problem, **settings)
+        settings |= dict(job.surrogate)
+        if refinement is not None:  # which repeats by a rule of its own
+            settings["repeats"] = False
+        inner = SurrogateOptimizer(problem, **settings)
+    if refinement is None:
+        return inner
+    return Refinement(
+        inner,
+        refinement.ladder(problem),
+        refinement.eta,
+        refinement.replicates,
+        continues=problem.continues,
+        metrics=problem.known_metrics,
+        seed=search.seed,
+    )
+
+
+def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
+    """Return the keeper of what trainings continue from, if they do."""
+    refinement = job.refinement
+    return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
+
+
+def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
+    """Return what stops trainings early, if the job takes the risk."""
+    refinement = job.refinement
+    if refinement is None or refinement.risk is None:
+        return None
+    cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
+    return EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
 
 
 def words_on_the_grid(job: Job, problem: SearchProblem) -> str:

@@ -25,6 +25,7 @@ from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
 from evo_moo.run.preparation import ended_evaluations, recorded_job
 from evo_moo.run.progress import shown_progress
+from evo_moo.run.tasks import Tasks
 from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
@@ -167,6 +168,6 @@ def _evaluate(
     try:
         with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
             optimizer = Replication(problem.space, goals, candidates)
-            Engine(optimizer, pool, folder, budget, goals=goals, seed=0, observer=observer).run()
+            Engine(optimizer, pool, folder, budget, Tasks(seed=0), observer).run()
     finally:
         pool.close()

@@ -1,6 +1,7 @@
 """What a job and its run folder must agree on before the search begins or goes on."""
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -17,13 +18,13 @@ from evo_moo.optimizer.algorithms import PARETO
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.run.engine import LOGGER
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
+LOGGER = logging.getLogger("evo_moo")
 OBJECT = "the Python object "
 """How a job's reference to a problem begins that is none: no run folder holds Python objects."""
 FEW_EVALUATIONS = 1000

@@ -1,0 +1,64 @@
+"""Sources that do not learn, to compare others with: random, a Sobol sequence, a grid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pymoo.core.population import Population
+
+from evo_moo.optimizer.source import Made, Scene, Source
+from evo_moo.space.designs import Design, GridDesign, GridPoints, SobolDesign, new_rows
+from evo_moo.space.search_space import SearchSpace
+
+
+class Fixed(Source):
+    """Makes the configurations to begin with, and then the rows of a fixed design.
+
+    Args:
+        space: The search space.
+        name: ``"random"``, ``"sobol"`` or ``"grid"``.
+        seed: Seed of the design.
+        start: Encoded rows to begin with.
+        grid_points: Values of a grid, as in ``GridDesign``.
+    """
+
+    def __init__(
+        self, space: SearchSpace, name: str, seed: int, start: Sequence[bytes], grid_points: GridPoints | None
+    ) -> None:
+        self._space, self._name, self._start, self._grid_points = space, name, start, grid_points
+        self.fills_up = name != "grid"
+        self._position, self._kind = 0, list[int]()
+        self._lay_out(seed)
+
+    def _lay_out(self, seed: int) -> None:
+        self._seed = seed
+        self._design: Design | None = None  # random rows fill up what a design does not make
+        if self._name == "grid":
+            self._design = grid = GridDesign(self._space, seed, self._grid_points)
+            self._kind = [len(grid)]
+        elif self._name == "sobol":
+            self._design = SobolDesign(self._space, seed)
+
+    def make(self, n: int, scene: Scene) -> tuple[Population, list[Made]]:
+        """Return the next rows of the design that were not asked for yet."""
+        rows = list(dict.fromkeys(self._start)) if scene.n_asked == 0 else []
+        if self._design is not None:
+            n = min(n, scene.fresh.left())
+            new, self._position = new_rows(self._design, self._position, n, rows, scene.fresh.are_new)
+            rows += new
+        X = np.frombuffer(b"".join(rows)).reshape(-1, self._space.n_var)
+        return Population.new(X=X.copy()) if rows else Population.empty(), []
+
+    def kind(self) -> list[Any]:
+        """Return the size of a grid."""
+        return self._kind
+
+    def dump(self, with_seen: bool) -> dict[str, Any]:
+        """Return where the design stands."""
+        return {"design": [self._seed, self._position] if self._design is not None else None}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue the design from where it stood."""
+        if state["design"] is not None:
+            seed, self._position = state["design"]
+            self._lay_out(seed)

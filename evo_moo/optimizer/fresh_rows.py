@@ -1,0 +1,78 @@
+"""Which configurations were not asked for yet."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from pymoo.core.population import Population
+
+from evo_moo.optimizer.algorithms import Array
+from evo_moo.space.designs import GridDesign, grid_faults
+from evo_moo.space.operators import RowDuplicateElimination
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.variables import Mask
+
+FILLING_ROUNDS, FILLING_DRAWS = 20, 1000
+
+
+class FreshRows:
+    """The encoded rows of a space that were not asked for yet.
+
+    Args:
+        space: The search space.
+        duplicates: Knows the rows that were asked for; None: a row may be asked for twice, as by pymoo.
+    """
+
+    def __init__(self, space: SearchSpace, duplicates: RowDuplicateElimination | None) -> None:
+        self._space, self._duplicates, self._size = space, duplicates, space.size()
+
+    def are_new(self, X: Array) -> Mask:
+        """Return which rows of an ``(n, n_var)`` array may be asked for, ``(n,)``."""
+        return np.ones(len(X), dtype=bool) if self._duplicates is None else self._duplicates.are_new(X)
+
+    def left(self) -> int:
+        """Return the number of configurations that were not asked for yet, or a very large number."""
+        n_asked = len(self._duplicates.seen) if self._duplicates is not None else 0
+        return int(min(self._size - n_asked, sys.maxsize))
+
+    def remember(self, X: Array) -> None:
+        """Note rows that are asked for, ``(n, n_var)``."""
+        if self._duplicates is not None:
+            self._duplicates.remember(X)
+
+    def filled_up(self, made: Population, wanted: int, random_state: Any) -> Population:
+        """Add new random rows until there are ``wanted``: mating makes too few in a small space or a dense front."""
+        if self._duplicates is None and len(made):
+            return made
+        wanted = min(wanted, self.left())
+        for _ in range(FILLING_ROUNDS):
+            missing = wanted - len(made)
+            if missing <= 0:
+                break
+            drawn = Population.new(X=self._space.sample(FILLING_DRAWS, random_state))
+            new = drawn if self._duplicates is None else self._duplicates.do(drawn, made)
+            made = Population.merge(made, new[:missing])
+        missing = wanted - len(made)
+        if (
+            missing > 0
+            and self._duplicates is not None
+            and self._space.grid.all()
+            and not grid_faults(self._space, None)
+        ):
+            # Draws miss the last few configurations of a finite space; it is used up only when all were asked.
+            every = GridDesign(self._space, int(random_state.integers(2**32)))
+            rest = self._duplicates.do(Population.new(X=every.rows(0, len(every))), made)
+            made = Population.merge(made, rest[:missing])
+        return made
+
+    def dump(self) -> Array | None:
+        """Return the rows that were asked for, ``(n, n_var)``, in an order that depends on them alone."""
+        return self._duplicates.rows() if self._duplicates is not None else None
+
+    def load(self, seen: Array | None, still_open: Array) -> None:
+        """Continue from the rows that were asked for, and those that are made and not asked for yet."""
+        if self._duplicates is not None:
+            self._duplicates.seen.clear()
+            for X in (seen, still_open):
+                if X is not None:
+                    self._duplicates.remember(X)

@@ -1,0 +1,52 @@
+"""When candidates are made and selected: a generation at a time, or one as soon as a worker is free."""
+
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["generational", "steady-state"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When an optimizer makes and selects candidates.
+
+    Attributes:
+        mode: ``"generational"``: a population is made at a time, and selected once every outcome of it is known.
+            ``"steady-state"``: after the first population, single candidates are made, and each outcome is selected
+            upon.
+        pop_size: Size of the population.
+    """
+
+    mode: Mode
+    pop_size: int
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether no candidate waits for the others of a generation."""
+        return self.mode == "steady-state"
+
+    def n_wanted(self, n_asked: int) -> int:
+        """Return how many candidates to make next."""
+        return 1 if self.is_steady and n_asked else self.pop_size
+
+    def may_make(self, still_open: Sized) -> bool:
+        """Return whether new candidates may be made while these have not been selected upon."""
+        return self.is_steady or not len(still_open)
+
+    def is_complete(self, outcomes: Sized, still_open: Sized) -> bool:
+        """Return whether enough outcomes are known to select."""
+        return self.is_steady or len(outcomes) == len(still_open)
+
+    def is_settled(self, outcomes: Sized, still_open: Sized) -> bool:
+        """Return whether every outcome has been selected upon."""
+        return not len(outcomes if self.is_steady else still_open)
+
+    def generation(self, n_done: int, n_ended: int) -> int:
+        """Return the number of generations that ended.
+
+        Args:
+            n_done: Number of candidates that are done with.
+            n_ended: Number of generations that were selected.
+        """
+        return n_done // self.pop_size if self.is_steady else n_ended

@@ -1,0 +1,102 @@
+"""What the main loop writes into the ledger and the log."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from evo_moo.errors import SearchFailedError
+from evo_moo.evaluation.task import USABLE, Outcome
+from evo_moo.optimizer.candidate import Candidate
+from evo_moo.optimizer.protocol import AskTell
+from evo_moo.run.budget_watch import BudgetWatch
+from evo_moo.storage.checkpoint import to_json
+from evo_moo.storage.ledger import Ledger
+
+LOGGER = logging.getLogger("evo_moo")
+LOGGER.addHandler(logging.NullHandler())
+
+
+class Records:
+    """Writes candidates, outcomes, generations, checkpoints and the state of a run.
+
+    Args:
+        ledger: Takes the records.
+        optimizer: The search.
+        budget: Knows how long the search has taken.
+    """
+
+    def __init__(self, ledger: Ledger, optimizer: AskTell, budget: BudgetWatch) -> None:
+        self._ledger, self._optimizer, self._budget = ledger, optimizer, budget
+        counts = ledger.counts()
+        self._n_usable = sum(counts.get(status, 0) for status in USABLE)
+
+    def asked(self, candidates: Iterable[tuple[Candidate, int]]) -> None:
+        """Record candidates, each with the seed of its evaluation, and the decisions that led to them."""
+        self._ledger.record_asked(candidates)
+        self.decisions()
+
+    def outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Record how evaluations ended."""
+        violation = self._optimizer.goals.violation
+        self._ledger.record_outcomes((o, violation(o.metrics) if o.metrics else None) for o in outcomes)
+        for outcome in outcomes:
+            if outcome.attempts > 1:
+                self._ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
+            if at := outcome.profile_measured_at:
+                self._ledger.record_event("profile reused", evaluation=outcome.id, measured_at=at)
+            if outcome.status not in USABLE:
+                LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
+
+    def told(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what the optimizer made of outcomes: decisions, and a checkpoint where it is settled."""
+        self._n_usable += sum(outcome.status in USABLE for outcome in outcomes)
+        self.decisions()
+        if self._optimizer.is_settled:
+            self._ledger.record_checkpoint(to_json(self._optimizer.dump(with_seen=False)))
+            self._ledger.set_meta(elapsed_s=self._budget.elapsed_s)
+
+    def generation(self) -> None:
+        """Record the generation that has just ended."""
+        optimizer = self._optimizer
+        ids = optimizer.population_ids(), optimizer.optimum_ids()
+        self._ledger.record_generation(optimizer.generation, optimizer.n_asked, *ids)
+        self._budget.generation_ended(self._ledger)
+
+    def decisions(self) -> None:
+        """Record the optimizer's decisions since the last time."""
+        for decision in self._optimizer.take_decisions():
+            self._ledger.record_event(decision.kind, **decision.detail)
+
+    def dropped_weights(self, evaluations: Sequence[int]) -> None:
+        """Record the evaluations whose weights were removed for their size."""
+        if evaluations:
+            with self._ledger.transaction():
+                self._ledger.record_event("weights dropped", evaluations=evaluations)
+
+    def state(self, state: str, reason: str = "", /, **detail: Any) -> None:
+        """Record that the run goes on, stops or ends."""
+        detail |= {"reason": reason} if reason else {}
+        with self._ledger.transaction():
+            self._ledger.set_meta(state=state, elapsed_s=self._budget.elapsed_s)
+            self._ledger.record_event(state, n_asked=self._optimizer.n_asked, **detail)
+        counts = self._ledger.counts()
+        n_ended = sum(counts.values()) - counts.get("asked", 0)
+        LOGGER.info("%s after %d evaluations%s", state, n_ended, f": {reason}" if reason else "")
+
+    def fail_if_all_failed(self, least: int) -> None:
+        """End a run none of whose evaluations, at least ``least``, gave metrics.
+
+        Raises:
+            SearchFailedError: It is so.
+        """
+        if self._n_usable:
+            return
+        failed = list(self._ledger.evaluations("status IN ('failed', 'timeout', 'crashed')"))
+        if len(failed) >= least:
+            self.state("failed")
+            first = failed[0]
+            trace = f"\n{first.traceback.rstrip()}" if first.traceback else ""
+            raise SearchFailedError(
+                f"all of the first {len(failed)} evaluations failed, so there is nothing to search with; "
+                f"evaluation {first.id}: {first.reason}{trace}"
+            )
