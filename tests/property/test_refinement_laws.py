@@ -117,7 +117,7 @@ def test_rungs_that_rank_well_promote_no_more_than_the_share(mode, seed, n):
     problem.constraints = {}
     ladder = new(problem, mode, seed, rungs=[6, 18])
     told = [c for c, _ in climb(problem, ladder, n)]
-    assume(not any(d["kind"] == "refinement" for d in ladder.take_decisions()))
+    assume(not any(d.kind == "refinement" for d in ladder.take_decisions()))
     asked = [*told, *ladder.pending]
     seen = sum(c.is_partial for c in told)
     assert sum(not c.is_partial for c in asked) <= seen / ETA
@@ -214,8 +214,8 @@ def test_a_misleading_rung_is_noticed_and_costs_little(mode, caplog):
         ladder = new(problem, mode, seed, rungs=[6, 18])
         refined = full_results(problem, ladder, 100)
         plain = full_results(problem, Optimizer(problem, pop_size=POP_SIZE, seed=seed, mode=mode), 100)
-        (first, *_) = [d for d in ladder.take_decisions() if d["kind"] == "refinement"]
-        assert not first["trusted"] and first["tau"] < 0.3 and first["share"] > 1 / ETA
+        (first, *_) = [d for d in ladder.take_decisions() if d.kind == "refinement"]
+        assert not first.detail["trusted"] and first.detail["tau"] < 0.3 and first.detail["share"] > 1 / ETA
         assert ladder.cost <= 100
         shares.append(hypervolume_of(refined) / hypervolume_of(plain))
     assert "Kendall's tau" in caplog.text
@@ -226,7 +226,7 @@ def test_a_good_rung_is_trusted_and_cheap():
     problem = Curve()
     ladder = new(problem, rungs=[6, 18])
     told = [c for c, _ in climb(problem, ladder, 200)]
-    assert not [d for d in ladder.take_decisions() if d["kind"] == "refinement"]
+    assert not [d for d in ladder.take_decisions() if d.kind == "refinement"]
     assert ladder.cost < 0.6 * sum(c.is_partial for c in told)
 
 
@@ -237,8 +237,10 @@ def test_front_members_are_replicated_and_averaged():
     groups = {key: [c.replicate for c in repeats if c.continues == key] for key in {c.continues for c in repeats}}
     assert sorted(groups.values())[1:] == [[1, 2]] * (len(groups) - 1) and len(groups) > 1
     assert all(c.cost == 1 and c.origin == "replicate" for c in repeats)
-    members = {m.data["id"]: m for m in ladder.inner._algorithm.pop}
+    population = dict(
+        zip(ladder.inner.population_ids(), ladder.inner.dump()["algorithm"]["population"]["F"], strict=True)
+    )
     ids = zip(ladder.inner.population_ids(), ladder.population_ids(), strict=True)
     key, last = next((own, last) for own, last in ids if last in groups)
     losses = [told[last][1]["loss"], *(m["loss"] for c, m in told.values() if c.replicate and c.continues == last)]
-    assert members[key].F[0] == pytest.approx(np.mean(losses))
+    assert population[key][0] == pytest.approx(np.mean(losses))

@@ -160,7 +160,9 @@ def test_noisy_members_of_the_front_are_evaluated_again(mode):
         assert c.origin == "replicate" and by_id[c.continues].configuration == c.configuration and c.id > 12
     for members in groups.values():
         assert [c.replicate for c, _ in members] == list(range(len(members)))
-    population = dict(zip(optimizer.population_ids(), optimizer._algorithm.pop.get("F").tolist(), strict=True))
+    population = dict(
+        zip(optimizer.population_ids(), optimizer.dump()["algorithm"]["population"]["F"].tolist(), strict=True)
+    )
     assert not {c.id for c in repeated} & population.keys()
     held = [members for members in groups.values() if members[0][0].id in population]
     assert any(len(members) > 1 for members in held)
@@ -194,7 +196,9 @@ def test_replicate_that_breaks_a_limit_changes_no_objective():
         told[candidate.id] = {"latency_ms": 1.02} if candidate.replicate else metrics
         repeated += [candidate.continues] if candidate.replicate else []
         optimizer.tell(candidate, told[candidate.id])
-    population = dict(zip(optimizer.population_ids(), optimizer._algorithm.pop.get("F").tolist(), strict=True))
+    population = dict(
+        zip(optimizer.population_ids(), optimizer.dump()["algorithm"]["population"]["F"].tolist(), strict=True)
+    )
     assert len(repeated) == 2 and set(repeated) <= population.keys()
     for key, F in population.items():
         assert [told[key]["error"], told[key]["size"]] == F
@@ -249,7 +253,7 @@ def test_metric_without_a_model_is_searched_without_one():
     problem, evaluate = PROBLEMS["noise"]()
     optimizer = SurrogateOptimizer(problem, pop_size=20, seed=5)
     candidates = search(optimizer, evaluate, 32)
-    assert {decision["chosen"] for decision in optimizer.take_decisions()} == {"none"}
+    assert {decision.detail["chosen"] for decision in optimizer.take_decisions()} == {"none"}
     assert {c.origin for c in candidates[20:]} == {"mating"} and all(c.parents for c in candidates[20:])
 
 
@@ -268,9 +272,8 @@ def test_a_model_that_cannot_learn_is_noted_and_does_without(monkeypatch):
     optimizer = SurrogateOptimizer(problem, model="gp", pop_size=20)
     assert {c.origin for c in search(optimizer, evaluate, 24)[20:]} == {"mating"}
     decisions = optimizer.take_decisions()
-    assert [d["chosen"] for d in decisions[::2]] == ["gp"] * 2 and [d["fault"] for d in decisions[1::2]] == [
-        "as asked"
-    ] * 2
+    assert [d.detail["chosen"] for d in decisions[::2]] == ["gp"] * 2
+    assert [d.detail["fault"] for d in decisions[1::2]] == ["as asked"] * 2
 
 
 def test_models_avoid_what_fails_and_what_breaks_limits():
@@ -288,7 +291,7 @@ def test_computed_metric_is_not_predicted_and_keeps_its_limit(infill, n_evals):
     assert len(candidates) >= 8 and all(c.prediction.keys() == {"accuracy"} for c in candidates)
     sizes = [problem.compute(c.configuration)["size"] for c in candidates]
     assert max(sizes) <= 100 and len(set(sizes)) > 3
-    chosen = [(d["metric"], d["chosen"]) for d in optimizer.take_decisions()]
+    chosen = [(d.detail["metric"], d.detail["chosen"]) for d in optimizer.take_decisions()]
     assert chosen.count(("size", "computed")) == 1 and ("accuracy", "gp") in chosen
 
 

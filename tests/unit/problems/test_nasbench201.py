@@ -10,6 +10,7 @@ import evo_moo
 from evo_moo.errors import ProblemError
 from evo_moo.plugins import load_problem
 from evo_moo.problem.goals import Goals
+from evo_moo.space.designs import GridDesign
 
 FILE = Path(__file__).parents[3] / "problems" / "nasbench201.py"
 REFERENCE = f"{FILE}:NASBench201"
@@ -30,7 +31,7 @@ def module():
 
 
 def everything(problem, goals):
-    configurations = problem.space.decode(evo_moo.Optimizer(problem, "grid")._design.rows(0, 20_000))
+    configurations = problem.space.decode(GridDesign(problem.space, 1).rows(0, 20_000))
     metrics = [problem.compute(c) | problem.evaluate(c) for c in configurations]
     return goals.F([m for m in metrics if goals.violation(m) == 0])
 

@@ -13,6 +13,7 @@ from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import words_on_the_grid
+from evo_moo.space.designs import GridDesign
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 
@@ -105,9 +106,9 @@ def test_a_sobol_sequence_is_continued_from_batch_to_batch(mode):
 @pytest.mark.parametrize("algorithm", ["random", "sobol", "nsga2"])
 def test_the_last_configuration_of_a_large_finite_space_is_found(algorithm):
     optimizer = Optimizer(Large(), algorithm, pop_size=4)
-    every = Optimizer(Large(), "grid")._design.rows(0, 100_000)
+    every = GridDesign(Large().space, 1).rows(0, 100_000)
     assert len(every) == 90_000
-    optimizer._seen.remember(every[1:])
+    optimizer.load(optimizer.dump() | {"seen": every[1:]})
     (last,) = optimizer.ask()
     assert last.configuration == Large().space.decode(every[:1])[0]
     optimizer.tell(last.id, {"loss": 1.0})

@@ -66,7 +66,7 @@ def test_search_learns_to_avoid_configurations_that_diverge():
         for candidate in optimizer.ask():
             diverged.append(candidate.configuration["lr"] > 0.3)
             optimizer.tell(candidate, evaluate(candidate.configuration))
-        n_far_out |= {d["metric"]: d["n_far_out"] for d in optimizer.take_decisions() if "chosen" in d}
+        n_far_out |= {d["metric"]: d["n_far_out"] for _, d in optimizer.take_decisions() if "chosen" in d}
     # Without the fence, 12 of the last 40 diverge.
     assert sum(diverged[:20]) >= 2 and sum(diverged[20:]) <= 6
     assert 2 <= n_far_out["accuracy"] <= sum(diverged) and n_far_out["size"] == 0
