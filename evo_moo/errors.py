@@ -59,7 +59,7 @@ class StateError(EvoMooError, ValueError):
 
 
 class SurrogateError(EvoMooError, ValueError):
-    """A surrogate model cannot learn from its data, or is asked for what it cannot tell."""
+    """A surrogate model cannot learn from the data, or cannot predict what is asked for."""
 
 
 class SearchFailedError(EvoMooError, RuntimeError):
@@ -92,7 +92,7 @@ def _is_engine(path: Path) -> bool:
 
 
 def place_of(error: BaseException) -> tuple[Path, int] | None:
-    """Find the file and line of the user's own code that led to an error.
+    """Return the file and line of the user's own code that led to an error; None where there is none.
 
     The last frame outside evo-moo and outside libraries; without one, the last in an installed library.
     """

@@ -1,4 +1,4 @@
-"""The one door through which problems and surrogate models come in, built-in ones and a user's alike.
+"""Load problems and surrogate models by name: those of evo-moo and a user's own alike.
 
 A reference is one of
 
@@ -136,7 +136,7 @@ def load_surrogate(reference: str) -> type[Surrogate]:
 
 
 def absolute_reference(reference: str, base: Path) -> str:
-    """Make the path in a ``file.py:Class`` reference absolute, read relative to ``base``."""
+    """Return a reference with the path of ``file.py:Class`` made absolute, read relative to ``base``."""
     path, colon, name = reference.rpartition(":")
     if colon and path.endswith(".py"):
         return f"{(base / Path(path).expanduser()).resolve()}:{name}"

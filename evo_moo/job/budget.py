@@ -1,4 +1,4 @@
-"""The values and sections of a job file that say for how long to search."""
+"""The section of a job file that says when a search ends, and the values that it holds."""
 
 import datetime
 import numbers
@@ -15,7 +15,7 @@ _UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True)
 class StopWhen:
-    """Which rule ends a search, and its settings; what is None is the rule's default.
+    """The rule that ends a search; a setting that is None has the rule's default.
 
     Attributes:
         rule: ``"hypervolume stalls"``, or one of pymoo's terminations: ``"ftol"``, ``"xtol"``, ``"default"``.
@@ -50,7 +50,11 @@ class Budget:
 
 
 def seconds(value: Any) -> float:
-    """Read a duration: a number of seconds, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``."""
+    """Return a duration in seconds: a number, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``.
+
+    Raises:
+        ValueError: It is no duration above 0.
+    """
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|sec|min|m|h|d)\s*", value, re.ASCII)
         number = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
@@ -62,7 +66,11 @@ def seconds(value: Any) -> float:
 
 
 def moment(value: Any) -> str:
-    """Read a date with a time, TOML's own or ISO 8601 text, and give it as text with its offset from UTC."""
+    """Return a date with a time, TOML's own or ISO 8601 text, as text with the offset from UTC.
+
+    Raises:
+        ValueError: It is none.
+    """
     try:
         read = datetime.datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 10 else value
         if isinstance(read, datetime.datetime):
@@ -101,7 +109,7 @@ def _rule_by_name(value: Any) -> Any:
 
 
 class BudgetSection(Section):
-    """When to end."""
+    """When a search ends."""
 
     n_evals: Annotated[Whole, Field(ge=1)] | None = None
     n_gen: Annotated[Whole, Field(ge=1)] | None = None
@@ -110,7 +118,7 @@ class BudgetSection(Section):
     deadline: Moment | None = None
 
     def limits(self) -> Budget:
-        """Return the budget as the engine takes it."""
+        """Return the budget as the engine reads it."""
         stop_when = StopWhen(**self.stop_when.model_dump()) if self.stop_when else None
         deadline = datetime.datetime.fromisoformat(self.deadline).timestamp() if self.deadline else None
         return Budget(self.n_evals, self.n_gen, self.time, stop_when, deadline)

@@ -1,4 +1,4 @@
-"""Checks a whole job: every fault at once."""
+"""Check of a whole job: every fault at once."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,82 +37,69 @@ def check_job(
     """
     data, faults = override(data, changes or {})
     data = with_absolute_paths(data, base or Path())
-    job = None
-    try:
-        job = Job.model_validate(data)
-    except ValidationError as error:
-        faults += [fault_text(e, _KNOWN_KEYS) for e in error.errors()]
-    section = data.get("problem")
-    use = section.get("use") if isinstance(section, dict) else None
-    options = section.get("options", {}) if isinstance(section, dict) else {}
-    source, built = ProblemSource(use, options), None
-    if isinstance(use, str) and isinstance(options, dict):
-        try:
-            source = source if problem is None else ProblemSource.of_object(problem)
-            built = source.build()
-        except EvoMooError as error:
-            key = "problem.use" if problem is None else "problem"
-            faults += [f"`{key}`: {line}" for line in str(error).splitlines()]
+    job, section_faults = _parse(data)
+    source, built, problem_faults = _build(data, problem)
+    faults += [*section_faults, *problem_faults]
     if built is not None:
-        objectives, constraints = data.get("objectives"), data.get("constraints")
-        if _is_table(objectives) and _is_table(constraints):
-            declared = (objectives if objectives is not None else built.objectives, constraints or {})
-            faults += find_faults(*declared, built.known_metrics)
-            faults += _too_few_for_nsga3(job, len(declared[0]))
-        faults += _start_faults(job, built)
-        faults += _baseline_faults(job, built)
-        faults += refinement_faults(job.refinement if job else None, built)
+        faults += _goal_faults(data, built)
+    if built is not None and job is not None:
+        faults += [*_search_faults(job, built), *refinement_faults(job.refinement, built)]
     faults += _surrogate_faults(data)
-    faults += _pool_faults(job)
-    faults += _unwritable(job)
-    faults += _budget_faults(data.get("budget", {}), job, built)
+    if job is not None:
+        faults += [*_pool_faults(job.evaluation), *_unwritable(job)]
+    faults += _budget_faults(data.get("budget", {}))
+    if job is not None and job.budget.stop_when is not None:
+        objectives = job.objectives or (built.objectives if built else {})
+        faults += _stop_when_faults(job.budget.stop_when, len(objectives))
     if faults or job is None or built is None:
         raise JobError(*faults)
     return job, built, source
 
 
-def _too_few_for_nsga3(job: Job | None, n_obj: int) -> list[str]:
-    if job is None or job.search.algorithm != "nsga3" or (job.search.pop_size or n_obj) >= n_obj:
+def _parse(data: Mapping[str, Any]) -> tuple[Job | None, list[str]]:
+    """Return the job, if every section is right, and the faults of the sections by themselves."""
+    try:
+        return Job.model_validate(data), []
+    except ValidationError as error:
+        return None, [fault_text(e, _KNOWN_KEYS) for e in error.errors()]
+
+
+def _build(data: Mapping[str, Any], problem: Any) -> tuple[ProblemSource, SearchProblem | None, list[str]]:
+    """Return the source of a job's problem, the problem, if it can be built, and the faults if not."""
+    section = data.get("problem")
+    use = section.get("use") if isinstance(section, dict) else None
+    options = section.get("options", {}) if isinstance(section, dict) else {}
+    source = ProblemSource(use, options)
+    if not isinstance(use, str) or not isinstance(options, dict):
+        return source, None, []
+    try:
+        source = source if problem is None else ProblemSource.of_object(problem)
+        return source, source.build(), []
+    except EvoMooError as error:
+        key = "problem.use" if problem is None else "problem"
+        return source, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
+
+
+def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
+    objectives, constraints = data.get("objectives"), data.get("constraints")
+    if not all(isinstance(table, dict | None) for table in (objectives, constraints)):
         return []
-    return [
-        f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {job.search.pop_size}"
-    ]
+    declared = problem.objectives if objectives is None else objectives
+    return find_faults(declared, constraints or {}, problem.known_metrics)
 
 
-def _budget_faults(budget: Any, job: Job | None, problem: SearchProblem | None) -> list[str]:
-    faults = []
-    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
-        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
-    stop_when = job.budget.stop_when if job else None
-    if stop_when is None:
-        return faults
-    of_hypervolume = stop_when.rule == "hypervolume stalls"
-    for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default")):
-        if getattr(stop_when, key) is not None and stop_when.rule == rule:
-            faults.append(f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}")
-    objectives = (job.objectives if job else None) or (problem.objectives if problem else {})
-    if of_hypervolume and len(objectives) > MOST_OBJECTIVES:
+def _search_faults(job: Job, problem: SearchProblem) -> list[str]:
+    search, faults = job.search, []
+    n_obj = len(problem.objectives if job.objectives is None else job.objectives)
+    if search.algorithm == "nsga3" and (search.pop_size or n_obj) < n_obj:
         faults.append(
-            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
-            f"it is quick to compute, but there are {len(objectives)}; try 'ftol'"
+            f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {search.pop_size}"
         )
-    return faults
-
-
-def _start_faults(job: Job | None, problem: SearchProblem) -> list[str]:
-    faults = []
-    for i, configuration in enumerate(job.search.start if job else []):
+    for i, configuration in enumerate(search.start):
         try:
             problem.space.encode([configuration])
         except EvoMooError as error:
             faults.append(f"`search.start[{i}]`: {error}")
-    return faults
-
-
-def _baseline_faults(job: Job | None, problem: SearchProblem) -> list[str]:
-    if job is None:
-        return []
-    search, faults = job.search, []
     if search.algorithm == "grid":
         faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
     elif search.grid_points is not None:
@@ -142,26 +129,42 @@ def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _pool_faults(job: Job | None) -> list[str]:
+def _pool_faults(evaluation: EvaluationSection) -> list[str]:
     faults = []
-    if job and job.evaluation.address is not None and job.evaluation.pool != "dask":
-        faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {job.evaluation.pool!r}")
-    if job and job.evaluation.memory_mb is not None and job.evaluation.pool == "serial":
+    if evaluation.address is not None and evaluation.pool != "dask":
+        faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {evaluation.pool!r}")
+    if evaluation.memory_mb is not None and evaluation.pool == "serial":
         faults.append("`evaluation.memory_mb` must go with worker processes, but pool is 'serial'; try 'loky'")
     return faults
 
 
-def _unwritable(job: Job | None) -> list[str]:
-    """Find values that a TOML file cannot hold; they can only come from Python."""
+def _unwritable(job: Job) -> list[str]:
+    """List the fault of values that a TOML file cannot hold; they can only come from Python."""
     try:
-        tomli_w.dumps(job.to_toml() if job else {})
+        tomli_w.dumps(job.to_toml())
     except (TypeError, ValueError) as error:
         return [f"`problem.options` and `search.start` must hold values that TOML knows, but: {error}"]
     return []
 
 
-def _is_table(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
+def _budget_faults(budget: Any) -> list[str]:
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        return ["`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100"]
+    return []
+
+
+def _stop_when_faults(stop_when: StopWhenSection, n_obj: int) -> list[str]:
+    faults = [
+        f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}"
+        for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default"))
+        if getattr(stop_when, key) is not None and stop_when.rule == rule
+    ]
+    if stop_when.rule == "hypervolume stalls" and n_obj > MOST_OBJECTIVES:
+        faults.append(
+            f"`budget.stop_when` = 'hypervolume stalls' must go with at most {MOST_OBJECTIVES} objectives, for which "
+            f"it is quick to compute, but there are {n_obj}; try 'ftol'"
+        )
+    return faults
 
 
 _KNOWN_KEYS = {

@@ -1,4 +1,4 @@
-"""What is wrong with a job, in words."""
+"""Faults of a job in words."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def fault_text(error: Any, known_keys: Mapping[str, Sequence[str]]) -> str:
-    """Say what pydantic found as: key, rule, value, way out.
+    """Return one of pydantic's faults in words: key, rule, value, way out.
 
     Args:
         error: One of the ``errors()`` of a ``ValidationError``.

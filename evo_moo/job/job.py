@@ -66,14 +66,14 @@ from evo_moo.surrogate.proposals import InfillName
 
 
 class ProblemSection(Section):
-    """Which problem, and its options."""
+    """The problem and the options of its class."""
 
     use: StrictStr
     options: dict[str, Any] = {}
 
 
 class SearchSection(Section):
-    """Which algorithm."""
+    """The algorithm and the first population."""
 
     algorithm: AlgorithmName = "nsga2"
     pop_size: Annotated[Whole, Field(ge=4)] | None = None
@@ -86,7 +86,7 @@ class SearchSection(Section):
 
 
 class SurrogateSection(Section):
-    """Which models propose candidates."""
+    """The models that propose candidates."""
 
     model: StrictStr = "auto"
     infill: InfillName = "ehvi"

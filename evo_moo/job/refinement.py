@@ -1,4 +1,4 @@
-"""The section of a job file that lets evaluations begin short, and its rules."""
+"""The section of a job file for progressive refinement, and the check of it on a problem."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Positive = Annotated[Whole, Field(ge=1)]
 
 
 class RefinementSection(Section):
-    """Which rungs there are, how many rise, and how much is risked by stopping early."""
+    """The rungs, the share that is promoted, and the risk of stopping early."""
 
     metric: StrictStr | None = None
     rungs: list[Positive] | None = None
@@ -32,7 +32,7 @@ class RefinementSection(Section):
 
 
 def refinement_faults(section: RefinementSection | None, problem: SearchProblem) -> list[str]:
-    """List every fault of the section on a problem."""
+    """Return every fault of the section on a problem."""
     if section is None:
         return []
     fidelity = problem.fidelity

@@ -7,17 +7,18 @@
 
     evo_moo.search("digits_cnn", callbacks=[Best()])
 
-- Callbacks are called in this process, in the order of the list, once what they are told of is recorded. Workers go on
-  meanwhile, but nothing new is asked for: be quick.
-- A callback sees a run whole. Where a run is resumed, or was finished already, it is first told all that is recorded,
-  in the order of ids, each generation after its evaluations, with ``run.is_replay`` set; then what follows. So it needs
-  no state of its own to go on after a kill. What had ended is told as it was recorded, and told once.
-- A callback that raises stops nothing and loses nothing: the log says so, and the ledger's events; after three failures
-  in a row, or one in ``on_begin``, it is called no more. To stop the search, raise ``RunStoppedError``: it then ends as
-  by a signal, and can be resumed.
+- Callbacks are called in this process, in the order of the list, once an evaluation or a generation is recorded.
+  Workers continue meanwhile, but nothing new is asked for: be quick.
+- A callback sees a run whole. Where a run is resumed, or was finished already, it is first called for all that is
+  recorded, in the order of ids, each generation after its evaluations, with ``run.is_replay`` set; then for all that
+  follows. So it needs no state of its own to continue after a kill. It is called once for each evaluation that ended.
+- A callback that raises stops nothing and loses nothing: the fault is written to the log and to the ledger's events;
+  after three failures in a row, or one in ``on_begin``, it is called no more. To stop the search, raise
+  ``RunStoppedError``: it then ends as by a signal, and can be resumed.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,7 +37,7 @@ BEGINNING = "the beginning"
 
 
 class Callback:
-    """Inherit it, and override what you need; see the module for when it is called."""
+    """Parent of all callbacks: override the methods that you need; the module says when they are called."""
 
     def on_begin(self, run: RunFacts) -> None:
         """A search begins or goes on."""
@@ -52,7 +53,7 @@ class Callback:
 
 
 class Reactions:
-    """Calls callbacks with what is recorded; to the engine it is an observer beside another.
+    """Calls callbacks with what is recorded; the engine sees an observer, which passes all on to another one.
 
     Args:
         callbacks: The callbacks.
@@ -64,70 +65,67 @@ class Reactions:
         self._callbacks, self._failures = list(callbacks), [0] * len(callbacks)
         self._run, self._ledger = run, ledger
         self._evaluations: list[int] = []
-        self._generations: list[int] = []
-        self._last_generation = 0
+        self._has_new_generations, self._last_generation = False, 0
         self._stop = ""
 
     def beside(self, observer: Observer) -> Observer:
-        """Return the observer that the engine is to tell: another one alone, where there are no callbacks."""
+        """Return the observer for the engine: ``observer`` alone where there are no callbacks."""
         self._observer = observer
         return self if self._callbacks else observer
 
     def submitted(self, n: int) -> None:
-        """Pass it on."""
+        """Pass the number on."""
         self._observer.submitted(n)
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
-        """Pass it on, and keep it for the callbacks."""
+        """Pass outcomes on, and keep their ids for the callbacks."""
         self._observer.evaluated(outcomes)
         self._evaluations += [outcome.id for outcome in outcomes]
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
-        """Pass it on, and keep it for the callbacks."""
+        """Pass the generation on, and keep it for the callbacks."""
         self._observer.generation_ended(generation, n_asked)
-        self._generations.append(generation)
+        self._has_new_generations = True
 
     def recorded(self) -> str:
-        """Call the callbacks with all that was kept; give the reason to stop, if one has any."""
+        """Call the callbacks with all that was kept; return the reason to stop, if one has any."""
         ids, self._evaluations = self._evaluations, []
-        generations, self._generations = self._generations, []
         for evaluation in self._ledger.of_ids(ids):
-            self._tell_evaluation(evaluation)
-        for generation, _, population, _ in self._ledger.generations(self._last_generation) if generations else ():
-            self._tell_generation(generation, population)
+            self._on_evaluation(evaluation)
+        if self._has_new_generations:
+            self._has_new_generations = False
+            for generation, _, population, _ in self._ledger.generations(self._last_generation):
+                self._on_generation(generation, self._ledger.of_ids(population))
         stop, self._stop = self._stop, ""
         return stop
 
     def begin(self) -> None:
-        """Tell that the search begins, and all that is recorded already."""
+        """Call the callbacks for the beginning, and for all that is recorded already."""
         self._call("on_begin", BEGINNING, lambda callback: callback.on_begin(self._run))
         self._run = replace(self._run, is_replay=True)
-        ended = iter(list(self._ledger.evaluations("status != 'asked'")))
-        waiting = next(ended, None)
+        ended = {e.id: e for e in self._ledger.evaluations("status != 'asked'")}
+        waiting = deque(ended.values())
         for generation, n_asked, population, _ in self._ledger.generations():
-            while waiting is not None and waiting.id <= n_asked:
-                self._tell_evaluation(waiting)
-                waiting = next(ended, None)
-            self._tell_generation(generation, population)
-        while waiting is not None:
-            self._tell_evaluation(waiting)
-            waiting = next(ended, None)
+            while waiting and waiting[0].id <= n_asked:
+                self._on_evaluation(waiting.popleft())
+            self._on_generation(generation, [ended[key] for key in population if key in ended])
+        for evaluation in waiting:
+            self._on_evaluation(evaluation)
         self._run = replace(self._run, is_replay=False)
 
     def end(self) -> None:
-        """Tell that the search ended."""
+        """Call the callbacks for the end."""
         state = str(self._ledger.meta().get("state"))
         self._call("on_end", "the end", lambda callback: callback.on_end(self._run, state))
 
-    def _tell_evaluation(self, evaluation: Evaluation) -> None:
+    def _on_evaluation(self, evaluation: Evaluation) -> None:
         what = f"evaluation {evaluation.id}"
         self._call("on_evaluation", what, lambda callback: callback.on_evaluation(self._run, evaluation))
 
-    def _tell_generation(self, generation: int, population: list[int]) -> None:
+    def _on_generation(self, generation: int, population: list[Evaluation]) -> None:
         self._last_generation = generation
-        members = self._ledger.of_ids(population)
         what = f"generation {generation}"
-        self._call("on_generation", what, lambda callback: callback.on_generation(self._run, generation, members))
+        self._call("on_generation", what, lambda callback: callback.on_generation(self._run, generation, population))
 
     def _call(self, name: str, what: str, call: Callable[[Callback], None]) -> None:
         for i, callback in enumerate(self._callbacks):
@@ -165,6 +163,6 @@ def reacting(callbacks: Sequence[Callback], run: RunFacts, ledger: Ledger) -> It
 
 
 def callback_faults(callbacks: Sequence[Any]) -> list[str]:
-    """List what is no callback."""
+    """Return a fault for each object that is no callback."""
     wrong = [callback for callback in callbacks if not isinstance(callback, Callback)]
     return [f"`callbacks` must hold objects of classes that inherit evo_moo.Callback, but holds {c!r}" for c in wrong]

@@ -1,4 +1,4 @@
-"""What the main loop reports to whoever shows progress."""
+"""What the main loop reports to progress and callbacks."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,10 +7,10 @@ from evo_moo.evaluation.task import Outcome
 
 
 class Observer(Protocol):
-    """Is told what happens, to show progress."""
+    """Receives the events of a search, to show progress or to react."""
 
     def submitted(self, n: int) -> None:
-        """Evaluations have begun."""
+        """``n`` evaluations have begun."""
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Evaluations ended."""
@@ -19,4 +19,4 @@ class Observer(Protocol):
         """Selection took place."""
 
     def recorded(self) -> str:
-        """All that it was told is committed to the ledger; a reason to stop is given back, or nothing."""
+        """All events so far are committed to the ledger; return a reason to stop, or nothing."""

@@ -25,7 +25,7 @@ LINE_EVERY_S = 60.0
 
 
 class Progress:
-    """Counts outcomes, keeps the best value of each objective, and expects an end.
+    """Counts outcomes, keeps the best value of each objective, and estimates when the search ends.
 
     Args:
         goals: Objectives and limits.
@@ -66,11 +66,11 @@ class Progress:
         self._log(f"generation {generation}")
 
     def recorded(self) -> str:
-        """Nothing more to do, and no reason to stop."""
+        """Return no reason to stop."""
         return ""
 
     def summary(self) -> str:
-        """Say in a few words how many evaluations ended and failed, and the best values."""
+        """Return in a few words how many evaluations ended and failed, and the best values."""
         n_evals = self._budget.n_evals
         whole = self.spent == self.n_done
         done = f"{self.n_done} evaluated" if n_evals is None or not whole else f"{self.n_done} of {n_evals} evaluated"
@@ -85,7 +85,7 @@ class Progress:
 
     @property
     def left_s(self) -> float:
-        """Seconds until the expected end, by the pace so far; infinity where nothing can be told."""
+        """Seconds until the expected end, by the pace so far; infinity where it cannot be estimated."""
         return max(0.0, self._end_at - time.monotonic())
 
     def _expected_end(self) -> float:
@@ -169,7 +169,7 @@ class _Bar(ShownProgress):
         from rich.table import Column
 
         self._pool = pool
-        columns = (  # in a narrow terminal the words give way
+        columns = (  # in a narrow terminal the words are cut
             progress.SpinnerColumn(),
             progress.BarColumn(bar_width=12),
             progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),

@@ -1,4 +1,4 @@
-"""What asks a search from outside to stop: signals and a deadline."""
+"""Requests from outside to stop a search: signals and a deadline."""
 
 import datetime
 import os
@@ -44,7 +44,7 @@ class StopRequests:
         return self._received
 
     def interruptible(self, work: Callable[[], T], otherwise: T) -> T:
-        """Do some work, unless something asks to stop before it is done: then leave it and give ``otherwise``.
+        """Return the result of some work; ``otherwise`` where something asks to stop before it is done.
 
         The work is left by an exception that is no ``Exception``, so that no problem catches it.
         """
@@ -99,9 +99,9 @@ def stop_at_once_on_signals() -> None:
 
 
 def end_with_stdin(code: int) -> None:
-    """End this process when its standard input does, so that it does not outlive who started it.
+    """End this process when the standard input ends, so that it does not outlive the process that started it.
 
-    What is at the other end of the input is kept from evaluations, which find an empty one.
+    Evaluations get an empty standard input instead.
     """
     kept, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)

@@ -38,11 +38,11 @@ class _Generation(NamedTuple):
 
 class _Rule(Protocol):
     def see(self, generation: _Generation) -> str:
-        """Take the next generation, and give the reason to stop, if there is one."""
+        """Return the reason to stop at the next generation; empty where the search goes on."""
 
 
 class StopWatch:
-    """Follows the generations of a ledger until its rule ends the search.
+    """Follows the generations of a ledger until a rule ends the search.
 
     Args:
         settings: The rule; None never ends a search.
@@ -62,7 +62,7 @@ class StopWatch:
             self._rule = _PymooRule(settings, Problem(**pymoo_shape(space, goals)))
 
     def follow(self, ledger: Ledger) -> None:
-        """See the generations that the ledger holds and that are not seen yet."""
+        """Apply the rule to the generations of the ledger that are new."""
         if self._rule is None:
             return
         for number, n_asked, population, optimum in ledger.generations(self._seen):
@@ -97,7 +97,7 @@ class _HypervolumeStalls:
         self._volumes: list[float] = []
 
     def see(self, generation: _Generation) -> str:
-        """Take the next generation, and give the reason to stop, if there is one."""
+        """Return the reason to stop at the next generation; empty where the search goes on."""
         F = _feasible_F(generation.optimum)
         if self._ref is None:
             if not len(F):
@@ -117,7 +117,7 @@ class _HypervolumeStalls:
 
 
 class _PymooRule:
-    """One of pymoo's terminations, told of an algorithm what it looks at."""
+    """One of pymoo's terminations, which sees each generation as the algorithm that it expects."""
 
     def __init__(self, settings: StopWhen, problem: Problem) -> None:
         self._problem = problem
@@ -125,7 +125,7 @@ class _PymooRule:
         self._termination, self._words = _pymoo_termination(settings, problem.n_obj == 1, {"n_skip": 5} | given)
 
     def see(self, generation: _Generation) -> str:
-        """Take the next generation, and give the reason to stop, if there is one."""
+        """Return the reason to stop at the next generation; empty where the search goes on."""
         if not len(generation.optimum):
             return ""
         algorithm = SimpleNamespace(

@@ -32,7 +32,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import Configuration, SearchSpace
-from evo_moo.space.variables import Array, Integer, Mask, Real, Variable, is_number, json_key
+from evo_moo.space.variables import Array, Mask, Variable, is_number, json_key
 from evo_moo.storage.environment import environment
 
 MACHINE = ("platform", "processor", "cores", "memory_gb")
@@ -166,10 +166,11 @@ def translated(space: SearchSpace, configurations: Sequence[Configuration], seed
 
 
 def _nearest_code(kind: Variable, value: Any) -> float | None:
-    """Return the code of the nearest value, or None if there is none."""
-    if isinstance(kind, Real | Integer) and is_number(value):
-        value = min(max(value, kind.low), kind.high)
-        value = round(value) if isinstance(kind, Integer) else value
+    """Return the code of the nearest value; None where there is none."""
+    if not kind.has_options and is_number(value):
+        low, high = kind.span
+        value = min(max(value, low), high)
+        value = round(value) if kind.grid else value
     try:
         return kind.code(value)
     except ValueError:

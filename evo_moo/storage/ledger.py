@@ -269,8 +269,10 @@ class Ledger:
 
     def of_ids(self, ids: list[int]) -> list[Evaluation]:
         """Read evaluations in the order of ``ids``; those that are not there are left out."""
-        found = {e.id: e for key in ids for e in self.evaluations("id = ?", (key,))}
-        return [found[key] for key in ids if key in found]
+        by_id = (
+            {e.id: e for e in self.evaluations("id IN (SELECT value FROM json_each(?))", (_json(ids),))} if ids else {}
+        )
+        return [by_id[key] for key in ids if key in by_id]
 
     def least_violating(self) -> list[tuple[int, dict[str, float]]]:
         """Read ids and metrics of the evaluations that ended well and violate the limits least, in order."""
