@@ -13,7 +13,6 @@ from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.profile_cache import ProfileCache
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.pymoo_problem import PymooProblem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.threads import one_thread
 
@@ -100,7 +99,7 @@ class BatchPool:
     free = 1 << 30
     is_immediate = in_process = True
 
-    def __init__(self, problem: PymooProblem, goals: Goals) -> None:
+    def __init__(self, problem: SearchProblem, goals: Goals) -> None:
         self._problem, self._goals = problem, goals
         self._tasks: list[Task] = []
 

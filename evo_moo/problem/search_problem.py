@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
-from evo_moo.errors import ProblemError
+from evo_moo.errors import MetricError, ProblemError
 from evo_moo.problem.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
@@ -221,6 +221,10 @@ class SearchProblem(Problem):  # type: ignore[misc]
         0 for the first: for problems that choose their seeds themselves).
         """
         return super().evaluate(config, *args, **kwargs)
+
+    def evaluate_batch(self, configurations: Sequence[Configuration]) -> list[Metrics | MetricError]:
+        """Return the metrics of many configurations, evaluated in one call, where ``is_vectorised``."""
+        raise NotImplementedError
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
         """Return the exact Pareto front, ``(n, n_obj)`` objectives minimised, or points all along it; None if unknown.

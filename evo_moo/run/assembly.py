@@ -11,7 +11,6 @@ from evo_moo.optimizer.protocol import AskTell
 from evo_moo.optimizer.refinement import Refinement
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.pymoo_problem import PymooProblem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.run.engine import Engine
@@ -111,14 +110,14 @@ def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Return whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
-    vectorised = isinstance(problem, PymooProblem) and not problem.plain.elementwise and not one_by_one
+    vectorised = problem.is_vectorised and not one_by_one
     return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
 
 
 def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
     """Start the workers that a job asks for, or none where it evaluates in this process."""
     settings = job.evaluation
-    if settings.pool == "auto" and isinstance(problem, PymooProblem) and evaluates_in_process(job, problem):
+    if settings.pool == "auto" and evaluates_in_process(job, problem):
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
