@@ -22,6 +22,7 @@ from evo_moo.analysis.result import Result
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Array, hypervolume, pareto_rows
+from evo_moo.storage.facts import run_state
 from evo_moo.storage.folder_lock import holder_of
 from evo_moo.storage.reading import csv_text, read_toml, reading
 
@@ -155,13 +156,11 @@ def _run_row(file: Path) -> tuple[RunRow, Result | None]:
             row.reason = _last_words(file)
             return row, None
         with reading(folder) as ledger:
-            meta, counts, spent = ledger.meta(), ledger.counts(), ledger.cost("status != 'asked'")
-        row.state = meta.get("state", "new")
-        if row.state in ("new", "running"):
-            row.state = "running" if holder_of(folder) else "killed"
+            facts, counts, spent = ledger.facts(), ledger.counts(), ledger.cost("status != 'asked'")
+        row.state = run_state(facts.state, holder_of(folder) is not None)
         row.n_evals = int(spent) if spent.is_integer() else spent
         row.n_failed = sum(counts.get(status, 0) for status in ("failed", "timeout", "crashed"))
-        row.time_s = meta.get("elapsed_s", 0.0)
+        row.time_s = facts.elapsed_s
         if row.state not in ("finished", "running"):
             row.reason = _last_words(file)
         if row.state != "finished":

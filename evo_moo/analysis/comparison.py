@@ -124,8 +124,8 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     volumes = iter(common_hypervolumes([_front_after(run, at) for run in every]))
     samples: dict[str, dict[Any, float]] = {}
     for name, members in runs.items():
-        distinct = len({_seed(run) for run in members}) == len(members)
-        samples[name] = {_seed(run) if distinct else (name, i): next(volumes) for i, run in enumerate(members)}
+        distinct = len({run.seed for run in members}) == len(members)
+        samples[name] = {run.seed if distinct else (name, i): next(volumes) for i, run in enumerate(members)}
     tests = compare_samples(_of_several(samples), HYPERVOLUME)
     intervals: dict[Any, tuple[float, float] | None] = {
         name: bootstrap_interval((np.array(list(sample.values())),)) for name, sample in samples.items()
@@ -141,18 +141,14 @@ def groups_in(folder: Path) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for path in sorted(file.parent for file in folder.glob("*/run.sqlite")):
         with reading(path) as ledger:
-            job = ledger.meta().get("job")
-        if job is not None:
+            job = ledger.facts().job
+        if job:
             groups.setdefault(without_seed(job), []).append(path)
     names = [group_name(paths[0].name) for paths in groups.values()]
     return {
         name if names.count(name) == 1 else paths[0].name: paths
         for name, paths in zip(names, groups.values(), strict=True)
     }
-
-
-def _seed(run: RunRecord) -> int:
-    return int(run.meta.get("job", {}).get("search", {}).get("seed", 0))
 
 
 def _ended(run: RunRecord) -> list[Evaluation]:
@@ -263,12 +259,12 @@ def _budget_notes(runs: Mapping[str, Sequence[RunRecord]], at: float) -> list[st
         )
         notes.append(f"budgets differ ({words}): compared after the first {at:g} evaluations of each run")
     every = [run for members in runs.values() for run in members]
-    problems = [run.meta.get("job", {}).get("problem") for run in every]
+    problems = [run.job.get("problem") for run in every]
     if any(problem != problems[0] for problem in problems):
         notes.append(
             "the runs search different problems, or with different options: only you know whether they compare"
         )
-    if unfinished := [run.name for run in every if run.meta.get("state") != "finished"]:
+    if unfinished := [run.name for run in every if run.state != "finished"]:
         notes.append(f"not finished: {', '.join(unfinished)}")
     return notes
 

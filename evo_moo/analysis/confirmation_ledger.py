@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.seeding import seed_for
 from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 
@@ -71,12 +71,12 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int
     with reading(run_dir) as ledger:
         front = RunFront.of_ledger(ledger, run_dir)
         members = members_of_run(ledger, front, ids)
-        searched = ledger.meta()
+        searched = ledger.facts()
     if not (run_dir / FOLDER / "run.sqlite").is_file():
         raise RunFolderError(f"`{run_dir}` must have been confirmed, but was not; `evo-moo confirm {run_dir}` does so")
     with reading(run_dir / FOLDER) as ledger:
-        confirmed = ledger.meta()
-        known = {name: Metric(**declared) for name, declared in confirmed["metrics"].items()}
+        confirmed = ledger.facts()
+        known = confirmed.metrics
         replicates = _replicates(ledger, members, n_seeds)
     n_seeds = max((number for by_number in replicates for number in by_number), default=0)
     required = {test_metric_of(known, name) or name for name in front.goals.metric_names}
@@ -139,8 +139,8 @@ def _matrix(metrics: Sequence[Mapping[int, Metrics]], name: str, n_seeds: int) -
 def _notes(
     confirmation: Confirmation,
     replicates: Sequence[Replicates],
-    searched: Mapping[str, Any],
-    confirmed: Mapping[str, Any],
+    searched: RunFacts,
+    confirmed: RunFacts,
     front: RunFront,
 ) -> list[str]:
     notes = []
@@ -160,7 +160,7 @@ def _notes(
     if len(confirmation.seeds) > 1 and (
         constant := [name for name in trained if (confirmation.summary(name)["sd"] == 0).any()]
     ):
-        why = "" if confirmed["confirmation"]["is_seeded"] else "; `evaluate` takes neither `seed` nor `replicate`"
+        why = "" if confirmed.is_seeded else "; `evaluate` takes neither `seed` nor `replicate`"
         notes.append(f"{', '.join(constant)} did not vary at all for some members, so their intervals are points{why}")
     rows = [e for by_number in replicates for e in by_number.values()]
     if bad := Counter(f"{e.status}: {e.reason}" for e in rows if e.status not in ("ok", "asked")):
@@ -168,12 +168,12 @@ def _notes(
         notes.append(f"{sum(bad.values())} of {len(rows)} repetitions did not end well, and are left out: {counted}")
     if missing := len(replicates) * len(confirmation.seeds) - sum(e.status != "asked" for e in rows):
         notes.append(f"{missing} repetitions have not ended yet; `evo-moo confirm` goes on")
-    versions = [confirmed.get("problem_version"), searched.get("problem_version")]
+    versions = [confirmed.problem_version, searched.problem_version]
     if versions[0] != versions[1]:
         may = "has" if None not in versions else "may have"
         notes.append(f"the problem {may} changed since the search, so that the shift is not that of luck alone")
-    if searched.get("state") != "finished":
-        notes.append(f"the run is not finished, but {searched.get('state', 'new')}: its front may change")
+    if searched.state != "finished":
+        notes.append(f"the run is not finished, but {searched.state}: its front may change")
     if not front.feasible:
         notes.append("nothing of the run keeps the limits: these are the nearest")
     return notes

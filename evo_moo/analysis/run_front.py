@@ -68,9 +68,8 @@ class RunFront:
     @classmethod
     def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None) -> Self:
         """Read an open ledger; where it is a run folder's, ``run_dir`` is that folder."""
-        meta = ledger.meta()
-        goals = Goals.from_json(meta["goals"])
-        known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
+        facts = ledger.facts()
+        goals, known = facts.goals, facts.metrics
         endings = ledger.endings()
         if unknown := {status for status, _ in endings} - set(STATUSES):
             raise ValueError(f"the unknown status {unknown.pop()!r}")
@@ -78,7 +77,7 @@ class RunFront:
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.evaluations("status = 'ok'"))
         last = ledger.last_generation()
-        if meta["front"] == "population" and last is not None and last["n_asked"] == sum(endings.values()):
+        if facts.front == "population" and last is not None and last["n_asked"] == sum(endings.values()):
             ids = last["optimum"]
         else:
             candidates = list(means.items()) if means else ledger.least_violating()
@@ -86,8 +85,7 @@ class RunFront:
             violation = np.array([goals.violation(row) for row in metrics])
             ids = [candidates[i][0] for i in pareto_rows(goals.F(metrics), violation)]
         front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
-        true_front = np.array(points) if (points := meta.get("true_front")) else None
-        return cls(goals, known, front, endings, run_dir, true_front, means, spread)
+        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread)
 
     @property
     def n_evaluations(self) -> int:

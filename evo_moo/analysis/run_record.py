@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from evo_moo.analysis.result import Result
 from evo_moo.errors import RunFolderError
@@ -20,13 +19,11 @@ class RunRecord(RunFacts):
 
     Attributes:
         path: The run folder, absolute.
-        space: Name of a variable to its definition, as ``SearchSpace.to_json`` gives it.
         result: The Pareto front, and every evaluation.
         is_going_on: Whether a process searches on in the folder now.
     """
 
     path: Path
-    space: dict[str, dict[str, Any]]
     result: Result
     is_going_on: bool
 
@@ -43,8 +40,8 @@ class RunRecord(RunFacts):
     @classmethod
     def of_open(cls, ledger: Ledger, run_dir: Path) -> "RunRecord":
         """Read the open ledger of a run folder; errors as for ``read``."""
-        meta, path = ledger.meta(), run_dir.absolute()
-        if "goals" not in meta:
+        facts, path = ledger.facts(), run_dir.absolute()
+        if not facts.has_begun:
             raise RunFolderError(
                 f"`{run_dir}` must hold a run that has begun, but holds none of its facts yet; "
                 "run the job with this folder again"
@@ -52,8 +49,9 @@ class RunRecord(RunFacts):
         result = Result.of_ledger(ledger, path)
         if not all(isinstance(value, int | float) for e in result.evaluations for value in e.metrics.values()):
             raise ValueError("a metric that is no number")
-        space = dict(meta["space"])
-        return cls(path, meta, result.goals, result.known_metrics, space, result, holder_of(path) is not None)
+        if not all(isinstance(definition, dict) for definition in facts.space.values()):
+            raise ValueError("a variable that is no table")
+        return cls(path, facts.texts, result, holder_of(path) is not None)
 
     @property
     def evaluations(self) -> list[Evaluation]:

@@ -95,9 +95,8 @@ class RunTable:
         ok = np.zeros(len(X), dtype=bool)
         ok[[row for e, row in zip(record.evaluations, row_of, strict=True) if e.feasible]] = True
         ids = {e.id: row for e, row in zip(record.evaluations, row_of.tolist(), strict=True)}
-        seed = record.meta.get("job", {}).get("search", {}).get("seed", 1)
         rank = _ranks(record.goals, values, ok)
-        return cls(space, record.goals, record.metrics, X, values, rank, ids, left_out, int(seed))
+        return cls(space, record.goals, record.metrics, X, values, rank, ids, left_out, record.seed)
 
     @property
     def n_measured(self) -> int:

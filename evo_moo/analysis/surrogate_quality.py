@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metric
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 
@@ -29,20 +29,20 @@ def surrogate_view(ledger: Ledger) -> dict[str, Any]:
         - ``pairs``: lists of evaluation id, predicted mean and standard deviation, and measured value;
         - ``unit`` and ``log`` of the metric.
     """
-    meta = ledger.meta()
-    settings = meta.get("job", {}).get("surrogate")
+    facts = ledger.facts()
+    settings = facts.job.get("surrogate")
     evaluations = list(ledger.evaluations("prediction IS NOT NULL"))
     decisions = [detail for _, kind, detail in ledger.events() if kind == "surrogate"]
-    names = Goals.from_json(meta["goals"]).metric_names if settings is not None else ()
-    known = meta["metrics"]
+    names = facts.goals.metric_names if settings is not None else ()
+    known = {name: facts.metrics.get(name, Metric()) for name in names}
     return {
         "settings": settings,
         "metrics": {
             name: {
                 **_choices([decision for decision in decisions if decision["metric"] == name]),
                 **_accuracy(name, evaluations),
-                "unit": known.get(name, {}).get("unit", ""),
-                "log": known.get(name, {}).get("log", False),
+                "unit": known[name].unit,
+                "log": known[name].log,
             }
             for name in names
         },

@@ -79,7 +79,7 @@ def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
     if run_dir is None:
         return {}
     with reading(run_dir) as ledger:
-        searched = ledger.meta().get("job", {}).get("problem", {})
+        searched = ledger.facts().job.get("problem", {})
         same = searched.get("use") == absolute_reference(reference, Path())
         return dict(searched.get("options", {})) if same else {}
 

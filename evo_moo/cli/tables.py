@@ -11,7 +11,8 @@ from rich.table import Table
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.cli.console import cell, heading, open_console, pairs, safe
 from evo_moo.errors import EvoMooError
-from evo_moo.problem.goals import Goals
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts, run_state
 from evo_moo.storage.folder_lock import holder_of
 from evo_moo.storage.reading import reading
 from evo_moo.storage.run_folder import run_dirs
@@ -67,7 +68,7 @@ def print_runs(root: Path) -> None:
         try:
             with reading(path) as ledger:
                 ended = ledger.cost("status != 'asked'")
-                table.add_row(*map(safe, _run_row(path, ledger.meta(), ended, ledger.evaluations("status = 'ok'"))))
+                table.add_row(*map(safe, _run_row(path, ledger.facts(), ended, ledger.evaluations("status = 'ok'"))))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:
@@ -171,16 +172,13 @@ def _print_endings(console: Console, result: RunFront) -> None:
         console.print(f"and {len(failures) - MAX_REASONS} other reasons")
 
 
-def _run_row(path: Path, meta: dict[str, Any], done: float, ok: Iterable[Any]) -> list[str]:
-    state = meta.get("state", "new")
-    if state in ("running", "new"):
-        state = "running" if holder_of(path) else "killed"
-    total = meta["job"]["budget"].get("n_evals") if "job" in meta else None
-    use = meta["job"]["problem"]["use"].rpartition("/")[2] if "job" in meta else "?"
+def _run_row(path: Path, facts: RunFacts, done: float, ok: Iterable[Evaluation]) -> list[str]:
+    state = run_state(facts.state, holder_of(path) is not None)
+    total = facts.job.get("budget", {}).get("n_evals")
     metrics = [e.metrics for e in ok if e.feasible]
-    objectives = Goals.from_json(meta["goals"]).objectives if metrics else ()
+    objectives = facts.goals.objectives if metrics else ()
     best = [f"{o.metric} {o.best(m[o.metric] for m in metrics):.4g}" for o in objectives]
-    return [path.name, use, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
+    return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
 
 
 def _relatives(relatives: list[dict[str, Any]]) -> str:

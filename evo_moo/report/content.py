@@ -21,6 +21,7 @@ from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
 from evo_moo.report.columns import ROLES, Column, Table, significant, table_of
+from evo_moo.storage.facts import run_state
 from evo_moo.storage.reading import reading
 from evo_moo.text import printable
 
@@ -153,7 +154,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             result=record.result,
             name=record.name,
             written_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            state=_state(record),
+            state=run_state(record.state, record.is_going_on),
             facts=_facts(record, history),
             objectives=[_objective(o, table, record) for o in goals.objectives],
             limits=_limits(goals),
@@ -188,16 +189,9 @@ def _importances(record: RunRecord) -> Importances:
     return Importances(" ".join(notes), shares)
 
 
-def _state(record: RunRecord) -> str:
-    state = str(record.meta.get("state", "new"))
-    if state in ("running", "new"):
-        return "running" if record.is_going_on else "killed"
-    return state
-
-
 def _facts(record: RunRecord, history: History) -> dict[str, str]:
     result = record.result
-    job = record.meta.get("job", {})
+    job = record.job
     search, budget = job.get("search", {}), job.get("budget", {})
     counts: dict[str, int] = {}
     for (status, _), n in result.endings.items():
@@ -214,7 +208,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
         "Models": f"{settings['model']} ({settings.get('infill', 'search')})" if settings.get("model") else "none",
         "Budget": ", ".join(f"{key} = {value}" for key, value in budget.items() if value is not None),
         "Seed": str(search.get("seed", "unknown")),
-        "State": f"{_state(record)}, {record.meta.get('elapsed_s', 0.0):.4g} s of searching",
+        "State": f"{run_state(record.state, record.is_going_on)}, {record.elapsed_s:.4g} s of searching",
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),

@@ -167,7 +167,7 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
     document = {
         "run": record.name,
         "problem": record.problem,
-        "state": record.meta.get("state"),
+        "state": record.state,
         "goals": record.goals.to_json(),
         "metrics": {name: asdict(metric) for name, metric in record.metrics.items()},
         "space": record.space,

@@ -63,7 +63,7 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
             for e in chosen:
                 log_evaluation(client, experiment, parent, record, e, e.id in record.front_ids)
             if not record.is_going_on:
-                client.set_terminated(parent, state_of(str(record.meta.get("state"))))
+                client.set_terminated(parent, state_of(record.state))
             for run_id in logged:
                 client.delete_run(run_id)
     except (mlflow.exceptions.MlflowException, OSError) as error:
@@ -115,7 +115,7 @@ def begin_search(client: "MlflowClient", experiment: str, run: RunFacts, start_s
     """Make MLflow's run of a search, with the job and the environment, and give its id."""
     run_id = str(client.create_run(experiment, int(1000 * start_s), {RUN_TAG: _name(run)}, run.name).info.run_id)
     environment = {f"environment.{k}": v for k, v in run.environment().items() if not isinstance(v, dict)}
-    job = {key: value for key, value in by_dotted_key(run.meta.get("job", {})).items() if value != {}}
+    job = {key: value for key, value in by_dotted_key(run.job).items() if value != {}}
     log(client, run_id, {}, job, environment, start_s)
     return run_id
 

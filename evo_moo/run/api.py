@@ -30,7 +30,6 @@ from evo_moo.run.progress import shown_progress
 from evo_moo.run.warm_start import read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
-from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
@@ -221,14 +220,12 @@ def run_job(
         with guarded_reads(folder.path):
             refuse_fewer_evaluations(job, folder.ledger)
             start = begin(folder, job, problem, goals, version, warm)
-            meta = folder.ledger.meta()
-            before = ended_evaluations(folder.ledger, goals) if meta["state"] != "finished" else []
-        with guarded_reads(folder.path):
-            facts = RunFacts.of_ledger(folder.ledger, folder.path)
+            facts = folder.ledger.facts()
+            before = ended_evaluations(folder.ledger, goals) if facts.state != "finished" else []
         with reacting(callbacks, facts, folder.ledger) as reactions:
-            if meta["state"] != "finished":
+            if facts.state != "finished":
                 pool = pool_of(job, problem, source, goals)
-                shown = shown_progress(goals, budget, before, meta.get("elapsed_s", 0.0), pool, verbose)
+                shown = shown_progress(goals, budget, before, facts.elapsed_s, pool, verbose)
                 with closing(pool), shown as observer:
                     engine_of(job, problem, goals, start, pool, folder, reactions.beside(observer)).run()
             with guarded_reads(folder.path):

@@ -196,8 +196,8 @@ def _misfits(job: Job, goals: Goals, run_dir: Path) -> list[str]:
     with contextlib.suppress(RunFolderError):
         if (run_dir / "run.sqlite").is_file():
             with reading(run_dir) as ledger:
-                if "job" in (meta := ledger.meta()):
-                    changed = differences(meta, job.to_toml(), goals)
+                facts = ledger.facts()
+                changed = differences(facts, job.to_toml(), goals) if facts.job else []
                 refuse_fewer_evaluations(job, ledger)
     return [
         f"a batch's folder belongs to its jobs, but `{run_dir.parent}` has runs of another: {change}; "

@@ -115,7 +115,7 @@ class Reactions:
 
     def end(self) -> None:
         """Call the callbacks for the end."""
-        state = str(self._ledger.meta().get("state"))
+        state = self._ledger.facts().state
         self._call("on_end", "the end", lambda callback: callback.on_end(self._run, state))
 
     def _on_evaluation(self, evaluation: Evaluation) -> None:

@@ -69,10 +69,10 @@ def confirm(
         if number is not None and number < 1:
             raise UsageError(f"`{name}` must be at least 1, but is {number}")
     with reading(run_dir) as ledger:
-        if "confirmation" in ledger.meta():
+        if ledger.facts().is_confirmation:
             raise UsageError(f"`{run_dir}` must be a search, but is itself a confirmation; name the run above it")
         members = members_of_run(ledger, RunFront.of_ledger(ledger, run_dir), ids)
-        goals = Goals.from_json(ledger.meta()["goals"])
+        goals = ledger.facts().goals
     job, built, source = _job_of(run_dir, problem, workers)
     with RunFolder(run_dir / FOLDER) as folder:
         with guarded_reads(folder.path):
@@ -130,9 +130,9 @@ def _plan(
 def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str | None, run_dir: Path) -> None:
     """Write what a new folder needs; refuse to mix two versions of a problem."""
     ledger: Ledger = folder.ledger
-    meta = ledger.meta()
-    if "confirmation" in meta:
-        if meta.get("problem_version") != version:
+    facts = ledger.facts()
+    if facts.is_confirmation:
+        if facts.problem_version != version:
             raise UsageError(
                 f"a confirmation must be of one version of its problem, but the problem has changed since "
                 f"`{folder.path}` was begun; move that folder away to begin anew"
@@ -162,7 +162,7 @@ def _evaluate(
 ) -> None:
     with guarded_reads(folder.path):
         before = ended_evaluations(folder.ledger, goals)
-        elapsed_s = folder.ledger.meta().get("elapsed_s", 0.0)
+        elapsed_s = folder.ledger.facts().elapsed_s
     budget = Budget(n_evals=len(candidates))
     pool = pool_of(job, problem, source, goals)
     try:

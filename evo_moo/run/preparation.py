@@ -20,6 +20,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
@@ -66,7 +67,7 @@ def has_begun(run_dir: Path | None) -> bool:
     """Return whether a folder holds a run that has recorded its job."""
     if run_dir is not None and (run_dir / "run.sqlite").is_file():
         with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-            return "job" in ledger.meta()
+            return bool(ledger.facts().job)
     return False
 
 
@@ -79,23 +80,24 @@ def begin(
         The configurations that the search begins with: those that it began with, if it has.
     """
     data = job.to_toml()
-    if "job" in (meta := folder.ledger.meta()):
-        if meta.get("given_start") == data["search"]["start"]:
-            data["search"]["start"] = meta["job"]["search"]["start"]
-        before, now = _flat(meta["job"]), _flat(data)
-        if changed := differences(meta, data, goals):
+    facts = folder.ledger.facts()
+    if facts.job:
+        if facts.given_start == data["search"]["start"]:
+            data["search"]["start"] = facts.job["search"]["start"]
+        before, now = _flat(facts.job), _flat(data)
+        if changed := differences(facts, data, goals):
             raise RunFolderError(
                 f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
                 "name a new folder"
             )
-        state = meta["state"] if _ends_alike(meta["job"], data) else "stopped"
+        state = facts.state if _ends_alike(facts.job, data) else "stopped"
         if before != now:
             folder.write_job(data, replace=True)
             with folder.ledger.transaction():
                 folder.ledger.set_meta(job=data, state=state)
                 changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
                 folder.ledger.record_event("job changed", **changes)
-        if state != "finished" and meta.get("problem_version") != version:
+        if state != "finished" and facts.problem_version != version:
             # What follows is measured by another version than what is there: as a whole the run is of none.
             with folder.ledger.transaction():
                 folder.ledger.set_meta(problem_version=None)
@@ -157,30 +159,30 @@ def _recorded_job(run_dir: Path | None) -> Mapping[str, Any] | None:
     if run_dir is None or not (run_dir / "run.sqlite").exists():
         return None
     with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-        if "job" in (meta := ledger.meta()):
-            return dict(meta["job"])
+        if job := ledger.facts().job:
+            return job
     with contextlib.suppress(RunFolderError, JobError):
         return read_job(run_dir)
     return None
 
 
-def differences(meta: Mapping[str, Any], job: Mapping[str, Any], goals: Goals) -> list[str]:
+def differences(facts: RunFacts, job: Mapping[str, Any], goals: Goals) -> list[str]:
     """Say in what a job differs from the one that a run was made for, where it must not.
 
     Args:
-        meta: Facts on the run, as in its ledger.
+        facts: Those of the run.
         job: The job as plain data.
         goals: Its goals.
     """
-    if meta.get("given_start") == job["search"]["start"]:
-        job = {**job, "search": {**job["search"], "start": meta["job"]["search"]["start"]}}
-    before, now = _flat(meta["job"]), _flat(job)
+    if facts.given_start == job["search"]["start"]:
+        job = {**job, "search": {**job["search"], "start": facts.job["search"]["start"]}}
+    before, now = _flat(facts.job), _flat(job)
     changed = [
         f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
         for key in sorted(before | now)
         if before.get(key) != now.get(key) and key.partition(".")[0] not in FREE_SECTIONS
     ]
-    return changed if Goals.from_json(meta["goals"]) == goals else [*changed, "the problem's goals"]
+    return changed if facts.goals == goals else [*changed, "the problem's goals"]
 
 
 def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
@@ -223,8 +225,8 @@ def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
         return
     if run_dir is not None and (run_dir / "run.sqlite").is_file():
         with reading(run_dir) as ledger:
-            meta = ledger.meta()
-        if meta.get("state") == "finished" and _ends_alike(meta["job"], job.to_toml()):
+            facts = ledger.facts()
+        if facts.state == "finished" and _ends_alike(facts.job, job.to_toml()):
             return
     raise JobError(
         f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "

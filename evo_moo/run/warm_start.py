@@ -110,7 +110,7 @@ def read_earlier_runs(
             record = RunRecord.read(run_dir)
             _refuse_unrelated(record, space)
             there = record.environment()
-            same_version = version is not None and record.meta.get("problem_version") == version
+            same_version = version is not None and record.problem_version == version
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
             ended = [e for e in record.evaluations if e.status == "ok"]
             before = [e.configuration for e in ended]

@@ -3,38 +3,111 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+import orjson
+
+from evo_moo.pareto import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
-from evo_moo.storage.ledger import Ledger
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run besides its evaluations.
+    """What is known of a run besides its evaluations; each fact is parsed when it is first asked for.
+
+    A fact without a default raises ``KeyError`` where the run was killed before it recorded it, and any fact may raise
+    ``ValueError``, ``TypeError`` or ``LookupError`` where the ledger is damaged: read it below ``guarded_reads``.
 
     Attributes:
         path: The run folder, absolute; None where nothing is written.
-        meta: Facts on the run, as in the ledger.
-        goals: Objectives and limits.
-        metrics: Every metric that the problem declares.
-        is_replay: Whether callbacks are told now of what was recorded before.
+        texts: Names of facts to their JSON, as in the ledger.
+        is_replay: Whether callbacks are called now with what was recorded before.
     """
 
     path: Path | None
-    meta: Mapping[str, Any]
-    goals: Goals
-    metrics: dict[str, Metric]
+    texts: Mapping[str, str] = field(repr=False)
     is_replay: bool = field(default=False, kw_only=True)
 
-    @classmethod
-    def of_ledger(cls, ledger: Ledger, path: Path | None) -> "RunFacts":
-        """Read them from an open ledger."""
-        meta = ledger.meta()
-        known = {name: Metric(**facts) for name, facts in meta["metrics"].items()}
-        return cls(path and path.absolute(), meta, Goals.from_json(meta["goals"]), known)
+    def _fact(self, name: str, default: Any = None) -> Any:
+        return orjson.loads(self.texts[name]) if name in self.texts else default
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run recorded its goals, with which it records all that it begins with."""
+        return "goals" in self.texts
+
+    @property
+    def is_confirmation(self) -> bool:
+        """Whether it repeats evaluations of another run, and so has no job."""
+        return "confirmation" in self.texts
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the evaluations of a confirmation depend on their seeds."""
+        return bool(self._fact("confirmation")["is_seeded"])
+
+    @cached_property
+    def state(self) -> str:
+        """``"new"``, ``"running"``, ``"stopped"``, ``"finished"`` or ``"failed"``, as it was recorded last."""
+        return str(self._fact("state", "new"))
+
+    @cached_property
+    def job(self) -> Mapping[str, Any]:
+        """The job as plain data; empty where there is none."""
+        return dict(self._fact("job", {}))
+
+    @cached_property
+    def goals(self) -> Goals:
+        """Objectives and limits."""
+        return Goals.from_json(orjson.loads(self.texts["goals"]))
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every metric that the problem declares."""
+        return {name: Metric(**declared) for name, declared in orjson.loads(self.texts["metrics"]).items()}
+
+    @cached_property
+    def space(self) -> dict[str, dict[str, Any]]:
+        """Name of a variable to its definition, as ``SearchSpace.to_json`` gives it."""
+        return dict(orjson.loads(self.texts["space"]))
+
+    @property
+    def problem_version(self) -> str | None:
+        """Digest of the problem's code; None where it is not known, or where parts of the run are of several."""
+        version: str | None = self._fact("problem_version")
+        return version
+
+    @property
+    def front(self) -> Literal["population", "archive"]:
+        """Whether the front is the last population's optimum, as pymoo has it, or that of all evaluations."""
+        front: Literal["population", "archive"] = orjson.loads(self.texts["front"])
+        return front
+
+    @cached_property
+    def true_front(self) -> Array | None:
+        """The exact Pareto front, ``(m, n_obj)`` array, minimised; None where the problem does not know it."""
+        points = self._fact("true_front")
+        return np.array(points) if points else None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of searching."""
+        return float(self._fact("elapsed_s", 0.0))
+
+    @property
+    def given_start(self) -> list[Any] | None:
+        """The job's start before configurations of earlier runs were added; None where there were none."""
+        start: list[Any] | None = self._fact("given_start")
+        return start
+
+    @cached_property
+    def known_outcomes(self) -> list[dict[str, Any]]:
+        """Outcomes of earlier runs that need not be evaluated again."""
+        return list(self._fact("known_outcomes", []))
 
     @property
     def name(self) -> str:
@@ -44,17 +117,32 @@ class RunFacts:
     @property
     def problem(self) -> str:
         """How the problem was named, without the folder that it lies in."""
-        return str(self.meta.get("job", {}).get("problem", {}).get("use", "unknown")).rpartition("/")[2]
+        return str(self.job.get("problem", {}).get("use", "unknown")).rpartition("/")[2]
+
+    @property
+    def seed(self) -> int:
+        """The search's seed; 1 without a job."""
+        return int(self.job.get("search", {}).get("seed", 1))
 
     def environment(self) -> dict[str, Any]:
         """Read ``environment.json``; empty where there is none that can be read."""
-        return read_environment(self.path) if self.path else {}
+        try:
+            environment = json.loads((self.path or Path()).joinpath("environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return environment if self.path and isinstance(environment, dict) else {}
 
 
-def read_environment(path: Path) -> dict[str, Any]:
-    """Read a run folder's ``environment.json``; empty where there is none that can be read."""
-    try:
-        found = json.loads((path / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def run_state(recorded: str, is_going_on: bool) -> str:
+    """Return the state of a run now.
+
+    Args:
+        recorded: The state that its ledger has.
+        is_going_on: Whether a process holds its folder.
+
+    Returns:
+        The recorded state; where that says that the run goes on, ``"running"`` or ``"killed"``.
+    """
+    if recorded in ("running", "new"):
+        return "running" if is_going_on else "killed"
+    return recorded

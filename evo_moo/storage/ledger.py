@@ -36,6 +36,7 @@ from evo_moo.errors import RunFolderError
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
 from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
+from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.migrations import FORMAT, create, format_of, in_present_format, is_known, migrate
 
 
@@ -132,6 +133,11 @@ class Ledger:
         """Write facts on the run, each as JSON."""
         rows = [(key, _json(value)) for key, value in facts.items()]
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def facts(self) -> RunFacts:
+        """Read all facts on the run."""
+        texts = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        return RunFacts(self.path and self.path.parent.absolute(), texts)
 
     def meta(self) -> dict[str, Any]:
         """Read all facts on the run."""

@@ -32,13 +32,14 @@ def read_job(path: Path) -> dict[str, Any]:
     """
     if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
         with reading(path) as ledger:
-            if "confirmation" in (meta := ledger.meta()):
+            facts = ledger.facts()
+            if facts.is_confirmation:
                 raise RunFolderError(
                     f"`{path}` must hold a search, but a confirmation; `evo-moo confirm` goes on with it"
                 )
-            if "job" not in meta:
+            if not facts.job:
                 raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
-            return dict(meta["job"])
+            return dict(facts.job)
     if not (path / "job.toml").exists():
         raise RunFolderError(
             f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"

@@ -108,7 +108,7 @@ class RunFolder:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, StopNow):
             with contextlib.suppress(sqlite3.Error, RunFolderError), self.ledger.transaction():
-                if self.ledger.meta().get("state") == "running":
+                if self.ledger.facts().state == "running":
                     self.ledger.set_meta(state="stopped")
         with contextlib.suppress(sqlite3.Error) if error else contextlib.nullcontext():
             self.close()

@@ -35,7 +35,7 @@ class Seen(evo_moo.Callback):
         self.stop_at, self.fail_at, self.run_dir = stop_at, fail_at, run_dir
 
     def on_begin(self, run):
-        self.begun = run.path, run.goals, run.metrics["loss"], run.meta["job"]["search"]["pop_size"]
+        self.begun = run.path, run.goals, run.metrics["loss"], run.job["search"]["pop_size"]
 
     def on_evaluation(self, run, evaluation):
         self.note(run, (evaluation.id, evaluation.status, evaluation.metrics, evaluation.feasible))

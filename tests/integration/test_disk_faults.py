@@ -350,4 +350,5 @@ def test_reader_sees_nothing_of_a_half_done_commit(tmp_path: Path) -> None:
             shutil.copyfile(tmp_path / name, tmp_path / "r" / name)
         ledger._db.execute("ROLLBACK")
     with reading(tmp_path / "r") as copy:
-        assert copy.meta()["a"] == 1 and "more" not in copy.meta()
+        facts = copy.facts().texts
+        assert facts["a"] == "1" and "more" not in facts

@@ -59,7 +59,7 @@ def test_an_old_folder_is_read_without_a_trace(golden: Path, tmp_path: Path) -> 
     before = contents(tmp_path / "r")
     with reading(tmp_path / "r") as ledger:
         evaluations = list(ledger.evaluations())
-        assert ledger.meta()["state"] == golden.name.partition("-")[0]
+        assert ledger.facts().state == golden.name.partition("-")[0]
     assert {e.status for e in evaluations} >= {"ok", "failed", "infeasible"}
     result = evo_moo.Result.read(tmp_path / "r")
     assert len(result.evaluations) == len(evaluations) and result.feasible
@@ -85,7 +85,7 @@ def test_a_killed_run_is_read_from_a_read_only_medium(tmp_path: Path) -> None:
         shutil.copyfile(tmp_path / name, tmp_path / "r" / name)
     ledger.close()
     with read_only(tmp_path / "r"), reading(tmp_path / "r") as copy:
-        assert copy.meta() == {"state": "running"}
+        assert copy.facts().state == "running"
 
 
 @every_folder

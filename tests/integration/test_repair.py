@@ -77,7 +77,7 @@ def test_lost_time_is_given_back_in_its_share(run: Path) -> None:
     repair(run)
     repair(run)
     with contextlib.closing(Ledger(run / "run.sqlite", writable=False)) as ledger:
-        assert ledger.meta()["elapsed_s"] == 25.0
+        assert ledger.facts().elapsed_s == 25.0
 
 
 def test_a_ledger_that_is_not_there_is_one_clear_message(run: Path) -> None:

@@ -103,7 +103,8 @@ def test_evaluations_are_filtered_and_in_the_order_of_asking(ledger):
 def test_facts_and_events_come_back(ledger):
     ledger.set_meta(state="new", job={"problem": {"use": "é"}, "n": [1, 2.5, None]})
     ledger.set_meta(state="running")
-    assert ledger.meta() == {"state": "running", "job": {"problem": {"use": "é"}, "n": [1, 2.5, None]}}
+    facts = ledger.facts()
+    assert (facts.state, facts.job) == ("running", {"problem": {"use": "é"}, "n": [1, 2.5, None]})
     ledger.record_event("retry", evaluation=3)
     ledger.record_event("stopped")
     assert [(kind, detail) for _, kind, detail in ledger.events()] == [("retry", {"evaluation": 3}), ("stopped", {})]
@@ -129,7 +130,7 @@ def test_a_transaction_is_written_whole_or_not_at_all(ledger, interruption):
         ledger.record_generation(1, 2, [1], [1])
         ledger.record_checkpoint("state")
         raise interruption
-    assert (ids_of(ledger), ledger.meta(), ledger.checkpoint()) == ([1], {"state": "new"}, None)
+    assert (ids_of(ledger), ledger.facts().state, ledger.checkpoint()) == ([1], "new", None)
     with ledger.transaction():
         ask(ledger, 3)
     assert ids_of(ledger) == [1, 3]

@@ -4,7 +4,7 @@ import pytest
 
 import evo_moo
 from evo_moo import Integer, SearchProblem, export_run
-from evo_moo.errors import EvoMooError, JobError, SpaceError
+from evo_moo.errors import EvoMooError, JobError, SpaceError, UsageError
 
 
 class Nothing(SearchProblem):
@@ -41,7 +41,7 @@ def run_dir(tmp_path_factory):
 def test_no_export_replaces_a_file_of_a_run(run_dir, name, to):
     output = f"sqlite:///{run_dir / name}" if to == "mlflow" else run_dir / name
     before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
-    with pytest.raises(JobError, match="`--output` must not be a file that a run keeps in its folder"):
+    with pytest.raises(UsageError, match="`--output` must not be a file that a run keeps in its folder"):
         export_run(run_dir, to, output, force=True)
     assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 

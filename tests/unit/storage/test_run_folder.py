@@ -60,7 +60,7 @@ def test_a_folder_is_free_again_when_its_process_is_gone(path, holder, end):
     holder.wait()
     assert holder_of(path) is None
     with RunFolder(path) as folder:
-        assert folder.ledger.meta() == {}
+        assert folder.ledger.facts().texts == {}
         assert holder_of(path)["pid"] == os.getpid()
 
 
@@ -143,7 +143,7 @@ def test_run_without_a_folder_writes_nothing(tmp_path, monkeypatch):
         folder.write_environment(1)
         folder.write_front([{"a": 1}])
         folder.ledger.set_meta(state="new")
-        assert folder.workspace(1) is None and folder.ledger.meta() == {"state": "new"}
+        assert folder.workspace(1) is None and folder.ledger.facts().state == "new"
     assert not list(tmp_path.iterdir())
 
 
