@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,42 +130,18 @@ def test_a_clock_that_jumps_back_changes_nothing(tmp_path: Path, monkeypatch: py
     assert ledger_of(tmp_path / "r") == ledger_of(tmp_path / "twin")
 
 
-def without_job(folder: Path) -> None:
-    (folder / "job.toml").unlink()
+def changed(*statements: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        with sqlite3.connect(folder / "run.sqlite") as db:
+            for statement in statements:
+                db.execute(statement)
+
+    return change
 
 
-def without_checkpoint(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        db.execute("DELETE FROM checkpoint")
-
-
-def with_broken_checkpoint(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        db.execute("UPDATE checkpoint SET state = substr(state, 1, 900)")
-
-
-def with_another_checkpoint(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        (state,) = db.execute("SELECT state FROM checkpoint").fetchone()
-        db.execute("UPDATE checkpoint SET state = ?", (json.dumps(json.loads(state) | {"n_asked": 999}),))
-
-
-def without_an_evaluation(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        db.execute("DELETE FROM evaluations WHERE id IN (5, 6)")
-
-
-def with_broken_values(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        db.execute("UPDATE evaluations SET metrics = '{\"loss\": ' WHERE id = 7")
-        db.execute("UPDATE evaluations SET x = x'00' WHERE id = 9")
-        db.execute("UPDATE generations SET population = '[1, 99]' WHERE generation = 1")
-        db.execute("UPDATE events SET detail = 'x'")
-
-
-def without_goals(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as db:
-        db.execute("DELETE FROM meta WHERE key IN ('goals', 'front')")
+without_checkpoint = changed("DELETE FROM checkpoint")
+with_broken_checkpoint = changed("UPDATE checkpoint SET state = substr(state, 1, 900)")
+with_another_checkpoint = changed("UPDATE checkpoint SET state = json_set(state, '$.n_asked', 999)")
 
 
 def with_garbage_amid(folder: Path) -> None:
@@ -189,20 +165,25 @@ def torn(folder: Path) -> None:
     os.truncate(folder / "run.sqlite", (folder / "run.sqlite").stat().st_size - 1500)
 
 
-DAMAGES = [
-    without_job,
-    with_broken_checkpoint,
-    with_another_checkpoint,
-    without_an_evaluation,
-    with_broken_values,
-    without_goals,
-    with_garbage_amid,
-    truncated,
-    torn,
-]
+DAMAGES = {
+    "no job": lambda folder: (folder / "job.toml").unlink(),
+    "broken checkpoint": with_broken_checkpoint,
+    "another checkpoint": with_another_checkpoint,
+    "no evaluations 5 and 6": changed("DELETE FROM evaluations WHERE id IN (5, 6)"),
+    "broken values": changed(
+        "UPDATE evaluations SET metrics = '{\"loss\": ' WHERE id = 7",
+        "UPDATE evaluations SET x = x'00' WHERE id = 9",
+        "UPDATE generations SET population = '[1, 99]' WHERE generation = 1",
+        "UPDATE events SET detail = 'x'",
+    ),
+    "no goals": changed("DELETE FROM meta WHERE key IN ('goals', 'front')"),
+    "garbage amid": with_garbage_amid,
+    "truncated": truncated,
+    "torn": torn,
+}
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_reported_mended_and_searched_again(damage: Any, sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "r")
     assert command("doctor", "r", cwd=tmp_path).stdout.count("sound") > 6

@@ -128,11 +128,10 @@ def line_of(path, text):
     [
         (SOUND + "def f(:  # here\n", "invalid syntax"),
         ("import no_such_module_at_all  # here\n", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
-        (SOUND + "1 / 0  # here\n", "ZeroDivisionError: division by zero"),
-        (SOUND.replace("self.shift = shift", "raise ValueError('no data')  # here"), "ValueError: no data"),
-        (SOUND.replace("self.shift = shift", "self.shift = {}['key']  # here"), "KeyError: 'key'"),
+        (SOUND + "raise SystemExit(0)  # here\n", "SystemExit: 0"),
+        (SOUND.replace("self.shift = shift", "import json; json.loads('?')  # here"), "JSONDecodeError: "),
     ],
-    ids=["syntax", "import", "module level", "init", "key"],
+    ids=["syntax", "import", "exit", "in a library"],
 )
 def test_fault_in_a_users_file_is_one_message_with_the_line(write, code, message):
     path = write(code)
@@ -148,12 +147,6 @@ def test_a_fault_in_a_neighbour_names_the_neighbour(write):
     neighbour = write("x = 1\nx.y  # here\n", "broken_neighbour_of_test_plugins.py")
     path = write("import broken_neighbour_of_test_plugins\n" + SOUND)
     with pytest.raises(PluginError, match=re.escape(f"({neighbour}, line 2)")):
-        load_problem(f"{path}:Mine")
-
-
-def test_a_fault_inside_a_library_names_the_line_that_called_it(write):
-    path = write(SOUND.replace("self.shift = shift", "import json; json.loads('?')  # here"))
-    with pytest.raises(PluginError, match=re.escape(f"({path}, line {line_of(path, '# here')})")):
         load_problem(f"{path}:Mine")
 
 
@@ -220,12 +213,6 @@ def test_a_file_that_raises_an_error_of_ours_raises_it_again(write):
     for _ in range(2):
         with pytest.raises(EvoMooError, match="at least one variable"):
             load_problem(f"{path}:Mine")
-
-
-def test_a_script_that_exits_on_import_is_refused(write):
-    path = write(SOUND + "raise SystemExit(0)\n")
-    with pytest.raises(PluginError, match="SystemExit"):
-        load_problem(f"{path}:Mine")
 
 
 @pytest.mark.parametrize("reference", ["sys:Mine", "builtins:dict"])

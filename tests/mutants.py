@@ -1,0 +1,84 @@
+"""Random mutants of the core rooms, each judged by the tests of its room: ``make mutants ARGS="--n 20 --seed 2"``.
+
+Cosmic Ray changes an operator, a number, a comparison or a branch at a place drawn at random, in a copy of the tree.
+A mutant that no test kills is printed with its change.
+"""
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from difflib import unified_diff
+from pathlib import Path
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+ROOT = Path(__file__).parents[1]
+LAWS = "tests/property/test_{}_laws.py"
+ROOMS = {
+    "run/engine.py": ["tests/unit/run", "tests/integration/test_search.py", "tests/integration/test_callbacks.py"],
+    "optimizer": ["tests/unit/optimizer", LAWS.format("optimizer"), LAWS.format("refinement")],
+    "surrogate": ["tests/unit/surrogate", *map(LAWS.format, ("target", "feature", "surrogate_search"))],
+    "problem/goals.py": ["tests/unit/problem", "tests/unit/analysis/test_choice.py"],
+    "storage/ledger.py": ["tests/unit/storage", "tests/integration/test_search.py"],
+    "space": ["tests/unit/space", LAWS.format("space")],
+}
+"""A room or a module of evo_moo, and the tests that are to kill its mutants."""
+OPERATORS = [name for name in operator_names() if not get_operator(name).arguments() and "Decorator" not in name]
+
+
+def places(source: str) -> list[list[tuple[str, int]]]:
+    """List the mutations of each place, as operators and occurrences; what only annotates types is no place."""
+    found = [getattr(node, key, None) for node in ast.walk(ast.parse(source)) for key in ("annotation", "returns")]
+    notes = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in found if n is not None]
+    nodes, at = list(ast_nodes(get_ast(source))), {}
+    for name in OPERATORS:
+        spots = [spot for node in nodes for spot in get_operator(name)().mutation_positions(node)]
+        for occurrence, (start, end) in enumerate(spots):
+            if not any(low <= start and end <= high for low, high in notes):
+                at.setdefault((start, end), []).append((name, occurrence))
+    return list(at.values())
+
+
+def is_killed(tree: Path, tests: list[str], limit_s: float) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        return subprocess.run(command, cwd=tree, env=environment, timeout=limit_s, capture_output=True).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--n", type=int, default=30, help="number of mutants")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a mutant counts as killed")
+    options = parser.parse_args()
+    rng, core, alive = random.Random(options.seed), ROOT / "evo_moo", 0
+    files = [(room, path) for room in ROOMS for path in sorted([core / room, *(core / room).glob("*.py")])]
+    at = [(room, path, each) for room, path in files if path.is_file() for each in places(path.read_text())]
+    for i, (room, path, mutations) in enumerate(rng.sample(at, options.n), 1):
+        operator, occurrence = rng.choice(mutations)
+        before = path.read_text()
+        after = mutate_code(before, get_operator(operator)(), occurrence)
+        with tempfile.TemporaryDirectory() as folder:
+            tree = shutil.copytree(ROOT, Path(folder, "tree"), ignore=shutil.ignore_patterns(".*", "runs", "build"))
+            (tree / path.relative_to(ROOT)).write_text(after)
+            lives = not is_killed(tree, ROOMS[room], options.limit)
+        alive += lives
+        diff = unified_diff(
+            before.split("\n"), after.split("\n"), str(path.relative_to(ROOT)), "mutant", lineterm="", n=0
+        )
+        print(f"{i} {'LIVES' if lives else 'killed'}", *diff, sep="\n", flush=True)
+    print(f"{alive} of {options.n} mutants live, of {len(at)} places, seed {options.seed}")
+
+
+if __name__ == "__main__":
+    main()
