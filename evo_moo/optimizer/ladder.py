@@ -1,13 +1,12 @@
-"""What was evaluated on a ladder so far: who stands on which rung, in which order, and how well rungs rank."""
+"""The evaluations on a ladder of fidelities: those that are planned, those that run, and how the others ended."""
 
+from bisect import insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.rungs import MIN_PAIRS, promotion_order, rank_correlations
-from evo_moo.pareto import pareto_rows
+from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, mean_metrics
 
@@ -18,223 +17,230 @@ class Step(NamedTuple):
     Attributes:
         candidate: Id of the inner optimizer's candidate.
         rung: Number of the rung, 0 for the lowest.
-        replicate: Number of the repetition with another seed.
-        source: Id of the evaluation that it rises from, 0 on the lowest rung.
+        replicate: Number of the replicate, 0 for the first training.
+        source: Id of the evaluation that is promoted or replicated by this one, 0 on the lowest rung.
     """
 
-    candidate: int
+    candidate: int = 0
+    rung: int = 0
+    replicate: int = 0
+    source: int = 0
+
+
+class Standing(NamedTuple):
+    """Where a candidate stands: its evaluation on the highest rung that it reached, replicates aside.
+
+    Attributes:
+        key: Id of the evaluation.
+        rung: Number of the rung.
+        is_top: Whether that is the highest one.
+        metrics: How it ended; None if it failed, was stopped, or is awaited.
+        expected: The metrics that were expected of its end, if it was stopped early.
+        is_awaited: Whether it has not ended.
+        is_barred: Whether it is not to be promoted: it failed, or breaks a limit for good.
+    """
+
+    key: int
     rung: int
-    replicate: int
-    source: int
+    is_top: bool
+    metrics: Metrics | None
+    expected: Metrics | None
+    is_awaited: bool
+    is_barred: bool
 
 
-class Climbs:
-    """The evaluations on a ladder and their outcomes.
+class Ladder:
+    """Records what is evaluated on which rung, with which outcome and at which cost.
 
     Args:
         goals: Objectives and limits.
         rungs: Growing fidelities, the last one full.
-        cheap: Names of metrics that do not depend on the fidelity: who breaks a limit on one never rises.
-        continues: Whether an evaluation goes on from what the rung below saved.
+        cheap: Names of metrics that do not depend on the fidelity: what breaks a limit on one is not promoted.
+        continues: Whether an evaluation goes on from the weights that the rung below saved.
 
     Attributes:
-        steps: Every evaluation in the order of asking; ids count from 1.
-        results: Id of each evaluation that ended to its metrics, None where it failed.
-        last: Id of the inner optimizer's candidate to that of its evaluation on its highest rung.
-        repeats: Id of a candidate to those of its repetitions with other seeds.
-        seen: For each rung, the evaluations that are compared on it.
-        risen: For each rung, the evaluations that rose from it.
-        stopped: Id of each evaluation that was stopped early to what it would have shown, and the share of it that
-            was done.
-        units: What was asked for, in steps of the fidelity, without what was spared by stopping.
+        top: Number of the highest rung.
     """
 
     def __init__(self, goals: Goals, rungs: Sequence[int], cheap: Collection[str], continues: bool) -> None:
-        self.goals, self.rungs, self._cheap, self._continues = goals, list(rungs), set(cheap), continues
-        self.top = len(self.rungs) - 1
-        self.units = 0.0
-        self.steps: list[Step] = []
-        self.results: dict[int, Metrics | None] = {}
-        self.last: dict[int, int] = {}
-        self.repeats: dict[int, list[int]] = {}
-        self.seen: list[list[int]] = [[] for _ in self.rungs]
-        self.risen: list[set[int]] = [set() for _ in self.rungs]
-        self.stopped: dict[int, tuple[Metrics, float]] = {}
-        self._taus: dict[tuple[int, int], float | None] = {}
-        self._known_lines: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
+        self.goals, self.rungs, self.top = goals, tuple(rungs), len(rungs) - 1
+        self._cheap, self._continues = set(cheap), continues
+        self._planned: list[Step] = []
+        self._steps: list[Step] = []  # those that began; ids count from 1
+        self._units = 0.0  # begun and not spared, in steps of the fidelity
+        self._results: dict[int, Metrics | None] = {}
+        self._stopped: dict[int, tuple[Metrics, float]] = {}  # expected metrics, and the share that was done
+        self._last: dict[int, int] = {}  # candidate to its evaluation on its highest rung
+        self._replicates: dict[int, list[int]] = {}
+        self._compared: list[list[int]] = [[] for _ in self.rungs]
+        self._promoted: list[set[int]] = [set() for _ in self.rungs]
 
-    def units_of(self, step: Step) -> int:
-        """Return the cost of an evaluation in steps of the fidelity."""
-        spared = self.rungs[step.rung - 1] if self._continues and step.rung and not step.replicate else 0
-        return self.rungs[step.rung] - spared
+    @property
+    def n_asked(self) -> int:
+        """Number of evaluations that began."""
+        return len(self._steps)
 
-    def enter(self, step: Step) -> None:
-        """Note an evaluation that begins."""
-        self.steps.append(step)
-        self.units += self.units_of(step)
+    @property
+    def n_planned(self) -> int:
+        """Number of evaluations that are planned."""
+        return len(self._planned)
+
+    def affords(self, n_evals: int) -> bool:
+        """Return whether the next evaluation keeps the cost within ``n_evals`` full ones."""
+        following = self._planned[0] if self._planned else Step()
+        return self._units + self._units_of(following) <= n_evals * self.rungs[-1] + 1e-6
+
+    def plan(self, steps: Iterable[Step]) -> None:
+        """Note evaluations that are decided upon; what they promote waits no more."""
+        for step in steps:
+            self._planned.append(step)
+            self._note_promotion(step)
+
+    def next_planned(self) -> Step | None:
+        """Take the next evaluation off the plan; None if there is none."""
+        return self._planned.pop(0) if self._planned else None
+
+    def begin(self, step: Step) -> int:
+        """Note an evaluation that begins, and return its id."""
+        self._steps.append(step)
+        self._units += self._units_of(step)
         if step.replicate:
-            self.repeats.setdefault(step.candidate, []).append(len(self.steps))
+            self._replicates.setdefault(step.candidate, []).append(self.n_asked)
         else:
-            self.last[step.candidate] = len(self.steps)
-            self.note_rise(step)
+            self._last[step.candidate] = self.n_asked
+            self._note_promotion(step)
+        return self.n_asked
 
-    def note_rise(self, step: Step) -> None:
-        """Note who rises for an evaluation, before it is asked for."""
-        if step.rung and not step.replicate:
-            self.risen[step.rung - 1].add(step.source)
-
-    def take(self, key: int, metrics: Metrics | None) -> None:
-        """Note an evaluation that ended, unless it was stopped."""
-        if key in self.stopped:
+    def end(self, key: int, metrics: Metrics | None) -> None:
+        """Note how an evaluation ended, None of a failure; of one that was stopped nothing changes."""
+        if key in self._stopped:
             return
-        self.results[key] = metrics
-        step = self.steps[key - 1]
-        if not step.replicate and not self.is_barred(metrics):
-            self.seen[step.rung].append(key)
-            self.seen[step.rung].sort()
+        self._results[key] = metrics
+        step = self.step(key)
+        if not step.replicate and not self._is_barred(metrics):
+            insort(self._compared[step.rung], key)
 
     def stop(self, key: int, expected: Metrics, share: float) -> None:
-        """Note an evaluation that was stopped early after this share of it."""
-        self.stopped[key], self.results[key] = (expected, share), None
-        self.units -= (1 - share) * self.units_of(self.steps[key - 1])
+        """Note that an evaluation was stopped after this share of it, and the metrics expected of its end."""
+        self._stopped[key], self._results[key] = (expected, share), None
+        self._units -= (1 - share) * self._units_of(self.step(key))
+
+    def evaluation(self, key: int, base: Candidate) -> Candidate:
+        """Return the evaluation as a candidate; ``base`` is the inner optimizer's."""
+        step = self.step(key)
+        is_top = step.rung == self.top
+        return base._replace(
+            id=key,
+            origin="replicate" if step.replicate else "promotion" if step.rung else base.origin,
+            parents=tuple(self._last[parent] for parent in base.parents),
+            prediction=base.prediction if is_top else None,
+            fidelity=self.rungs[step.rung],
+            is_partial=not is_top,
+            replicate=step.replicate,
+            continues=step.source or None,
+            cost=self._units_of(step) / self.rungs[-1],
+        )
+
+    def step(self, key: int) -> Step:
+        """Return an evaluation's place on the ladder."""
+        return self._steps[key - 1]
+
+    def standing(self, candidate: int) -> Standing:
+        """Return where a candidate stands."""
+        key = self._last[candidate]
+        rung, metrics = self.step(key).rung, self._results.get(key)
+        expected = self._stopped[key][0] if key in self._stopped else None
+        is_awaited, is_barred = key not in self._results, self._is_barred(metrics)
+        return Standing(key, rung, rung == self.top, metrics, expected, is_awaited, is_barred)
+
+    def awaited(self) -> list[int]:
+        """Return the evaluations that run."""
+        return [key for key in range(1, self.n_asked + 1) if key not in self._results]
+
+    def is_awaited(self, key: int) -> bool:
+        """Return whether an evaluation of this id runs."""
+        return 1 <= key <= self.n_asked and key not in self._results
+
+    def lacks(self, key: int) -> bool:
+        """Return whether the outcome of an evaluation that began is not known, or was stopped."""
+        return key <= self.n_asked and (key not in self._results or key in self._stopped)
+
+    def compared(self, rung: int) -> Sequence[int]:
+        """Return the evaluations on a rung that ended well, in the order of their ids."""
+        return self._compared[rung]
+
+    def promoted(self, rung: int) -> Collection[int]:
+        """Return the evaluations on a rung that were promoted."""
+        return self._promoted[rung]
+
+    def waiting(self, rung: int, candidates: Iterable[int]) -> set[int]:
+        """Return the evaluations on a rung that may be promoted, of these candidates."""
+        return {self._last[candidate] for candidate in candidates} & set(self._compared[rung]) - self._promoted[rung]
 
     def stopped_on(self, rung: int) -> list[int]:
         """Return the evaluations on a rung that were stopped early."""
-        return sorted(key for key in self.stopped if self.steps[key - 1].rung == rung)
+        return sorted(key for key in self._stopped if self.step(key).rung == rung)
 
-    def awaited(self) -> list[int]:
-        """Return the evaluations that have not ended."""
-        return [key for key in range(1, len(self.steps) + 1) if key not in self.results]
+    def sources(self) -> list[int]:
+        """Return the evaluations that those which run or are planned go on from."""
+        steps = [*(self.step(key) for key in self.awaited()), *self._planned]
+        return [step.source for step in steps if step.source]
 
-    def is_top(self, key: int) -> bool:
-        """Return whether an evaluation is a full one."""
-        return self.steps[key - 1].rung == self.top
+    def has_replicates(self, candidate: int) -> bool:
+        """Return whether a candidate's training was begun with other seeds."""
+        return candidate in self._replicates
 
-    def dump(self, with_results: bool) -> dict[str, Any]:
-        """Return the state as plain data and arrays; without results those are to be taken again after ``load``."""
-        return {
-            "steps": np.array(self.steps, dtype="<i8").reshape(-1, len(Step._fields)),
-            "stopped": [[key, *how] for key, how in self.stopped.items()],
-            "results": [[key, metrics] for key, metrics in self.results.items()] if with_results else [],
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take a dumped state over, into climbs that are new."""
-        for step in state["steps"].tolist():
-            self.enter(Step(*step))
-        for key, expected, share in state.get("stopped", []):  # older states have none
-            self.stop(key, expected, share)
-        for key, metrics in state["results"]:
-            self.take(key, metrics)
-
-    def waiting(self, rung: int, candidates: Iterable[int]) -> set[int]:
-        """Return the evaluations on a rung of those of these candidates that have not risen from it."""
-        return {self.last[candidate] for candidate in candidates} & set(self.seen[rung]) - self.risen[rung]
-
-    def restartable(self, queue: Sequence[Step], candidates: Collection[int]) -> tuple[list[int], list[int]]:
-        """Return the evaluations whose weights are needed now, and those that may be, the likeliest first.
-
-        Args:
-            queue: What is to be asked for next.
-            candidates: Those that may still rise.
-        """
-        running = self.awaited()
-        sources = [self.steps[key - 1].source for key in running] + [step.source for step in queue]
-        downwards = reversed(range(self.top))
-        waiting = [key for rung in downwards for key in self.in_order(rung, self.waiting(rung, candidates))]
-        return [*running, *(key for key in sources if key)], waiting
-
-    def is_barred(self, metrics: Metrics | None) -> bool:
-        """Return whether an outcome lets its candidate rise no further: it failed, or breaks a limit for good."""
-        if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
-            return True
-        return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))
-
-    def in_order(self, rung: int, wanted: Iterable[int]) -> list[int]:
-        """Put evaluations on a rung in the order of promotion, as it is among all that were seen there."""
-        chosen, seen = set(wanted), self.seen[rung]
-        if not chosen:
-            return []
-        violation = np.array([self.goals.violation(self.results[key] or {}) for key in seen])
-        return [seen[i] for i in promotion_order(self.F(seen), violation) if seen[i] in chosen]
-
-    def F(self, keys: Sequence[int]) -> Array:
-        """Return the objectives of evaluations that ended well, ``(n, n_obj)`` array."""
-        rows = [self.goals.objective_values(self.results[key] or {}) for key in keys]
-        return np.array(rows, dtype=float).reshape(len(keys), len(self.goals.objectives))
-
-    def correlation(self, rung: int) -> float | None:
-        """Return the least rank correlation, over objectives, of a rung with the next; None while too few are known."""
-        known = rung, len(self.seen[rung + 1])
-        if known not in self._taus:
-            self._taus[known] = self._computed_correlation(rung)
-        return self._taus[known]
-
-    def _computed_correlation(self, rung: int) -> float | None:
-        above = {self.steps[key - 1].source: key for key in self.seen[rung + 1]}
-        pairs = [(key, above[key]) for key in self.seen[rung] if key in above]
-        if len(pairs) < MIN_PAIRS:
-            return None
-        low, high = zip(*pairs, strict=True)
-        return float(rank_correlations(self.F(low), self.F(high)).min())
+    def is_done(self, candidate: int) -> bool:
+        """Return whether no evaluation of a candidate is planned, and no replicate runs."""
+        planned = any(step.candidate == candidate for step in self._planned)
+        return not planned and all(key in self._results for key in self._replicates.get(candidate, []))
 
     def mean(self, candidate: int) -> Metrics:
         """Return the mean metrics of a candidate's evaluations on the top rung that ended well."""
-        keys = [self.last[candidate], *self.repeats.get(candidate, [])]
-        ended = [metrics for key in keys if (metrics := self.results.get(key)) and not self.is_barred(metrics)]
-        return mean_metrics(ended)
+        results = [self._results.get(key) for key in (self._last[candidate], *self._replicates.get(candidate, []))]
+        return mean_metrics([metrics for metrics in results if metrics and not self._is_barred(metrics)])
 
-    def is_on_front(self, candidate: int) -> bool:
-        """Return whether a candidate's full evaluation is on the front of all of them, as means over repetitions."""
-        key, keys = self.last[candidate], self.seen[self.top]
-        if key not in keys:
-            return False
-        means = [self.mean(self.steps[k - 1].candidate) for k in keys]
-        F = np.array([self.goals.objective_values(metrics) for metrics in means])
-        violation = np.array([self.goals.violation(metrics) for metrics in means])
-        return keys.index(key) in pareto_rows(F, violation)
+    def metrics(self, keys: Iterable[int]) -> list[Metrics]:
+        """Return the metrics of evaluations that ended well."""
+        return [self._results[key] or {} for key in keys]
 
-    def without_objectives(self, metrics: Metrics) -> Metrics:
-        """Return what the population may know of a training that was to go on: no objectives but those with limits."""
-        objectives = {objective.metric for objective in self.goals.objectives}
-        limits = {limit.metric for limit in self.goals.limits}
-        return {name: value for name, value in metrics.items() if name in limits or name not in objectives}
+    def pairs(self, rung: int, upper: int) -> tuple[list[Metrics], list[Metrics]]:
+        """Return the metrics, on a rung and on an upper one, of the candidates that ended well on the upper one."""
+        low = high = self._compared[upper]
+        for _ in range(rung, upper):
+            low = [self.step(key).source for key in low]
+        return self.metrics(low), self.metrics(high)
 
-    def estimate(self, key: int) -> Metrics:
-        """Guess what a full evaluation would show from what its rung did, or its learning curve if it was stopped.
+    def dump(self, with_results: bool) -> dict[str, Any]:
+        """Return the state as plain data and arrays; ``end`` is to take the results that are left out."""
+        return {
+            "steps": np.array(self._steps, dtype="<i8").reshape(-1, len(Step._fields)),
+            "stopped": [[key, *how] for key, how in self._stopped.items()],
+            "results": [[key, metrics] for key, metrics in self._results.items()] if with_results else [],
+            "queue": [list(step) for step in self._planned],
+        }
 
-        What reached the top gives a line from the rung to there for each metric: the autoregressive model of Kennedy
-        and O'Hagan, "Predicting the output from a complex computer code when fast approximations are available",
-        Biometrika 2000, equation 1, without its second process; the line is Theil's and Sen's. While few are known it
-        is the median change.
-        """
-        if key in self.stopped:
-            return self.stopped[key][0]
-        metrics = self.results[key] or {}
-        lines = self._lines(self.steps[key - 1].rung)
-        return {name: slope * metrics[name] + intercept for name, (slope, intercept) in lines.items()}
+    def loaded(self, state: Mapping[str, Any]) -> Self:
+        """Return a ladder of the same rungs with a dumped state."""
+        ladder = type(self)(self.goals, self.rungs, self._cheap, self._continues)
+        for step in state["steps"].tolist():
+            ladder.begin(Step(*step))
+        for key, expected, share in state.get("stopped", []):  # older states have none
+            ladder.stop(key, expected, share)
+        for key, metrics in state["results"]:
+            ladder.end(key, metrics)
+        ladder.plan(Step(*step) for step in state["queue"])
+        return ladder
 
-    def _lines(self, rung: int) -> dict[str, tuple[float, float]]:
-        """Return slope and intercept of each metric from a rung to the top."""
-        known = rung, len(self.seen[self.top])
-        if known not in self._known_lines:
-            pairs = [(self.results[self._below(top, rung)] or {}, self.results[top] or {}) for top in self.seen[-1]]
-            self._known_lines[known] = {
-                name: _line(np.array([low[name] for low, _ in pairs]), np.array([high[name] for _, high in pairs]))
-                for name in self.goals.metric_names
-            }
-        return self._known_lines[known]
+    def _units_of(self, step: Step) -> int:
+        spared = self.rungs[step.rung - 1] if self._continues and step.rung and not step.replicate else 0
+        return self.rungs[step.rung] - spared
 
-    def _below(self, key: int, rung: int) -> int:
-        while self.steps[key - 1].rung > rung:
-            key = self.steps[key - 1].source
-        return key
+    def _note_promotion(self, step: Step) -> None:
+        if step.rung and not step.replicate:
+            self._promoted[step.rung - 1].add(step.source)
 
-
-def _line(low: Array, high: Array) -> tuple[float, float]:
-    if len(low) < MIN_PAIRS or np.ptp(low) == 0:
-        return 1.0, float(np.median(high - low)) if len(low) else 0.0
-    from scipy.stats import theilslopes
-
-    slope, intercept, *_ = theilslopes(high, low)
-    return float(slope), float(intercept)
+    def _is_barred(self, metrics: Metrics | None) -> bool:
+        if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
+            return True
+        return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))

@@ -1,11 +1,11 @@
-"""Rungs of growing fidelity: who rises from one to the next.
+"""Rungs of growing fidelity, and the rule by which candidates are promoted from one to the next.
 
-Multi-objective successive halving. Everything seen on a rung is put in order: those that keep the limits first, by
+Multi-objective successive halving. All candidates on a rung are put in order: those that keep the limits first, by
 non-dominated rank (Deb et al. 2002, section III-A) and within a rank by their contribution to the rank's hypervolume
-(Emmerich, Beume and Naujoks 2005, section 2); the others after them, by how much they exceed the limits. As many rise
-as make up the usual share of all that were seen there, as in asynchronous successive halving (Li et al. 2020,
-algorithm 2): of those that wait, the first in this order. Unlike there, one that falls behind after it rose keeps its
-place: else a search that gets better all the time would promote nearly everything.
+(Emmerich, Beume and Naujoks 2005, section 2); the others after them, by how much they exceed the limits. As many are
+promoted as make up the usual share of the rung, as in asynchronous successive halving (Li et al. 2020, algorithm 2):
+of those that wait, the first in this order. Unlike there, one that falls behind after its promotion keeps its place:
+else a search that gets better all the time would promote nearly everything.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from evo_moo.pareto import MOST_OBJECTIVES, reference_point
 
 Array = npt.NDArray[np.float64]
 TRUSTED_TAU = 0.3
-"""Kendall's tau between two rungs under which more than the usual share rises."""
+"""Kendall's tau between two rungs under which more than the usual share is promoted."""
 MIN_PAIRS = 8
 """So many configurations must be known on two rungs before their correlation counts."""
 PROBE_EVERY = 10
@@ -34,7 +34,7 @@ def geometric_rungs(low: int, high: int, eta: int) -> list[int]:
 
 
 def promotion_order(F: Array, violation: Array) -> list[int]:
-    """Return the rows in the order in which they deserve to rise; see the module. Ties keep the order of the rows.
+    """Return the rows in the order of promotion; see the module. Ties keep the order of the rows.
 
     Args:
         F: ``(n, n_obj)`` array, minimised.
@@ -51,14 +51,14 @@ def promotion_order(F: Array, violation: Array) -> list[int]:
 def to_promote(
     order: Sequence[int], promoted: Collection[int], waiting: Collection[int], share: float, seed: Sequence[int]
 ) -> list[int]:
-    """Choose who rises from a rung.
+    """Select promotions from a rung.
 
     Args:
-        order: All that were seen on the rung, as ``promotion_order`` puts them.
-        promoted: Those that have risen before.
-        waiting: Those that may rise now.
-        share: The share of a rung that rises.
-        seed: Decides, together with the number of the promotion, who is drawn at random.
+        order: All candidates on the rung, as ``promotion_order`` puts them.
+        promoted: Those that were promoted before.
+        waiting: Those that may be promoted now.
+        share: The share of a rung that is promoted.
+        seed: Decides, together with the number of the promotion, which one is drawn at random.
 
     Returns:
         Members of ``waiting`` in the order of their promotion.
@@ -92,7 +92,7 @@ def rank_correlations(low: Array, high: Array) -> Array:
 
 
 def widened(share: float, tau: float) -> float:
-    """Return the share that rises where a rung ranks the next one with this ``tau``: all, once it is 0 or less."""
+    """Return the share to promote where a rung ranks the next one with this ``tau``: all, once it is 0 or less."""
     return share + (1 - share) * min(1.0, max(0.0, (TRUSTED_TAU - tau) / TRUSTED_TAU))
 
 

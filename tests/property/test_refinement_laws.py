@@ -107,7 +107,9 @@ def test_candidate_on_a_rung_has_passed_the_rung_below(mode, seed, share, replic
     steps = [
         c.fidelity if c.replicate or not c.continues else c.fidelity - told[c.continues][0].fidelity for c in asked
     ]
-    assert ladder.cost == pytest.approx(sum(steps) / RUNGS[-1]) == pytest.approx(sum(c.cost for c in asked))
+    cost = sum(c.cost for c in asked)
+    assert cost == pytest.approx(sum(steps) / RUNGS[-1])
+    assert ladder.n_within(int(cost) + 3) and not ladder.n_within(int(cost))
 
 
 @given(MODES, SEEDS, st.integers(10, 90))
@@ -154,7 +156,7 @@ def test_refinement_loaded_at_any_moment_goes_on_as_dumped(mode, seed, stop, sha
 
 
 def goes_on(problem, ladder, share, n=25):
-    start = ladder.n_asked, ladder.generation, ladder.cost, ladder.restartable()
+    start = ladder.n_asked, ladder.generation, ladder.restartable()
     for candidate in ladder.pending:
         ladder.tell(candidate.id, outcome(problem, candidate, share))
     rest = described(c for c, _ in climb(problem, ladder, n, share_failed=share))
@@ -189,14 +191,16 @@ def hypervolume_of(F):
 
 
 def full_results(problem, optimizer, budget):
-    """Search for so many full evaluations; give the objectives of all of them."""
-    F = []
+    """Search for so many full evaluations; return the objectives of all of them."""
+    F, cost = [], 0.0
     while optimizer.n_within(budget):
         for c in optimizer.ask(1):
+            cost += c.cost
             metrics = problem.evaluate(c.configuration, fidelity=c.fidelity or 18)
             optimizer.tell(c.id, metrics)
             if not c.is_partial:
                 F.append([metrics["loss"], metrics["cost"]])
+    assert cost <= budget + 1e-6
     return F
 
 
@@ -216,7 +220,6 @@ def test_a_misleading_rung_is_noticed_and_costs_little(mode, caplog):
         plain = full_results(problem, Optimizer(problem, pop_size=POP_SIZE, seed=seed, mode=mode), 100)
         (first, *_) = [d for d in ladder.take_decisions() if d.kind == "refinement"]
         assert not first.detail["trusted"] and first.detail["tau"] < 0.3 and first.detail["share"] > 1 / ETA
-        assert ladder.cost <= 100
         shares.append(hypervolume_of(refined) / hypervolume_of(plain))
     assert "Kendall's tau" in caplog.text
     assert np.mean(shares) > 0.95
@@ -227,7 +230,7 @@ def test_a_good_rung_is_trusted_and_cheap():
     ladder = new(problem, rungs=[6, 18])
     told = [c for c, _ in climb(problem, ladder, 200)]
     assert not [d for d in ladder.take_decisions() if d.kind == "refinement"]
-    assert ladder.cost < 0.6 * sum(c.is_partial for c in told)
+    assert sum(c.cost for c in told) < 0.6 * sum(c.is_partial for c in told)
 
 
 def test_front_members_are_replicated_and_averaged():
