@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from evo_moo.analysis.evaluated_front import EvaluatedFront
-from evo_moo.pareto import frame, hypervolume_history
+from evo_moo.pareto import Array, frame, hypervolume_history
 from evo_moo.problem.metrics import with_unit
 from evo_moo.scalarisation import normalised
 from evo_moo.text import printable
@@ -25,7 +25,7 @@ def result_figure(result: EvaluatedFront) -> Figure:
     if n_obj <= 3:
         draw_front(front_axes, result, n_obj)
     else:
-        _draw_parallel(front_axes, result)
+        draw_parallel(front_axes, result, normalised(result.F), [FRONT] * len(result.front))
     _draw_hypervolume(figure.add_subplot(1, 2, 2), result)
     return figure
 
@@ -137,12 +137,13 @@ def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -
     return sum(not (x_low <= m[x] <= x_high and y_low <= m[y] <= y_high) for m in evaluated)
 
 
-def _draw_parallel(axes: Any, result: EvaluatedFront) -> None:
+def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[str]) -> None:
+    """Draw a line over the objectives for each row of ``(n, n_obj)`` values, 0 the best and 1 the worst."""
     names = [objective.metric for objective in result.goals.objectives]
-    F = result.F
-    axes.plot(range(len(names)), normalised(F).T, color=FRONT, alpha=0.4, lw=1)
+    for row, color in zip(N, colors, strict=True):
+        axes.plot(row, color=color, alpha=0.4, lw=1)
     axes.set_xticks(range(len(names)), [literal(name) for name in names], rotation=20)
-    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
+    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(N)}")
 
 
 def _draw_hypervolume(axes: Any, result: EvaluatedFront) -> None:

@@ -65,7 +65,7 @@ def _name_of(files: list[Path]) -> str:
 
 def _print_table(folder: Path, as_json: bool, *, write: bool = False) -> None:
     from evo_moo.analysis.batch_summary import read_table, table_json, write_summary
-    from evo_moo.cli.tables import print_batch
+    from evo_moo.cli.overview_tables import print_batch
     from evo_moo.text import printable
 
     groups, rows = read_table(folder)

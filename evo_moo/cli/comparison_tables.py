@@ -5,8 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from evo_moo.cli.console import cell, open_console, safe
-from evo_moo.cli.tables import MAX_ROWS
+from evo_moo.cli.console import MAX_ROWS, cell, open_console, safe
 
 
 def print_confirmation(report: Mapping[str, Any]) -> None:

@@ -1,18 +1,47 @@
 """The terminal, and how values are written on it."""
 
-from typing import Any
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
+from evo_moo.files import save_figure
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.text import printable, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 40
+"""Rows of a table."""
 
 
 def open_console() -> Console:
     """Return the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def show_data(data: Any, show: Callable[[Any], None], as_json: bool) -> None:
+    """Print plain data as JSON, or by a function that makes tables of it."""
+    if as_json:
+        typer.echo(json.dumps(data, indent=1))
+    else:
+        show(data)
+
+
+def draw(figure: "Figure", path: Path) -> None:
+    """Write a picture, and say so.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
+    save_figure(figure, path)
+    typer.echo(f"{path} is drawn", err=True)
 
 
 def safe(text: str) -> str:

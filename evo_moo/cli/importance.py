@@ -1,6 +1,5 @@
-"""The command that tells what drives a run's metrics."""
+"""The command that shows what drives a run's metrics."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,11 +27,12 @@ def importance(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Return which variables drive each objective, how, and what changes of one evaluation would do."""
+    """Show which variables drive each objective, how, and what changes of one evaluation would do."""
     from evo_moo.analysis.importance.dependence import partial_dependence
     from evo_moo.analysis.importance.importances import importances
     from evo_moo.analysis.importance.local_changes import changes_around
     from evo_moo.analysis.run_table import RunTable
+    from evo_moo.cli.console import draw, show_data
     from evo_moo.cli.importance_tables import print_changes, print_dependence, print_importances
     from evo_moo.errors import UsageError
 
@@ -42,22 +42,16 @@ def importance(
         raise UsageError("`--plot` must go without `--around`: changes are told as a table, or with --json")
     path = folder_of(path)
     table, names = RunTable.read(path), metrics or None
-    told: dict[str, Any]
+    data: dict[str, Any]
     if around is not None:
-        told, show = changes_around(table, around, names), print_changes
+        data, show = changes_around(table, around, names), print_changes
     elif dependence:
-        told, show = partial_dependence(table, names), print_dependence
+        data, show = partial_dependence(table, names), print_dependence
     else:
-        told, show = importances(table, names, near_front=near_front), print_importances
-    if as_json:
-        typer.echo(json.dumps(told, indent=1))
-    else:
-        show(told)
+        data, show = importances(table, names, near_front=near_front), print_importances
+    show_data(data, show, as_json)
     if plot:
-        from evo_moo.files import save_figure
         from evo_moo.report.analysis_figures import dependence_figure, importance_figure
 
-        figure = dependence_figure(told) if dependence else importance_figure(told)
-        picture = path / ("dependence.png" if dependence else "importance.png")
-        save_figure(figure, picture)
-        typer.echo(f"{picture} is drawn", err=True)
+        figure = dependence_figure(data) if dependence else importance_figure(data)
+        draw(figure, path / ("dependence.png" if dependence else "importance.png"))

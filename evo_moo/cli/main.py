@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from evo_moo.cli.batch import batch
-from evo_moo.cli.confirm import compare, confirm
+from evo_moo.cli.compare import compare
+from evo_moo.cli.confirm import confirm
 from evo_moo.cli.importance import importance
 from evo_moo.cli.pick import pick
 from evo_moo.cli.problems import check, latency, new, problems
-from evo_moo.cli.report import report
-from evo_moo.cli.runs import RUNS, RunDir, doctor, export, folder_of, list_runs, show
+from evo_moo.cli.runs import RUNS, RunDir, doctor, export, folder_of, list_runs, report, show
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
@@ -190,7 +190,7 @@ def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
 
 def _report(result: "Result") -> None:
     """Show what a run found, and draw it."""
-    from evo_moo.cli.tables import print_front
+    from evo_moo.cli.front_table import print_front
     from evo_moo.storage.reading import guarded_reads
 
     with guarded_reads(result.run_dir):

@@ -124,35 +124,33 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 
 def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
     from evo_moo.analysis.weight_sweep import sweep
-    from evo_moo.files import save_figure
+    from evo_moo.cli.console import draw
     from evo_moo.report.analysis_figures import sweep_figure
 
-    found = sweep(result, limits)
+    members = sweep(result, limits)
     if as_json:
-        typer.echo(json.dumps([reach.to_json() for reach in found], indent=1))
+        typer.echo(json.dumps([member.to_json() for member in members], indent=1))
     else:
-        _print_sweep(found, result)
-    figure = sweep_figure(result, [(reach.evaluation, reach.weights is not None) for reach in found])
-    save_figure(figure, path / "sweep.png")
-    typer.echo(f"{path / 'sweep.png'} is drawn", err=True)
+        _print_sweep(members, result)
+    draw(sweep_figure(result, members), path / "sweep.png")
 
 
-def _print_sweep(found: "Sequence[Reach]", result: "Result") -> None:
+def _print_sweep(members: "Sequence[Reach]", result: "Result") -> None:
     from rich.table import Table
 
     from evo_moo.cli.console import cell, heading, open_console, safe
 
     console = open_console()
-    n_reached = sum(reach.weights is not None for reach in found)
-    console.print(f"A weighted sum reaches {n_reached} of {len(found)} members of the front, whatever the weights")
+    n_reached = sum(member.weights is not None for member in members)
+    console.print(f"A weighted sum reaches {n_reached} of {len(members)} members of the front, whatever the weights")
     table = Table()
     names = [objective.metric for objective in result.goals.objectives]
     for title in ("id", *(heading(name, result.known_metrics) for name in names), "weights that reach it"):
         table.add_column(safe(title), justify="left" if title.startswith("weights") else "right", overflow="fold")
-    for reach in found:
+    for member in members:
         words = "none: it lies behind the convex hull"
-        if reach.weights is not None:
-            words = ",".join(f"{name}={weight:.4g}" for name, weight in reach.weights.items())
-        values = [cell(float(reach.evaluation.metrics[name])) for name in names]
-        table.add_row(str(reach.evaluation.id), *values, safe(words))
+        if member.weights is not None:
+            words = ",".join(f"{name}={weight:.4g}" for name, weight in member.weights.items())
+        values = [cell(float(member.evaluation.metrics[name])) for name in names]
+        table.add_row(str(member.evaluation.id), *values, safe(words))
     console.print(table)

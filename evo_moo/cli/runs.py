@@ -27,7 +27,7 @@ def show(
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
     from evo_moo.analysis.run_front import RunFront
-    from evo_moo.cli.tables import print_front
+    from evo_moo.cli.front_table import print_front
     from evo_moo.storage.reading import csv_text, guarded_reads
     from evo_moo.text import printable
 
@@ -59,26 +59,21 @@ def show(
 
 def _show_expected(path: Path, as_json: bool) -> None:
     from evo_moo.analysis.expected_front import expected_front
-    from evo_moo.cli.run_tables import print_expected
+    from evo_moo.cli.console import show_data
+    from evo_moo.cli.model_tables import print_expected
 
-    told = expected_front(path)
-    if as_json:
-        typer.echo(json.dumps(told, indent=1))
-    else:
-        print_expected(told)
+    show_data(expected_front(path), print_expected, as_json)
 
 
 def _show_rungs(path: Path, as_json: bool) -> None:
     from evo_moo.analysis.rung_summary import rung_report
-    from evo_moo.cli.run_tables import print_rungs
+    from evo_moo.cli.console import show_data
+    from evo_moo.cli.rung_table import print_rungs
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
         report = rung_report(ledger)
-    if as_json:
-        typer.echo(json.dumps(report, indent=1))
-    else:
-        print_rungs(report)
+    show_data(report, print_rungs, as_json)
 
 
 def export(
@@ -98,9 +93,29 @@ def export(
         typer.echo(f"{written} is written")
 
 
+def report(
+    path: RunDir,
+    output: Annotated[Path | None, typer.Option(help="File to write; else report.html in the run folder.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the figures as PNG and SVG, with their numbers.")
+    ] = None,
+) -> None:
+    """Write what a run found as one HTML file; the run may still go on."""
+    from evo_moo.report.content import read_report
+    from evo_moo.report.page import write_page
+
+    path = folder_of(path)
+    content = read_report(path)
+    typer.echo(f"{write_page(content, path, output)} is written")
+    if figures is not None:
+        from evo_moo.report.paper_figures import draw_report
+
+        typer.echo(f"{len(draw_report(content, path, figures))} files are written to {figures}")
+
+
 def list_runs(root: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = RUNS) -> None:
     """List the runs: state, progress, best values."""
-    from evo_moo.cli.tables import print_runs
+    from evo_moo.cli.overview_tables import print_runs
     from evo_moo.errors import RunFolderError
 
     if root != RUNS and not root.is_dir():
@@ -114,7 +129,7 @@ def doctor(
     unlock: Annotated[bool, typer.Option("--unlock", help="Forget a holder that died on another host.")] = False,
 ) -> None:
     """Check a run folder part by part: exit 0 when it is sound, 1 when it is damaged."""
-    from evo_moo.cli.tables import print_findings
+    from evo_moo.cli.overview_tables import print_findings
     from evo_moo.run.doctor import examine
     from evo_moo.run.repair import repair as save_what_can_be
     from evo_moo.storage.folder_lock import unlock as forget_holder
@@ -135,36 +150,29 @@ def doctor(
 
 def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
     from evo_moo.analysis.provenance import provenance
-    from evo_moo.cli.tables import print_provenance
+    from evo_moo.cli.console import show_data
+    from evo_moo.cli.provenance_table import print_provenance
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
-        story = provenance(ledger, evaluation_id)
-        if as_json:
-            typer.echo(json.dumps(story, indent=1))
-        else:
-            print_provenance(story)
+        show_data(provenance(ledger, evaluation_id), print_provenance, as_json)
 
 
 def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
     from evo_moo.analysis.surrogate_quality import surrogate_view
-    from evo_moo.cli.run_tables import print_surrogate
-    from evo_moo.files import save_figure
+    from evo_moo.cli.console import draw, show_data
+    from evo_moo.cli.model_tables import print_surrogate
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
         view = surrogate_view(ledger)
-        if as_json:
-            typer.echo(json.dumps(view, indent=1))
-        else:
-            print_surrogate(view)
+        show_data(view, print_surrogate, as_json)
         if not plot:
             return
         from evo_moo.analysis.figures import surrogate_figure
 
         figure = surrogate_figure(view)
-    save_figure(figure, path / "surrogate.png")
-    typer.echo(f"{path / 'surrogate.png'} is drawn", err=True)
+    draw(figure, path / "surrogate.png")
 
 
 def folder_of(path: Path) -> Path:

@@ -1,15 +1,12 @@
-"""Tables for the terminal."""
+"""Prints what there is: runs, groups of a batch, parts of a run folder."""
 
-import datetime
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from evo_moo.analysis.run_front import RunFront
-from evo_moo.cli.console import cell, heading, open_console, pairs, safe
+from evo_moo.cli.console import cell, open_console, safe
 from evo_moo.errors import EvoMooError
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts, run_state
@@ -20,43 +17,6 @@ from evo_moo.storage.run_folder import run_dirs
 if TYPE_CHECKING:
     from evo_moo.analysis.batch_summary import GroupRow, RunRow
     from evo_moo.run.doctor import Finding
-MAX_ROWS, MAX_REASONS = 40, 10
-WIDEST = 16
-"""Characters of a metric's column; longer names are folded."""
-FOR_CONFIGURATION = 50
-"""Characters of a front's table that are kept for ids and configurations."""
-
-
-def print_front(result: RunFront) -> None:
-    """Print the front as a table: objectives, what else has room, configuration; then how evaluations ended."""
-    console = open_console()
-    if not result.front:
-        console.print("No evaluation has ended well.")
-    else:
-        names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
-        shown = _that_fit(names, result, console.width - FOR_CONFIGURATION)
-        console.print(_title(result))
-        table = Table()
-        table.add_column("id", justify="right")
-        for name in shown:
-            table.add_column(
-                safe(heading(name, result.known_metrics)), justify="right", overflow="fold", max_width=WIDEST
-            )
-        table.add_column("configuration", overflow="fold")
-        for e in result.front[:MAX_ROWS]:
-            spread = result.spread.get(e.id, {})
-            cells = [f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in shown]
-            words = pairs(e.configuration)
-            table.add_row(str(e.id), *cells, safe(words))
-        console.print(table)
-        if len(result.front) > MAX_ROWS:
-            console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
-        if len(shown) < len(names):
-            console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
-    share = result.share_of_true_hypervolume()
-    if share is not None and result.true_front is not None:
-        console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
-    _print_endings(console, result)
 
 
 def print_runs(root: Path) -> None:
@@ -87,40 +47,6 @@ def print_findings(findings: "list[Finding]") -> None:
     open_console().print(table)
 
 
-def print_provenance(story: dict[str, Any]) -> None:
-    """Print all that is known of one evaluation, as ``provenance`` returns it."""
-    console, table = open_console(), Table(show_header=False)
-    table.add_column("what")
-    table.add_column("value", overflow="fold")
-    member = story["survived"]
-    facts = {
-        "evaluation": f"{story['id']}, of generation {story['generation']}",
-        "configuration": pairs(story["configuration"]),
-        "why": story["why"],
-        "parents": _relatives(story["parents"]),
-        "seed": story["seed"],
-        "worker": f"process {story['worker']}, attempt {story['attempts']}" if story["worker"] else "",
-        "asked": _when(story["asked_at"]),
-        "started": _when(story["started_at"]),
-        "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
-        "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
-        "metrics": pairs(story["metrics"]),
-        "fidelity": _fidelity(story),
-        "prediction": _predicted(story["prediction"]),
-        "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
-        "front": "on it" if story["on_front"] else "not on it",
-        "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
-        "children": _relatives(story["children"]),
-        "events": "; ".join(f"{kind} {detail}" for _, kind, detail in story["events"]),
-        "traceback": story["traceback"].rstrip(),
-        "output": story["output"].rstrip(),
-    }
-    for what, value in facts.items():
-        if value != "":
-            table.add_row(what, safe(str(value)))
-    console.print(table)
-
-
 def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
     """Print a batch's groups with their means, and then why runs are not finished."""
     console = open_console()
@@ -140,38 +66,6 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
-def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:
-    """Return the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
-    shown = []
-    objectives = {objective.metric for objective in result.goals.objectives}
-    for name in names:
-        room -= min(len(heading(name, result.known_metrics)), WIDEST) + len(" │ ")
-        if name in objectives or room >= 0:
-            shown.append(name)
-    return shown
-
-
-def _title(result: RunFront) -> str:
-    ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
-    if not result.feasible:
-        return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
-    title = f"Pareto front: {len(result.front)} of {ended} evaluations"
-    objectives = result.goals.objectives
-    if all(objective.goal is None for objective in objectives):
-        return title
-    reaching = sum(all(o.reached(m[o.metric]) for o in objectives) for m in result.metrics)
-    return f"{title}; {reaching} reach every goal"
-
-
-def _print_endings(console: Console, result: RunFront) -> None:
-    """Print how many evaluations did not end well, by reason."""
-    failures = result.failures()
-    for failure in failures[:MAX_REASONS]:
-        console.print(safe(f"{failure.n} {failure.status}: {failure.reason}"))
-    if len(failures) > MAX_REASONS:
-        console.print(f"and {len(failures) - MAX_REASONS} other reasons")
-
-
 def _run_row(path: Path, facts: RunFacts, done: float, ok: Iterable[Evaluation]) -> list[str]:
     state = run_state(facts.state, holder_of(path) is not None)
     total = facts.job.get("budget", {}).get("n_evals")
@@ -179,31 +73,3 @@ def _run_row(path: Path, facts: RunFacts, done: float, ok: Iterable[Evaluation])
     objectives = facts.goals.objectives if metrics else ()
     best = [f"{o.metric} {o.best(m[o.metric] for m in metrics):.4g}" for o in objectives]
     return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
-
-
-def _relatives(relatives: list[dict[str, Any]]) -> str:
-    lines = [f"{r['id']} {r['status']}: {pairs(r['objectives'])}" for r in relatives[:MAX_ROWS]]
-    more = [f"and {len(relatives) - MAX_ROWS} more; --json has all"] if len(relatives) > MAX_ROWS else []
-    return "\n".join(lines + more) or "none"
-
-
-def _fidelity(story: dict[str, Any]) -> str:
-    if story["fidelity"] is None:
-        return ""
-    risen = f", rose from {story['continues']}" if story["continues"] and not story["replicate"] else ""
-    again = f", repetition {story['replicate']} of {story['continues']}" if story["replicate"] else ""
-    return f"{story['fidelity']}{risen}{again}, at the cost of {story['cost']:.3g} full evaluations"
-
-
-def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
-    lines = []
-    for name, p in (prediction or {}).items():
-        off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
-        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {cell(p['value']) or 'nothing'} came{off}")
-    return "\n".join(lines)
-
-
-def _when(at: float | None) -> str:
-    if not at:
-        return ""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.analysis.figures import (
@@ -12,13 +13,14 @@ from evo_moo.analysis.figures import (
     OTHERS,
     axis_label,
     columns,
+    draw_parallel,
     is_logarithmic,
     literal,
     new_figure,
     plain_ticks,
 )
+from evo_moo.analysis.weight_sweep import Reach
 from evo_moo.scalarisation import normalised
-from evo_moo.storage.evaluation_row import Evaluation
 
 MAX_BARS = 20
 CURVES_PER_ROW = 5
@@ -59,44 +61,33 @@ def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], l
     return search, mean, [0.0 if row["low"] is None else (row["high"] - row["low"]) / 2 for row in rows]
 
 
-def sweep_figure(result: EvaluatedFront, members: Sequence[tuple[Evaluation, bool]]) -> Figure:
-    """Draw a front, and which of its members a weighted sum reaches.
-
-    Args:
-        result: The run's result.
-        members: Each member of the front, and whether any weights reach it.
-    """
+def sweep_figure(result: EvaluatedFront, members: Sequence[Reach]) -> Figure:
+    """Draw a front, and which of its members a weighted sum reaches."""
     figure = new_figure(1, 1, (6.5, 5))
     names = [objective.metric for objective in result.goals.objectives]
     axes: Any = figure.add_subplot(projection="3d" if len(names) == 3 else None)
-    parts = {reached: [e.metrics for e, its in members if its == reached] for reached in (True, False)}
-    labels = {True: f"reached by a weighted sum: {len(parts[True])}", False: f"by none: {len(parts[False])}"}
+    groups = [
+        (FRONT, "reached by a weighted sum", [m.evaluation.metrics for m in members if m.weights is not None]),
+        (OTHERS, "by none", [m.evaluation.metrics for m in members if m.weights is None]),
+    ]
+    axes.set(title=f"Pareto front: {len(members)}")
     if len(names) not in (2, 3):
-        _draw_sweep_parallel(axes, result, members, labels)
+        N = normalised(result.goals.F([row for _, _, rows in groups for row in rows]))
+        colors = [color for color, _, rows in groups for _ in rows]
+        draw_parallel(axes, result, N, colors)
+        axes.legend(handles=[Line2D([], [], color=color, label=f"{what}: {len(rows)}") for color, what, rows in groups])
         return figure
     if len(names) == 2:
-        axes.plot(*columns(parts[True], names), color=FRONT, lw=1, ls="--", alpha=0.6)
-    for reached, color in ((True, FRONT), (False, OTHERS)):
-        axes.scatter(*columns(parts[reached], names), color=color, s=34, label=labels[reached])
+        axes.plot(*columns(groups[0][2], names), color=FRONT, lw=1, ls="--", alpha=0.6)
+    for color, what, rows in groups:
+        axes.scatter(*columns(rows, names), color=color, s=34, label=f"{what}: {len(rows)}")
     for name, axis in zip(names, "xyz", strict=False):
         getattr(axes, f"set_{axis}label")(axis_label(result, name))
         if len(names) == 2 and is_logarithmic(result, name):
             getattr(axes, f"set_{axis}scale")("log")
             plain_ticks(getattr(axes, f"{axis}axis"))
-    axes.set(title="Pareto front")
     axes.legend(loc="best", fontsize=8)
     return figure
-
-
-def _draw_sweep_parallel(
-    axes: Any, result: EvaluatedFront, members: Sequence[tuple[Evaluation, bool]], labels: Any
-) -> None:
-    F = result.goals.F([e.metrics for e, _ in members])
-    for row, (_, reached) in zip(normalised(F), members, strict=True):
-        axes.plot(row, ".-", color=FRONT if reached else OTHERS, alpha=0.6, lw=1, label=labels.pop(reached, None))
-    axes.set_xticks(range(F.shape[1]), [o.metric for o in result.goals.objectives], rotation=20)
-    axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(F)}")
-    axes.legend(loc="best", fontsize=8)
 
 
 def importance_figure(told: Mapping[str, Any]) -> Figure:

@@ -15,8 +15,7 @@ import typer
 
 import evo_moo
 from evo_moo.cli.main import resume
-from evo_moo.cli.report import report
-from evo_moo.cli.runs import doctor, list_runs, show
+from evo_moo.cli.runs import doctor, list_runs, report, show
 from evo_moo.errors import EvoMooError
 from tests.golden import make_golden
 from tests.integration.running import evo_moo as command

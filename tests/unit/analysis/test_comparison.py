@@ -8,8 +8,8 @@ import evo_moo
 from evo_moo.analysis.batch_summary import common_hypervolumes
 from evo_moo.analysis.comparison import compare_configurations, compare_runs, groups_in
 from evo_moo.analysis.result import Result
+from evo_moo.cli.compare import compare
 from evo_moo.cli.comparison_tables import print_comparison
-from evo_moo.cli.confirm import compare
 from evo_moo.errors import EvoMooError, MetricError, UsageError
 from evo_moo.run.confirmation import confirm
 

@@ -5,7 +5,7 @@ import pytest
 
 import evo_moo
 from evo_moo.analysis.expected_front import expected_front
-from evo_moo.cli.run_tables import print_expected
+from evo_moo.cli.model_tables import print_expected
 
 
 class Lucky(evo_moo.SearchProblem):

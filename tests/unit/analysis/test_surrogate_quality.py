@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import evo_moo
 from evo_moo.analysis.surrogate_quality import surrogate_view
 from evo_moo.cli.main import app
-from evo_moo.cli.run_tables import print_surrogate
+from evo_moo.cli.model_tables import print_surrogate
 from evo_moo.evaluation.task import Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals

@@ -1,6 +1,6 @@
 """What tables show where there is more than a page has room for."""
 
-from evo_moo.cli.tables import print_front
+from evo_moo.cli.front_table import print_front
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.api import search
 from evo_moo.space.variables import Real

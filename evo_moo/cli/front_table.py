@@ -1,0 +1,79 @@
+"""Prints a Pareto front, and how the evaluations ended."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from evo_moo.analysis.run_front import RunFront
+from evo_moo.cli.console import MAX_ROWS, cell, heading, open_console, pairs, safe
+
+MAX_REASONS = 10
+WIDEST = 16
+"""Characters of a metric's column; longer names are folded."""
+FOR_CONFIGURATION = 50
+"""Characters of a front's table that are kept for ids and configurations."""
+
+
+def print_front(result: RunFront) -> None:
+    """Print the front as a table: objectives, what else has room, configuration; then how evaluations ended."""
+    console = open_console()
+    if not result.front:
+        console.print("No evaluation has ended well.")
+    else:
+        names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
+        shown = _that_fit(names, result, console.width - FOR_CONFIGURATION)
+        console.print(_title(result))
+        table = Table()
+        table.add_column("id", justify="right")
+        for name in shown:
+            table.add_column(
+                safe(heading(name, result.known_metrics)), justify="right", overflow="fold", max_width=WIDEST
+            )
+        table.add_column("configuration", overflow="fold")
+        for e in result.front[:MAX_ROWS]:
+            spread = result.spread.get(e.id, {})
+            cells = [f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in shown]
+            words = pairs(e.configuration)
+            table.add_row(str(e.id), *cells, safe(words))
+        console.print(table)
+        if len(result.front) > MAX_ROWS:
+            console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
+        if len(shown) < len(names):
+            console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
+    share = result.share_of_true_hypervolume()
+    if share is not None and result.true_front is not None:
+        console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
+    _print_endings(console, result)
+
+
+def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:
+    """Return the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
+    shown = []
+    objectives = {objective.metric for objective in result.goals.objectives}
+    for name in names:
+        room -= min(len(heading(name, result.known_metrics)), WIDEST) + len(" │ ")
+        if name in objectives or room >= 0:
+            shown.append(name)
+    return shown
+
+
+def _title(result: RunFront) -> str:
+    ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
+    if not result.feasible:
+        return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
+    title = f"Pareto front: {len(result.front)} of {ended} evaluations"
+    objectives = result.goals.objectives
+    if all(objective.goal is None for objective in objectives):
+        return title
+    reaching = sum(all(o.reached(m[o.metric]) for o in objectives) for m in result.metrics)
+    return f"{title}; {reaching} reach every goal"
+
+
+def _print_endings(console: Console, result: RunFront) -> None:
+    """Print how many evaluations did not end well, by reason."""
+    failures = result.failures()
+    for failure in failures[:MAX_REASONS]:
+        console.print(safe(f"{failure.n} {failure.status}: {failure.reason}"))
+    if len(failures) > MAX_REASONS:
+        console.print(f"and {len(failures) - MAX_REASONS} other reasons")

@@ -1,0 +1,70 @@
+"""Prints all that is known of one evaluation."""
+
+import datetime
+from typing import Any
+
+from rich.table import Table
+
+from evo_moo.cli.console import MAX_ROWS, cell, open_console, pairs, safe
+
+
+def print_provenance(story: dict[str, Any]) -> None:
+    """Print all that is known of one evaluation, as ``provenance`` returns it."""
+    console, table = open_console(), Table(show_header=False)
+    table.add_column("what")
+    table.add_column("value", overflow="fold")
+    member = story["survived"]
+    facts = {
+        "evaluation": f"{story['id']}, of generation {story['generation']}",
+        "configuration": pairs(story["configuration"]),
+        "why": story["why"],
+        "parents": _relatives(story["parents"]),
+        "seed": story["seed"],
+        "worker": f"process {story['worker']}, attempt {story['attempts']}" if story["worker"] else "",
+        "asked": _when(story["asked_at"]),
+        "started": _when(story["started_at"]),
+        "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
+        "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
+        "metrics": pairs(story["metrics"]),
+        "fidelity": _fidelity(story),
+        "prediction": _predicted(story["prediction"]),
+        "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
+        "front": "on it" if story["on_front"] else "not on it",
+        "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
+        "children": _relatives(story["children"]),
+        "events": "; ".join(f"{kind} {detail}" for _, kind, detail in story["events"]),
+        "traceback": story["traceback"].rstrip(),
+        "output": story["output"].rstrip(),
+    }
+    for what, value in facts.items():
+        if value != "":
+            table.add_row(what, safe(str(value)))
+    console.print(table)
+
+
+def _relatives(relatives: list[dict[str, Any]]) -> str:
+    lines = [f"{r['id']} {r['status']}: {pairs(r['objectives'])}" for r in relatives[:MAX_ROWS]]
+    more = [f"and {len(relatives) - MAX_ROWS} more; --json has all"] if len(relatives) > MAX_ROWS else []
+    return "\n".join(lines + more) or "none"
+
+
+def _fidelity(story: dict[str, Any]) -> str:
+    if story["fidelity"] is None:
+        return ""
+    risen = f", rose from {story['continues']}" if story["continues"] and not story["replicate"] else ""
+    again = f", repetition {story['replicate']} of {story['continues']}" if story["replicate"] else ""
+    return f"{story['fidelity']}{risen}{again}, at the cost of {story['cost']:.3g} full evaluations"
+
+
+def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
+    lines = []
+    for name, p in (prediction or {}).items():
+        off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
+        lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {cell(p['value']) or 'nothing'} came{off}")
+    return "\n".join(lines)
+
+
+def _when(at: float | None) -> str:
+    if not at:
+        return ""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
