@@ -86,7 +86,8 @@ class Optimizer:
         self.space, self.goals = problem.space, goals or problem.goals
         as_pymoo = problem.is_plain and source is None and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)
-        self.name, self.mode, self._pace = algorithm, mode, Pace(mode, self.pop_size)
+        self.mode, self._pace = mode, Pace(mode, self.pop_size)
+        self.name: str = algorithm
         operators = {} if as_pymoo else space_operators(self.space)
         if not as_pymoo or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)

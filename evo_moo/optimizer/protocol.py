@@ -35,14 +35,10 @@ class AskTell(Protocol):
         pop_size: Size of the population.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def space(self) -> SearchSpace: ...  # noqa: D102
-    @property
-    def goals(self) -> Goals: ...  # noqa: D102
-    @property
-    def pop_size(self) -> int: ...  # noqa: D102
+    name: str
+    space: SearchSpace
+    goals: Goals
+    pop_size: int
 
     @property
     def generation(self) -> int:
