@@ -16,8 +16,6 @@ import pytest
 from evo_moo.job.check import check_job
 from tests.unit.test_architecture import ALLOWED
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))]
@@ -53,6 +51,7 @@ def test_every_folder_has_its_guide() -> None:
     assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("readme", "code"), each("python"))
 def test_python_blocks_run(readme: str, code: str, tmp_path: Path) -> None:
     write_files(readme, tmp_path)
@@ -63,6 +62,7 @@ def test_python_blocks_run(readme: str, code: str, tmp_path: Path) -> None:
         assert len(done.stdout.splitlines()) > 3
 
 
+@pytest.mark.slow
 @every_readme
 def test_shell_lines_run_in_order(readme: str, tmp_path: Path) -> None:
     write_files(readme, tmp_path)
