@@ -46,13 +46,18 @@ def places(source: str) -> list[list[tuple[str, int]]]:
     return list(at.values())
 
 
-def is_killed(tree: Path, tests: list[str], limit_s: float) -> bool:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        return subprocess.run(command, cwd=tree, env=environment, timeout=limit_s, capture_output=True).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+def fail(room: str, limit_s: float, path: str = "README.md", text: str = "") -> bool:
+    """Return whether a room's tests fail, or run over the limit, in a copy of the tree where a file is another."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = shutil.copytree(ROOT, Path(folder, "tree"), ignore=shutil.ignore_patterns(".*", "runs", "build"))
+        (tree / path).write_text(text)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *ROOMS[room]]
+        environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(command, cwd=tree, env=environment, timeout=limit_s, capture_output=True)
+            return done.returncode != 0
+        except subprocess.TimeoutExpired:
+            return True
 
 
 def main() -> None:
@@ -61,23 +66,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a mutant counts as killed")
     options = parser.parse_args()
-    rng, core, alive = random.Random(options.seed), ROOT / "evo_moo", 0
+    rng, core, n_alive = random.Random(options.seed), ROOT / "evo_moo", 0
     files = [(room, path) for room in ROOMS for path in sorted([core / room, *(core / room).glob("*.py")])]
     at = [(room, path, each) for room, path in files if path.is_file() for each in places(path.read_text())]
-    for i, (room, path, mutations) in enumerate(rng.sample(at, options.n), 1):
-        operator, occurrence = rng.choice(mutations)
-        before = path.read_text()
+    drawn = [(room, path, *rng.choice(each)) for room, path, each in rng.sample(at, options.n)]
+    if unfit := [room for room in sorted({room for room, *_ in drawn}) if fail(room, options.limit)]:
+        sys.exit(f"the tests must pass without a mutant, but those of {', '.join(unfit)} fail or run over the limit")
+    for i, (room, path, operator, occurrence) in enumerate(drawn, 1):
+        name, before = str(path.relative_to(ROOT)), path.read_text()
         after = mutate_code(before, get_operator(operator)(), occurrence)
-        with tempfile.TemporaryDirectory() as folder:
-            tree = shutil.copytree(ROOT, Path(folder, "tree"), ignore=shutil.ignore_patterns(".*", "runs", "build"))
-            (tree / path.relative_to(ROOT)).write_text(after)
-            lives = not is_killed(tree, ROOMS[room], options.limit)
-        alive += lives
-        diff = unified_diff(
-            before.split("\n"), after.split("\n"), str(path.relative_to(ROOT)), "mutant", lineterm="", n=0
-        )
+        lives = not fail(room, options.limit, name, after)
+        n_alive += lives
+        diff = unified_diff(before.split("\n"), after.split("\n"), name, "mutant", lineterm="", n=0)
         print(f"{i} {'LIVES' if lives else 'killed'}", *diff, sep="\n", flush=True)
-    print(f"{alive} of {options.n} mutants live, of {len(at)} places, seed {options.seed}")
+    print(f"{n_alive} of {options.n} mutants live, of {len(at)} places, seed {options.seed}")
 
 
 if __name__ == "__main__":
