@@ -34,6 +34,17 @@ def test_F_keeps_its_shape_and_is_infinite_where_unknown():
     assert [part.shape for part in GOALS.matrices([])] == [(0, 2), (0, 3), (0, 1)]
 
 
+def test_front_of_a_table_holds_only_rows_that_keep_every_limit():
+    rows = [(0.9, 10, 8), (0.7, 5, 8), (0.6, 7, 8), (0.7, 5, 8), (0.99, 21, 8), (0.9, 0.5, 8), (0.4, 2, 8), (0.9, 2, 6)]
+    columns = {
+        name: np.array(column)
+        for name, column in zip(("accuracy", "latency_ms", "bits"), np.array(rows).T, strict=True)
+    }
+    assert GOALS.front_of(columns).tolist() == [[-0.9, 10.0], [-0.7, 5.0]]
+    assert GOALS.front_of({name: column[-4:] for name, column in columns.items()}) is None
+    assert GOALS.front_of({"accuracy": columns["accuracy"]}) is None
+
+
 def test_signs_turn_what_is_maximised_into_what_is_minimised():
     accuracy, latency = GOALS.objectives
     assert (accuracy.sign, latency.sign, GOALS.signs.tolist()) == (-1, 1, [-1, 1])
