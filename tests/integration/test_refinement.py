@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evo_moo.cli.overview_tables import print_runs
 
 import evo_moo
 from evo_moo.analysis.rung_summary import rung_report
+from evo_moo.cli.overview_tables import print_runs
 from evo_moo.errors import JobError, UsageError
 from evo_moo.run.doctor import examine
 from evo_moo.storage.reading import reading
