@@ -52,7 +52,7 @@ class GaussianProcess(Surrogate):
         self._fitted = False
 
     def fit(self, X: Array, y: Array) -> Self:
-        """Find the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
+        """Fit the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
@@ -125,7 +125,7 @@ class GaussianProcess(Surrogate):
         self._fitted = True
 
     def _cross(self, X: Array) -> tuple[Array, Array]:
-        """Return the correlation of the data with ``m`` points, and what the data tell of it, both ``(n, m)``."""
+        """Return the correlation of the data with ``m`` points, and the factor's solution of it, both ``(n, m)``."""
         from scipy.linalg import solve_triangular
 
         self._require_fit()
@@ -153,7 +153,7 @@ class _Objective:
         self.default_start = np.append(np.full(X.shape[1], self.location - LENGTH_SCALE_STD**2), NOISE_LOC)
 
     def best_from(self, starts: list[Array]) -> Array:
-        """Return the best of the optima found from the starts."""
+        """Return the best of the optima that are reached from the starts."""
         from scipy.optimize import minimize
 
         bounds = [LOG_BOUNDS] * self.X.shape[1] + [LOG_NOISE_BOUNDS]
@@ -167,7 +167,7 @@ class _Objective:
         return np.asarray(best.x)
 
     def covariance(self, theta: Array) -> Array:
-        """Give ``(n, n)`` covariances of the observations, in units of the signal's variance."""
+        """Return the ``(n, n)`` covariances of the observations, in units of the signal's variance."""
         R = correlation(self.X, self.X, np.exp(theta[:-1]), self.category)
         R[np.diag_indices_from(R)] += math.exp(theta[-1])
         return R

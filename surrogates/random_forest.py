@@ -32,8 +32,7 @@ MIN_VARIANCE = 1e-4
 class RandomForest(Surrogate):
     """Mean of the trees, and variance between and within them.
 
-    The spread in a leaf is partly noise, which a forest cannot tell from what it has not learnt: ``std``
-    includes it.
+    The spread in a leaf is partly noise, and a forest cannot separate the two: ``std`` includes it.
     """
 
     extrapolates = False

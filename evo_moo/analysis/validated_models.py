@@ -75,7 +75,7 @@ def metric_values(model: MetricModel, targets: Array) -> Array:
 def validated(table: RunTable, metric: str) -> Validated:
     """Choose and fit the model of a metric, as a search does: one that ranks no better than chance is not used.
 
-    What was found of an table is kept while others ask for it.
+    The latest results are kept.
 
     Args:
         table: What was measured.
@@ -87,27 +87,29 @@ def validated(table: RunTable, metric: str) -> Validated:
     values, features = table.values[metric][rows], Features(table.space)
     declared = table.metrics.get(metric, Metric())
     log = _is_logarithmic(values, declared.log)
-    found = Validated(metric, table.X[rows], features, np.log(values) if log else values, log)
+    unknown = Validated(metric, table.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
-        return replace(found, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
+        return replace(unknown, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
     if values.min() == values.max():
-        return replace(found, nothing=f"it is {values[0]:.4g} in every evaluation")
+        return replace(unknown, nothing=f"it is {values[0]:.4g} in every evaluation")
     half = values.max() / 2 - values.min() / 2
     if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
-        return replace(found, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance")
+        return replace(
+            unknown, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance"
+        )
     sign = table.goals.sign(metric)
     target = Target.fit(sign * values)
-    Z, y = features.matrix(found.X), target.transform(sign * values)
+    Z, y = features.matrix(unknown.X), target.transform(sign * values)
     classes = {family: load_surrogate(family) for family in FAMILIES}
     families = Families(classes, features.columns, seed_for("importance", table.seed))
     with one_blas_thread():
         choice = families.choose(Z, y, validate=_cross_validated, always_average=False)
         if choice.family == NONE:
             best = max(choice.scores.values(), key=lambda scores: scores.rank_correlation, default=None)
-            return replace(found, scores=best, nothing="no model predicts this metric; importances would be noise")
+            return replace(unknown, scores=best, nothing="no model predicts this metric; importances would be noise")
         model = MetricModel(sign, target, families.new(choice.family).fit(Z, y), declared=declared)
     scores = choice.scores[choice.family]
-    return replace(found, model=model, folds=choice.folds, family=choice.family, scores=scores)
+    return replace(unknown, model=model, folds=choice.folds, family=choice.family, scores=scores)
 
 
 def _is_logarithmic(values: Array, declared: bool) -> bool:
@@ -116,5 +118,5 @@ def _is_logarithmic(values: Array, declared: bool) -> bool:
 
 
 def _cross_validated(model: Surrogate, Z: Array, y: Array) -> Validation:
-    """Keep the models of the folds, which a forest's own validation has not."""
+    """Cross-validate every family, also one that validates itself: importances need the models of the folds."""
     return cross_validated(model, Z, y, MOST_PER_FOLD)

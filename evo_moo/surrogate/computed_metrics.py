@@ -14,7 +14,7 @@ MOST_KEPT = 100_000
 
 
 class ComputedMetrics:
-    """What a problem's ``compute`` gives for encoded rows; each architecture is computed once.
+    """Metrics of encoded rows by a problem's ``compute``; each architecture is computed once.
 
     Args:
         problem: The problem; it may fail on a row, whose metrics are then not known.
@@ -30,9 +30,9 @@ class ComputedMetrics:
 
     def table(self, X: Array) -> dict[str, Array]:
         """Return every metric that is known of any of ``(n, n_var)`` encoded rows; see ``values``."""
-        found = [self._of(config) for config in self._problem.space.decode(X)]
-        names = list(dict.fromkeys(name for metrics in found for name in metrics))
-        return {name: np.array([metrics.get(name, np.nan) for metrics in found]) for name in names}
+        rows = [self._of(config) for config in self._problem.space.decode(X)]
+        names = list(dict.fromkeys(name for metrics in rows for name in metrics))
+        return {name: np.array([metrics.get(name, np.nan) for metrics in rows]) for name in names}
 
     def agree(self, name: str, X: Array, measured: Array) -> bool:
         """Return whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
@@ -64,5 +64,5 @@ class ComputedMetrics:
             try:
                 self._kept[key] = self._problem.call_compute(config)
             except Exception:
-                self._kept[key] = {}  # its evaluation will tell
+                self._kept[key] = {}  # the evaluation shows whether it fails, too
         return self._kept[key]

@@ -12,7 +12,7 @@ from evo_moo.surrogate.protocol import Array, ColumnKind, Columns
 ABSENT = 0.5
 """Where a number that does not exist is put: the middle is nearest to all values that it could have."""
 N_SAMPLED = 256
-"""Random configurations whose computed metrics give these their scale."""
+"""Number of random configurations whose computed metrics set the scale of these."""
 
 
 class Features:
@@ -21,12 +21,12 @@ class Features:
     Numbers and ordered options are scaled to ``[0, 1]``, in log scale where the search is. Categories keep
     their codes; a conditional category has one more, for not being there. Each different condition adds a
     flag, 1 where its variables exist. Two configurations without a variable are thus alike in it, and one
-    with and one without always differ. What a formula tells of a configuration, such as its number of
-    parameters, explains much of what is measured, and is a feature too, in log scale where it is positive.
+    with and one without always differ. Computed metrics, such as the number of parameters, explain much of
+    what is measured, and are features, too, in log scale where they are positive.
 
     Args:
         space: The search space.
-        compute: Gives metric to ``(n,)`` values of ``(n, n_var)`` encoded rows, NaN where one is not known.
+        compute: Computes metrics, ``(n,)`` values each, of ``(n, n_var)`` encoded rows; NaN where one is not known.
 
     Attributes:
         columns: What each feature is: one per variable, then one per condition, then one per computed metric.
@@ -70,7 +70,7 @@ class Features:
         return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], self._computed(X)])
 
     def rows(self, Z: Array) -> Array:
-        """Return the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, as ``matrix`` gives them.
+        """Return the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, the inverse of ``matrix``.
 
         Numbers without a grid may differ in the last digits.
         """

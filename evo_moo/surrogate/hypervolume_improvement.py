@@ -14,9 +14,9 @@ Array = npt.NDArray[np.float64]
 class Boxes:
     """The undominated region below a reference point, as boxes.
 
-    The boxes come from the local upper bounds of the front, found point by point (Klamroth, Lacour and
+    The boxes come from the local upper bounds of the front, computed point by point (Klamroth, Lacour and
     Vanderpooten 2015, "On the representation of the search region in multi-objective optimization", EJOR 245),
-    and from the partition that their defining points give (Lacour, Klamroth and Fonseca 2017, "A box
+    and from the partition by their defining points (Lacour, Klamroth and Fonseca 2017, "A box
     decomposition algorithm to compute the hypervolume indicator", Computers & OR 79, eq. 7).
 
     Args:
@@ -79,7 +79,7 @@ def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
 
     Returns:
         Bounds ``(n_bounds, n_obj)``, and ``(n_bounds, n_obj, n_obj)``: for each bound and objective, the point
-        that gives the bound its value there.
+        that defines the value of the bound there.
     """
     n_obj = len(ref_point)
     U = ref_point[None, :].astype(float)

@@ -1,8 +1,8 @@
-"""Where to evaluate next, by what the models believe.
+"""Where to evaluate next, by the posterior of the models.
 
 A pool of candidates is evolved on the models and around the front. From it a batch is taken one by one: each
-member maximises a criterion against the front, the earlier members and everything pending, times the probability
-that it is feasible and succeeds.
+member maximises an acquisition function against the front, the earlier members and everything pending, times the
+probability to be feasible and to succeed.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from evo_moo.pareto import pareto_rows
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.surrogate.acquisition import Criteria
+from evo_moo.surrogate import acquisition
+from evo_moo.surrogate.front import Front
 from evo_moo.surrogate.observations import Observed
-from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -45,7 +47,7 @@ class Infill:
 
     def batch(
         self,
-        belief: Belief,
+        posterior: Posterior,
         seen: Observed,
         n: int,
         turn: int,
@@ -56,52 +58,52 @@ class Infill:
         """Choose up to ``n`` rows.
 
         Args:
-            belief: What the models say, pending evaluations included.
+            posterior: What the models expect, pending evaluations included.
             seen: What was measured.
             n: Number of rows.
-            turn: Counts the rows chosen by earlier calls: criteria take turns.
+            turn: Number of rows chosen by earlier calls: acquisition functions take turns.
             exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
             may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
         """
-        best = _best(seen)
-        # Nothing feasible yet: what is nearest to it is what there is to vary.
-        feasible = seen.violation <= 0
-        criteria = Criteria(seen.F[best], seen.F[feasible]) if feasible.any() else Criteria(seen.F[:0], seen.F)
-        pool = self._pool(belief, seen.X[best], criteria, offspring)
-        criteria.expect(belief.objectives(pool)[0][belief.log_probability(pool) > np.log(0.5)])
+        # While nothing is feasible, the best rows are the nearest to it.
+        best, feasible = pareto_rows(seen.F, seen.violation), seen.violation <= 0
+        front = Front.of(seen.F[best], seen.F[feasible]) if feasible.any() else Front.of(seen.F[:0], seen.F)
+        known = seen.X[best]
+        pool = self._pool(posterior, known, front, offspring)
+        front = front.expecting(posterior.objectives(pool)[0][posterior.log_probability(pool) > np.log(0.5)])
         chosen, n_replicates = np.empty((0, self.space.n_var)), seen.n_replicates
-        most_replicates = REPLICATED * (len(seen.X) + n_replicates) if may_replicate and criteria.exists else 0
+        most_replicates = REPLICATED * (len(seen.X) + n_replicates) if may_replicate and front.exists else 0
         for i in range(n):
-            score = criteria.score(belief, turn + i, self.rng, exploration)
+            score = acquisition.score_of(front, posterior, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)
-            if other := criteria.instead(scores, belief, turn + i, exploration):
+            if other := acquisition.score_instead(scores, front, posterior, turn + i, exploration):
                 pool, scores = self._refined(pool, other)
             ranked = pool[np.argsort(-scores, kind="stable")]
             new = ranked[self._is_new(ranked) & ~any_equal(ranked, chosen)][:1]
             if not len(new):
                 break
-            replicated = None
+            row = None
             if n_replicates < most_replicates:
                 if i == 0 and n_replicates < N_TRIALS:
-                    replicated = int(self.rng.integers(len(best)))
+                    row = int(self.rng.integers(len(known)))
                 else:
-                    replicated = criteria.worth_replicating(seen.X[best], ranked[self._is_new(ranked)], belief)
-                n_replicates += replicated is not None
-            latest = new if replicated is None else seen.X[best][[replicated]]
+                    row = acquisition.worth_replicating(front, known, ranked[self._is_new(ranked)], posterior)
+                n_replicates += row is not None
+            latest = new if row is None else known[[row]]
             chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
-                belief = belief.knowing(latest)
-                if replicated is None and belief.log_probability(new)[0] > np.log(0.5):
-                    criteria.add(belief.objectives(new)[0])
+                posterior = posterior.with_fantasies(latest)
+                if row is None and posterior.log_probability(new)[0] > np.log(0.5):
+                    front = front.with_points(posterior.objectives(new)[0])
         return chosen
 
-    def _pool(self, belief: Belief, best: Array, criteria: Criteria, offspring: Array) -> Array:
+    def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Array:
         drawn = self.space.sample(N_RANDOM, self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         start = np.concatenate([best, drawn[:40], around[:40]])
-        evolved = [self._evolved(start, criteria.predicted(belief, optimism)) for optimism in (0.0, 1.0)]
+        evolved = [self._evolved(start, acquisition.predicted(front, posterior, optimism)) for optimism in (0.0, 1.0)]
         return np.concatenate([drawn, around, close, offspring, *evolved])
 
     def _evolved(self, X: Array, objectives: Callable[[Array], Array]) -> Array:
@@ -114,15 +116,15 @@ class Infill:
         return X[_survivors(F, N_EVOLVED)]
 
     def _refined(self, pool: Array, score: Callable[[Array], Array]) -> tuple[Array, Array]:
-        """Add descendants of the best rows to the pool, and give all of it with its scores."""
+        """Return the pool with descendants of the best rows, and all scores."""
         X, scores = pool, score(pool)
-        best, its_scores = X, scores
+        best, best_scores = X, scores
         for step, eta in enumerate(STEPS):
-            top = np.argsort(-its_scores, kind="stable")[: N_BEST if step % 2 == 0 else N_BEST // 3]
-            best, its_scores = best[top], its_scores[top]
-            children = self._varied(best, N_CHILDREN, eta, crossed=step % 2 == 0)
-            best, its_scores = np.concatenate([best, children]), np.concatenate([its_scores, score(children)])
-            X, scores = np.concatenate([X, children]), np.concatenate([scores, its_scores[-len(children) :]])
+            top = np.argsort(-best_scores, kind="stable")[: N_BEST if step % 2 == 0 else N_BEST // 3]
+            children = self._varied(best[top], N_CHILDREN, eta, crossed=step % 2 == 0)
+            children_scores = score(children)
+            best, best_scores = np.concatenate([best[top], children]), np.append(best_scores[top], children_scores)
+            X, scores = np.concatenate([X, children]), np.append(scores, children_scores)
         return X, scores
 
     def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
@@ -132,12 +134,6 @@ class Infill:
             mates = X[self.rng.integers(len(X), size=n)]
             children = self._crossover.crossed(np.stack([children, mates]), self.rng)[0]
         return SpaceMutation(self.space, eta=eta).mutated(children, self.rng)
-
-
-def _best(seen: Observed) -> npt.NDArray[np.int64]:
-    from evo_moo.pareto import pareto_rows
-
-    return pareto_rows(seen.F, seen.violation)
 
 
 def _survivors(F: Array, n: int) -> npt.NDArray[np.int64]:

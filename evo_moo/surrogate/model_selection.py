@@ -1,4 +1,4 @@
-"""Which model to trust: scores of predictions on points that a model did not learn, and the choice by them."""
+"""Which model to trust: scores of predictions of points that a model did not learn, and the choice by them."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,9 +110,9 @@ def averaged(validations: Sequence[Validation]) -> Validation:
 
 
 def fold_models(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Iterator[Fold]:
-    """Fit fresh models, each without the fifth of the points that it gives beside it; none of a single point.
+    """Fit fresh models, each without a fifth of the points, and return them with these; none of a single point.
 
-    Equal points, which are repetitions, are left out together.
+    Equal points, which are replicates, are left out together.
 
     Args:
         model: The kind of model.
@@ -222,8 +222,8 @@ class AveragedSurrogate(Surrogate):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Load each member."""
-        for member, its_state in zip(self.members, state["members"], strict=True):
-            member.load(its_state)
+        for member, member_state in zip(self.members, state["members"], strict=True):
+            member.load(member_state)
 
 
 def mixture(predictions: Sequence[Prediction]) -> Prediction:

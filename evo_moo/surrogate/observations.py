@@ -7,7 +7,7 @@ import numpy as np
 
 from evo_moo.problem.metrics import mean_metrics
 from evo_moo.surrogate.archive import Archive
-from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Array
 
 
@@ -28,15 +28,15 @@ class Observed:
     n_replicates: int = 0
 
     @classmethod
-    def of(cls, archive: Archive, belief: Belief) -> Self:
+    def of(cls, archive: Archive, posterior: Posterior) -> Self:
         """Return what was measured; replicates count by their mean."""
         X, replicates = archive.with_objectives()
         means = [mean_metrics(metrics) for metrics in replicates]
-        F = belief.goals.F(means)
-        models = [belief.models[objective.metric] for objective in belief.goals.objectives]
+        F = posterior.goals.F(means)
+        models = [posterior.models[objective.metric] for objective in posterior.goals.objectives]
         log = [k for k, model in enumerate(models) if model.log]
         F[:, log] = np.log(F[:, log])
         if noisy := [k for k, model in enumerate(models) if model.is_noisy]:
-            F[:, noisy] = belief.objectives(X)[0][:, noisy]
-        violation = np.array([belief.goals.violation(metrics) for metrics in means])
+            F[:, noisy] = posterior.objectives(X)[0][:, noisy]
+        violation = np.array([posterior.goals.violation(metrics) for metrics in means])
         return cls(X, F, violation, sum(len(metrics) - 1 for metrics in replicates))

@@ -1,8 +1,8 @@
-"""Which evaluations tell of configurations that do not work at all: by values far out on the poor side.
+"""Which configurations do not work at all: those with values far out on the poor side.
 
-An accuracy no better than chance, or a stress that knows no bounds, is of another kind than the values that a search
+An accuracy no better than chance, or a stress beyond all bounds, is of another kind than the values that a search
 is about. A model that learns both bends between them, and a search with it wastes evaluations beside the cliff; so
-where no model ranks a metric well, such evaluations are learnt as failures are: as places to keep away from.
+where no model ranks a metric well, such evaluations are learnt as failures: as places to keep away from.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics
 
 N_FIRST = 20
-"""Number of evaluations that tell where values are usual; later ones crowd where a search looks."""
+"""Number of evaluations that decide where values are usual; later ones crowd where a search looks."""
 FAR_OUT = 3.0
 """Distances between the quartiles beyond them where values are far out (Tukey 1977, Exploratory Data Analysis)."""
 
@@ -34,13 +34,13 @@ class Fences:
 
     @classmethod
     def around(cls, names: Iterable[str], seen: Sequence[Metrics], goals: Goals, metrics: Mapping[str, Metric]) -> Self:
-        """Put fences around the first values of the objectives ``names``; too few, or equal ones, give none.
+        """Return fences around the first values of some objectives; too few, or equal values, have none.
 
         Args:
             names: Objectives whose values may be far out.
             seen: What was measured, in the order of asking.
-            goals: Tell which side is the poor one.
-            metrics: Tell which values matter by their logarithms.
+            goals: Objectives; their signs decide which side is the poor one.
+            metrics: What is known of each metric; of some, logarithms count.
         """
         signs = {o.metric: o.sign for o in goals.objectives if o.metric in set(names)}
         worst = {}

@@ -1,4 +1,4 @@
-"""What surrogate models together say about configurations that were not evaluated."""
+"""What surrogate models together expect of configurations that were not evaluated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -60,18 +60,18 @@ class MetricModel:
         return self.model.predict(X)
 
     def values(self, X: Array) -> tuple[Array, Array]:
-        """Return the metric, minimised: its median, and how far one standard deviation lies on the better side."""
+        """Return the metric, minimised: the median, and how far one standard deviation lies on the better side."""
         return self._values(*self.predict(X))
 
     def objective(self, X: Array) -> tuple[Array, Array]:
-        """Return the same as ``values``, of the logarithm if that is what counts."""
+        """Return ``values`` of the metric, or of its logarithm where trade-offs are weighed by that."""
         return self._of_logarithm(*self.values(X))
 
-    def lesson(self, X: Array) -> tuple[Array, Array]:
-        """Return what ``objective`` gives, with how far one more evaluation there would move the mean on average.
+    def lookahead(self, X: Array) -> tuple[Array, Array]:
+        """Return the mean of ``objective``, and how far one more evaluation there would move it on average.
 
         Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
-        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
+        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal posteriors").
         """
         mean, std = self.predict(X)
         if self.model is not None:
@@ -86,14 +86,14 @@ class MetricModel:
         std = np.maximum(std, 1e-9)
         if limit.relation == "equals":
             low, high = (self._bound(limit.bound + end * EQUALITY_TOLERANCE * self.sign) for end in (-1, 1))
-            # Of a thin band, the density tells more than a probability that vanishes.
+            # The density: the probability of a thin band vanishes.
             return np.asarray(-0.5 * (((low + high) / 2 - mean) / std) ** 2 - np.log(std))
         below = (limit.relation == "at_most") == (self.sign == 1)
         gap = (self._bound(limit.bound) - mean) / std
         return np.asarray(log_ndtr(gap if below else -gap))
 
-    def knowing(self, X: Array) -> "MetricModel":
-        """Return the same, as if the predictions at these points had come true."""
+    def with_fantasies(self, X: Array) -> "MetricModel":
+        """Return the model that also learnt these points, with the predictions as their values."""
         return self if self.model is None else replace(self, model=self.model.condition(X, self.predict(X)[0]))
 
     def _values(self, mean: Array, std: Array) -> tuple[Array, Array]:
@@ -113,8 +113,8 @@ class MetricModel:
 
 
 @dataclass(frozen=True)
-class Belief:
-    """Predictions of everything that a search asks of a configuration.
+class Posterior:
+    """Predictions of all metrics of a configuration, and of its success.
 
     Attributes:
         goals: Objectives and limits.
@@ -143,10 +143,10 @@ class Belief:
         predicted = {name: (model.sign, model.values(Z)) for name, model in self.models.items() if model.model}
         return {name: (sign * median, std) for name, (sign, (median, std)) in predicted.items()}
 
-    def lessons(self, X: Array) -> tuple[Array, Array]:
-        """Return ``objectives`` with how far one more evaluation of each row would move their means, ``(n, n_obj)``."""
+    def lookahead(self, X: Array) -> tuple[Array, Array]:
+        """Return the mean of ``objectives``, and how far one more evaluation of a row would move it, ``(n, n_obj)``."""
         Z = self.features.matrix(X)
-        values = [self.models[objective.metric].lesson(Z) for objective in self.goals.objectives]
+        values = [self.models[objective.metric].lookahead(Z) for objective in self.goals.objectives]
         return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
 
     @property
@@ -176,7 +176,7 @@ class Belief:
                 total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
         return total
 
-    def knowing(self, X: Array) -> "Belief":
-        """Return the same, as if what it predicts for these rows had been measured."""
+    def with_fantasies(self, X: Array) -> "Posterior":
+        """Return the posterior after measuring ``(n, n_var)`` rows, with the predictions as the values."""
         Z = self.features.matrix(X)
-        return replace(self, models={name: model.knowing(Z) for name, model in self.models.items()})
+        return replace(self, models={name: model.with_fantasies(Z) for name, model in self.models.items()})

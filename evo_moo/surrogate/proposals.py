@@ -11,7 +11,7 @@ from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.infill import Infill, Mask, any_equal
 from evo_moo.surrogate.observations import Observed
-from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.prescreening import best_offspring
 from evo_moo.surrogate.protocol import Array
 from evo_moo.surrogate.search_models import SearchModels
@@ -91,29 +91,29 @@ class Proposals:
             rng: Source of all randomness.
         """
         with one_blas_thread():
-            belief = self.models.fit(self.archive)
+            posterior = self.models.fit(self.archive)
             self._turn += n
-            n_plain = n if belief is None else self._n_plain(n)
+            n_plain = n if posterior is None else self._n_plain(n)
             proposals = [Proposal(x, "mating", {}) for x in offspring[is_new(offspring)][:n_plain]] if n_plain else []
-            if belief is None or n_plain == n:
+            if posterior is None or n_plain == n:
                 return proposals
             plain = np.array([p.x for p in proposals]).reshape(-1, self.space.n_var)
             taken = np.concatenate([pending, plain])
             if len(taken):
-                belief = belief.knowing(taken)
+                posterior = posterior.with_fantasies(taken)
 
             def is_free(X: Array) -> Mask:
                 return is_new(X) & ~any_equal(X, taken)
 
             if self.infill == "prescreen":
-                X = best_offspring(belief, offspring[is_free(offspring)], n - n_plain, rng)
+                X = best_offspring(posterior, offspring[is_free(offspring)], n - n_plain, rng)
             else:
                 infill = Infill(self.space, rng, is_free)
                 turn, exploration = self._turn - n, self._track_record.exploration()
-                may_replicate = self._replicates and belief.knows_the_noise
-                seen = Observed.of(self.archive, belief)
-                X = infill.batch(belief, seen, n - n_plain, turn, exploration, offspring, may_replicate)
-            return proposals + self._with_predictions(belief, X)
+                may_replicate = self._replicates and posterior.knows_the_noise
+                seen = Observed.of(self.archive, posterior)
+                X = infill.batch(posterior, seen, n - n_plain, turn, exploration, offspring, may_replicate)
+            return proposals + self._with_predictions(posterior, X)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays; the archive is not part of it."""
@@ -133,8 +133,8 @@ class Proposals:
         share = 0.5 * min(1.0, (TRUSTED - correlation) / TRUSTED)
         return int(share * n) if n > 1 else int(self._turn % 4 == 0)
 
-    def _with_predictions(self, belief: Belief, X: Array) -> list[Proposal]:
-        predicted = belief.metrics(X)
+    def _with_predictions(self, posterior: Posterior, X: Array) -> list[Proposal]:
+        predicted = posterior.metrics(X)
         proposals = []
         for i, x in enumerate(X):
             first = self.archive.first_id_of(x)

@@ -1,6 +1,6 @@
 """The protocol of surrogate models: cheap stand-ins for one metric, learnt from the evaluations so far.
 
-Who writes a model imports from here alone, and inherits ``evo_moo.testing.SurrogateSuite`` in its tests.
+Authors of models import from ``evo_moo.surrogate`` alone, and test with ``evo_moo.testing.SurrogateSuite``.
 """
 
 from abc import ABC, abstractmethod
@@ -62,7 +62,7 @@ class Columns:
 
     @classmethod
     def numeric(cls, n: int) -> Self:
-        """Give ``n`` columns of numbers."""
+        """Return ``n`` columns of numbers."""
         kinds: list[ColumnKind] = ["numeric"] * n
         return cls(tuple(f"x{i}" for i in range(n)), tuple(kinds), (0,) * n)
 
@@ -84,8 +84,8 @@ class Surrogate(ABC):
     Attributes:
         columns: What each feature is.
         seed: Decides everything random in ``fit``.
-        extrapolates: Whether its deviations tell how far better than all seen a point may be; False for models
-            whose predictions are averages of what was seen.
+        extrapolates: Whether predicted deviations hold beyond the best value seen; False for models whose predictions
+            are averages of what was seen.
     """
 
     extrapolates = True
@@ -100,7 +100,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def fit(self, X: Array, y: Array) -> Self:
-        """Learn from ``(n, n_features)`` points and their ``(n,)`` standardised targets, and give itself.
+        """Learn from ``(n, n_features)`` points and their ``(n,)`` standardised targets, and return the model.
 
         All earlier points are forgotten; hyperparameters may start from those of the last fit.
 
@@ -144,7 +144,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def condition(self, X: Array, y: Array) -> "Surrogate":
-        """Return a cheap copy that also knows these points; hyperparameters stay, and so does this model."""
+        """Return a cheap copy that also learnt these points; hyperparameters stay, and so does this model."""
 
     @abstractmethod
     def dump(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``dump`` gave, also after a trip through JSON; ``fit`` must follow.
+        """Take over what ``dump`` returned, also after a trip through JSON; ``fit`` must follow.
 
         Raises:
             SurrogateError: The state does not fit these columns.

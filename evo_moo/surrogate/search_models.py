@@ -13,7 +13,7 @@ from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.fitting import Decision, Families, MetricFit
 from evo_moo.surrogate.outliers import Fences
-from evo_moo.surrogate.posterior import Belief
+from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Surrogate
 
 
@@ -50,7 +50,7 @@ class SearchModels:
         self._success_model = success(self._features.columns, seed)
         self._decisions: list[Decision] = []
 
-    def fit(self, archive: Archive) -> Belief | None:
+    def fit(self, archive: Archive) -> Posterior | None:
         """Fit the models to all that was measured; None when they predict no objective better than chance."""
         observations = archive.observations
         measured = [(o.x, o.metrics) for o in observations if o.metrics is not None]
@@ -68,7 +68,7 @@ class SearchModels:
         predicted = [m for m in (models[o.metric] for o in self.goals.objectives) if not m.is_computed]
         if predicted and all(model.model is None for model in predicted):
             return None
-        return Belief(self.goals, self._features, models, self._success(observations, fences))
+        return Posterior(self.goals, self._features, models, self._success(observations, fences))
 
     def take_decisions(self) -> list[Decision]:
         """Return the choices of models since the last call."""

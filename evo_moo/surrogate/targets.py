@@ -14,7 +14,7 @@ TAIL = 4.0
 OUTLIER = 5.0
 """Robust standard deviations from the median beyond which values do not count for mean and deviation."""
 FEWEST_FOR_SHAPE = 10
-"""Fewer values do not tell the shape of a distribution."""
+"""Fewer values do not show the shape of a distribution."""
 CLEARLY = 0.5
 """A more complicated transform must leave at most this share of what is not normal."""
 CROWDED = 0.1
@@ -37,7 +37,7 @@ class Target:
         shift: Taken off, then
         width: divided by.
         power: Yeo and Johnson's lambda in ``[0, 2]``, where every real number has an inverse.
-        location: Taken off what the power gives, then
+        location: Taken off the power, then
         scale: divided by.
     """
 
@@ -59,8 +59,8 @@ class Target:
         Args:
             y: Values.
             log: Whether they are replaced by their logarithms in any case.
-            spread_best: Where good values crowd and poor ones are far off, as of many an accuracy, try last to tell
-                the good ones apart, by logarithms of the distance from a point beyond the best. Smooth models know
+            spread_best: Where good values crowd and poor ones are far off, as of many an accuracy, try last to
+                spread the good ones, by logarithms of the distance from a point beyond the best. Smooth models know
                 the values between better as they are.
 
         Raises:
@@ -113,7 +113,7 @@ class Target:
         reach = max(float(high - low), 1e-3 * float(np.ptp(values)))
         origins = [best - share * reach for share in BEYOND if best - share * reach < best]
         candidates = [cls._standardising(values, True, origin) for origin in origins]
-        return min(candidates, key=lambda its: _misfit(its.transform(values)), default=cls._standardising(values))
+        return min(candidates, key=lambda map_: _misfit(map_.transform(values)), default=cls._standardising(values))
 
     @classmethod
     def _bending(cls, values: Array) -> Self:
@@ -123,8 +123,8 @@ class Target:
         shift, width = _location_and_scale(values)
         scaled = (values - shift) / width
         inner = np.clip(scaled, -OUTLIER, OUTLIER)
-        found = minimize_scalar(lambda power: -yeojohnson_llf(power, inner), bounds=(0.0, 2.0), method="bounded")
-        power = float(found.x)
+        result = minimize_scalar(lambda power: -yeojohnson_llf(power, inner), bounds=(0.0, 2.0), method="bounded")
+        power = float(result.x)
         return cls(False, 0.0, shift, width, power, *_location_and_scale(_power(scaled, power)))
 
 

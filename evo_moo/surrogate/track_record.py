@@ -1,4 +1,4 @@
-"""How far the models of a search were right about the candidates that they proposed lately."""
+"""How well the models of a search predicted the candidates that they proposed lately."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Expected = dict[str, tuple[float, float]]
 
 
 class TrackRecord:
-    """Predictions beside what came.
+    """Predictions beside the outcomes.
 
     Args:
         goals: The objectives.
@@ -78,7 +78,7 @@ class TrackRecord:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take a dumped state over."""
+        """Take over a dumped state."""
         self._recent = [(_pairs(expected), dict(measured)) for expected, measured in state["recent"]]
         self._expected = {int(key): _pairs(value) for key, value in state["expected"].items()}
 

@@ -1,8 +1,8 @@
 """A search space cut into cells, as a product of independent variables with a probability for each cell.
 
-A variable that does not exist in a configuration is given a value all the same, drawn at random: the space then is a
-plain product, and what its value seems to do averages out. Where a variable exists is a product, too, of the codes
-that its ancestors must have. So every integral over configurations is a sum over cells, one variable after the other.
+A variable that does not exist in a configuration gets a random value all the same: the space then is a plain product,
+and seeming effects of the value average out. Where a variable exists is a product, too, of the codes that its
+ancestors must have. So every integral over configurations is a sum over cells, one variable after the other.
 """
 
 import math
@@ -46,15 +46,15 @@ class Cells:
 
     def of(self, X: Array) -> Indices:
         """Return the cells, ``(n, n_var)``, in which the columns of ``(n, n_var)`` encoded rows lie."""
-        found = [
+        places = [
             np.clip(np.searchsorted(edges, column, side="right") - 1, 0, len(edges) - 2)
             for edges, column in zip(self._edges, X.T, strict=True)
         ]
-        return np.stack(found, axis=1)
+        return np.stack(places, axis=1)
 
     def draw(self, weights: Weights, n: int, rng: np.random.Generator) -> Indices:
         """Draw ``(n, n_var)`` cells, each variable by itself."""
-        drawn = [np.searchsorted(np.cumsum(its)[:-1], rng.random(n), side="right") for its in weights]
+        drawn = [np.searchsorted(np.cumsum(column)[:-1], rng.random(n), side="right") for column in weights]
         return np.stack(drawn, axis=1)
 
     def rows(self, cells: Indices, rng: np.random.Generator) -> Array:
@@ -95,8 +95,8 @@ class Cells:
             for ancestor, accepted in self.space.needed(column).items():
                 restricted[ancestor] = restricted[ancestor] * self._within(ancestor, accepted)
         # Rounded, since the probabilities of cells sum to 1 but for the last digits.
-        share = round(math.prod(float(its.sum()) for its in restricted), 12)
-        return tuple(_normalised(its) for its in restricted), share
+        share = round(math.prod(float(column.sum()) for column in restricted), 12)
+        return tuple(_normalised(column) for column in restricted), share
 
     def _within(self, column: int, accepted: tuple[tuple[float, float], ...]) -> Mask:
         edges = self._edges[column]

@@ -19,9 +19,9 @@ N_POINTS = 15
 MOST_CURVES = 200
 """Configurations whose curves are averaged; of more, so many are drawn."""
 BAND = (0.05, 0.95)
-"""Quantiles between which a prediction or a curve is told to lie."""
+"""Quantiles that bound a prediction or a curve."""
 WIDE = 0.1
-"""Of a range: a part in which no evaluation lies is told from here on."""
+"""Share of a range from which on a part without evaluations is worth a word."""
 
 
 def partial_dependence(
@@ -54,23 +54,23 @@ def partial_dependence(
     for name in names:
         if name not in table.space.names:
             raise JobError(f"a variable must be one of {', '.join(table.space.names)}, but is {name}")
-    told = {}
+    result = {}
     for metric in table.checked_metrics(metrics):
         known = validated(table, metric)
         curves = {name: _curve(known, table, name) for name in names} if known.model is not None else {}
-        told[metric] = {
+        result[metric] = {
             "nothing": known.nothing,
             "curves": {name: curve for name, curve in curves.items() if curve is not None},
         }
-    return told
+    return result
 
 
-def dependence_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return what ``partial_dependence`` tells as columns of one table, a row for each point of each curve."""
+def dependence_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the result of ``partial_dependence`` as columns of one table, a row for each point of each curve."""
     names = ("value", "mean", "low", "high", "n_near")
     columns: dict[str, list[Any]] = {name: [] for name in ("metric", "variable", *names)}
-    for metric, its in told.items():
-        for variable, curve in its["curves"].items():
+    for metric, facts in result.items():
+        for variable, curve in facts["curves"].items():
             columns["metric"] += [metric] * len(curve["value"])
             columns["variable"] += [variable] * len(curve["value"])
             for name in names:
@@ -111,11 +111,11 @@ def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | Non
 
 def _points(space: SearchSpace, column: int, tried: Array) -> Array:
     """Return the values of a column at which a curve is drawn, ascending: those tried, or even steps between them."""
-    found = np.unique(tried)
-    if space.category[column] or len(found) <= N_POINTS:
-        return found
+    values = np.unique(tried)
+    if space.category[column] or len(values) <= N_POINTS:
+        return values
     rows = np.tile(space.xl, (N_POINTS, 1))
-    rows[:, column] = np.linspace(found[0], found[-1], N_POINTS)
+    rows[:, column] = np.linspace(values[0], values[-1], N_POINTS)
     return np.unique(space.columns(space.codes(rows))[:, column])
 
 

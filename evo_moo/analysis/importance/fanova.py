@@ -79,17 +79,17 @@ class Forest:
         planes = self._planes(one, other, region.inside).reshape(N_TREES, -1)
         of_trees, of_all = _variances(planes, np.outer(weights[one], weights[other]).ravel())
         for column in (one, other):
-            its_of_trees, its_of_all = _variances(self._curves(column, region.inside), weights[column])
-            of_trees, of_all = of_trees - its_of_trees, of_all - its_of_all
+            main_of_trees, main_of_all = _variances(self._curves(column, region.inside), weights[column])
+            of_trees, of_all = of_trees - main_of_trees, of_all - main_of_all
         return _effect(np.maximum(of_trees, 0.0), max(of_all, 0.0), region)
 
     def _in(self, weights: Weights) -> _Region:
-        key = b"".join(its.tobytes() for its in weights)
+        key = b"".join(column.tobytes() for column in weights)
         if key not in self._regions:
-            inside = np.stack([self._box(i) @ its for i, its in enumerate(weights)], axis=1)
+            inside = np.stack([self._box(i) @ column for i, column in enumerate(weights)], axis=1)
             likely = inside.prod(axis=1)
-            means = np.array([likely[its] @ self._values[its] for its in self._leaves_of])
-            squares = np.array([likely[its] @ self._values[its] ** 2 for its in self._leaves_of])
+            means = np.array([likely[leaves] @ self._values[leaves] for leaves in self._leaves_of])
+            squares = np.array([likely[leaves] @ self._values[leaves] ** 2 for leaves in self._leaves_of])
             drawn = self._design(self._cells.draw(weights, N_DRAWN, np.random.default_rng(self._seed)))
             values = np.mean([tree.predict(drawn) for tree in self._trees], axis=0)
             self._regions[key] = _Region(inside, squares - means**2, float(values.var()))
@@ -103,7 +103,7 @@ class Forest:
         self._trees, boxes, values = [], [], []
         sums, counts = np.zeros(n), np.zeros(n)
         for _ in range(N_TREES):
-            # Each tree has its own values for what does not exist.
+            # Each tree draws other values for what does not exist.
             design = self._design(np.where(active, known, self._cells.draw(self._cells.weights, n, rng)))
             learnt = rng.integers(n, size=n)
             tree = DecisionTreeRegressor(min_samples_leaf=LEAF, random_state=int(rng.integers(2**31)))
@@ -112,9 +112,9 @@ class Forest:
             if unseen.size:
                 sums[unseen] += tree.predict(design[unseen])
                 counts[unseen] += 1
-            its_boxes, its_values = self._leaves(tree.tree_)
-            boxes.append(its_boxes)
-            values.append(its_values)
+            tree_boxes, tree_values = self._leaves(tree.tree_)
+            boxes.append(tree_boxes)
+            values.append(tree_values)
             self._trees.append(tree)
         self._boxes, self._values = np.concatenate(boxes), np.concatenate(values)
         ends = np.cumsum([0, *map(len, values)]).tolist()
@@ -149,20 +149,20 @@ class Forest:
         return reach[ends], tree.value[ends, 0, 0]
 
     def _box(self, column: int) -> Array:
-        # As numbers: NumPy multiplies a mask without its linear algebra, many times slower.
+        # As numbers: NumPy multiplies a mask without BLAS, many times slower.
         return self._boxes[:, self._ends[column] : self._ends[column + 1]].astype(float)
 
     def _curves(self, column: int, inside: Array) -> Array:
         """Return each tree's mean over all other variables, ``(n_trees, n_cells)``."""
         rest = self._values * np.delete(inside, column, axis=1).prod(axis=1)
         box = self._box(column)
-        return np.stack([rest[its] @ box[its] for its in self._leaves_of])
+        return np.stack([rest[leaves] @ box[leaves] for leaves in self._leaves_of])
 
     def _planes(self, one: int, other: int, inside: Array) -> Array:
         """Return each tree's mean over all but two variables, ``(n_trees, n_cells, n_cells)``."""
         rest = self._values * np.delete(inside, [one, other], axis=1).prod(axis=1)
         a, b = self._box(one) * rest[:, None], self._box(other)
-        return np.stack([a[its].T @ b[its] for its in self._leaves_of])
+        return np.stack([a[leaves].T @ b[leaves] for leaves in self._leaves_of])
 
 
 def _effect(of_trees: Array, of_all: float, region: _Region) -> Effect:

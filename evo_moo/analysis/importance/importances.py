@@ -2,7 +2,7 @@
 
 Two measures, each with its uncertainty: permutation importance of the validated model, about zero for what does not
 matter, and the variance shares of functional ANOVA, of single variables and of pairs. Both speak of a region, the whole
-search space or the box around the best configurations, with all its values alike, not of where the search went.
+search space or the box around the best configurations, where all values count alike, not of where the search went.
 """
 
 import itertools
@@ -52,7 +52,7 @@ def importances(
           permutation; ``main`` and ``main_sd``, the share of variance by itself; ``exists_in``, the share of the region
           in which it exists, which all its figures are about; ``n``, its evaluations there. None where too few;
         - ``pairs``: the largest first, each with ``one``, ``other``, ``share``, ``sd`` and ``exists_in``;
-        - ``forest_rank_correlation``: of the forest that tells the shares; they are None and ``pairs`` is empty where
+        - ``forest_rank_correlation``: of the forest behind the shares; they are None and ``pairs`` is empty where
           it ranks no better than chance.
 
     Raises:
@@ -64,30 +64,30 @@ def importances(
     cells = Cells(table.space)
     region = cells.spanned(table.X[table.near_front()]) if near_front else cells.weights
     with one_blas_thread():
-        told = {name: _of_metric(validated(table, name), cells, region, table.seed) for name in names}
+        result = {name: _of_metric(validated(table, name), cells, region, table.seed) for name in names}
     return {
         "over": NEAR_FRONT if near_front else WHOLE_SPACE,
         "n_evaluated": table.n_measured,
         "left_out": table.left_out,
-        "metrics": told,
+        "metrics": result,
     }
 
 
-def importance_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return what ``importances`` tells of variables as columns of one table, a row for each metric and variable."""
-    rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["variables"]]
+def importance_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the variables of ``importances`` as columns of one table, a row for each metric and variable."""
+    rows = [{"metric": name, **row} for name, facts in result["metrics"].items() for row in facts["variables"]]
     names = ("metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
     return {name: [row[name] for row in rows] for name in names}
 
 
-def pair_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return what ``importances`` tells of pairs as columns of one table, a row for each metric and pair."""
-    rows = [{"metric": name, **row} for name, its in told["metrics"].items() for row in its["pairs"]]
+def pair_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the pairs of ``importances`` as columns of one table, a row for each metric and pair."""
+    rows = [{"metric": name, **row} for name, facts in result["metrics"].items() for row in facts["pairs"]]
     return {name: [row[name] for row in rows] for name in ("metric", "one", "other", "share", "sd", "exists_in")}
 
 
 def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> dict[str, Any]:
-    told = {
+    result = {
         "nothing": known.nothing,
         "model": known.family,
         "n": len(known.X),
@@ -99,27 +99,27 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
         "forest_rank_correlation": None,
     }
     if known.model is None:
-        return told
+        return result
     permutation = Permutation(known, cells, region, seed)
     n = int(permutation.inside.sum())
     if n < FEWEST:
-        return told | {"n": n, "nothing": f"{n} evaluated configurations there have it, but it takes {FEWEST}"}
+        return result | {"n": n, "nothing": f"{n} evaluated configurations there have it, but it takes {FEWEST}"}
     scores = permutation.scores()
-    told |= {"n": scores.n, "rank_correlation": scores.rank_correlation}
+    result |= {"n": scores.n, "rank_correlation": scores.rank_correlation}
     if not scores.better_than_chance:
-        return told | {"nothing": f"no model ranks its {n} values there better than chance"}
+        return result | {"nothing": f"no model ranks its {n} values there better than chance"}
     y = (known.y - known.y.mean()) / known.y.std()
     forest = Forest(cells, known.X, y, seed_for("fanova", seed))
-    its = permutation.inside
-    of_forest = score(Prediction(forest.out_of_bag[its], np.ones(scores.n)), y[its])
+    rows = permutation.inside
+    of_forest = score(Prediction(forest.out_of_bag[rows], np.ones(scores.n)), y[rows])
     trusted = forest if of_forest.better_than_chance else None
     variables = [_of_variable(column, permutation, trusted, cells, region) for column in range(cells.space.n_var)]
     variables.sort(key=_weight, reverse=True)
-    told |= {"unexplained": permutation.unexplained(), "variables": variables}
-    told |= {"forest_rank_correlation": of_forest.rank_correlation}
+    result |= {"unexplained": permutation.unexplained(), "variables": variables}
+    result |= {"forest_rank_correlation": of_forest.rank_correlation}
     if trusted is not None:
-        told["pairs"] = _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
-    return told
+        result["pairs"] = _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
+    return result
 
 
 def _weight(row: dict[str, Any]) -> tuple[bool, float]:
@@ -130,12 +130,12 @@ def _of_variable(
     column: int, permutation: Permutation, forest: Forest | None, cells: Cells, region: Weights
 ) -> dict[str, Any]:
     weights, share = cells.where_they_exist((column,), region)
-    found = permutation.of(column)
-    main = forest.main(column, weights) if forest is not None and found is not None else None
+    importance = permutation.of(column)
+    main = forest.main(column, weights) if forest is not None and importance is not None else None
     return {
         "variable": cells.space.names[column],
-        "importance": found and found.value,
-        "error": found and found.error,
+        "importance": importance and importance.value,
+        "error": importance and importance.error,
         "main": main and main.share,
         "main_sd": main and main.sd,
         "exists_in": share,

@@ -58,30 +58,31 @@ def changes_around(
     (configuration,) = table.space.decode(x[None])
     changes, changed = _changes(table, x, configuration)
     known = {metric: validated(table, metric) for metric in table.checked_metrics(metrics)}
-    told = {}
-    for metric, its in known.items():
-        if its.model is not None:
-            effects = _effects(its.model, its.features, np.concatenate([x[None], changed]), table.seed)
+    result = {}
+    for metric, validated_metric in known.items():
+        if validated_metric.model is not None:
+            rows = np.concatenate([x[None], changed])
+            effects = _effects(validated_metric.model, validated_metric.features, rows, table.seed)
             value = float(table.values[metric][row])
-            told[metric] = {"measured": value if np.isfinite(value) else None, **effects[0]}
+            result[metric] = {"measured": value if np.isfinite(value) else None, **effects[0]}
             for change, effect in zip(changes, effects[1:], strict=True):
                 change["effects"][metric] = {name: effect[name] for name in effect if name != "sd"}
     return {
         "id": evaluation_id,
         "configuration": configuration,
-        "nothing": {metric: its.nothing for metric, its in known.items() if its.nothing},
+        "nothing": {metric: unknown.nothing for metric, unknown in known.items() if unknown.nothing},
         "metrics": {
-            metric: {name: its[name] for name in ("measured", "predicted", "sd")} for metric, its in told.items()
+            metric: {name: facts[name] for name in ("measured", "predicted", "sd")} for metric, facts in result.items()
         },
         "changes": changes,
     }
 
 
-def change_columns(told: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return what ``changes_around`` tells as columns of one table, a row for each change and metric."""
+def change_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the result of ``changes_around`` as columns of one table, a row for each change and metric."""
     rows = [
         {**change, "metric": metric, **effect}
-        for change in told["changes"]
+        for change in result["changes"]
         for metric, effect in change["effects"].items()
     ]
     names = ("variable", "value", "becomes", "tried", "metric", "predicted", "change", "low", "high", "p_more")

@@ -1,4 +1,4 @@
-"""Permutation importance: what a model loses on configurations that it did not learn when it is lied to.
+"""Permutation importance: what a model loses on held-out configurations when a variable has another value.
 
 Breiman, "Random Forests", Machine Learning 45 (2001), section 10, on held-out points. Half the increase of the squared
 error is a variable's total effect if the variables are independent: Gregorutti, Michel & Saint-Pierre, "Correlation
@@ -22,7 +22,7 @@ from evo_moo.surrogate.protocol import Array, Prediction
 from evo_moo.threads import one_blas_thread
 
 MOST_PREDICTED = 40_000
-"""Rows that the models are asked of; they decide how often values are drawn anew, up to ten times."""
+"""Number of rows to predict, which decides how often values are drawn anew, up to ten times."""
 N_DRAWN = 2000
 FOLDS_FACTOR = 1.5
 """Points of one fold share a model, and models of several folds most of their data: a standard error over five folds
@@ -73,12 +73,12 @@ class Permutation:
         for held_out, fitted in known.folds:
             self._held_out[held_out] = known.predict(known.X[held_out], fitted)
         self._variances: dict[bytes, float] = {}
-        self._n_repeats = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
+        self._n_draws = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
 
     def scores(self) -> Scores:
         """Return how well the model ranks the rows of the region that it did not learn."""
-        its = self.inside
-        return score(Prediction(self._held_out[its], np.ones(int(its.sum()))), self._known.y[its])
+        rows = self.inside
+        return score(Prediction(self._held_out[rows], np.ones(int(rows.sum()))), self._known.y[rows])
 
     def rows(self, column: int) -> Mask:
         """Return which rows a variable's importance is taken over: those of the region in which it exists."""
@@ -109,16 +109,16 @@ class Permutation:
         """Return half the increase of each row's squared error, 0 where it does not count, and the error before."""
         known, loss = self._known, np.zeros(len(rows))
         before = (known.y - self._held_out) ** 2
-        donors = rng.choice(len(rows), (self._n_repeats, len(rows)), p=weights)
+        donors = rng.choice(len(rows), (self._n_draws, len(rows)), p=weights)
         with one_blas_thread():
             for held_out, fitted in known.folds:
-                its = held_out[rows[held_out]]
-                if not its.size:
+                counted = held_out[rows[held_out]]
+                if not counted.size:
                     continue
-                changed = np.tile(self._filled[its], (self._n_repeats, 1))
-                changed[:, column] = self._filled[donors[:, its].ravel(), column]
-                after = known.predict(changed, fitted).reshape(self._n_repeats, -1)
-                loss[its] = ((known.y[its] - after) ** 2 - before[its]).mean(axis=0) / 2
+                changed = np.tile(self._filled[counted], (self._n_draws, 1))
+                changed[:, column] = self._filled[donors[:, counted].ravel(), column]
+                after = known.predict(changed, fitted).reshape(self._n_draws, -1)
+                loss[counted] = ((known.y[counted] - after) ** 2 - before[counted]).mean(axis=0) / 2
         return loss, before
 
     def _with_values_for_all(self) -> Array:
@@ -152,7 +152,7 @@ class Permutation:
     def _variance(self, columns: tuple[int, ...]) -> float:
         """Return the variance of what the model predicts over the part of the region in which variables exist."""
         weights, _ = self._cells.where_they_exist(columns, self._region)
-        key = b"".join(its.tobytes() for its in weights)
+        key = b"".join(column_weights.tobytes() for column_weights in weights)
         if key not in self._variances:
             rng = np.random.default_rng(seed_for("variance", self._seed))
             X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)

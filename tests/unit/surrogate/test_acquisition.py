@@ -6,13 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evo_moo.surrogate.acquisition import MARGIN, TURNS, Criteria, proper_range
+from evo_moo.surrogate.acquisition import (
+    TURNS,
+    directions,
+    end,
+    gains_of_another,
+    inner,
+    score_instead,
+    score_of,
+    wide,
+    worth_replicating,
+)
+from evo_moo.surrogate.front import MARGIN, Front, proper_range
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), elements=st.floats(-100, 100, width=32))
 
 
 class Certain:
-    """A belief that knows the objectives, which are the variables, with one standard deviation for all."""
+    """A posterior that knows the objectives, which are the variables, with one standard deviation for all."""
 
     def __init__(self, std=0.1, log_probability=0.0, extrapolates=True):
         self.std, self._log_probability, self._extrapolates = std, log_probability, extrapolates
@@ -64,38 +75,34 @@ def test_the_range_does_not_depend_on_the_units(F, factor):
 
 
 def test_inner_and_wide_turns_differ_beyond_the_front():
-    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     beyond = np.array([[1.3, -0.05]])
-    criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
-    criteria.expect(front)
-    rng, belief = np.random.default_rng(0), Certain(std=1e-6)
-    inner = criteria.score(belief, TURNS.index("inner"), rng)(beyond)
-    wide = criteria.score(belief, TURNS.index("wide"), rng)(beyond)
-    assert 1 + MARGIN < 1.3 and inner < -40 < wide
+    front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
+    rng, posterior = np.random.default_rng(0), Certain(std=1e-6)
+    near, far = (score_of(front, posterior, TURNS.index(function), rng)(beyond) for function in (inner, wide))
+    assert 1 + MARGIN < 1.3 and near < -40 < far
 
 
 def test_each_end_takes_its_turn():
-    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
-    criteria = Criteria(front, front)
-    criteria.expect(front)
+    F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    front = Front.of(F, F).expecting(F)
     candidates = np.array([[-0.1, 1.3], [1.3, -0.1], [0.4, 0.4]])
     for objective in (0, 1):
-        turn = TURNS.index("end") + objective * len(TURNS)
-        scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(0))(candidates)
+        turn = TURNS.index(end) + objective * len(TURNS)
+        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0))(candidates)
         assert scores.argmax() == objective and sorted(scores)[1] < scores.max() - 10
     far_too_dear = np.array([[-0.1, 9.0]])  # a little better at its end, and bad elsewhere
-    turn = TURNS.index("end")
-    scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(0))(np.concatenate([front, far_too_dear]))
+    turn = TURNS.index(end)
+    scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0))(np.concatenate([F, far_too_dear]))
     assert scores.argmax() == 0
 
 
 def test_every_turn_prefers_what_dominates_more_of_the_front():
-    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
-    criteria = Criteria(front, np.concatenate([front, [[2.0, 2.0]]]))
-    criteria.expect(front)
+    F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
     candidates = np.array([[0.2, 0.2], [0.45, 0.45], [0.9, 0.9]])
     for turn in range(len(TURNS)):
-        scores = criteria.score(Certain(std=0.01), turn, np.random.default_rng(turn))(candidates)
+        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(turn))(candidates)
         assert scores.argmax() == 0 and scores.argmin() == 2
 
 
@@ -104,58 +111,58 @@ def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
         def objectives(self, X):
             return np.full_like(X, 0.6), np.where(X[:, [0]] < 0.5, 1e-3, 0.3) * np.ones_like(X)
 
-    front = np.array([[0.0, 1.0], [0.4, 0.4], [1.0, 0.0]])
-    criteria, turn = Criteria(front, front), TURNS.index("directions")
+    F = np.array([[0.0, 1.0], [0.4, 0.4], [1.0, 0.0]])
+    front, turn = Front.of(F, F), TURNS.index(directions)
     sure, unsure = np.array([[0.1, 0.0]]), np.array([[0.9, 0.0]])
     for exploration, advantage in ((1.0, True), (0.0, False)):
-        score = criteria.score(SureOnTheLeft(), turn, np.random.default_rng(0), exploration)
+        score = score_of(front, SureOnTheLeft(), turn, np.random.default_rng(0), exploration)
         assert (score(unsure)[0] > score(sure)[0] + 1) == advantage
 
 
 def test_row_taken_as_measured_brings_nothing_again():
-    criteria = Criteria(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]]))
+    F = np.array([[0.0, 1.0], [1.0, 0.0]])
+    front = Front.of(F, F)
     point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
-    before = criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point)
-    criteria.add(point)
-    assert criteria.score(Certain(std=1e-6), TURNS.index("inner"), rng)(point) < before - 10
+    before = score_of(front, Certain(std=1e-6), TURNS.index(inner), rng)(point)
+    front = front.with_points(point)
+    assert score_of(front, Certain(std=1e-6), TURNS.index(inner), rng)(point) < before - 10
 
 
 def test_only_probability_counts_while_nothing_is_feasible():
-    criteria = Criteria(np.empty((0, 2)), np.array([[1.0, 1.0]]))
-    criteria.expect(np.array([[0.0, 0.0]]))
-    scores = criteria.score(Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
+    front = Front.of(np.empty((0, 2)), np.array([[1.0, 1.0]])).expecting(np.array([[0.0, 0.0]]))
+    scores = score_of(front, Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
     assert scores.tolist() == [-3.0]
 
 
 def test_reached_end_leaves_the_turn_to_the_hypervolume():
-    front = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
-    criteria, end = Criteria(front, front), TURNS.index("end")
+    F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    front, turn = Front.of(F, F), TURNS.index(end)
     rng = np.random.default_rng(0)
     pool = np.array([[0.4, 0.4], [0.0, 1.01], [1.2, 0.9]])
     sure, vague = Certain(std=1e-6), Certain(std=1e-6, extrapolates=False)
-    scores = criteria.score(sure, end, rng)(pool)
-    other = criteria.instead(scores, sure, end)
+    scores = score_of(front, sure, turn, rng)(pool)
+    other = score_instead(scores, front, sure, turn)
     assert scores.argmax() == 1 and other(pool).argmax() == 0
     # What averages what it saw never promises more than that: its best guess is tried.
-    assert criteria.instead(scores, vague, end) is None
-    assert criteria.instead(np.array([0.0]), sure, end) is None
-    assert all(criteria.instead(scores, sure, turn) is None for turn in range(len(TURNS)) if turn != end)
+    assert score_instead(scores, front, vague, turn) is None
+    assert score_instead(np.array([0.0]), front, sure, turn) is None
+    assert all(score_instead(scores, front, sure, other) is None for other in range(len(TURNS)) if other != turn)
 
 
 def test_averaging_model_counts_deviations_as_exploring_paid():
-    front = np.array([[0.0, 1.0], [1.0, 0.0]])
-    criteria, wide = Criteria(front, np.concatenate([front, [[3.0, 3.0]]])), TURNS.index("wide")
+    F = np.array([[0.0, 1.0], [1.0, 0.0]])
+    front, turn = Front.of(F, np.concatenate([F, [[3.0, 3.0]]])), TURNS.index(wide)
     rng, behind = np.random.default_rng(0), np.array([[0.5, 1.2]])
     hopeful = Certain(std=0.5)
-    assert criteria.score(hopeful, wide, rng, 0.0)(behind) == criteria.score(hopeful, wide, rng, 1.0)(behind)
+    assert score_of(front, hopeful, turn, rng, 0.0)(behind) == score_of(front, hopeful, turn, rng, 1.0)(behind)
     averaging = Certain(std=0.5, extrapolates=False)
-    assert criteria.score(averaging, wide, rng, 0.0)(behind) < criteria.score(averaging, wide, rng, 1.0)(behind) - 1
+    assert score_of(front, averaging, turn, rng, 0.0)(behind) < score_of(front, averaging, turn, rng, 1.0)(behind) - 1
 
 
 class Learning(Certain):
-    """A belief whose means one more evaluation moves by known steps, which are the last columns of the rows."""
+    """A posterior whose means one more evaluation moves by known steps, which are the last columns of the rows."""
 
-    def lessons(self, X):
+    def lookahead(self, X):
         return X[:, :2], X[:, 2:]
 
 
@@ -169,18 +176,17 @@ def volume(F, ref_point):
 
 
 def test_gain_of_a_replicate_is_the_mean_gain_of_a_moved_mean():
-    front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
+    F = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
     steps = np.array([[0.0, 0.0], [0.3, 0.2], [0.05, 0.0]])
-    criteria = Criteria(front, front)
-    criteria.expect(front)
-    gains = criteria._gains_of_another(np.concatenate([front, steps], axis=1), Learning())
+    front = Front.of(F, F).expecting(F)
+    gains = gains_of_another(front, np.concatenate([F, steps], axis=1), Learning())
     ref_point, rng = np.full(2, 1 + MARGIN), np.random.default_rng(0)
     for i, step in enumerate(steps):
-        moved = np.repeat(front[None], 20_000, axis=0)
+        moved = np.repeat(F[None], 20_000, axis=0)
         moved[:, i] += step * rng.standard_normal((20_000, 2))
-        volumes = np.array([volume(F, ref_point) for F in moved])
+        volumes = np.array([volume(row, ref_point) for row in moved])
         error = 4 * volumes.std() / np.sqrt(len(volumes))
-        assert gains[i] == pytest.approx(volumes.mean() - volume(front, ref_point), abs=error + 1e-9)
+        assert gains[i] == pytest.approx(volumes.mean() - volume(F, ref_point), abs=error + 1e-9)
     assert gains[0] == pytest.approx(0, abs=1e-9) and gains[1] > gains[2] > 0
 
 
@@ -193,8 +199,7 @@ def test_gain_of_a_replicate_is_the_mean_gain_of_a_moved_mean():
     ],
 )
 def test_replicate_is_worth_it_if_it_gains_more_than_new_rows(known_step, new, expected):
-    front = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
-    criteria = Criteria(front, front)
-    criteria.expect(front)
-    known = np.concatenate([front, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
-    assert criteria.worth_replicating(known, np.array([new]), Learning()) == expected
+    F = np.array([[0.0, 1.0], [0.4, 0.5], [1.0, 0.0]])
+    front = Front.of(F, F).expecting(F)
+    known = np.concatenate([F, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
+    assert worth_replicating(front, known, np.array([new]), Learning()) == expected

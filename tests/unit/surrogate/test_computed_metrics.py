@@ -53,7 +53,7 @@ def test_computed_metric_is_exact_far_from_the_data():
     model = ComputedMetrics(problem).model_of("size", -1, seen, features)
     mean, std = model.predict(features.matrix(ROWS))
     assert model.target.inverse(mean[:2]) == pytest.approx([-125_000, -1]) and std.tolist() == [0, 0, 1, 0]
-    assert model.knowing(features.matrix(ROWS[2:3])) is model and model.is_computed and not model.is_noisy
+    assert model.with_fantasies(features.matrix(ROWS[2:3])) is model and model.is_computed and not model.is_noisy
 
 
 def test_computed_metric_is_a_feature():
@@ -76,11 +76,11 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     archive = Archive(problem.goals)
     for i, (x, loss) in enumerate(zip(X, seconds, strict=True), 1):
         archive.record(i, x, {"loss": loss, "size": x[0] ** 3})
-    belief = SearchModels(problem.space, problem.goals, metrics, FAMILIES, RandomForest).fit(archive)
-    mean, std = belief.objectives(X)
+    posterior = SearchModels(problem.space, problem.goals, metrics, FAMILIES, RandomForest).fit(archive)
+    mean, std = posterior.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
     assert (std > 0).all()
-    seen = Observed.of(archive, belief)
+    seen = Observed.of(archive, posterior)
     np.testing.assert_allclose(seen.F[:, 0], np.log(seconds))
     assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 
