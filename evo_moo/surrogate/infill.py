@@ -14,8 +14,8 @@ from evo_moo.pareto import pareto_rows
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate import acquisition
+from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.front import Front
-from evo_moo.surrogate.observations import Observed
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Array
 
@@ -38,7 +38,7 @@ class Infill:
     Args:
         space: The space of the rows.
         rng: Source of all randomness.
-        is_new: Tells which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
+        is_new: Returns which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
     """
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator, is_new: Callable[[Array], Mask]) -> None:
@@ -48,7 +48,7 @@ class Infill:
     def batch(
         self,
         posterior: Posterior,
-        seen: Observed,
+        evaluated: Evaluated,
         n: int,
         turn: int,
         exploration: float,
@@ -59,7 +59,7 @@ class Infill:
 
         Args:
             posterior: What the models expect, pending evaluations included.
-            seen: What was measured.
+            evaluated: What was measured.
             n: Number of rows.
             turn: Number of rows chosen by earlier calls: acquisition functions take turns.
             exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
@@ -67,14 +67,15 @@ class Infill:
             may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
         """
+        F, feasible = evaluated.F, evaluated.violation <= 0
         # While nothing is feasible, the best rows are the nearest to it.
-        best, feasible = pareto_rows(seen.F, seen.violation), seen.violation <= 0
-        front = Front.of(seen.F[best], seen.F[feasible]) if feasible.any() else Front.of(seen.F[:0], seen.F)
-        known = seen.X[best]
+        best = pareto_rows(F, evaluated.violation)
+        front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
+        known = evaluated.X[best]
         pool = self._pool(posterior, known, front, offspring)
         front = front.expecting(posterior.objectives(pool)[0][posterior.log_probability(pool) > np.log(0.5)])
-        chosen, n_replicates = np.empty((0, self.space.n_var)), seen.n_replicates
-        most_replicates = REPLICATED * (len(seen.X) + n_replicates) if may_replicate and front.exists else 0
+        chosen, n_replicates = np.empty((0, self.space.n_var)), evaluated.n_replicates
+        most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
         for i in range(n):
             score = acquisition.score_of(front, posterior, turn + i, self.rng, exploration)
             pool, scores = self._refined(pool, score)

@@ -9,8 +9,8 @@ import numpy as np
 from evo_moo.problem.metrics import Metrics
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate.archive import Archive
+from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.infill import Infill, Mask, any_equal
-from evo_moo.surrogate.observations import Observed
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.prescreening import best_offspring
 from evo_moo.surrogate.protocol import Array
@@ -86,8 +86,8 @@ class Proposals:
         Args:
             n: Number of rows.
             pending: ``(m, n_var)`` rows that are being evaluated.
-            offspring: ``(k, n_var)`` rows that the algorithm bred of its population.
-            is_new: Tells which rows may be asked for.
+            offspring: ``(k, n_var)`` rows that the algorithm bred.
+            is_new: Returns which rows may be asked for.
             rng: Source of all randomness.
         """
         with one_blas_thread():
@@ -111,8 +111,8 @@ class Proposals:
                 infill = Infill(self.space, rng, is_free)
                 turn, exploration = self._turn - n, self._track_record.exploration()
                 may_replicate = self._replicates and posterior.knows_the_noise
-                seen = Observed.of(self.archive, posterior)
-                X = infill.batch(posterior, seen, n - n_plain, turn, exploration, offspring, may_replicate)
+                evaluated = Evaluated.of(self.archive, posterior)
+                X = infill.batch(posterior, evaluated, n - n_plain, turn, exploration, offspring, may_replicate)
             return proposals + self._with_predictions(posterior, X)
 
     def dump(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Integer, Real
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
+from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.observations import Observed
 from evo_moo.surrogate.search_models import SearchModels
 
 FAMILIES = {"gp": GaussianProcess, "rf": RandomForest}
@@ -80,7 +80,7 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     mean, std = posterior.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
     assert (std > 0).all()
-    seen = Observed.of(archive, posterior)
+    seen = Evaluated.of(archive, posterior)
     np.testing.assert_allclose(seen.F[:, 0], np.log(seconds))
     assert (seen.F[:, 1] == -(X[:, 0] ** 3)).all()  # what is maximised is taken as it is
 

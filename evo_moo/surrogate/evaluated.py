@@ -12,7 +12,7 @@ from evo_moo.surrogate.protocol import Array
 
 
 @dataclass(frozen=True)
-class Observed:
+class Evaluated:
     """Configurations that have objectives, each once.
 
     Attributes:
