@@ -173,6 +173,7 @@ def test_search_depends_on_neither_chunks_nor_order_of_outcomes(name, algorithm,
         assert in_order.population_ids() == shuffled.population_ids()
 
 
+@pytest.mark.slow
 @ALL
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_seed_decides_all_candidates(name, algorithm):

@@ -137,6 +137,7 @@ def test_a_generational_ladder_does_not_depend_on_who_ends_first(seed, share, re
     assert all(run[key] == runs[0][key] for run in runs for key in common)
 
 
+@pytest.mark.slow
 @given(MODES, SEEDS, st.integers(0, 60), SHARES, st.sampled_from([1, 2]))
 @settings(max_examples=6)
 def test_refinement_loaded_at_any_moment_goes_on_as_dumped(mode, seed, stop, share, replicates):
@@ -163,6 +164,7 @@ def goes_on(problem, ladder, share, n=25):
     return start, rest, ladder.population_ids(), ladder.optimum_ids(), to_json(ladder.dump())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "surrogate"), [("generational", True), ("steady-state", False), ("generational", False)]
 )
@@ -211,6 +213,7 @@ def test_the_misleading_problem_misleads():
     assert spearmanr(low, high).statistic == pytest.approx(-0.5, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 def test_a_misleading_rung_is_noticed_and_costs_little(mode, caplog):
     problem, shares = Misleading(), []

@@ -17,6 +17,8 @@ from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.storage.checkpoint import from_json, to_json
 
+pytestmark = pytest.mark.slow
+
 
 class Mixed(SearchProblem):
     """Conditional and limited; a corner of the space fails, and large ones are not evaluated."""

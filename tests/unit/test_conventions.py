@@ -1,4 +1,4 @@
-"""How tests are named."""
+"""How tests are named, and where they stand."""
 
 import ast
 import re
@@ -22,3 +22,12 @@ def test_names_are_short_and_begin_with_their_subject(path: Path) -> None:
     ]
     assert len(set(names)) == len(names), "a test of the same name is hidden"
     assert [name for name in names if len(name) > 60 or NO_SUBJECT.match(name)] == []
+
+
+def test_unit_tests_mirror_the_modules() -> None:
+    several = {"problem/true_front.py", "problems/image_problems.py", "surrogate/families.py"}
+    of_the_tree = {"architecture.py", "conventions.py", "safety.py"}
+    tested = {str(path.relative_to(TESTS / "unit")).replace("test_", "") for path in FILES if "unit" in path.parts}
+    root = TESTS.parent
+    missing = {name for name in tested if not any((root / place / name).exists() for place in ("evo_moo", "."))}
+    assert missing == several | of_the_tree
