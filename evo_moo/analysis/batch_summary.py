@@ -31,7 +31,7 @@ MARGIN = 1.1
 
 @dataclass
 class RunRow:
-    """One run: its state, and what it found.
+    """One run: its state and its figures.
 
     Attributes:
         name: Its folder's name.
@@ -92,11 +92,11 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     groups: dict[str, list[RunRow]] = defaultdict(list)
     for file in files:
         job = read_toml(file)
-        row, found = _run_row(file)
+        row, result = _run_row(file)
         groups[without_seed(job)].append(row)
-        if found is not None:
-            problem = json.dumps([job["problem"], found.goals.to_json()], sort_keys=True, default=str)
-            fronts[problem][len(rows)] = found.F if found.feasible else found.F[:0]
+        if result is not None:
+            problem = json.dumps([job["problem"], result.goals.to_json()], sort_keys=True, default=str)
+            fronts[problem][len(rows)] = result.F if result.feasible else result.F[:0]
         rows.append(row)
     for of_problem in fronts.values():
         for i, volume in zip(of_problem, common_hypervolumes(list(of_problem.values())), strict=True):

@@ -150,8 +150,8 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
     if not result.measured:
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
     known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
-    if found := [*faults, *limit_faults("limits", limits, known)]:
-        raise UsageError(*found)
+    if wrong := [*faults, *limit_faults("limits", limits, known)]:
+        raise UsageError(*wrong)
     wanted = Goals((), (*result.goals.limits, *_given(limits)))
     names = set(wanted.metric_names)
     kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]

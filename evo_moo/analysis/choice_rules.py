@@ -29,7 +29,7 @@ class Ranking(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as it is asked for; what its parts mean is said at ``decisions.pick``."""
+    """A rule as it is asked for; ``choice.pick`` explains the parts."""
 
     weights: Mapping[str, float] | None = None
     method: Method | None = None
@@ -213,5 +213,5 @@ def _high_tradeoff(N: Array) -> list[int]:
     with warnings.catch_warnings():  # pymoo silences every warning of the process
         from pymoo.mcdm.high_tradeoff import HighTradeoffPoints
 
-        found = HighTradeoffPoints().do(N)
-    return [] if found is None else [int(i) for i in found]
+        rows = HighTradeoffPoints().do(N)
+    return [] if rows is None else [int(i) for i in rows]

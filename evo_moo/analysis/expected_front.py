@@ -63,8 +63,8 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
     return {"objectives": objectives, "front": front}
 
 
-def _why_measured(found: Validated) -> str:
+def _why_measured(model_of_metric: Validated) -> str:
     """Say why an objective is taken as it was measured; empty where the model's mean is better."""
-    if found.model is None:
-        return found.nothing
-    return "" if found.model.is_noisy else "it has hardly any noise"
+    if model_of_metric.model is None:
+        return model_of_metric.nothing
+    return "" if model_of_metric.model.is_noisy else "it has hardly any noise"

@@ -1,4 +1,4 @@
-"""Everything that a run knows of one of its evaluations: why it was made, how it went, what came of it."""
+"""The provenance of one evaluation: why it was asked, how it ended, and which others descend from it."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ _WHY = {
 
 
 def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
-    """Tell the story of one evaluation as plain data.
+    """Return all that a run recorded of one evaluation, as plain data.
 
     Args:
         ledger: The run's ledger.
-        evaluation_id: Its number.
+        evaluation_id: The number of the evaluation.
 
     Raises:
         UsageError: There is no such evaluation.
@@ -40,7 +40,7 @@ def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
         "origin": e.origin,
         "why": _WHY.get(e.origin, e.origin),
         "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
-        "prediction": _compared(e),
+        "prediction": _prediction(e),
         "fidelity": e.fidelity,
         "continues": e.continues,
         "replicate": e.replicate,
@@ -70,8 +70,8 @@ def _relative(e: Evaluation, names: list[str]) -> dict[str, Any]:
     return {"id": e.id, "status": e.status, "objectives": objectives, "configuration": e.configuration}
 
 
-def _compared(e: Evaluation) -> dict[str, dict[str, float | None]] | None:
-    """Put what was expected beside what came: the mean, its standard deviation, the value, and how far off it was."""
+def _prediction(e: Evaluation) -> dict[str, dict[str, float | None]] | None:
+    """Return the prediction of each metric, the measured value, and the error in standard deviations."""
     if e.prediction is None:
         return None
     table: dict[str, dict[str, float | None]] = {}

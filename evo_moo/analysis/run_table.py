@@ -83,15 +83,15 @@ class RunTable:
     def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "RunTable":
         X, row_of = np.unique(X.reshape(-1, space.n_var), axis=0, return_inverse=True)
         row_of = row_of.reshape(-1)
-        found: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}
+        measured: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}
         left_out: dict[str, int] = {}
         for e, row in zip(record.evaluations, row_of.tolist(), strict=True):
-            given = _given(e, record.metrics)
-            for name, value in given.items():
-                found[name][row].append(value)
-            if not given:
+            known = _known_metrics(e, record.metrics)
+            for name, value in known.items():
+                measured[name][row].append(value)
+            if not known:
                 left_out[e.status] = left_out.get(e.status, 0) + 1
-        values = {name: np.array([np.mean(its) if its else np.nan for its in rows]) for name, rows in found.items()}
+        values = {name: np.array([np.mean(row) if row else np.nan for row in rows]) for name, rows in measured.items()}
         ok = np.zeros(len(X), dtype=bool)
         ok[[row for e, row in zip(record.evaluations, row_of, strict=True) if e.feasible]] = True
         ids = {e.id: row for e, row in zip(record.evaluations, row_of.tolist(), strict=True)}
@@ -138,11 +138,11 @@ def _variable(facts: dict[str, Any]) -> Variable:
     return KINDS[facts["kind"]](**arguments)
 
 
-def _given(e: Evaluation, known: dict[str, Metric]) -> dict[str, float]:
+def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, float]:
     """Return the metrics of an evaluation that a full one would have, too."""
     if e.status == "ok":
         return e.metrics
-    return {name: value for name, value in e.metrics.items() if name in known and known[name].cheap}
+    return {name: value for name, value in e.metrics.items() if name in declared and declared[name].cheap}
 
 
 def _ranks(goals: Goals, values: dict[str, Array], ok: Mask) -> Array:

@@ -1,4 +1,4 @@
-"""How well the surrogate models of a run know its metrics, told from the ledger alone."""
+"""How well the surrogate models of a run predict its metrics, read from the ledger alone."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from evo_moo.storage.ledger import Ledger
 
 
 def surrogate_view(ledger: Ledger) -> dict[str, Any]:
-    """Tell of a run's models as plain data.
+    """Return the quality of a run's models as plain data.
 
     Args:
         ledger: The run's ledger; the run may still go on.

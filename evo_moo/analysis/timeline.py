@@ -1,4 +1,4 @@
-"""What a run decided and what befell it, in words and in order."""
+"""The decisions and incidents of a run, in words and in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def timeline(
     events: Sequence[tuple[float, str, Mapping[str, Any]]],
     evaluations: Sequence[Evaluation],
 ) -> dict[str, Any]:
-    """Tell the decisions and incidents of a run.
+    """Return the decisions and incidents of a run.
 
     Promotions are those of the evaluations that rose; what happened alike to many evaluations at one point of the
     run is one entry.
@@ -45,14 +45,14 @@ def timeline(
         ``text``; ``n_left_out``, the number of those that exceed ``MOST_EVENTS``, of which the latest are left out.
     """
     times = np.sort([e.asked_at for e in evaluations if e.asked_at])
-    told = [(at, kind, LANES.get(kind, "other"), _words(kind, detail)) for at, kind, detail in events]
-    told += [
+    incidents = [(at, kind, LANES.get(kind, "other"), _words(kind, detail)) for at, kind, detail in events]
+    incidents += [
         (e.asked_at, "promotion", LANES["promotion"], f"to fidelity {e.fidelity}")
         for e in evaluations
         if e.continues is not None and not e.replicate
     ]
     groups: dict[tuple[int, str, str], dict[str, Any]] = {}
-    for at, kind, lane, text in sorted(told, key=lambda entry: entry[0]):
+    for at, kind, lane, text in sorted(incidents, key=lambda incident: incident[0]):
         n = int(np.searchsorted(times, at, side="right"))
         group = groups.setdefault((n, kind, text), {"at": at, "n": n, "lane": lane, "kind": kind, "text": text, "k": 0})
         group["k"] += 1

@@ -20,7 +20,7 @@ class Reach(NamedTuple):
     Attributes:
         evaluation: The member.
         weights: Names of objectives to the weights, their sum 1, under which the member leads by most; for
-            ``decisions.pick(weights=..., method="weighted-sum")``. None where no weights reach it.
+            ``choice.pick(weights=..., method="weighted-sum")``. None where no weights reach it.
         lead: By how much its weighted sum then is better than any other's, in shares of the front's range: 0 where it
             can but tie, negative where no weights reach it.
     """
@@ -36,13 +36,13 @@ class Reach(NamedTuple):
 
 
 def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
-    """Tell for each member of a front whether any weights reach it, and which; sorted by the first objective.
+    """Return for each member of a front the weights that reach it, if any do; sorted by the first objective.
 
     It is decided by a linear program for each member, and so for all weights of at least 0, not for a sample of them.
 
     Args:
         result: A run's result.
-        limits: Limits to be kept, as in ``decisions.pick``.
+        limits: Limits to be kept, as in ``choice.pick``.
 
     Raises:
         UsageError: A limit is wrong.
@@ -64,7 +64,7 @@ def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
 
 
 def _widest_lead(N: Array, i: int) -> tuple[Array, float]:
-    """Find the weights under which row ``i`` of distinct points leads by most, and that lead.
+    """Return the weights under which row ``i`` of distinct points leads by most, and that lead.
 
     Maximise t subject to w (N_j - N_i) >= t for all other j, w >= 0, sum w = 1.
     """

@@ -9,7 +9,7 @@ from evo_moo.cli.console import MAX_ROWS, cell, open_console, safe
 
 
 def print_confirmation(report: Mapping[str, Any]) -> None:
-    """Print a confirmation, as ``Confirmation.to_json`` gives it: members, shifts, notes."""
+    """Print a confirmation, see ``Confirmation.to_json``: members, shifts, notes."""
     console, level = open_console(), f"{report['level']:.0%}"
     names = list(report["objectives"])
     console.print(
@@ -30,8 +30,8 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
     for member in report["members"][:MAX_ROWS]:
         cells = []
         for name in names:
-            its = member["metrics"][name]
-            cells += [cell(its["search"]), _spread(its)]
+            summary = member["metrics"][name]
+            cells += [cell(summary["search"]), _spread(summary)]
         share = member["p_nondominated"]
         n = str(min(member["metrics"][name]["n"] for name in names))
         configuration = ", ".join(f"{key}={cell(value)}" for key, value in member["configuration"].items())
@@ -44,16 +44,20 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
 
 
 def print_comparison(report: Mapping[str, Any]) -> None:
-    """Print a comparison, as ``ComparisonReport.to_json`` gives it: samples, tests, notes."""
+    """Print a comparison, see ``ComparisonReport.to_json``: samples, tests, notes."""
     console = open_console()
     samples, tests = Table(), Table()
     for heading in ("metric", "sample", "n", "mean ± sd", "bootstrap 95 %"):
         samples.add_column(heading, justify="left" if heading in ("metric", "sample") else "right", overflow="fold")
     for metric, by_name in report["samples"].items():
-        for name, its in by_name.items():
-            spread = "" if its["sd"] is None else f" ± {its['sd']:.2g}"
+        for name, sample in by_name.items():
+            spread = "" if sample["sd"] is None else f" ± {sample['sd']:.2g}"
             samples.add_row(
-                safe(metric), safe(name), str(its["n"]), f"{cell(its['mean'])}{spread}", _ends(its.get("bootstrap"))
+                safe(metric),
+                safe(name),
+                str(sample["n"]),
+                f"{cell(sample['mean'])}{spread}",
+                _ends(sample.get("bootstrap")),
             )
     console.print(samples)
     headings = ("metric", "difference", "", "95 %", "t-test, Holm", "ranks", "d", "rank effect", "n", "n for 80 %")
@@ -84,9 +88,9 @@ def _print_shifts(report: Mapping[str, Any], names: list[str]) -> None:
     for heading in ("in all", "by the seed", "by the selection on validation data"):
         table.add_column(heading, justify="right", overflow="fold")
     for name in [*names, *(name for name in report["shift"] if name not in names)]:
-        its = report["shift"][name]
-        worse = _is_worse(its["total"], report["objectives"].get(name))
-        cells = [_shifted(its.get(part)) for part in ("total", "seed", "split")]
+        shift = report["shift"][name]
+        worse = _is_worse(shift["total"], report["objectives"].get(name))
+        cells = [_shifted(shift.get(part)) for part in ("total", "seed", "split")]
         table.add_row(safe(name), cells[0] + (" worse" if worse else ""), *cells[1:])
     open_console().print(table)
 
@@ -98,19 +102,19 @@ def _is_worse(shift: Mapping[str, float] | None, direction: str | None) -> bool:
     return shift["low"] > 0 if direction == "min" else shift["high"] < 0
 
 
-def _shifted(its: Mapping[str, float] | None) -> str:
-    if its is None:
+def _shifted(shift: Mapping[str, float] | None) -> str:
+    if shift is None:
         return ""
-    ends = f" [{its['low']:+.3g}, {its['high']:+.3g}]" if "low" in its else ""
-    return safe(f"{its['mean']:+.3g}{ends}")
+    ends = f" [{shift['low']:+.3g}, {shift['high']:+.3g}]" if "low" in shift else ""
+    return safe(f"{shift['mean']:+.3g}{ends}")
 
 
-def _spread(its: Mapping[str, Any]) -> str:
-    if its["mean"] is None:
+def _spread(summary: Mapping[str, Any]) -> str:
+    if summary["mean"] is None:
         return ""
-    if not its["sd"]:
-        return cell(its["mean"])
-    return safe(f"{its['mean']:.4g} ± {its['sd']:.2g} [{its['low']:.4g}, {its['high']:.4g}]")
+    if not summary["sd"]:
+        return cell(summary["mean"])
+    return safe(f"{summary['mean']:.4g} ± {summary['sd']:.2g} [{summary['low']:.4g}, {summary['high']:.4g}]")
 
 
 def _ends(ends: Any) -> str:

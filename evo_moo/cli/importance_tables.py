@@ -17,19 +17,19 @@ variable explains by itself (fANOVA), ± standard deviation over the trees. A va
 configurations is told over those."""
 
 
-def print_importances(told: dict[str, Any]) -> None:
-    """Print what ``importances`` gives: a table of variables, then the models, and what pairs of variables do."""
+def print_importances(data: dict[str, Any]) -> None:
+    """Print importances: a table of variables, then the models, and what pairs of variables do."""
     console = open_console()
-    shown = {name: its for name, its in told["metrics"].items() if its["variables"]}
-    left_out = "".join(f", {n} {status} left out" for status, n in told["left_out"].items())
+    shown = {name: metric for name, metric in data["metrics"].items() if metric["variables"]}
+    left_out = "".join(f", {n} {status} left out" for status, n in data["left_out"].items())
     console.print(
-        f"What drives the metrics over {told['over']}, from {told['n_evaluated']} configurations{safe(left_out)}"
+        f"What drives the metrics over {data['over']}, from {data['n_evaluated']} configurations{safe(left_out)}"
     )
     if shown:
         console.print(_importances(shown))
-    for name, its in told["metrics"].items():
-        console.print(safe(f"{name}: {_basis(its)}"), highlight=False)
-        large = [pair for pair in its["pairs"] if pair["share"] >= LEAST_PAIR][:MAX_PAIRS]
+    for name, metric in data["metrics"].items():
+        console.print(safe(f"{name}: {_basis(metric)}"), highlight=False)
+        large = [pair for pair in metric["pairs"] if pair["share"] >= LEAST_PAIR][:MAX_PAIRS]
         if large:
             words = ", ".join(f"{p['one']} with {p['other']} {_share(p['share'], p['sd'])}" for p in large)
             console.print(safe(f"    only together: {words}"), highlight=False)
@@ -37,48 +37,50 @@ def print_importances(told: dict[str, Any]) -> None:
         console.print(WORDS, highlight=False, soft_wrap=True)
 
 
-def print_dependence(told: dict[str, Any]) -> None:
-    """Print what ``partial_dependence`` gives: where each metric's mean is the least and the most."""
+def print_dependence(data: dict[str, Any]) -> None:
+    """Print partial dependences: where each metric's mean is the least and the most."""
     console, table = open_console(), Table()
-    shown = {name: its for name, its in told.items() if its["curves"]}
+    shown = {name: metric for name, metric in data.items() if metric["curves"]}
     for heading in ("variable", *shown, "not tried"):
         table.add_column(safe(heading), overflow="fold")
-    for variable in dict.fromkeys(name for its in shown.values() for name in its["curves"]):
-        curves = [its["curves"].get(variable) for its in shown.values()]
+    for variable in dict.fromkeys(name for metric in shown.values() for name in metric["curves"]):
+        curves = [metric["curves"].get(variable) for metric in shown.values()]
         untried = next(curve["untried"] for curve in curves if curve)
         table.add_row(safe(variable), *(safe(_ends(curve)) for curve in curves), safe(untried))
     if shown:
         console.print("Mean prediction over the evaluated configurations, by the value of one variable")
         console.print(table)
-    _print_nothing(console, {name: its["nothing"] for name, its in told.items() if its["nothing"]})
+    _print_nothing(console, {name: metric["nothing"] for name, metric in data.items() if metric["nothing"]})
 
 
-def print_changes(told: dict[str, Any]) -> None:
-    """Print what ``changes_around`` gives: the evaluation, and what each change is predicted to do."""
+def print_changes(data: dict[str, Any]) -> None:
+    """Print local changes: the evaluation, and what each change is predicted to do."""
     console, table = open_console(), Table()
-    metrics = told["metrics"]
-    words = ", ".join(f"{name}={cell(value)}" for name, value in told["configuration"].items())
-    console.print(f"Around evaluation {told['id']}: {words}", highlight=False)
-    for name, its in metrics.items():
-        measured = "" if its["measured"] is None else f"measured {cell(its['measured'])}, "
-        console.print(safe(f"{name}: {measured}predicted {cell(its['predicted'])} ± {its['sd']:.2g}"), highlight=False)
+    metrics = data["metrics"]
+    words = ", ".join(f"{name}={cell(value)}" for name, value in data["configuration"].items())
+    console.print(f"Around evaluation {data['id']}: {words}", highlight=False)
+    for name, metric in metrics.items():
+        measured = "" if metric["measured"] is None else f"measured {cell(metric['measured'])}, "
+        console.print(
+            safe(f"{name}: {measured}predicted {cell(metric['predicted'])} ± {metric['sd']:.2g}"), highlight=False
+        )
     for heading in ("variable", "from", "to", *metrics, "besides"):
         table.add_column(safe(heading), overflow="fold")
-    for change in told["changes"]:
+    for change in data["changes"]:
         effects = [_effect(change["effects"][name]) for name in metrics]
         ends = [safe(cell(change["value"])), safe(cell(change["becomes"]))]
         table.add_row(safe(change["variable"]), *ends, *effects, safe(_notes(change)))
     if metrics:
         console.print(table)
         console.print("Predicted change, and between which values it lies with 90 %; an asterisk: all of one sign")
-    _print_nothing(console, told["nothing"])
+    _print_nothing(console, data["nothing"])
 
 
 def _importances(shown: dict[str, Any]) -> Table:
-    rows = {name: {row["variable"]: row for row in its["variables"]} for name, its in shown.items()}
+    rows = {name: {row["variable"]: row for row in metric["variables"]} for name, metric in shown.items()}
     largest: dict[str, float] = {}
-    for its in rows.values():
-        for variable, row in its.items():
+    for by_variable in rows.values():
+        for variable, row in by_variable.items():
             value = -1.0 if row["importance"] is None else row["importance"]
             largest[variable] = max(value, largest.get(variable, -1.0))
     ranked = sorted(largest, key=lambda variable: -largest[variable])
@@ -90,8 +92,8 @@ def _importances(shown: dict[str, Any]) -> Table:
     table.add_column("exists in", justify="right")
     for variable in ranked[:MAX_VARIABLES]:
         cells = []
-        for its in rows.values():
-            row = its[variable]
+        for by_variable in rows.values():
+            row = by_variable[variable]
             cells += [_importance(row), _share(row["main"], row["main_sd"])]
         exists = row["exists_in"]
         table.add_row(safe(variable), *cells, "" if exists == 1 else f"{exists:.0%}")
@@ -100,14 +102,14 @@ def _importances(shown: dict[str, Any]) -> Table:
     return table
 
 
-def _basis(its: dict[str, Any]) -> str:
-    if its["nothing"]:
-        tau = "" if its["rank_correlation"] is None else f" (rank correlation {its['rank_correlation']:.2f})"
-        return str(its["nothing"]) + tau
-    words = f"{its['model']} ranks what it did not learn with a correlation of {its['rank_correlation']:.2f}"
-    words += f"; {its['unexplained']:.0%} of the variance is unexplained"
-    words += "; shares are of the variance of its logarithm" if its["log"] else ""
-    if not any(row["main"] is not None for row in its["variables"]):
+def _basis(metric: dict[str, Any]) -> str:
+    if metric["nothing"]:
+        tau = "" if metric["rank_correlation"] is None else f" (rank correlation {metric['rank_correlation']:.2f})"
+        return str(metric["nothing"]) + tau
+    words = f"{metric['model']} ranks what it did not learn with a correlation of {metric['rank_correlation']:.2f}"
+    words += f"; {metric['unexplained']:.0%} of the variance is unexplained"
+    words += "; shares are of the variance of its logarithm" if metric["log"] else ""
+    if not any(row["main"] is not None for row in metric["variables"]):
         words += "; the forest of fANOVA ranks no better than chance, so its shares are not told"
     return words
 
@@ -132,9 +134,9 @@ def _ends(curve: dict[str, Any] | None) -> str:
     return f"{cell(at[0][0])} at {cell(at[0][1])} to {cell(at[-1][0])} at {cell(at[-1][1])}"
 
 
-def _effect(its: dict[str, float]) -> str:
-    sure = "*" if its["low"] > 0 or its["high"] < 0 else ""
-    return f"{its['change']:+.3g}{sure} ({its['low']:+.3g} .. {its['high']:+.3g})"
+def _effect(effect: dict[str, float]) -> str:
+    sure = "*" if effect["low"] > 0 or effect["high"] < 0 else ""
+    return f"{effect['change']:+.3g}{sure} ({effect['low']:+.3g} .. {effect['high']:+.3g})"
 
 
 def _notes(change: dict[str, Any]) -> str:

@@ -92,10 +92,10 @@ def _configuration(
             "a configuration is given by `--config`, or by `--run` and `--config-id` together, or not at all"
         )
     if run_dir is not None:
-        found = [e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id]
-        if not found:
+        configurations = [e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id]
+        if not configurations:
             raise SpaceError(f"`--config-id` must be the number of an evaluation in {run_dir}, but is {config_id}")
-        return _checked(problem, found[0])
+        return _checked(problem, configurations[0])
     if config is None:
         return problem.space.decode(problem.space.sample(1, np.random.default_rng(seed)))[0]
     try:

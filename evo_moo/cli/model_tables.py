@@ -7,23 +7,23 @@ from rich.table import Table
 from evo_moo.cli.console import cell, open_console, safe
 
 
-def print_expected(told: dict[str, Any]) -> None:
-    """Print what ``expected_front`` gives."""
+def print_expected(data: dict[str, Any]) -> None:
+    """Print the expected front."""
     console = open_console()
-    console.print(f"Pareto front by what the models expect of noisy objectives: {len(told['front'])}")
+    console.print(f"Pareto front by what the models expect of noisy objectives: {len(data['front'])}")
     table = Table()
     table.add_column("id", justify="right")
-    for name in told["objectives"]:
+    for name in data["objectives"]:
         table.add_column(safe(name), justify="right")
         table.add_column("measured", justify="right")
-    for member in told["front"]:
+    for member in data["front"]:
         cells = [str(member["id"])]
         for its in member["metrics"].values():
             cells.append(cell(its["expected"]) + ("" if its["sd"] is None else f" ± {its['sd']:.2g}"))
             cells.append(cell(its["measured"]))
         table.add_row(*cells)
     console.print(table)
-    for name, its in told["objectives"].items():
+    for name, its in data["objectives"].items():
         words = f"expected by the model {its['model']}, ± its standard deviation" if its["model"] else ""
         console.print(safe(f"{name}: {words or 'as measured: ' + its['why']}"))
 
@@ -34,7 +34,7 @@ NO_SURROGATE = (
 
 
 def print_surrogate(view: dict[str, Any]) -> None:
-    """Print what ``surrogate_view`` gives: the models, and how good they were over time."""
+    """Print the quality of the models, and how good they were over time."""
     console = open_console()
     metrics = view["metrics"]
     if view["settings"] is None:

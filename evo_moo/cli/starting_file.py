@@ -52,7 +52,7 @@ class {name}(SearchProblem):
 
 
 def write_starting_file(path: Path) -> str:
-    """Write a new problem file and give the name of its class.
+    """Write a new problem file and return the name of the class.
 
     Raises:
         UsageError: The file exists, is no Python file, or cannot be written.

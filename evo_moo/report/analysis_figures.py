@@ -28,7 +28,7 @@ LEAST_SHOWN = -0.2
 
 
 def confirmation_figure(report: Mapping[str, Any]) -> Figure:
-    """Draw what the search showed against what was confirmed, as ``Confirmation.to_json`` gives it.
+    """Draw what the search showed against what was confirmed, see ``Confirmation.to_json``.
 
     Two objectives make one panel; else there is one for each objective, over the members.
     """
@@ -90,9 +90,9 @@ def sweep_figure(result: EvaluatedFront, members: Sequence[Reach]) -> Figure:
     return figure
 
 
-def importance_figure(told: Mapping[str, Any]) -> Figure:
-    """Draw the importance of each variable, one panel per metric, as ``importance.importances`` tells them."""
-    shown = {name: its["variables"] for name, its in told["metrics"].items() if its["variables"]}
+def importance_figure(data: Mapping[str, Any]) -> Figure:
+    """Draw the importance of each variable, one panel per metric, see ``importances.importances``."""
+    shown = {name: rows for name, metric in data["metrics"].items() if (rows := metric["variables"])}
     n_bars = min(max((len(rows) for rows in shown.values()), default=0), MAX_BARS)
     figure = new_figure(max(len(shown), 1), 1, (5.5, 1.6 + 0.3 * n_bars))
     if not shown:
@@ -112,9 +112,9 @@ def importance_figure(told: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def dependence_figure(told: Mapping[str, Any]) -> Figure:
-    """Draw a curve for each variable and metric, as ``dependence.partial_dependence`` tells them."""
-    shown = {name: its["curves"] for name, its in told.items() if its["curves"]}
+def dependence_figure(data: Mapping[str, Any]) -> Figure:
+    """Draw a curve for each variable and metric, see ``dependence.partial_dependence``."""
+    shown = {name: curves for name, metric in data.items() if (curves := metric["curves"])}
     n_rows = sum(-(-len(curves) // CURVES_PER_ROW) for curves in shown.values())
     figure = new_figure(CURVES_PER_ROW, max(n_rows, 1), (2.6, 2.3))
     if not shown:

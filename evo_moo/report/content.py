@@ -175,11 +175,11 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
 
 def _importances(record: RunRecord) -> Importances:
     try:
-        found = importances(RunTable.of_record(record))
+        data = importances(RunTable.of_record(record))
     except (RunFolderError, MetricError) as error:  # nothing that was evaluated
         return Importances(printable(str(error)))
-    metrics = found["metrics"].items()
-    notes = [f"Permutation importance on configurations that the model did not learn, over {found['over']}."]
+    metrics = data["metrics"].items()
+    notes = [f"Permutation importance on configurations that the model did not learn, over {data['over']}."]
     notes += [f"{name}: {known['nothing']}." for name, known in metrics if known["nothing"]]
     shares = {
         name: {row["variable"]: max(row["importance"], 0.0) for row in rows if row["importance"] is not None}

@@ -85,9 +85,9 @@ def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool
 
 
 def experiment_of(client: "MlflowClient", run: RunFacts) -> str:
-    """Find or make the experiment of a run's problem, and give its id."""
-    found = client.get_experiment_by_name(run.problem)
-    return str(found.experiment_id if found else client.create_experiment(run.problem))
+    """Return the id of the experiment of a run's problem, which is made if it does not exist."""
+    experiment = client.get_experiment_by_name(run.problem)
+    return str(experiment.experiment_id if experiment else client.create_experiment(run.problem))
 
 
 def logged_runs(client: "MlflowClient", experiment: str, run: RunFacts) -> Iterator[Any]:
@@ -112,7 +112,7 @@ def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> s
 
 
 def begin_search(client: "MlflowClient", experiment: str, run: RunFacts, start_s: float) -> str:
-    """Make MLflow's run of a search, with the job and the environment, and give its id."""
+    """Make MLflow's run of a search, with the job and the environment, and return the run's id."""
     run_id = str(client.create_run(experiment, int(1000 * start_s), {RUN_TAG: _name(run)}, run.name).info.run_id)
     environment = {f"environment.{k}": v for k, v in run.environment().items() if not isinstance(v, dict)}
     job = {key: value for key, value in by_dotted_key(run.job).items() if value != {}}
@@ -131,7 +131,7 @@ def log_artifacts(client: "MlflowClient", run_id: str, run: RunFacts) -> None:
 def log_evaluation(
     client: "MlflowClient", experiment: str, parent: str, run: RunFacts, e: Evaluation, on_front: bool | None
 ) -> None:
-    """Log an evaluation as a run nested in the search's; while a search goes on, nobody knows who is on its front."""
+    """Log an evaluation as a run nested in the search's; ``on_front`` is None while the search goes on."""
     start_s, end_s = e.started_at or e.asked_at, _end(e) or e.asked_at
     tags = {"mlflow.parentRunId": parent, RUN_TAG: _name(run)}
     run_id = client.create_run(experiment, int(1000 * start_s), tags, f"evaluation {e.id}").info.run_id

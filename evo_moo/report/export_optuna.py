@@ -2,7 +2,7 @@
 
 - The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front.
 - Trial ``n`` is evaluation ``n + 1``. Distributions follow from the space; a variable that is not active is absent.
-  Options that Optuna cannot hold or tell apart (lists, tables, ``1`` beside ``True``) are their JSON texts.
+  Options that Optuna cannot hold or distinguish (lists, tables, ``1`` beside ``True``) are their JSON texts.
 - States: ``ok`` is COMPLETE; ``failed``, ``timeout`` and ``crashed`` are FAIL; ``asked`` is RUNNING;
   ``infeasible`` is PRUNED, since it was stopped before its objectives were known.
 - Limits are the trial's constraints in Optuna's sense, feasible when at most 0; an equality is ``|h| - 1e-4``.
@@ -59,7 +59,7 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
         sqlalchemy.event.listen(storage.engine, "connect", _without_syncing)
-        storage.engine.dispose()  # so that the next connection is the first that is told so
+        storage.engine.dispose()  # so that the next connection is the first without syncing
         study = optuna.create_study(
             storage=storage,
             study_name=record.name,

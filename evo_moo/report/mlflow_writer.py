@@ -1,8 +1,8 @@
 """A callback that logs a search to MLflow while it runs: ``pip install 'evo-moo[mlflow]'``.
 
-It writes what ``evo-moo export --to mlflow`` writes of a run that is over (see ``export_mlflow``), as it comes about,
-and the best values and the hypervolume over generations. Who is on the front is known only when the search is over:
-an export with ``--force`` then says so.
+It writes what ``evo-moo export --to mlflow`` writes of a run that is over (see ``export_mlflow``), as it happens,
+and the best values and the hypervolume over generations. Which evaluations are on the front is known
+only when the search is over: an export with ``--force`` then adds it.
 """
 
 import time
@@ -30,7 +30,7 @@ PATH_TAG, GENERATION_TAG = "evo_moo.path", "evo_moo.generation"
 class MLflowWriter(Callback):
     """Logs a search as an MLflow run, and each evaluation as one nested in it.
 
-    A run that goes on is found again by the path of its folder; what is logged already is not logged twice. A search
+    A run that goes on is recognised by the path of its folder; what is logged already is not logged twice. A search
     without a folder is always a new one.
 
     Args:
@@ -48,7 +48,7 @@ class MLflowWriter(Callback):
         self._uri = uri
 
     def on_begin(self, run: RunFacts) -> None:
-        """Find the MLflow run of the search, or make it."""
+        """Continue the MLflow run of the search, or make it."""
         import mlflow
 
         with quiet():
@@ -64,12 +64,12 @@ class MLflowWriter(Callback):
                 self._parent, self._generation = begin_search(self._client, self._experiment, run, time.time()), 0
                 self._client.set_tag(self._parent, PATH_TAG, str(run.path))
             tags = [each.data.tags for each in known]
-            mine = [its for its in tags if its.get("mlflow.parentRunId") == self._parent]
-            self._logged = {int(its[ID_TAG]) for its in mine if ID_TAG in its}
+            nested = [each for each in tags if each.get("mlflow.parentRunId") == self._parent]
+            self._logged = {int(each[ID_TAG]) for each in nested if ID_TAG in each}
         self._summary, self._at = Summary(run.goals), 0.0
 
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
-        """Log an evaluation, unless it is."""
+        """Log an evaluation that is not logged yet."""
         self._summary.see(evaluation)
         self._at = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         if evaluation.id not in self._logged:
