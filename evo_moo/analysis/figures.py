@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from evo_moo.analysis.evaluated_front import EvaluatedFront
+from evo_moo.analysis.surrogate_quality import ModelQuality, SurrogateQuality
 from evo_moo.pareto import Array, frame, hypervolume_history
 from evo_moo.problem.metrics import with_unit
 from evo_moo.scalarisation import normalised
@@ -30,16 +31,16 @@ def result_figure(result: EvaluatedFront) -> Figure:
     return figure
 
 
-def surrogate_figure(view: Mapping[str, Any]) -> Figure:
-    """Draw what was predicted against what was measured, one panel per metric, as ``surrogate_view`` gives them."""
-    panels = {name: its for name, its in view["metrics"].items() if its["pairs"]}
+def surrogate_figure(quality: SurrogateQuality) -> Figure:
+    """Draw predicted against measured values, one panel per metric."""
+    panels = {name: model for name, model in quality.metrics.items() if model.pairs}
     n_columns = min(len(panels), 3) or 1
     n_rows = -(-len(panels) // n_columns) or 1
     figure = new_figure(n_columns, n_rows, (4.5, 4.2))
     if not panels:
         figure.suptitle("No evaluation that a model predicted has ended")
-    for i, (name, its) in enumerate(panels.items(), 1):
-        _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, its)
+    for i, (name, model) in enumerate(panels.items(), 1):
+        _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, model)
     return figure
 
 
@@ -68,9 +69,9 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
 
 
-def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
-    _, means, stds, measured = zip(*its["pairs"], strict=True)
-    if its["log"] and min(*means, *measured) > 0:
+def _draw_predictions(axes: Any, name: str, model: ModelQuality) -> None:
+    _, means, stds, measured = zip(*model.pairs, strict=True)
+    if model.log and min(*means, *measured) > 0:
         axes.set_xscale("log")
         axes.set_yscale("log", nonpositive="clip")
         plain_ticks(axes.xaxis)
@@ -79,9 +80,7 @@ def _draw_predictions(axes: Any, name: str, its: Mapping[str, Any]) -> None:
     axes.errorbar(measured, means, yerr=[2 * std for std in stds], **bars)
     ends = min(*means, *measured), max(*means, *measured)
     axes.plot(ends, ends, color=OTHERS, lw=1, ls="--")
-    axes.set(
-        xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=literal(with_unit(name, its["unit"]))
-    )
+    axes.set(xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=literal(with_unit(name, model.unit)))
     axes.grid(alpha=0.3)
 
 

@@ -1,7 +1,8 @@
 """How well the surrogate models of a run predict its metrics, read from the ledger alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from evo_moo.problem.metrics import Metric
@@ -9,76 +10,118 @@ from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 
 
-def surrogate_view(ledger: Ledger) -> dict[str, Any]:
-    """Return the quality of a run's models as plain data.
+@dataclass(frozen=True)
+class ModelChoice:
+    """A choice of a metric's model.
 
-    Args:
-        ledger: The run's ledger; the run may still go on.
-
-    Returns:
-        ``settings``: the job's section on surrogates, None where the run had none. ``metrics``: name to
-
-        - ``model``: the one in use now, ``"none"`` where none predicts better than chance; None before a choice;
-        - ``history``: the choices, each with the number ``n`` of evaluations known, what was ``chosen``, and
-          the cross-validated ``scores`` of each model;
-        - ``n_far_out``: how many values were too poor to be learnt with the others, by the latest choice;
-        - ``faults``: why models could not learn;
-        - ``predicted``: the number ``n`` of predictions whose evaluation has ended, their ``rank_correlation``
-          (Kendall's tau-b) with what was measured, and the share ``within_2_std`` of the measured values that are
-          at most two standard deviations off; None where there are too few;
-        - ``pairs``: lists of evaluation id, predicted mean and standard deviation, and measured value;
-        - ``unit`` and ``log`` of the metric.
+    Attributes:
+        n: Number of evaluations that were known.
+        chosen: The model.
+        scores: Name of a model to its scores in cross-validation.
     """
+
+    n: int
+    chosen: str
+    scores: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Predictions beside the measured values; None where there are too few.
+
+    Attributes:
+        n: Number of predictions whose evaluation has ended.
+        rank_correlation: Kendall's tau-b of predicted and measured values.
+        within_2_std: Share of the measured values that are at most two standard deviations off.
+    """
+
+    n: int
+    rank_correlation: float | None
+    within_2_std: float | None
+
+
+@dataclass(frozen=True)
+class ModelQuality:
+    """The models of one metric.
+
+    Attributes:
+        model: The model in use now, ``"none"`` where none predicts better than chance; None before a choice.
+        history: The choices, in order.
+        n_far_out: Number of values that were too poor to be learnt with the others, by the latest choice.
+        faults: Why models could not learn.
+        predicted: How good the predictions were.
+        pairs: Evaluation id, predicted mean and standard deviation, and measured value, of each prediction.
+        unit: The metric's unit.
+        log: Whether the metric is logarithmic.
+    """
+
+    model: str | None
+    history: list[ModelChoice]
+    n_far_out: int
+    faults: list[str]
+    predicted: Accuracy
+    pairs: list[list[Any]]
+    unit: str
+    log: bool
+
+
+@dataclass(frozen=True)
+class SurrogateQuality:
+    """A run's models: the job's section on surrogates, None where the run had none, and the models by metric."""
+
+    settings: dict[str, Any] | None
+    metrics: dict[str, ModelQuality]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
+    """Read the quality of a run's models; the run may still go on."""
     facts = ledger.facts()
     settings = facts.job.get("surrogate")
     evaluations = list(ledger.evaluations("prediction IS NOT NULL"))
     decisions = [detail for _, kind, detail in ledger.events() if kind == "surrogate"]
     names = facts.goals.metric_names if settings is not None else ()
-    known = {name: facts.metrics.get(name, Metric()) for name in names}
-    return {
-        "settings": settings,
-        "metrics": {
-            name: {
-                **_choices([decision for decision in decisions if decision["metric"] == name]),
-                **_accuracy(name, evaluations),
-                "unit": known[name].unit,
-                "log": known[name].log,
-            }
-            for name in names
-        },
+    metrics = {
+        name: _quality(
+            name,
+            facts.metrics.get(name, Metric()),
+            [decision for decision in decisions if decision["metric"] == name],
+            evaluations,
+        )
+        for name in names
     }
+    return SurrogateQuality(settings, metrics)
 
 
-def _choices(decisions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _quality(
+    name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], evaluations: Iterable[Evaluation]
+) -> ModelQuality:
     # A run that was killed makes again the choices that its last checkpoint does not know.
-    looks = {d["n"] + d.get("n_far_out", 0): d for d in decisions if "chosen" in d}
-    history = [
-        {"n": n, "chosen": decision["chosen"], "scores": decision["scores"]} for n, decision in sorted(looks.items())
-    ]
-    faults = [f"{decision['model']}: {decision['fault']}" for decision in decisions if "fault" in decision]
-    return {
-        "model": history[-1]["chosen"] if history else None,
-        "history": history,
-        "n_far_out": looks[max(looks)].get("n_far_out", 0) if looks else 0,
-        "faults": list(dict.fromkeys(faults)),
-    }
-
-
-def _accuracy(name: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    from scipy.stats import kendalltau
-
+    choices = {d["n"] + d.get("n_far_out", 0): d for d in decisions if "chosen" in d}
+    history = [ModelChoice(n, choice["chosen"], choice["scores"]) for n, choice in sorted(choices.items())]
     pairs = []
     for e in evaluations:
         mean, std = (e.prediction or {}).get(name, (None, None))
         if mean is not None and std is not None and name in e.metrics:
             pairs.append([e.id, float(mean), float(std), float(e.metrics[name])])
+    return ModelQuality(
+        model=history[-1].chosen if history else None,
+        history=history,
+        n_far_out=choices[max(choices)].get("n_far_out", 0) if choices else 0,
+        faults=list(dict.fromkeys(f"{d['model']}: {d['fault']}" for d in decisions if "fault" in d)),
+        predicted=_accuracy(pairs),
+        pairs=pairs,
+        unit=metric.unit,
+        log=metric.log,
+    )
+
+
+def _accuracy(pairs: Sequence[Sequence[Any]]) -> Accuracy:
+    from scipy.stats import kendalltau
+
     tau = float(kendalltau([p[1] for p in pairs], [p[3] for p in pairs]).statistic) if len(pairs) > 1 else math.nan
     inside = [abs(measured - mean) <= 2 * std for _, mean, std, measured in pairs]
-    return {
-        "predicted": {
-            "n": len(pairs),
-            "rank_correlation": None if math.isnan(tau) else tau,
-            "within_2_std": sum(inside) / len(inside) if inside else None,
-        },
-        "pairs": pairs,
-    }
+    return Accuracy(len(pairs), None if math.isnan(tau) else tau, sum(inside) / len(inside) if inside else None)

@@ -1,6 +1,7 @@
 """The decisions and incidents of a run, in words and in order."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,25 @@ LANES = {
 }
 
 
-def timeline(
-    events: Sequence[tuple[float, str, Mapping[str, Any]]],
-    evaluations: Sequence[Evaluation],
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Entry:
+    """A decision or an incident: Unix time, number of evaluations asked by then, lane of the figure, and words."""
+
+    at: float
+    n: int
+    lane: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The decisions and incidents in order; of more than ``MOST_EVENTS`` the latest ``n_left_out`` are left out."""
+
+    entries: list[Entry]
+    n_left_out: int
+
+
+def timeline(events: Sequence[tuple[float, str, Mapping[str, Any]]], evaluations: Sequence[Evaluation]) -> Timeline:
     """Return the decisions and incidents of a run.
 
     Promotions are those of the evaluations that rose; what happened alike to many evaluations at one point of the
@@ -39,28 +55,21 @@ def timeline(
     Args:
         events: The ledger's events: time, kind, detail.
         evaluations: The run's evaluations.
-
-    Returns:
-        ``entries``, in order, each with ``at`` (Unix time), ``n`` (number of evaluations asked by then), ``lane`` and
-        ``text``; ``n_left_out``, the number of those that exceed ``MOST_EVENTS``, of which the latest are left out.
     """
     times = np.sort([e.asked_at for e in evaluations if e.asked_at])
-    incidents = [(at, kind, LANES.get(kind, "other"), _words(kind, detail)) for at, kind, detail in events]
+    incidents = [(at, kind, _words(kind, detail)) for at, kind, detail in events]
     incidents += [
-        (e.asked_at, "promotion", LANES["promotion"], f"to fidelity {e.fidelity}")
+        (e.asked_at, "promotion", f"to fidelity {e.fidelity}")
         for e in evaluations
         if e.continues is not None and not e.replicate
     ]
-    groups: dict[tuple[int, str, str], dict[str, Any]] = {}
-    for at, kind, lane, text in sorted(incidents, key=lambda incident: incident[0]):
-        n = int(np.searchsorted(times, at, side="right"))
-        group = groups.setdefault((n, kind, text), {"at": at, "n": n, "lane": lane, "kind": kind, "text": text, "k": 0})
-        group["k"] += 1
+    groups: dict[tuple[int, str, str], list[float]] = {}
+    for at, kind, text in sorted(incidents, key=lambda incident: incident[0]):
+        groups.setdefault((int(np.searchsorted(times, at, side="right")), kind, text), []).append(at)
     entries = [
-        {key: group[key] for key in ("at", "n", "lane")} | {"text": _entry(group["kind"], group["text"], group["k"])}
-        for group in groups.values()
+        Entry(at[0], n, LANES.get(kind, "other"), _entry(kind, text, len(at))) for (n, kind, text), at in groups.items()
     ]
-    return {"entries": entries[:MOST_EVENTS], "n_left_out": max(len(entries) - MOST_EVENTS, 0)}
+    return Timeline(entries[:MOST_EVENTS], max(len(entries) - MOST_EVENTS, 0))
 
 
 def _entry(kind: str, text: str, count: int) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from evo_moo.analysis.surrogate_quality import ModelQuality, SurrogateQuality
 from evo_moo.cli.console import cell, open_console, safe
 
 
@@ -33,51 +34,51 @@ NO_SURROGATE = (
 )
 
 
-def print_surrogate(view: dict[str, Any]) -> None:
+def print_surrogate(quality: SurrogateQuality) -> None:
     """Print the quality of the models, and how good they were over time."""
     console = open_console()
-    metrics = view["metrics"]
-    if view["settings"] is None:
+    metrics = quality.metrics
+    if quality.settings is None:
         console.print(NO_SURROGATE, markup=False)
         return
     console.print("Predicted beside measured (inside 2 sd: 95 % is right, and less where the metric itself is noisy)")
     console.print(_models(metrics))
-    if any(its["history"] for its in metrics.values()):
+    if any(model.history for model in metrics.values()):
         console.print("Rank correlation (and mean log-likelihood) in cross-validation, of each model that was tried")
         console.print(_history(metrics))
     else:
         console.print("No model was chosen yet: they learn from the first population.")
-    for name, its in metrics.items():
-        if its["n_far_out"]:
+    for name, model in metrics.items():
+        if model.n_far_out:
             words = "values are so poor that they are learnt as failures: as places to keep away from"
-            console.print(safe(f"{name}: {its['n_far_out']} {words}"))
-        for fault in its["faults"]:
+            console.print(safe(f"{name}: {model.n_far_out} {words}"))
+        for fault in model.faults:
             console.print(safe(f"{name}: {fault}"))
     console.print("Which variables matter: evo-moo importance RUN", highlight=False)
 
 
-def _models(metrics: dict[str, Any]) -> Table:
+def _models(metrics: dict[str, ModelQuality]) -> Table:
     table = Table()
     for heading in ("metric", "model", "predicted", "rank correlation", "inside 2 sd"):
         table.add_column(heading, justify="left" if heading in ("metric", "model") else "right")
-    for name, its in metrics.items():
-        seen = its["predicted"]
-        share = "" if seen["within_2_std"] is None else f"{seen['within_2_std']:.0%}"
+    for name, model in metrics.items():
+        seen = model.predicted
+        share = "" if seen.within_2_std is None else f"{seen.within_2_std:.0%}"
         table.add_row(
-            safe(name), safe(its["model"] or "not chosen yet"), str(seen["n"]), _number(seen["rank_correlation"]), share
+            safe(name), safe(model.model or "not chosen yet"), str(seen.n), _number(seen.rank_correlation), share
         )
     return table
 
 
-def _history(metrics: dict[str, Any]) -> Table:
-    families = list(dict.fromkeys(f for its in metrics.values() for look in its["history"] for f in look["scores"]))
+def _history(metrics: dict[str, ModelQuality]) -> Table:
+    families = list(dict.fromkeys(f for model in metrics.values() for look in model.history for f in look.scores))
     table = Table()
     for heading in ("metric", "evaluations", *families, "chosen"):
         table.add_column(safe(heading), justify="right" if heading in ("evaluations", *families) else "left")
-    for name, its in metrics.items():
-        for i, look in enumerate(its["history"]):
-            cells = [_score(look["scores"].get(f)) for f in families]
-            table.add_row(safe(name) if i == 0 else "", str(look["n"]), *cells, safe(look["chosen"]))
+    for name, model in metrics.items():
+        for i, look in enumerate(model.history):
+            cells = [_score(look.scores.get(f)) for f in families]
+            table.add_row(safe(name) if i == 0 else "", str(look.n), *cells, safe(look.chosen))
         table.add_section()
     return table
 

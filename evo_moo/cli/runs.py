@@ -159,19 +159,19 @@ def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
 
 
 def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
-    from evo_moo.analysis.surrogate_quality import surrogate_view
+    from evo_moo.analysis.surrogate_quality import surrogate_quality
     from evo_moo.cli.console import draw, show_data
     from evo_moo.cli.model_tables import print_surrogate
     from evo_moo.storage.reading import reading
 
     with reading(path) as ledger:
-        view = surrogate_view(ledger)
-        show_data(view, print_surrogate, as_json)
+        quality = surrogate_quality(ledger)
+        show_data(quality.to_json() if as_json else quality, print_surrogate, as_json)
         if not plot:
             return
         from evo_moo.analysis.figures import surrogate_figure
 
-        figure = surrogate_figure(view)
+        figure = surrogate_figure(quality)
     draw(figure, path / "surrogate.png")
 
 

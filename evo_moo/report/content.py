@@ -15,8 +15,8 @@ from evo_moo.analysis.run_front import Failure
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.rung_summary import rung_report
-from evo_moo.analysis.surrogate_quality import surrogate_view
-from evo_moo.analysis.timeline import timeline
+from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quality
+from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
@@ -101,9 +101,9 @@ class Report:
         true_front: ``(m, n_obj)`` in the metrics' own direction, or None.
         history: Progress over the evaluations.
         failures: What did not end well.
-        surrogate: See ``surrogate_view``.
+        surrogate: The quality of the models.
         rungs: See ``rung_report``; None without refinement.
-        timeline: See ``timeline``.
+        timeline: Decisions and incidents.
         importances: Which variables matter.
         environment: Versions and machine.
     """
@@ -122,9 +122,9 @@ class Report:
     true_front: Array | None
     history: History
     failures: list[Failure]
-    surrogate: dict[str, Any]
+    surrogate: SurrogateQuality
     rungs: dict[str, Any] | None
-    timeline: dict[str, Any]
+    timeline: Timeline
     importances: Importances
     environment: dict[str, Any]
 
@@ -165,7 +165,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             true_front=_true_front(record.result),
             history=history,
             failures=record.result.failures(),
-            surrogate=surrogate_view(ledger),
+            surrogate=surrogate_quality(ledger),
             rungs=rung_report(ledger) if refined else None,
             timeline=timeline(ledger.events(), record.evaluations),
             importances=_importances(record) if with_importances else Importances(),

@@ -113,7 +113,7 @@ def _missing(package: str) -> UsageError:
 def _words(report: Report) -> dict[str, Any]:
     """Return what the template shows in words and tables."""
     headings, rows = front_table(report) if report.objectives else ([], [])
-    models = report.surrogate["metrics"]
+    models = report.surrogate.metrics
     most = max((failure.n for failure in report.failures), default=1)
     kinds = [True, *(column.levels is None for column in (*report.columns.metrics, *report.columns.variables))]
     return {
@@ -128,8 +128,8 @@ def _words(report: Report) -> dict[str, Any]:
         "failure_rows": [(f"{f.status}: {f.reason}", f.n / most, f"{f.n:,}") for f in report.failures],
         "most_asked": max((rung["asked"] for rung in (report.rungs or {}).get("rungs", [])), default=1),
         "models": models,
-        "has_pairs": any(its["pairs"] for its in models.values()),
-        "has_choices": any(its["history"] for its in models.values()),
+        "has_pairs": any(model.pairs for model in models.values()),
+        "has_choices": any(model.history for model in models.values()),
         "importance_rows": {
             name: [
                 (variable, share / (max(shares.values()) or 1.0), f"{share:.0%}") for variable, share in shares.items()
@@ -152,7 +152,7 @@ def _sections(report: Report, has_front: bool, models: Mapping[str, Any]) -> lis
         ("s-rungs", "Refinement", bool(report.rungs)),
         ("s-models", "Models", bool(models)),
         ("s-importances", "Importances", bool(report.importances.shares)),
-        ("s-decisions", "Decisions", bool(report.timeline["entries"])),
+        ("s-decisions", "Decisions", bool(report.timeline.entries)),
         ("s-environment", "Environment", bool(report.environment)),
     ]
     return [(anchor, words) for anchor, words, is_there in known if is_there]

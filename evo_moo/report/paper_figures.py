@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evo_moo.analysis.figures import FRONT, OTHERS, draw_front, literal, plain_ticks, surrogate_figure
+from evo_moo.analysis.surrogate_quality import ModelQuality
 from evo_moo.files import guarded_writes, save_figure, write_whole
 from evo_moo.pareto import Array
 from evo_moo.report.columns import Column
@@ -74,23 +75,23 @@ def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
     if report.failures:
         labels = [f"{failure.status}: {failure.reason}" for failure in report.failures]
         drawn["failures"] = _bars(labels, [asdict(failure) for failure in report.failures], "n")
-    models = report.surrogate["metrics"]
-    if any(model["pairs"] for model in models.values()):
+    models = report.surrogate.metrics
+    if any(model.pairs for model in models.values()):
         names = ("id", "predicted", "sd", "measured")
         rows = [
             {"metric": metric} | dict(zip(names, pair, strict=True))
             for metric, model in models.items()
-            for pair in model["pairs"]
+            for pair in model.pairs
         ]
         drawn["predicted"] = surrogate_figure(report.surrogate), rows
-    if chosen := {name: model for name, model in models.items() if model["history"]}:
+    if chosen := {name: model for name, model in models.items() if model.history}:
         drawn["choices"] = _choices(chosen)
     if report.rungs and report.rungs["climbs"]:
         drawn["climbs"] = _climbs(report)
     for i, (name, shares) in enumerate(report.importances.shares.items(), 1):
         rows = [{"metric": name, "variable": variable, "share": share} for variable, share in shares.items()]
         drawn[f"importances-{i}"] = _bars(list(shares), rows, "share", f"importance for {name}")
-    if report.timeline["entries"]:
+    if report.timeline.entries:
         drawn["decisions"] = _decisions(report)
     return drawn
 
@@ -217,23 +218,23 @@ def _panels(n: int) -> tuple[Figure, list[Any]]:
     return figure, [figure.add_subplot(-(-n // columns), columns, i + 1) for i in range(n)]
 
 
-def _choices(models: Mapping[str, Any]) -> tuple[Figure, Rows]:
+def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
     rows: Rows = []
     figure, panels = _panels(len(models))
     for axes, (name, model) in zip(panels, models.items(), strict=True):
-        history = model["history"]
-        for k, family in enumerate(dict.fromkeys(family for look in history for family in look["scores"])):
-            taus = [(look, look["scores"].get(family, {}).get("rank_correlation")) for look in history]
+        history = model.history
+        for k, family in enumerate(dict.fromkeys(family for look in history for family in look.scores)):
+            taus = [(look, look.scores.get(family, {}).get("rank_correlation")) for look in history]
             known = [(look, tau) for look, tau in taus if tau is not None]
-            n, values = [look["n"] for look, _ in known], [tau for _, tau in known]
+            n, values = [look.n for look, _ in known], [tau for _, tau in known]
             axes.plot(n, values, marker="o", ms=3, ls=_LINES[k % 4], label=literal(family))
             rows += [
                 {
                     "metric": name,
                     "model": family,
-                    "n": look["n"],
+                    "n": look.n,
                     "rank_correlation": tau,
-                    "chosen": look["chosen"] == family,
+                    "chosen": look.chosen == family,
                 }
                 for look, tau in known
             ]
@@ -262,14 +263,12 @@ def _climbs(report: Report) -> tuple[Figure, Rows]:
 
 
 def _decisions(report: Report) -> tuple[Figure, Rows]:
-    entries = report.timeline["entries"]
-    lanes = list(dict.fromkeys(entry["lane"] for entry in entries))[::-1]
+    entries = report.timeline.entries
+    lanes = list(dict.fromkeys(entry.lane for entry in entries))[::-1]
     figure = _figure(6.5, 0.4 * len(lanes) + 1)
     axes: Any = figure.add_subplot()
-    axes.scatter(
-        [entry["n"] for entry in entries], [lanes.index(entry["lane"]) for entry in entries], s=22, color=SECOND
-    )
+    axes.scatter([entry.n for entry in entries], [lanes.index(entry.lane) for entry in entries], s=22, color=SECOND)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.set(xlabel="evaluations asked by then", ylim=(-0.5, len(lanes) - 0.5))
     axes.grid(axis="x", alpha=0.3)
-    return figure, [{"after_evaluation": e["n"], "lane": e["lane"], "what": e["text"]} for e in entries]
+    return figure, [{"after_evaluation": e.n, "lane": e.lane, "what": e.text} for e in entries]

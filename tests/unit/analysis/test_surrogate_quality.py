@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.analysis.surrogate_quality import surrogate_view
+from evo_moo.analysis.surrogate_quality import Accuracy, surrogate_quality
 from evo_moo.cli.main import app
 from evo_moo.cli.model_tables import print_surrogate
 from evo_moo.evaluation.task import Outcome
@@ -40,26 +40,22 @@ def ledger_of(predictions, measured, decisions):
 def test_predictions_are_counted_by_hand():
     predictions = [{"a": [1.0, 0.5]}, {"a": [2.0, 0.5]}, {"a": [3.0, 0.0]}, {"a": [None, 1.0]}, None, {"a": [9.0, 1.0]}]
     measured = [{"a": 2.0}, {"a": 1.0}, {"a": 3.5}, {"a": 1.0}, {"a": 1.0}, None]
-    its = surrogate_view(ledger_of(predictions, measured, []))["metrics"]["a"]
-    assert its["pairs"] == [[1, 1.0, 0.5, 2.0], [2, 2.0, 0.5, 1.0], [3, 3.0, 0.0, 3.5]]
+    its = surrogate_quality(ledger_of(predictions, measured, [])).metrics["a"]
+    assert its.pairs == [[1, 1.0, 0.5, 2.0], [2, 2.0, 0.5, 1.0], [3, 3.0, 0.0, 3.5]]
     # Two of three pairs are in order; two values are just two standard deviations off.
-    assert its["predicted"] == {
-        "n": 3,
-        "rank_correlation": pytest.approx(1 / 3),
-        "within_2_std": pytest.approx(2 / 3),
-    }
-    assert (its["unit"], its["log"], its["model"], its["history"]) == ("ms", True, None, [])
+    assert its.predicted == Accuracy(3, pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert (its.unit, its.log, its.model, its.history) == ("ms", True, None, [])
 
 
 def test_the_last_choice_counts_and_one_made_again_counts_once(capsys):
     earlier = {"metric": "a", "n": 4, "chosen": "none", "scores": {"gp": GP}}
     later = {"metric": "a", "n": 8, "chosen": "gp", "scores": {"gp": {**GP, "n": 8}}}
     fault = {"metric": "b[red]", "model": "rf", "fault": "as asked"}
-    view = surrogate_view(ledger_of([], [], [earlier, later, fault, later, fault]))
-    a, b = view["metrics"].values()
-    assert a["model"] == "gp" and [(look["n"], look["chosen"]) for look in a["history"]] == [(4, "none"), (8, "gp")]
-    assert b["faults"] == ["rf: as asked"]
-    assert a["predicted"] == {"n": 0, "rank_correlation": None, "within_2_std": None}
+    view = surrogate_quality(ledger_of([], [], [earlier, later, fault, later, fault]))
+    a, b = view.metrics.values()
+    assert a.model == "gp" and [(look.n, look.chosen) for look in a.history] == [(4, "none"), (8, "gp")]
+    assert b.faults == ["rf: as asked"]
+    assert a.predicted == Accuracy(0, None, None)
     print_surrogate(view)
     shown = capsys.readouterr().out
     assert "0.50 (-1.00)" in shown and "b[red]: rf: as asked" in shown and "evo-moo importance" in shown
@@ -68,15 +64,15 @@ def test_the_last_choice_counts_and_one_made_again_counts_once(capsys):
 def test_values_that_are_not_learnt_with_the_others_are_told(capsys):
     # Choices of 12 and, 3 of them far out by then, 15 evaluations; the second one is learnt from as few as the first.
     choices = [{"metric": "a", "n": 12, "n_far_out": n, "chosen": "gp", "scores": {"gp": GP}} for n in (0, 3)]
-    view = surrogate_view(ledger_of([None], [None], choices))
-    assert [look["n"] for look in view["metrics"]["a"]["history"]] == [12, 15]
-    assert (view["metrics"]["a"]["n_far_out"], view["metrics"]["b[red]"]["n_far_out"]) == (3, 0)
+    view = surrogate_quality(ledger_of([None], [None], choices))
+    assert [look.n for look in view.metrics["a"].history] == [12, 15]
+    assert (view.metrics["a"].n_far_out, view.metrics["b[red]"].n_far_out) == (3, 0)
     print_surrogate(view)
     assert "a: 3 values are so poor that they are learnt as failures" in capsys.readouterr().out
 
 
 def test_a_run_before_its_first_choice_says_so(capsys):
-    print_surrogate(surrogate_view(ledger_of([None], [None], [])))
+    print_surrogate(surrogate_quality(ledger_of([None], [None], [])))
     assert "No model was chosen yet" in capsys.readouterr().out
 
 

@@ -87,16 +87,16 @@ def test_equal_events_at_one_point_are_one_entry(monkeypatch):
     reused = [(5.5, "profile reused", {"evaluation": i, "measured_at": 1.0}) for i in range(3)]
     chosen = (2.5, "surrogate", {"metric": "a", "n": 2, "chosen": "gp", "scores": {"gp": {"rank_correlation": 0.5}}})
     told = timeline.timeline([*reused, chosen, (11.0, "finished", {"n_asked": 10, "reason": "enough"})], asked)
-    assert [(entry["n"], entry["lane"]) for entry in told["entries"]] == [
+    assert [(entry.n, entry.lane) for entry in told.entries] == [
         (2, "model choices"),
         (5, "reuse"),
         (10, "state"),
     ]
-    texts = [entry["text"] for entry in told["entries"]]
+    texts = [entry.text for entry in told.entries]
     assert texts[0] == "surrogate: a: gp chosen of 2 evaluations, rank correlation 0.50 in cross-validation"
     assert texts[1:] == ["profile reused (3 times)", "finished: enough"]
     monkeypatch.setattr(timeline, "MOST_EVENTS", 2)
-    assert timeline.timeline([*reused, chosen, (11.0, "stopped", {})], asked)["n_left_out"] == 1
+    assert timeline.timeline([*reused, chosen, (11.0, "stopped", {})], asked).n_left_out == 1
 
 
 @pytest.mark.parametrize(
