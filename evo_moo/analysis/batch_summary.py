@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Array, hypervolume, pareto_rows
@@ -92,11 +92,11 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     groups: dict[str, list[RunRow]] = defaultdict(list)
     for file in files:
         job = read_toml(file)
-        row, result = _run_row(file)
+        row, front = _run_row(file)
         groups[without_seed(job)].append(row)
-        if result is not None:
-            problem = json.dumps([job["problem"], result.goals.to_json()], sort_keys=True, default=str)
-            fronts[problem][len(rows)] = result.F if result.feasible else result.F[:0]
+        if front is not None:
+            problem = json.dumps([job["problem"], front.goals.to_json()], sort_keys=True, default=str)
+            fronts[problem][len(rows)] = front.F if front.feasible else front.F[:0]
         rows.append(row)
     for of_problem in fronts.values():
         for i, volume in zip(of_problem, common_hypervolumes(list(of_problem.values())), strict=True):
@@ -147,8 +147,8 @@ def table_json(groups: Sequence[GroupRow], rows: Sequence[RunRow]) -> str:
     return json.dumps(tables, indent=1)
 
 
-def _run_row(file: Path) -> tuple[RunRow, Result | None]:
-    """Read a run; its result only if it is finished."""
+def _run_row(file: Path) -> tuple[RunRow, RunFront | None]:
+    """Read a run; the front only if it is finished."""
     folder = file.parent / file.name.removesuffix(".toml")
     row = RunRow(folder.name, group_name(folder.name), "new")
     try:
@@ -157,30 +157,28 @@ def _run_row(file: Path) -> tuple[RunRow, Result | None]:
             return row, None
         with reading(folder) as ledger:
             facts, counts, spent = ledger.facts(), ledger.counts(), ledger.cost("status != 'asked'")
+            front = RunFront.of_ledger(ledger, folder) if facts.state == "finished" else None
         row.state = run_state(facts.state, holder_of(folder) is not None)
         row.n_evals = int(spent) if spent.is_integer() else spent
         row.n_failed = sum(counts.get(status, 0) for status in ("failed", "timeout", "crashed"))
         row.time_s = facts.elapsed_s
         if row.state not in ("finished", "running"):
             row.reason = _last_words(file)
-        if row.state != "finished":
-            return row, None
-        result = Result.read(folder)
     except EvoMooError as error:
         row.state, row.reason = "damaged", str(error)
         return row, None
-    row.n_front = len(result.front) if result.feasible else 0
-    return row, result
+    row.n_front = len(front.front) if front and front.feasible else 0
+    return row, front
 
 
 def _last_words(file: Path) -> str:
-    """Return what the run's process last said of its end."""
+    """Return the last messages of a run's process."""
     try:
         lines = file.with_name(file.name.removesuffix(".toml") + ".log").read_text(errors="replace").splitlines()
     except OSError:
         return ""
-    said = [line.removeprefix("evo-moo: ") for line in lines if line.startswith("evo-moo: ")]
-    return "; ".join(said)
+    messages = [line.removeprefix("evo-moo: ") for line in lines if line.startswith("evo-moo: ")]
+    return "; ".join(messages)
 
 
 def _group_row(members: list[RunRow]) -> GroupRow:
