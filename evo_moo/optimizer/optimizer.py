@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, get_args
 
-from pymoo.core.population import Population
-
 from evo_moo.errors import JobError, StateError
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
 from evo_moo.optimizer.baselines import Fixed
 from evo_moo.optimizer.candidate import Candidate, checked_outcome
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
+from evo_moo.optimizer.open_candidates import OpenCandidates
 from evo_moo.optimizer.pace import Mode, Pace
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.optimizer.source import Made, Scene, Source
@@ -98,9 +97,7 @@ class Optimizer:
         self._source = source or own
         self.generation = self.n_asked = self._n_told = 0
         self.exhausted = False
-        # Made and not selected upon yet; those beyond `n_asked` were not asked for yet.
-        self._open: dict[int, tuple[Candidate, Any]] = {}
-        self._outcomes: dict[int, Metrics | None] = {}
+        self._open = OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet
 
     @property
     def learns(self) -> bool:
@@ -115,17 +112,17 @@ class Optimizer:
     @property
     def pending(self) -> list[Candidate]:
         """Candidates that were asked for and have no outcome yet."""
-        return [c for key, (c, _) in self._open.items() if key <= self.n_asked and key not in self._outcomes]
+        return self._open.pending(self.n_asked)
 
     @property
     def n_waiting(self) -> int:
         """Number of candidates of the present generation that were not asked for yet."""
-        return sum(key > self.n_asked for key in self._open)
+        return self._open.n_beyond(self.n_asked)
 
     @property
     def is_settled(self) -> bool:
         """Whether a generation, or in steady state an outcome, has just been selected upon: a moment to save."""
-        return self._pace.is_settled(self._outcomes, self._open)
+        return self._pace.is_settled(self._open.n_ended, len(self._open))
 
     def n_within(self, n_evals: int) -> int:
         """Return how many more candidates may be asked for until there are ``n_evals``."""
@@ -142,8 +139,8 @@ class Optimizer:
         while not self.exhausted and (most is None or len(asked) < most):
             if self.n_asked + 1 in self._open:
                 self.n_asked += 1
-                asked.append(self._open[self.n_asked][0])
-            elif self._pace.may_make(self._open) and not (most is None and asked):
+                asked.append(self._open[self.n_asked])
+            elif self._pace.may_make(len(self._open)) and not (most is None and asked):
                 self._make()
             else:
                 break
@@ -162,11 +159,11 @@ class Optimizer:
             MetricError: A metric is no finite number, or an objective is missing.
         """
         key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if key not in self._open or key > self.n_asked or key in self._outcomes:
+        if key > self.n_asked:
             raise StateError(f"a told candidate must be awaited, but {key} is not")
-        self._outcomes[key] = checked_outcome(self.goals, metrics)
+        self._open.record(key, checked_outcome(self.goals, metrics))
         self._n_told += 1
-        if self._pace.is_complete(self._outcomes, self._open):
+        if self._pace.is_complete(self._open.n_ended, len(self._open)):
             self._select()
 
     def leave_out(self, candidate: int | Candidate, estimate: Metrics | None) -> None:
@@ -203,21 +200,15 @@ class Optimizer:
             with_seen: Whether to include the rows already asked, ``(n_asked, n_var)``, and what models learnt of
                 them; a caller that keeps them elsewhere passes them to ``load`` and ``recall``.
         """
-        open_candidates = [candidate for candidate, _ in self._open.values()]
         return {
             "kind": self._kind(),
             "algorithm": self._evolution.dump(),
             "generation": self.generation,
             "n_asked": self.n_asked,
             "n_told": self._n_told,
-            "open": [
-                [c.id, c.generation, c.origin, c.parents, c.prediction, c.replicate, c.continues]
-                for c in open_candidates
-            ],
-            "open_X": rows_of([individual for _, individual in self._open.values()], self.space.n_var),
-            "told": {str(key): metrics for key, metrics in self._outcomes.items()},
             "exhausted": self.exhausted,
             "seen": self._fresh.dump() if with_seen else None,
+            **self._open.dump(),
             **self._source.dump(with_seen),
         }
 
@@ -236,12 +227,7 @@ class Optimizer:
         self._evolution.load(state["algorithm"])
         self.generation, self.n_asked, self._n_told = state["generation"], state["n_asked"], state["n_told"]
         self.exhausted = state["exhausted"]
-        self._open = {}
-        made = Population.new(X=state["open_X"]) if state["open"] else Population.empty()
-        self._open_up(
-            made, [(key, gen, Made(origin, tuple(ids), *rest)) for key, gen, origin, ids, *rest in state["open"]]
-        )
-        self._outcomes = {int(key): metrics for key, metrics in state["told"].items()}
+        self._open.load(state)
         self._fresh.load(state["seen"] if seen is None else seen, state["open_X"])
         self._source.load(state)
 
@@ -266,7 +252,8 @@ class Optimizer:
         self.exhausted = len(made) == 0
         generation = self._pace.generation(self.n_asked, self.generation) + 1
         how = [*how, *(self._how(individual) for individual in made[len(how) :])]
-        self._open_up(made, [(self.n_asked + i, generation, one) for i, one in enumerate(how, 1)])
+        facts = enumerate((one._asdict() for one in how), self.n_asked + 1)
+        self._open.add(made, ({"id": key, "generation": generation, **fields} for key, fields in facts))
 
     def _how(self, individual: Any) -> Made:
         """Return how an individual of the algorithm came about."""
@@ -274,26 +261,17 @@ class Optimizer:
             return Made("mating", parents)
         return Made("start" if individual.X.tobytes() in self._start else "sample")
 
-    def _open_up(self, made: Population, facts: Sequence[tuple[int, int, Made]]) -> None:
-        """Keep new candidates until they are selected upon; facts: id, generation, how it came about."""
-        X = rows_of(made, self.space.n_var)
-        configurations = self.space.decode(X) if len(X) else []
-        for x, configuration, individual, (key, generation, how) in zip(X, configurations, made, facts, strict=True):
-            candidate = Candidate(key, generation, configuration, x, **how._asdict())
-            self._open[key] = candidate, individual
-
     def _select(self) -> None:
         """Let the algorithm select upon the outcomes: those of a generation, or in steady state one."""
-        ended = [(*self._open.pop(key), self._outcomes.pop(key)) for key in sorted(self._outcomes)]
+        ended = self._open.take_ended()
         for candidate, _, metrics in ended:
             self._source.learn(candidate, metrics)
-        ended = [(candidate, individual, metrics) for candidate, individual, metrics in ended if metrics is not None]
-        for candidate, _, _ in ended:
-            if candidate.replicate and candidate.continues:
+        new = []
+        for candidate, individual, metrics in ended:
+            if metrics is not None and not candidate.replicate:
+                new.append((individual, candidate.id, metrics))
+            elif metrics is not None and candidate.continues:
                 self._evolution.update(candidate.continues, self._source.mean(candidate.x))
-        new = [
-            (individual, candidate.id, metrics) for candidate, individual, metrics in ended if not candidate.replicate
-        ]
         if new:
             infills = self._evolution.evaluated(*map(list, zip(*new, strict=True)))
             if self._pace.is_steady:

@@ -1,6 +1,5 @@
 """When candidates are made and selected: a generation at a time, or one as soon as a worker is free."""
 
-from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,23 +29,23 @@ class Pace:
         """Return how many candidates to make next."""
         return 1 if self.is_steady and n_asked else self.pop_size
 
-    def may_make(self, still_open: Sized) -> bool:
-        """Return whether new candidates may be made while these have not been selected upon."""
-        return self.is_steady or not len(still_open)
+    def may_make(self, n_open: int) -> bool:
+        """Return whether new candidates may be made while ``n_open`` have not been selected upon."""
+        return self.is_steady or not n_open
 
-    def is_complete(self, outcomes: Sized, still_open: Sized) -> bool:
-        """Return whether enough outcomes are known to select."""
-        return self.is_steady or len(outcomes) == len(still_open)
+    def is_complete(self, n_ended: int, n_open: int) -> bool:
+        """Return whether the outcomes of ``n_ended`` of ``n_open`` candidates are enough to select."""
+        return self.is_steady or n_ended == n_open
 
-    def is_settled(self, outcomes: Sized, still_open: Sized) -> bool:
+    def is_settled(self, n_ended: int, n_open: int) -> bool:
         """Return whether every outcome has been selected upon."""
-        return not len(outcomes if self.is_steady else still_open)
+        return not (n_ended if self.is_steady else n_open)
 
-    def generation(self, n_done: int, n_ended: int) -> int:
+    def generation(self, n_done: int, n_selected: int) -> int:
         """Return the number of generations that ended.
 
         Args:
             n_done: Number of candidates that are done with.
-            n_ended: Number of generations that were selected.
+            n_selected: Number of generations that were selected.
         """
-        return n_done // self.pop_size if self.is_steady else n_ended
+        return n_done // self.pop_size if self.is_steady else n_selected
