@@ -156,7 +156,7 @@ def _run_row(file: Path) -> tuple[RunRow, RunFront | None]:
             row.reason = _last_words(file)
             return row, None
         with reading(folder) as ledger:
-            facts, counts, spent = ledger.facts(), ledger.counts(), ledger.cost("status != 'asked'")
+            facts, counts, spent = ledger.facts(), ledger.counts(), ledger.cost_of_ended()
             front = RunFront.of_ledger(ledger, folder) if facts.state == "finished" else None
         row.state = run_state(facts.state, holder_of(folder) is not None)
         row.n_evals = int(spent) if spent.is_integer() else spent

@@ -208,10 +208,7 @@ def _of_several(samples: Mapping[str, Sample]) -> dict[str, Sample]:
 
 def _repetitions(ledger: Ledger, evaluation: Evaluation) -> list[dict[str, float]]:
     """Return the metrics of a full training and of its repetitions in a search with refinement."""
-    rows = ledger.evaluations(
-        "status = 'ok' AND (id = ? OR (replicate > 0 AND continues = ?))", (evaluation.id, evaluation.id)
-    )
-    return [row.metrics for row in rows]
+    return [e.metrics for e in ledger.with_replicates(evaluation.id)]
 
 
 def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[float, float] | None:

@@ -75,10 +75,10 @@ class RunFront:
             raise ValueError(f"the unknown status {unknown.pop()!r}")
         means, spread = dict[int, Metrics](), dict[int, Metrics]()
         if ledger.has_replicates():
-            means, spread = means_and_spread(ledger.evaluations("status = 'ok'"))
+            means, spread = means_and_spread(ledger.ok())
         last = ledger.last_generation()
-        if facts.front == "population" and last is not None and last["n_asked"] == sum(endings.values()):
-            ids = last["optimum"]
+        if facts.front == "population" and last is not None and last.n_asked == sum(endings.values()):
+            ids = last.optimum
         else:
             candidates = list(means.items()) if means else ledger.least_violating()
             metrics = [row for _, row in candidates]

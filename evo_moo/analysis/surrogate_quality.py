@@ -81,7 +81,7 @@ def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
     """Read the quality of a run's models; the run may still go on."""
     facts = ledger.facts()
     settings = facts.job.get("surrogate")
-    evaluations = list(ledger.evaluations("prediction IS NOT NULL"))
+    evaluations = list(ledger.predicted())
     decisions = [detail for _, kind, detail in ledger.events() if kind == "surrogate"]
     names = facts.goals.metric_names if settings is not None else ()
     metrics = {

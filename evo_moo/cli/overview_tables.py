@@ -27,8 +27,8 @@ def print_runs(root: Path) -> None:
     for path in run_dirs(root):
         try:
             with reading(path) as ledger:
-                ended = ledger.cost("status != 'asked'")
-                table.add_row(*map(safe, _run_row(path, ledger.facts(), ended, ledger.evaluations("status = 'ok'"))))
+                ended = ledger.cost_of_ended()
+                table.add_row(*map(safe, _run_row(path, ledger.facts(), ended, ledger.ok())))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
     if table.row_count:

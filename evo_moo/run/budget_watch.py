@@ -23,7 +23,7 @@ class BudgetWatch:
 
     def resume(self, ledger: Ledger) -> None:
         """Count on from what the ledger says was spent before."""
-        self._clock = time.monotonic() - ledger.meta().get("elapsed_s", 0.0)
+        self._clock = time.monotonic() - ledger.facts().elapsed_s
         self.generation_ended(ledger)
 
     def generation_ended(self, ledger: Ledger) -> None:

@@ -103,7 +103,7 @@ class Reactions:
         """Call the callbacks for the beginning, and for all that is recorded already."""
         self._call("on_begin", BEGINNING, lambda callback: callback.on_begin(self._run))
         self._run = replace(self._run, is_replay=True)
-        ended = {e.id: e for e in self._ledger.evaluations("status != 'asked'")}
+        ended = {e.id: e for e in self._ledger.ended()}
         waiting = deque(ended.values())
         for generation, n_asked, population, _ in self._ledger.generations():
             while waiting and waiting[0].id <= n_asked:

@@ -206,7 +206,7 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
         TypeError: A metric is no number.
         KeyError: An objective is missing.
     """
-    ended = list(ledger.evaluations("status != 'asked'"))
+    ended = list(ledger.ended())
     for e in ended:
         numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
         if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):

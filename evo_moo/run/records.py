@@ -91,7 +91,7 @@ class Records:
         """
         if self._n_usable:
             return
-        failed = list(self._ledger.evaluations("status IN ('failed', 'timeout', 'crashed')"))
+        failed = list(self._ledger.failed())
         if len(failed) >= least:
             self.state("failed")
             first = failed[0]

@@ -93,7 +93,7 @@ def _repaired(path: Path, faults: set[str]) -> list[str]:
             contextlib.suppress(*WHAT_READING_RAISES),
             contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger,
         ):
-            if ledger.meta().get("state") == "finished":
+            if ledger.facts().state == "finished":
                 write_whole(path / "front.csv", csv_text(RunFront.of_ledger(ledger, path).rows()))
                 done.append("front.csv: written anew")
     finally:

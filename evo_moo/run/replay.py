@@ -29,8 +29,8 @@ class Replay:
     def __init__(self, folder: RunFolder, pending: Sequence[Candidate], n_asked: int) -> None:
         ledger, self._path, self._pending = folder.ledger, folder.path, list(pending)
         with guarded_reads(folder.path):
-            self._recorded = {e.id: e for e in ledger.evaluations("id > ? OR status = 'asked'", (n_asked,))}
-            known = ledger.meta().get("known_outcomes", [])
+            self._recorded = {e.id: e for e in ledger.open_after(n_asked)}
+            known = ledger.facts().known_outcomes
             self._earlier: dict[str, Mapping[str, Any]] = {json_key(e["configuration"]): e for e in known}
         self.n_ended = sum(e.status != "asked" for e in self._recorded.values())
         self._curves = ledger.curves() if self.n_ended else {}
@@ -99,7 +99,7 @@ def load_checkpoint(folder: RunFolder, optimizer: AskTell, tasks: Tasks) -> bool
         state = from_json(saved)
         rows = np.frombuffer(b"".join(ledger.encoded_rows(state["n_asked"])), dtype="<f8")
         optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
-        ended = ledger.evaluations("status != 'asked'")
+        ended = ledger.ended()
         optimizer.recall(
             (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in USABLE else None) for e in ended
         )

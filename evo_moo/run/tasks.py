@@ -77,7 +77,7 @@ class Tasks:
     def recall(self, ledger: Ledger, n_asked: int) -> None:
         """Learn again what was asked for, up to ``n_asked``, and ended before the search is continued."""
         if self._stopping is not None:
-            self._stopping.recall(ledger.evaluations("id <= ?", (n_asked,)), ledger.curves())
+            self._stopping.recall(ledger.up_to(n_asked), ledger.curves())
 
     def prune_weights(self, optimizer: AskTell) -> list[int]:
         """Remove weights that nothing continues from; return the evaluations that lost theirs to the limit of size."""

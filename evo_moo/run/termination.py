@@ -68,8 +68,7 @@ class StopWatch:
         for number, n_asked, population, optimum in ledger.generations(self._seen):
             if self.reason:
                 return
-            ids = str([*population, *optimum])
-            by_id = {e.id: e for e in ledger.evaluations("id IN (SELECT value FROM json_each(?))", (ids,))}
+            by_id = {e.id: e for e in ledger.of_ids([*population, *optimum])}
             members = self._members(population, by_id), self._members(optimum, by_id)
             reason = self._rule.see(_Generation(number, n_asked, *members))
             self.reason = f"{reason} at generation {number}" if reason else ""

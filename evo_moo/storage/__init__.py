@@ -1,1 +1,18 @@
-"""What is kept: ledger, run folder, lock, log, checkpoint."""
+"""What is kept of a run: the ledger, its folder, its lock, its log.
+
+The contract of a ledger:
+
+- Ownership. One process writes to a run folder, the one that holds its ``FolderLock``; a second one is refused, naming
+  the first. Any number of readers open it meanwhile; they write nothing, not even beside it, and never hold up the
+  writer for longer than SQLite's own lock on a network disk.
+- Consistency. Everything that belongs together commits in one ``Ledger.transaction``: the outcomes, the decisions that
+  they led to, the generation and the checkpoint after them. A reader sees all of it or nothing. An evaluation is asked
+  before it ends, its row is never removed, and what has ended changes no more.
+- Durability. A kill loses what was not committed, and no more; so does a power failure on a network disk, while on a
+  local one it may take the last transactions with it, never their order. Whatever the checkpoint does not know is
+  asked again from it, and answered by the outcomes that the ledger has.
+- Form. SQLite, JSON and little-endian float64: opening a ledger runs no code. The tables are those of
+  ``migrations.SCHEMA``; SQL stands in this room alone, and others call the methods of ``Queries`` and ``Ledger``.
+- Faults. What cannot be written or is damaged raises ``RunFolderError`` with a way out; ``guarded_reads`` sees to it
+  where rows are parsed.
+"""

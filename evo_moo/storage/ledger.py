@@ -33,14 +33,13 @@ from typing import Any
 import orjson
 
 from evo_moo.errors import RunFolderError
-from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
-from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
-from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.migrations import FORMAT, create, format_of, in_present_format, is_known, migrate
+from evo_moo.storage.queries import Queries
+from evo_moo.storage.recorded import Asked, Ended
 
 
-class Ledger:
+class Ledger(Queries):
     """A connection to a ledger.
 
     A file of an older format is migrated by its writer; a reader migrates a copy in memory.
@@ -55,11 +54,11 @@ class Ledger:
     """
 
     def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
-        self.path, self._writable = path, writable
+        self._writable = writable
         if path is not None and not writable and not path.is_file():
             raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
         try:
-            self._db = open_to_write(path) if writable or path is None else open_to_read(path)
+            super().__init__(open_to_write(path) if writable or path is None else open_to_read(path), path)
             self._prepare(journal)
         except (sqlite3.Error, OSError) as error:
             if hasattr(self, "_db"):
@@ -134,20 +133,11 @@ class Ledger:
         rows = [(key, _json(value)) for key, value in facts.items()]
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def facts(self) -> RunFacts:
-        """Read all facts on the run."""
-        texts = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        return RunFacts(self.path and self.path.parent.absolute(), texts)
-
-    def meta(self) -> dict[str, Any]:
-        """Read all facts on the run."""
-        return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
-
-    def record_asked(self, candidates: Iterable[tuple[Any, int]]) -> None:
+    def record_asked(self, candidates: Iterable[tuple[Asked, int]]) -> None:
         """Record candidates before they are evaluated.
 
         Args:
-            candidates: Pairs of a ``Candidate`` and the seed of its evaluation.
+            candidates: Pairs of a candidate and the seed of its evaluation.
         """
         now = time.time()
         self._db.executemany(
@@ -159,11 +149,11 @@ class Ledger:
             ),
         )
 
-    def record_outcomes(self, outcomes: Iterable[tuple[Any, float | None]]) -> None:
+    def record_outcomes(self, outcomes: Iterable[tuple[Ended, float | None]]) -> None:
         """Record how evaluations ended.
 
         Args:
-            outcomes: Pairs of an ``Outcome`` and its constraint violation (None if it has no metrics).
+            outcomes: Pairs of an outcome and its constraint violation (None if it has no metrics).
         """
         outcomes = list(outcomes)
         curves = [(o.id, _json(o.curve.to_record())) for o, _ in outcomes if o.curve is not None]
@@ -194,110 +184,6 @@ class Ledger:
         """Record a decision or an incident."""
         self._db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (time.time(), kind, _json(detail)))
 
-    def checkpoint(self) -> str | None:
-        """Read the optimizer's last state."""
-        row = self._db.execute("SELECT state FROM checkpoint").fetchone()
-        return row[0] if row else None
-
-    def last_generation(self) -> dict[str, Any] | None:
-        """Read the last finished generation: its number, and the ids of its population and optimum."""
-        row = self._db.execute(
-            "SELECT generation, n_asked, population, optimum FROM generations ORDER BY generation DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
-            return None
-        generation, n_asked, population, optimum = row
-        return {
-            "generation": generation,
-            "n_asked": n_asked,
-            "population": orjson.loads(population),
-            "optimum": orjson.loads(optimum),
-        }
-
-    def generations(self, after: int = 0) -> Iterator[tuple[int, int, list[int], list[int]]]:
-        """Read the finished generations after one: number, ``n_asked``, and the ids of population and optimum."""
-        rows = self._db.execute("SELECT * FROM generations WHERE generation > ? ORDER BY generation", (after,))
-        for number, n_asked, population, optimum, _ in rows.fetchall():
-            yield number, n_asked, orjson.loads(population), orjson.loads(optimum)
-
-    def evaluations(self, where: str = "1", parameters: tuple[Any, ...] = ()) -> Iterator[Evaluation]:
-        """Read evaluations in the order of asking, those for which the SQL condition holds."""
-        return map(Evaluation.of_row, self._select(where, parameters))
-
-    def curves(self) -> dict[int, LearningCurve]:
-        """Read the learning curves: id of an evaluation to what it reported."""
-        rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
-        return {key: LearningCurve.of_record(orjson.loads(curve)) for key, curve in rows}
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Read all evaluations as they stand, for ``Evaluation.of_row``."""
-        return self._select("1", ()).fetchall()
-
-    def _select(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
-        return self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
-
-    def encoded_rows(self, up_to: int) -> list[bytes]:
-        """Read the encoded rows of the first ``up_to`` evaluations."""
-        return [x for (x,) in self._db.execute("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", (up_to,))]
-
-    def asked_times(self) -> dict[int, float]:
-        """Read when each evaluation was asked for: its id to Unix seconds."""
-        return dict(self._db.execute("SELECT id, asked_at FROM evaluations").fetchall())
-
-    def counts(self) -> dict[str, int]:
-        """Count the evaluations by status."""
-        return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
-
-    def has_replicates(self) -> bool:
-        """Return whether an evaluation was repeated with another seed."""
-        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM evaluations WHERE replicate > 0)").fetchone()[0])
-
-    def cost(self, where: str = "1") -> float:
-        """Return what the evaluations for which the SQL condition holds cost, in full evaluations."""
-        (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()
-        return round(float(total), 6)
-
-    def children(self, evaluation_id: int) -> list[int]:
-        """Return the ids of the evaluations that were bred from one."""
-        rows = self._db.execute(
-            "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
-            (evaluation_id,),
-        )
-        return [key for (key,) in rows]
-
-    def memberships(self, evaluation_id: int) -> list[int]:
-        """Return the generations in whose population an evaluation was."""
-        rows = self._db.execute(
-            "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
-            (evaluation_id,),
-        )
-        return [generation for (generation,) in rows]
-
-    def of_ids(self, ids: list[int]) -> list[Evaluation]:
-        """Read evaluations in the order of ``ids``; those that are not there are left out."""
-        by_id = (
-            {e.id: e for e in self.evaluations("id IN (SELECT value FROM json_each(?))", (_json(ids),))} if ids else {}
-        )
-        return [by_id[key] for key in ids if key in by_id]
-
-    def least_violating(self) -> list[tuple[int, dict[str, float]]]:
-        """Read ids and metrics of the evaluations that ended well and violate the limits least, in order."""
-        rows = self._db.execute(
-            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND violation = "
-            "(SELECT min(violation) FROM evaluations WHERE status = 'ok') ORDER BY id"
-        )
-        return [(key, orjson.loads(metrics)) for key, metrics in rows]
-
-    def endings(self) -> dict[tuple[str, str], int]:
-        """Count the evaluations by status and reason."""
-        rows = self._db.execute("SELECT status, reason, count(*) FROM evaluations GROUP BY 1, 2 ORDER BY min(id)")
-        return {(status, reason): n for status, reason, n in rows}
-
-    def events(self) -> list[tuple[float, str, dict[str, Any]]]:
-        """Read the events: time, kind, detail."""
-        rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
-        return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
-
 
 def unknown_format(path: Path | None, found: int) -> RunFolderError:
     """Return the error that a ledger is of a format that this version does not know."""
@@ -314,16 +200,16 @@ def begun_anew(path: Path | None) -> str:
     return f"`evo-moo {command}` begins it anew"
 
 
-def _coming(candidate: Any) -> tuple[str, str, str | None]:
+def _coming(candidate: Asked) -> tuple[str, str, str | None]:
     prediction = candidate.prediction
     return candidate.origin, _json(candidate.parents), None if prediction is None else _json(prediction)
 
 
-def _rung(candidate: Any) -> tuple[int | None, int, int | None, float]:
+def _rung(candidate: Asked) -> tuple[int | None, int, int | None, float]:
     return candidate.fidelity, candidate.replicate, candidate.continues, candidate.cost
 
 
-def _ending(outcome: Any) -> tuple[str, ...]:
+def _ending(outcome: Ended) -> tuple[str, ...]:
     # File names that are no text reach messages as lone surrogates, which SQLite refuses.
     texts = (outcome.reason, outcome.traceback, outcome.output)
     return outcome.status, _json(outcome.metrics), *(t and t.encode("utf-8", "replace").decode() for t in texts)

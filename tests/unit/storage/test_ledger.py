@@ -32,8 +32,8 @@ def ask(ledger, *ids):
     ledger.record_asked((Candidate(i, 1, CONFIGURATION | {"n": i}, X), 2**32 - i) for i in ids)
 
 
-def ids_of(ledger, *condition):
-    return [evaluation.id for evaluation in ledger.evaluations(*condition)]
+def ids_of(ledger):
+    return [evaluation.id for evaluation in ledger.evaluations()]
 
 
 def test_asked_candidates_are_recorded_before_they_end(ledger):
@@ -70,7 +70,7 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
     ]
     ask(ledger, 1, 2, 3, 4, 5)
     ledger.record_outcomes(outcomes)
-    found = list(ledger.evaluations("status != 'asked'"))
+    found = list(ledger.ended())
     for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
         for field in set(outcome._fields) - {"profile_measured_at", "curve"}:  # these have places of their own
             assert getattr(evaluation, field) == getattr(outcome, field)
@@ -93,11 +93,40 @@ def test_curves_come_back_and_what_was_stopped_costs_its_share(ledger):
     assert [e.cost for e in ledger.evaluations()] == [1.0, 0.25]
 
 
-def test_evaluations_are_filtered_and_in_the_order_of_asking(ledger):
+def test_evaluations_are_in_the_order_of_asking(ledger):
     ask(ledger, 3, 1, 2)
     assert ids_of(ledger) == [1, 2, 3]
-    assert ids_of(ledger, "id > ?", (1,)) == [2, 3]
+    assert [e.id for e in ledger.up_to(2)] == [1, 2]
     assert ledger.encoded_rows(2) == [X.tobytes()] * 2
+    assert [e.id for e in ledger.of_ids([3, 9, 1, 3])] == [3, 1, 3] and ledger.of_ids([]) == []
+
+
+def test_evaluations_are_chosen_by_how_they_ended(ledger):
+    ask(ledger, 1, 2, 3, 4)
+    prediction = {"loss": [0.1, 0.2]}
+    ledger.record_asked([(Candidate(5, 1, {}, X, "replicate", (), prediction, replicate=1, continues=1, cost=0.5), 1)])
+    statuses = {1: "ok", 2: "crashed", 3: "infeasible", 5: "ok"}
+    ledger.record_outcomes((Outcome(key, status, {}), None) for key, status in statuses.items())
+    chosen = {
+        name: [e.id for e in evaluations]
+        for name, evaluations in {
+            "ended": ledger.ended(),
+            "ok": ledger.ok(),
+            "failed": ledger.failed(),
+            "predicted": ledger.predicted(),
+            "open": ledger.open_after(4),
+            "with replicates": ledger.with_replicates(1),
+        }.items()
+    }
+    assert chosen == {
+        "ended": [1, 2, 3, 5],
+        "ok": [1, 5],
+        "failed": [2],
+        "predicted": [5],
+        "open": [4, 5],
+        "with replicates": [1, 5],
+    }
+    assert (ledger.cost(), ledger.cost_of_ended()) == (4.5, 3.5)
 
 
 def test_facts_and_events_come_back(ledger):
@@ -116,7 +145,7 @@ def test_the_last_generation_replaces_the_checkpoint(ledger):
         ledger.record_generation(generation, 4 * generation, [2, 5], [5])
         ledger.record_checkpoint(state)
     assert ledger.checkpoint() == "second"
-    assert ledger.last_generation() == {"generation": 2, "n_asked": 8, "population": [2, 5], "optimum": [5]}
+    assert ledger.last_generation() == (2, 8, [2, 5], [5])
 
 
 @pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])

@@ -1,0 +1,172 @@
+"""What can be asked of a ledger."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from evo_moo.problem.learning_curve import LearningCurve
+from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
+from evo_moo.storage.facts import RunFacts
+
+
+class Generation(NamedTuple):
+    """A finished generation: its number, how many evaluations were asked for by then, and ids of its members."""
+
+    number: int
+    n_asked: int
+    population: list[int]
+    optimum: list[int]
+
+
+class Queries:
+    """Reads the tables of a ledger; evaluations come in the order of asking.
+
+    Args:
+        db: The connection.
+        path: The ledger's file; None where it is in memory.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
+        self._db, self.path = db, path
+
+    def facts(self) -> RunFacts:
+        """Read all facts on the run."""
+        texts = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        return RunFacts(self.path and self.path.parent.absolute(), texts)
+
+    def evaluations(self) -> Iterator[Evaluation]:
+        """Read all evaluations."""
+        return self._evaluations("1")
+
+    def ended(self) -> Iterator[Evaluation]:
+        """Read the evaluations that have ended, well or not."""
+        return self._evaluations("status != 'asked'")
+
+    def ok(self) -> Iterator[Evaluation]:
+        """Read the full evaluations that ended well."""
+        return self._evaluations("status = 'ok'")
+
+    def failed(self) -> Iterator[Evaluation]:
+        """Read the evaluations that failed, crashed or ran too long."""
+        return self._evaluations("status IN ('failed', 'timeout', 'crashed')")
+
+    def predicted(self) -> Iterator[Evaluation]:
+        """Read the evaluations of which a surrogate model expected something."""
+        return self._evaluations("prediction IS NOT NULL")
+
+    def up_to(self, n_asked: int) -> Iterator[Evaluation]:
+        """Read the first ``n_asked`` evaluations."""
+        return self._evaluations("id <= ?", n_asked)
+
+    def open_after(self, n_asked: int) -> Iterator[Evaluation]:
+        """Read what a checkpoint after ``n_asked`` evaluations does not know: later ones, and those not ended."""
+        return self._evaluations("id > ? OR status = 'asked'", n_asked)
+
+    def with_replicates(self, evaluation_id: int) -> Iterator[Evaluation]:
+        """Read a full evaluation and its replicates, those that ended well."""
+        same = "id = ?1 OR (replicate > 0 AND continues = ?1)"
+        return self._evaluations(f"status = 'ok' AND ({same})", evaluation_id)
+
+    def of_ids(self, ids: Sequence[int]) -> list[Evaluation]:
+        """Read evaluations in the order of ``ids``; those that are not there are left out."""
+        by_id = {e.id: e for e in self._evaluations("id IN (SELECT value FROM json_each(?))", str(list(ids)))}
+        return [by_id[key] for key in ids if key in by_id]
+
+    def _evaluations(self, where: str, *parameters: Any) -> Iterator[Evaluation]:
+        return map(Evaluation.of_row, self._select(where, *parameters))
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Read all evaluations as they stand, for ``Evaluation.of_row``."""
+        return self._select("1").fetchall()
+
+    def _select(self, where: str, *parameters: Any) -> sqlite3.Cursor:
+        return self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
+
+    def encoded_rows(self, up_to: int) -> list[bytes]:
+        """Read the encoded rows of the first ``up_to`` evaluations."""
+        return [x for (x,) in self._db.execute("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", (up_to,))]
+
+    def least_violating(self) -> list[tuple[int, dict[str, float]]]:
+        """Read ids and metrics of the evaluations that ended well and violate the limits least."""
+        rows = self._db.execute(
+            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND violation = "
+            "(SELECT min(violation) FROM evaluations WHERE status = 'ok') ORDER BY id"
+        )
+        return [(key, orjson.loads(metrics)) for key, metrics in rows]
+
+    def children(self, evaluation_id: int) -> list[int]:
+        """Return the ids of the evaluations that were bred from one."""
+        rows = self._db.execute(
+            "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
+            (evaluation_id,),
+        )
+        return [key for (key,) in rows]
+
+    def memberships(self, evaluation_id: int) -> list[int]:
+        """Return the generations in whose population an evaluation was."""
+        rows = self._db.execute(
+            "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
+            (evaluation_id,),
+        )
+        return [generation for (generation,) in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Count the evaluations by status."""
+        return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
+
+    def endings(self) -> dict[tuple[str, str], int]:
+        """Count the evaluations by status and reason."""
+        rows = self._db.execute("SELECT status, reason, count(*) FROM evaluations GROUP BY 1, 2 ORDER BY min(id)")
+        return {(status, reason): n for status, reason, n in rows}
+
+    def has_replicates(self) -> bool:
+        """Return whether an evaluation was repeated with another seed."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM evaluations WHERE replicate > 0)").fetchone()[0])
+
+    def cost(self) -> float:
+        """Return what all evaluations cost that were asked for, in full evaluations."""
+        return self._cost("1")
+
+    def cost_of_ended(self) -> float:
+        """Return what the evaluations cost that have ended, in full evaluations."""
+        return self._cost("status != 'asked'")
+
+    def _cost(self, where: str) -> float:
+        (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()
+        return round(float(total), 6)
+
+    def curves(self) -> dict[int, LearningCurve]:
+        """Read the learning curves: id of an evaluation to what it reported."""
+        rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
+        return {key: LearningCurve.of_record(orjson.loads(curve)) for key, curve in rows}
+
+    def checkpoint(self) -> str | None:
+        """Read the optimizer's last state."""
+        row = self._db.execute("SELECT state FROM checkpoint").fetchone()
+        return row[0] if row else None
+
+    def generations(self, after: int = 0) -> Iterator[Generation]:
+        """Read the finished generations after one."""
+        rows = self._db.execute(f"{_GENERATIONS} WHERE generation > ? ORDER BY generation", (after,))
+        return map(_generation, rows.fetchall())
+
+    def last_generation(self) -> Generation | None:
+        """Read the last finished generation."""
+        row = self._db.execute(f"{_GENERATIONS} ORDER BY generation DESC LIMIT 1").fetchone()
+        return _generation(row) if row else None
+
+    def events(self) -> list[tuple[float, str, dict[str, Any]]]:
+        """Read the events: time, kind, detail."""
+        rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
+        return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
+
+
+_GENERATIONS = "SELECT generation, n_asked, population, optimum FROM generations"
+
+
+def _generation(row: tuple[int, int, str, str]) -> Generation:
+    number, n_asked, population, optimum = row
+    return Generation(number, n_asked, orjson.loads(population), orjson.loads(optimum))
