@@ -18,6 +18,7 @@ from evo_moo.cli.runs import RUNS, RunDir, doctor, export, folder_of, list_runs,
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
+    from evo_moo.run.preparation import PreparedJob
 
 FAILED, WRONG_INPUT, RESUMABLE = 1, 2, 75
 StopWhen = Annotated[
@@ -120,6 +121,7 @@ def run(
     from evo_moo.job.check import check_job
     from evo_moo.job.file import option_settings, read_job_file, settings
     from evo_moo.plugins import job_file_of
+    from evo_moo.run.preparation import prepare
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
     data = read_job_file(job_file) if job_file else {"problem": {"use": what}}
@@ -136,7 +138,8 @@ def run(
     changes |= {f"budget.{key}": value for key, value in _budget_changes(stop_when, deadline).items()}
     if run_dir == "":
         raise UsageError("`--run-dir` must name a folder, but is empty")
-    _run(*check_job(data, changes=changes), Path(run_dir) if run_dir else None)
+    folder = Path(run_dir) if run_dir else None
+    _run(prepare(*check_job(data, changes=changes), folder), folder)
 
 
 @app.command()
@@ -166,20 +169,18 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
     return {key: None if text == "none" else text for key, text in given.items() if text is not None}
 
 
-def _run(job: Any, problem: Any, source: Any, run_dir: Path | None) -> None:
+def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
     from evo_moo.errors import EvoMooError
     from evo_moo.run.api import run_job
     from evo_moo.run.assembly import words_on_the_grid
-    from evo_moo.run.preparation import refuse_past_deadline
     from evo_moo.storage.run_folder import new_run_dir
 
-    refuse_past_deadline(job, run_dir)
-    path = run_dir or new_run_dir(RUNS, job.problem.use.rpartition(":")[2])
+    path = run_dir or new_run_dir(RUNS, prepared.job.problem.use.rpartition(":")[2])
     typer.echo(f"run folder {path}", err=True)
-    if words := words_on_the_grid(job, problem):
+    if words := words_on_the_grid(prepared.job, prepared.problem):
         typer.echo(f"evo-moo: {words}", err=True)
     try:
-        result = run_job(job, problem, source, path, verbose=True)
+        result = run_job(prepared, path, verbose=True)
     except EvoMooError:
         if run_dir is None:
             with contextlib.suppress(OSError):

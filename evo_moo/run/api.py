@@ -9,25 +9,22 @@ from evo_moo.analysis.result import Result
 from evo_moo.errors import JobError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
-from evo_moo.job.job import Job
 from evo_moo.optimizer.optimizer import default_pop_size
-from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Limits
-from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+from evo_moo.problem.search_problem import FunctionProblem
 from evo_moo.run.assembly import engine_of, pool_of
 from evo_moo.run.callbacks import Callback, callback_faults, reacting
 from evo_moo.run.preparation import (
     OBJECT,
+    PreparedJob,
     begin,
     ended_evaluations,
-    has_begun,
+    prepare,
     recorded_job,
     refuse_fewer_evaluations,
-    refuse_past_deadline,
-    with_models_decided,
 )
 from evo_moo.run.progress import shown_progress
-from evo_moo.run.warm_start import read_earlier_runs, warm_start
+from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
@@ -93,7 +90,7 @@ def search(
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
             ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
         timeout_s: Time limit of one evaluation, in seconds.
-        callbacks: Are told of each evaluation and each generation; see ``evo_moo.run.callbacks``.
+        callbacks: Are called for each evaluation and each generation; see ``evo_moo.run.callbacks``.
         verbose: Whether to show progress.
 
     Raises:
@@ -132,8 +129,9 @@ def search(
         "constraints": None if is_function else constraints,
     }
     changes = {} if workers is None else {"evaluation.workers": workers}
-    job, built, source = check_job(data, None if named else problem, changes=changes)
-    return run_job(job, built, source, Path(run_dir) if run_dir else None, callbacks, verbose=verbose)
+    folder = Path(run_dir) if run_dir else None
+    prepared = prepare(*check_job(data, None if named else problem, changes=changes), folder)
+    return run_job(prepared, folder, callbacks, verbose=verbose)
 
 
 def resume(
@@ -152,7 +150,7 @@ def resume(
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
         budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
         problem: The problem, if the run searched a Python object: run folders hold no pickles.
-        callbacks: Are told of what is recorded already, and then of what follows; see ``evo_moo.run.callbacks``.
+        callbacks: Are called for what is recorded already, and then for what follows; see ``evo_moo.run.callbacks``.
         verbose: Whether to show progress.
 
     Raises:
@@ -166,8 +164,9 @@ def resume(
     if n_evals is not None:
         changes["budget.n_evals"] = n_evals
     way_out = "call evo_moo.search again as before, with this run_dir"
-    job, built, source = recorded_job(Path(run_dir), problem, changes, way_out)
-    return run_job(job, built, source, Path(run_dir), callbacks, verbose=verbose)
+    folder = Path(run_dir)
+    prepared = prepare(*recorded_job(folder, problem, changes, way_out), folder)
+    return run_job(prepared, folder, callbacks, verbose=verbose)
 
 
 def _described(problem: Any) -> str:
@@ -178,26 +177,18 @@ def _described(problem: Any) -> str:
 
 
 def run_job(
-    job: Job,
-    problem: SearchProblem,
-    source: ProblemSource,
-    run_dir: Path | None,
-    callbacks: Sequence[Callback] = (),
-    *,
-    verbose: bool,
+    prepared: PreparedJob, run_dir: Path | None, callbacks: Sequence[Callback] = (), *, verbose: bool
 ) -> Result:
-    """Run a checked job to its end, from where its folder stands.
+    """Run a job to its end, from where its folder stands.
 
     Args:
-        job: The job.
-        problem: Its problem.
-        source: How workers build the problem.
+        prepared: The job.
         run_dir: The run folder; None keeps everything in memory.
-        callbacks: Are told of each evaluation and each generation.
+        callbacks: Are called for each evaluation and each generation.
         verbose: Whether to show progress.
 
     Raises:
-        JobError: The deadline has passed.
+        JobError: Its earlier runs cannot be used, or its budget is smaller than what the run has asked for.
         UsageError: A callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
@@ -205,30 +196,33 @@ def run_job(
     """
     if faults := callback_faults(callbacks):
         raise UsageError(*faults)
-    job = with_models_decided(job, problem, run_dir)
-    goals = job.goals(problem)
-    version = problem_version(problem, source)
-    warm = None
-    if job.search.from_runs and not has_begun(run_dir):
-        runs = read_earlier_runs(job.search.from_runs, problem.space, version, job.search.seed)
-        pop_size = job.search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
-        warm = warm_start(runs, problem.space, goals, problem.known_metrics, pop_size, job.search.start)
-    budget = job.budget.limits()
-    refuse_past_deadline(job, run_dir)
+    problem, goals = prepared.problem, prepared.goals
+    version = problem_version(problem, prepared.source)
+    warm = _warm_start(prepared, version)
     before_run = names_in(run_dir)
     with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
         with guarded_reads(folder.path):
-            refuse_fewer_evaluations(job, folder.ledger)
-            start = begin(folder, job, problem, goals, version, warm)
+            refuse_fewer_evaluations(prepared.job, folder.ledger.cost())
+            job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
             before = ended_evaluations(folder.ledger, goals) if facts.state != "finished" else []
         with reacting(callbacks, facts, folder.ledger) as reactions:
             if facts.state != "finished":
-                pool = pool_of(job, problem, source, goals)
-                shown = shown_progress(goals, budget, before, facts.elapsed_s, pool, verbose)
+                pool = pool_of(job, problem, prepared.source, goals)
+                shown = shown_progress(goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose)
                 with closing(pool), shown as observer:
-                    engine_of(job, problem, goals, start, pool, folder, reactions.beside(observer)).run()
+                    engine_of(job, problem, goals, pool, folder, reactions.beside(observer)).run()
             with guarded_reads(folder.path):
                 result = Result.of_ledger(folder.ledger, folder.path)
                 folder.write_front(result.rows())
             return result
+
+
+def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
+    """Return what a new search takes from earlier runs; None where the job names none, or the run has begun."""
+    job, problem, search = prepared.job, prepared.problem, prepared.job.search
+    if not search.from_runs or prepared.recorded.facts is not None:
+        return None
+    runs = read_earlier_runs(search.from_runs, problem.space, version, search.seed)
+    pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
+    return warm_start(runs, problem.space, prepared.goals, problem.known_metrics, pop_size, search.start)

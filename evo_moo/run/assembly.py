@@ -1,6 +1,5 @@
 """What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
@@ -21,31 +20,24 @@ from evo_moo.storage.run_folder import RunFolder
 
 
 def engine_of(
-    job: Job,
-    problem: SearchProblem,
-    goals: Goals,
-    start: Sequence[Mapping[str, Any]],
-    pool: Pool,
-    folder: RunFolder,
-    observer: Observer,
+    job: Job, problem: SearchProblem, goals: Goals, pool: Pool, folder: RunFolder, observer: Observer
 ) -> Engine:
     """Put together what searches.
 
     Args:
-        job: The job, with models decided.
+        job: The job, with models decided, and with all configurations that it begins with.
         problem: Its problem.
         goals: Objectives and limits.
-        start: Configurations to begin with.
         pool: Where evaluations run.
         folder: The run folder.
         observer: Is told what happens.
     """
     seed = None if problem.is_plain else job.search.seed
     tasks = Tasks(seed, _weights(job, problem, folder), _stopping(job, problem, goals))
-    return Engine(optimizer_of(job, problem, goals, start), pool, folder, job.budget.limits(), tasks, observer)
+    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
 
 
-def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, start: Sequence[Mapping[str, Any]]) -> AskTell:
+def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
     """Build the optimizer that a job asks for; arguments as for ``engine_of``."""
     search, refinement = job.search, job.refinement
     settings: dict[str, Any] = {
@@ -54,7 +46,7 @@ def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, start: Sequence
         "seed": search.seed,
         "goals": goals,
         "sampling": search.sampling,
-        "start": start,
+        "start": search.start,
         "mode": search.mode,
         "grid_points": search.grid_points,
     }

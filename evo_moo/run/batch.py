@@ -34,12 +34,18 @@ from evo_moo.files import guarded_writes, write_whole
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
-from evo_moo.problem.goals import Goals
 from evo_moo.run.assembly import evaluates_in_process
-from evo_moo.run.preparation import differences, refuse_fewer_evaluations, refuse_past_deadline, with_models_decided
+from evo_moo.run.preparation import (
+    PreparedJob,
+    Recorded,
+    differences,
+    prepare,
+    refuse_fewer_evaluations,
+    refuse_past_deadline,
+)
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
-from evo_moo.storage.reading import reading
+from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import by_dotted_key
 
 POLL_S = 0.1
@@ -79,15 +85,14 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
             continue
         for overrides in expanded:
             try:
-                job, problem, _ = check_job(data, changes=overrides, base=file.parent)
+                job, problem, source = check_job(data, changes=overrides, base=file.parent)
                 name = _name(file.stem, overrides, runs)
                 twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
                 if twin != name:
                     found.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
-                refuse_past_deadline(job, batch_dir / name)
-                decided = with_models_decided(job, problem, batch_dir / name)
-                found += _misfits(decided, job.goals(problem), batch_dir / name)
-                runs[name] = Run(name, job, evaluates_in_process(decided, problem))
+                prepared = prepare(job, problem, source, batch_dir / name)
+                found += _misfits(prepared, batch_dir / name)
+                runs[name] = Run(name, job, evaluates_in_process(prepared.job, problem))
             except JobError as error:
                 found += error.faults
         faults += [f"{file}: {fault}" for fault in dict.fromkeys(found)]
@@ -144,7 +149,7 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
                 while waiting and len(children) < at_once and not requests.reason:
                     run = waiting.pop(0)
                     try:
-                        refuse_past_deadline(run.job, batch_dir / run.name)
+                        refuse_past_deadline(run.job, Recorded.read(batch_dir / run.name))
                     except JobError:
                         codes.append(RESUMABLE)
                         tell(f"{len(codes)}/{len(runs)} {run.name}: not begun, its deadline has passed")
@@ -190,15 +195,13 @@ def _close(child: "subprocess.Popen[bytes]") -> None:
             child.stdin.close()
 
 
-def _misfits(job: Job, goals: Goals, run_dir: Path) -> list[str]:
-    """Say why a run's folder, if there is one, cannot go on with a job; what is damaged fails alone, as it runs."""
+def _misfits(prepared: PreparedJob, run_dir: Path) -> list[str]:
+    """Return why a run's folder, if there is one, cannot go on with a job; what is damaged fails alone, as it runs."""
     changed: list[str] = []
-    with contextlib.suppress(RunFolderError):
-        if (run_dir / "run.sqlite").is_file():
-            with reading(run_dir) as ledger:
-                facts = ledger.facts()
-                changed = differences(facts, job.to_toml(), goals) if facts.job else []
-                refuse_fewer_evaluations(job, ledger)
+    if (facts := prepared.recorded.facts) is not None:
+        with contextlib.suppress(RunFolderError), guarded_reads(run_dir):
+            changed = differences(facts, prepared.job, prepared.goals)
+    refuse_fewer_evaluations(prepared.job, prepared.recorded.cost)
     return [
         f"a batch's folder belongs to its jobs, but `{run_dir.parent}` has runs of another: {change}; "
         "name a new one by --batch-dir"

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,52 +63,96 @@ def recorded_job(
     return check_job(data, problem if is_object else None, changes=changes)
 
 
-def has_begun(run_dir: Path | None) -> bool:
-    """Return whether a folder holds a run that has recorded its job."""
-    if run_dir is not None and (run_dir / "run.sqlite").is_file():
+@dataclass(frozen=True)
+class Recorded:
+    """What a folder holds of a run before it is opened to be written.
+
+    Attributes:
+        facts: Facts on the run; None where there is no run that has begun, or where its ledger is damaged.
+        job: The job as plain data, from the ledger, else from the job file, which outlives a damaged ledger; None where
+            there is none.
+        cost: Cost of all evaluations that the run asked for, in full evaluations.
+    """
+
+    facts: RunFacts | None = None
+    job: Mapping[str, Any] | None = None
+    cost: float = 0.0
+
+    @classmethod
+    def read(cls, run_dir: Path | None) -> "Recorded":
+        """Read a run folder, whether it exists or not."""
+        if run_dir is None or not (run_dir / "run.sqlite").is_file():
+            return cls()
         with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-            return bool(ledger.facts().job)
-    return False
+            facts = ledger.facts()
+            if facts.job and facts.state:
+                return cls(facts, facts.job, ledger.cost())
+        with contextlib.suppress(RunFolderError):
+            return cls(job=read_job(run_dir))
+        return cls()
 
 
-def begin(
-    folder: RunFolder, job: Job, problem: SearchProblem, goals: Goals, version: str | None, warm: WarmStart | None
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class PreparedJob:
+    """A checked job, ready to run from where its folder stands.
+
+    Attributes:
+        job: The job, with models decided.
+        problem: Its problem.
+        source: How workers build the problem.
+        recorded: What its folder holds.
+    """
+
+    job: Job
+    problem: SearchProblem
+    source: ProblemSource
+    recorded: Recorded
+
+    @property
+    def goals(self) -> Goals:
+        """Objectives and limits."""
+        return self.job.goals(self.problem)
+
+
+def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None) -> PreparedJob:
+    """Read what a job's folder holds, and decide by that whether models propose the candidates.
+
+    Args:
+        job: The job.
+        problem: Its problem.
+        source: How workers build the problem.
+        run_dir: The run folder; None where nothing is written, or where it is new.
+
+    Raises:
+        JobError: The deadline has passed.
+    """
+    recorded = Recorded.read(run_dir)
+    refuse_past_deadline(job, recorded)
+    return PreparedJob(_with_models_decided(job, problem, recorded), problem, source, recorded)
+
+
+def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: WarmStart | None) -> Job:
     """Write what a new folder needs; refuse one that belongs to another job, but let its budget be extended.
 
+    Args:
+        folder: The run folder.
+        prepared: The job.
+        version: Version of the problem.
+        warm: What a new search takes from earlier runs.
+
     Returns:
-        The configurations that the search begins with: those that it began with, if it has.
+        The job, with the configurations that its search began with.
     """
-    data = job.to_toml()
     facts = folder.ledger.facts()
     if facts.job:
-        if facts.given_start == data["search"]["start"]:
-            data["search"]["start"] = facts.job["search"]["start"]
-        before, now = _flat(facts.job), _flat(data)
-        if changed := differences(facts, data, goals):
-            raise RunFolderError(
-                f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
-                "name a new folder"
-            )
-        state = facts.state if _ends_alike(facts.job, data) else "stopped"
-        if before != now:
-            folder.write_job(data, replace=True)
-            with folder.ledger.transaction():
-                folder.ledger.set_meta(job=data, state=state)
-                changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
-                folder.ledger.record_event("job changed", **changes)
-        if state != "finished" and facts.problem_version != version:
-            # What follows is measured by another version than what is there: as a whole the run is of none.
-            with folder.ledger.transaction():
-                folder.ledger.set_meta(problem_version=None)
-        return list(data["search"]["start"])
-    if warm is not None:
-        data["search"]["start"] = warm.start
-    folder.write_job(data)
+        return _go_on(folder, facts, prepared, version)
+    job, problem, goals = prepared.job, prepared.problem, prepared.goals
+    job = job if warm is None else job.starting_with(warm.start)
+    folder.write_job(job.to_toml())
     folder.write_environment(job.search.seed)
     with folder.ledger.transaction():
         folder.ledger.set_meta(
-            job=data,
+            job=job.to_toml(),
             goals=goals.to_json(),
             metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
             space=problem.space.to_json(),
@@ -118,10 +162,37 @@ def begin(
             state="new",
         )
         if warm is not None:
-            folder.ledger.set_meta(given_start=job.search.start, known_outcomes=warm.known)
+            folder.ledger.set_meta(given_start=prepared.job.search.start, known_outcomes=warm.known)
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
-    return list(data["search"]["start"])
+    return job
+
+
+def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: str | None) -> Job:
+    if changed := differences(facts, prepared.job, prepared.goals):
+        raise RunFolderError(
+            f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
+            "name a new folder"
+        )
+    job = _as_begun(prepared.job, facts)
+    before, now = _flat(facts.job), _flat(job.to_toml())
+    state = facts.state if _ends_alike(facts.job, job) else "stopped"
+    if before != now:
+        folder.write_job(job.to_toml(), replace=True)
+        with folder.ledger.transaction():
+            folder.ledger.set_meta(job=job.to_toml(), state=state)
+            changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
+            folder.ledger.record_event("job changed", **changes)
+    if state != "finished" and facts.problem_version != version:
+        # What follows is measured by another version than what is there: as a whole the run is of none.
+        with folder.ledger.transaction():
+            folder.ledger.set_meta(problem_version=None)
+    return job
+
+
+def _as_begun(job: Job, facts: RunFacts) -> Job:
+    """Return a job with all that its run began with: its own start, and what earlier runs added."""
+    return job.starting_with(facts.job["search"]["start"]) if facts.given_start == job.search.start else job
 
 
 def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
@@ -136,16 +207,16 @@ def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | Non
     return front.tolist() if fits else None
 
 
-def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) -> Job:
+def _with_models_decided(job: Job, problem: SearchProblem, recorded: Recorded) -> Job:
     """Return the job with models or without, where it does not say.
 
     A run goes on as it began. Else there are models where evaluations are few, hence dear; not for plain pymoo
     problems, which are searched as pymoo does.
     """
-    chosen, recorded = job.surrogate, _recorded_job(run_dir)
-    if chosen is None and recorded is not None:
-        there = recorded.get("surrogate")
-        chosen = SurrogateSection(**there) if there else None
+    chosen = job.surrogate
+    if chosen is None and recorded.job is not None:
+        section = recorded.job.get("surrogate")
+        chosen = SurrogateSection(**section) if section else None
     elif chosen is None and not problem.is_plain and job.search.algorithm in PARETO:
         n_evals = job.budget.n_evals
         chosen = SurrogateSection() if n_evals is not None and n_evals <= FEW_EVALUATIONS else None
@@ -154,29 +225,15 @@ def with_models_decided(job: Job, problem: SearchProblem, run_dir: Path | None) 
     return job.model_copy(update={"surrogate": chosen})
 
 
-def _recorded_job(run_dir: Path | None) -> Mapping[str, Any] | None:
-    """Return the job of a folder's run from its ledger, else from its job file, which outlives a damaged ledger."""
-    if run_dir is None or not (run_dir / "run.sqlite").exists():
-        return None
-    with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-        if job := ledger.facts().job:
-            return job
-    with contextlib.suppress(RunFolderError, JobError):
-        return read_job(run_dir)
-    return None
-
-
-def differences(facts: RunFacts, job: Mapping[str, Any], goals: Goals) -> list[str]:
-    """Say in what a job differs from the one that a run was made for, where it must not.
+def differences(facts: RunFacts, job: Job, goals: Goals) -> list[str]:
+    """Return in what a job differs from the one that a run was made for, where it must not.
 
     Args:
-        facts: Those of the run.
-        job: The job as plain data.
+        facts: Facts on the run.
+        job: The job.
         goals: Its goals.
     """
-    if facts.given_start == job["search"]["start"]:
-        job = {**job, "search": {**job["search"], "start": facts.job["search"]["start"]}}
-    before, now = _flat(facts.job), _flat(job)
+    before, now = _flat(facts.job), _flat(_as_begun(job, facts).to_toml())
     changed = [
         f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
         for key in sorted(before | now)
@@ -185,18 +242,39 @@ def differences(facts: RunFacts, job: Mapping[str, Any], goals: Goals) -> list[s
     return changed if facts.goals == goals else [*changed, "the problem's goals"]
 
 
-def refuse_fewer_evaluations(job: Job, ledger: Ledger) -> None:
+def refuse_fewer_evaluations(job: Job, cost: float) -> None:
     """Refuse a budget of fewer evaluations than a run has asked for.
 
+    Args:
+        job: The job.
+        cost: Cost of what the run has asked for, in full evaluations.
+
     Raises:
-        JobError: It has.
+        JobError: The budget is smaller.
     """
-    n_asked, n_evals = math.ceil(ledger.cost()), job.budget.n_evals
+    n_asked, n_evals = math.ceil(cost), job.budget.n_evals
     if n_evals is not None and n_evals < n_asked:
         raise JobError(
             f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
             "give more, or name a new folder"
         )
+
+
+def refuse_past_deadline(job: Job, recorded: Recorded) -> None:
+    """Refuse a job whose deadline has passed, unless its run is finished.
+
+    Raises:
+        JobError: The deadline has passed.
+    """
+    deadline, facts = job.budget.limits().deadline, recorded.facts
+    if deadline is None or deadline > time.time():
+        return
+    if facts is not None and facts.state == "finished" and _ends_alike(facts.job, job):
+        return
+    raise JobError(
+        f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+        "(--deadline none)"
+    )
 
 
 def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
@@ -214,29 +292,9 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
     return ended
 
 
-def refuse_past_deadline(job: Job, run_dir: Path | None) -> None:
-    """Refuse a job that would have to have ended by now, unless its run is finished.
-
-    Raises:
-        JobError: The deadline has passed.
-    """
-    deadline = job.budget.limits().deadline
-    if deadline is None or deadline > time.time():
-        return
-    if run_dir is not None and (run_dir / "run.sqlite").is_file():
-        with reading(run_dir) as ledger:
-            facts = ledger.facts()
-        if facts.state == "finished" and _ends_alike(facts.job, job.to_toml()):
-            return
-    raise JobError(
-        f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
-        "(--deadline none)"
-    )
-
-
-def _ends_alike(job: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two jobs have the same budget; the deadline only interrupts a run."""
-    budgets = [{**each.get("budget", {}), "deadline": None} for each in (job, other)]
+def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
+    """Return whether a job has the budget that was recorded; the deadline only interrupts a run."""
+    budgets = [{**each.get("budget", {}), "deadline": None} for each in (recorded, job.to_toml())]
     return budgets[0] == budgets[1]
 
 

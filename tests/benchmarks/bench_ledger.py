@@ -51,6 +51,7 @@ def engine(n_evals: int, run_dir: str) -> None:
 
     from evo_moo.job.check import check_job
     from evo_moo.run.api import run_job
+    from evo_moo.run.preparation import prepare
 
     job = {
         "problem": {"use": f"{Path(__file__).parents[1] / 'golden' / 'problem.py'}:Golden"},
@@ -71,7 +72,7 @@ def engine(n_evals: int, run_dir: str) -> None:
         at_end.append(psutil.Process().memory_info().rss)
 
     Engine.run = measured
-    run_job(*checked, Path(run_dir), verbose=False)
+    run_job(prepare(*checked, Path(run_dir)), Path(run_dir), verbose=False)
     print(json.dumps({"before": before / 1e6, "end": at_end[0] / 1e6, "seconds": time.perf_counter() - start}))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from evo_moo import Result
 from evo_moo.job.check import check_job
 from evo_moo.run.api import run_job
+from evo_moo.run.preparation import prepare
 from tests.integration.running import USER_FILE, Killer
 
 SHARES = {"raises": 0.10, "hangs": 0.05, "killed": 0.05, "hogs": 0.02}
@@ -36,7 +37,7 @@ def search(folder: Path, fates: list[str], mode: str, evaluation: dict[str, Any]
         "evaluation": {"workers": N_WORKERS, "timeout": TIMEOUT_S, "memory_mb": MEMORY_MB, **evaluation},
     }
     with Killer(folder / "to kill") as killer:
-        return run_job(*check_job(job), folder / "run", verbose=False), killer.killed
+        return run_job(prepare(*check_job(job), folder / "run"), folder / "run", verbose=False), killer.killed
 
 
 def recorded(result: Result) -> list[tuple[int, str]]:

@@ -18,6 +18,7 @@ from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.job.check import check_job
 from evo_moo.plugins import ProblemSource
 from evo_moo.run.api import run_job
+from evo_moo.run.preparation import prepare
 from tests.integration.running import PATIENCE_S, USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
 pytestmark = pytest.mark.slow
@@ -177,7 +178,7 @@ def run(folder: Path, evaluation: dict[str, Any], use: str = f"{USER_FILE}:Small
         "budget": {"n_evals": 60},
         "evaluation": evaluation,
     }
-    run_job(*check_job(job), folder, verbose=False)
+    run_job(prepare(*check_job(job), folder), folder, verbose=False)
 
 
 @pytest.mark.parametrize(("pool_name", "workers"), [(p, n) for p in ("loky", "dask") for n in (1, 2, 4)])

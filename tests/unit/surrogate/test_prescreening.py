@@ -8,8 +8,6 @@ from hypothesis.extra.numpy import arrays
 
 from evo_moo.errors import JobError
 from evo_moo.job.check import check_job
-from evo_moo.problem.goals import Goals
-from evo_moo.run.preparation import differences
 from evo_moo.surrogate.prescreening import best_offspring
 
 ROWS = arrays(float, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(0, 4).map(float))
@@ -56,11 +54,3 @@ def test_wrong_settings_are_refused():
         job(infill="eic")
     with pytest.raises(JobError, match=r"`surrogate\.repeats` must be true or false, but is 'yes'"):
         job(repeats="yes")
-
-
-def test_another_infill_differs_from_the_earlier_job():
-    goals = Goals.declared({"f1": "min"}, {})
-    earlier = {"job": job().to_toml(), "goals": goals.to_json()}
-    assert differences(earlier, job().to_toml(), goals) == []
-    changed = differences(earlier, job(infill="prescreen", batch=4).to_toml(), goals)
-    assert changed == ["surrogate.infill: 'ehvi' there, 'prescreen' here"]
