@@ -20,7 +20,7 @@ from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
-from evo_moo.report.columns import ROLES, Column, Table, significant, table_of
+from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.reading import reading
 from evo_moo.text import printable
@@ -275,31 +275,3 @@ def _true_front(result: Result) -> Array | None:
     points = np.asarray(result.true_front) * result.goals.signs
     chosen = np.linspace(0, len(points) - 1, min(len(points), MOST_TRUE_POINTS)).astype(int)
     return np.column_stack([significant(points[chosen, i]) for i in range(points.shape[1])])
-
-
-def front_table(report: Report) -> tuple[list[str], list[list[str]]]:
-    """Return the front as headings and rows of words: id, metrics with the objectives first, configuration."""
-    table, first = report.columns, report.objectives[0]
-    shown, front = [*table.metrics, *table.variables], table.rows("front")
-    values = table.metric(first.name).values[front]
-    order = np.argsort(-values if first.direction == "max" else values, kind="stable")
-    rows = [[str(table.id[i]), *(_cell(column, i, table) for column in shown)] for i in front[order]]
-    return ["id", *(column.title for column in shown)], rows
-
-
-def _cell(column: Column, i: int, table: Table) -> str:
-    value = float(column.values[i])
-    if np.isnan(value):
-        return ""
-    if column.levels is not None:
-        return column.levels[int(value)]
-    sd = table.sd.get(column.name, {}).get(str(i), 0.0) if any(column is metric for metric in table.metrics) else 0.0
-    return number(value) + (f" ± {sd:.2g}" if sd else "")
-
-
-def number(value: float | None) -> str:
-    """Write a number as people read it: four digits, without an exponent where that is short."""
-    if value is None:
-        return ""
-    whole = float(value).is_integer() or abs(value) >= 1e4
-    return f"{value:,.0f}" if whole and abs(value) < 1e7 else f"{value:.4g}"

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
-from evo_moo.report.content import History, Report, front_table, number, read_report
+from evo_moo.report.columns import Column, Table
+from evo_moo.report.content import History, Report, read_report
 from evo_moo.storage.log import logged
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import in_words, printable
@@ -138,6 +141,34 @@ def _words(report: Report) -> dict[str, Any]:
         },
         "version": _version(),
     }
+
+
+def front_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Return the front as headings and rows of words: id, metrics with the objectives first, configuration."""
+    table, first = report.columns, report.objectives[0]
+    shown, front = [*table.metrics, *table.variables], table.rows("front")
+    values = table.metric(first.name).values[front]
+    order = np.argsort(-values if first.direction == "max" else values, kind="stable")
+    rows = [[str(table.id[i]), *(_cell(column, i, table) for column in shown)] for i in front[order]]
+    return ["id", *(column.title for column in shown)], rows
+
+
+def _cell(column: Column, i: int, table: Table) -> str:
+    value = float(column.values[i])
+    if np.isnan(value):
+        return ""
+    if column.levels is not None:
+        return column.levels[int(value)]
+    sd = table.sd.get(column.name, {}).get(str(i), 0.0) if any(column is metric for metric in table.metrics) else 0.0
+    return number(value) + (f" ± {sd:.2g}" if sd else "")
+
+
+def number(value: float | None) -> str:
+    """Write a number as people read it: four digits, without an exponent where that is short."""
+    if value is None:
+        return ""
+    whole = float(value).is_integer() or abs(value) >= 1e4
+    return f"{value:,.0f}" if whole and abs(value) < 1e7 else f"{value:.4g}"
 
 
 def _sections(report: Report, has_front: bool, models: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,8 @@ from evo_moo.analysis import timeline
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.report import columns as report_columns
 from evo_moo.report.columns import ROLES, significant, table_of
-from evo_moo.report.content import number, read_report
+from evo_moo.report.content import read_report
+from evo_moo.report.page import number
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
