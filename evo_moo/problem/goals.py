@@ -134,10 +134,6 @@ class Goals:
         F = np.unique(F[kept], axis=0)
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
-    def objective_values(self, metrics: Mapping[str, float]) -> list[float]:
-        """Return the row of F, ``(n_obj,)``, minimised."""
-        return [metrics[o.metric] if o.direction == "min" else -metrics[o.metric] for o in self.objectives]
-
     def F(self, rows: Sequence[Mapping[str, float]]) -> Array:
         """Return the objectives of evaluations, ``(n, n_obj)`` array, minimised.
 

@@ -128,7 +128,7 @@ class Report:
         values = self._known | self.metrics
         if any(objective.metric not in values for objective in goals.objectives):
             return
-        best = np.array(goals.objective_values(values)) + bounds.gains[epoch]
+        best = goals.F([values])[0] + bounds.gains[epoch]
         front = np.array(bounds.front)
         if not ((front <= best).all(axis=1) & (front < best).any(axis=1)).any():
             return

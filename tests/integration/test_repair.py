@@ -152,7 +152,7 @@ def test_an_empty_ledger_names_the_command_that_can_begin_it(run: Path) -> None:
 @pytest.mark.parametrize(
     ("change_to", "rule"),
     [
-        ("configuration = '3'", "the configuration of evaluation 32 must be a table, but is 3"),
+        ("configuration = '3'", r"the configuration of evaluation \d+ must be a table, but is 3"),
         ("metrics = '[1]'", "damaged: holds a value of the wrong kind|must be a table"),
         ("status = 'odd'", "unknown status 'odd'|status of evaluation 1 must be one of"),
     ],
