@@ -22,7 +22,7 @@ from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array, Columns, Surrogate
 from evo_moo.surrogate.targets import Target
 
-Decision = dict[str, Any]
+ChoiceRecord = dict[str, Any]
 """A choice of a model, or a fault of one, as the ledger records it."""
 FAMILIES = ("gp", "rf")
 """Names of the families to choose from, the first to try first."""
@@ -147,7 +147,7 @@ class MetricFit:
         """Whether the metric must be predicted, and the first family alone did not rank it well."""
         return self._is_hard and self._family != COMPUTED
 
-    def fit(self, X: Array, values: Array, n_far_out: int) -> tuple[MetricModel, list[Decision]]:
+    def fit(self, X: Array, values: Array, n_far_out: int) -> tuple[MetricModel, list[ChoiceRecord]]:
         """Fit the model, and return it with the decisions that were taken.
 
         Args:
@@ -190,11 +190,11 @@ class MetricFit:
         if self._model is not None:
             self._model.load(state["model"])
 
-    def _choose(self, Z: Array, y: Array, n_far_out: int) -> list[Decision]:
+    def _choose(self, Z: Array, y: Array, n_far_out: int) -> list[ChoiceRecord]:
         choice = self._families.choose(Z, y, self._family)
         self._n_at_choice, self._is_hard = len(y), choice.is_hard
         self._use(choice.family)
-        faults: list[Decision] = [
+        faults: list[ChoiceRecord] = [
             {"metric": self.metric, "model": family, "fault": fault} for family, fault in choice.faults.items()
         ]
         scores = {family: asdict(each) for family, each in choice.scores.items()}

@@ -6,9 +6,8 @@ predictions that are independent between the objectives.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from evo_moo.surrogate.protocol import Array
 
 
 class Boxes:

@@ -1,7 +1,7 @@
 """Which model to trust: scores of predictions of points that a model did not learn, and the choice by them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -86,8 +86,9 @@ def validated(model: Surrogate, X: Array, y: Array) -> Validation:
 def cross_validated(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Validation:
     """Predict each point by a fresh model that was fitted without the fifth of the points that holds it.
 
-    Models of one seed have the same folds. Leave-one-out of one fit would be cheaper, but its hyperparameters have seen
-    the points: of Gaussian processes that learnt mere noise, most rank better than chance by it.
+    Equal points, which are replicates, are held out together; models of one seed have the same folds. A single point
+    gets mean 0 and deviation 1, as of any standardised target. Leave-one-out of one fit would be cheaper, but its
+    hyperparameters have seen the points: of Gaussian processes that learnt mere noise, most would pass.
 
     Args:
         model: The kind of model; it is left as it is, and need not be fitted.
@@ -98,8 +99,20 @@ def cross_validated(model: Surrogate, X: Array, y: Array, most: int | None = Non
     Raises:
         SurrogateError: The model cannot learn these data.
     """
-    folds = list(fold_models(model, X, y, most))
-    return Validation(predicted_held_out(folds, X), folds)
+    _, group = np.unique(X, axis=0, return_inverse=True)
+    groups = np.random.default_rng(model.seed).permutation(group.max() + 1)
+    # By the sorted points, so that their order decides nothing.
+    shuffled = canonical_order(X, y)
+    shuffled = shuffled[np.argsort(np.argsort(groups)[group[shuffled]], kind="stable")]
+    folds, mean, std = list[Fold](), np.zeros(len(y)), np.ones(len(y))
+    for fold in np.array_split(groups, min(N_FOLDS, len(groups))) if len(groups) > 1 else []:
+        is_out = np.isin(group[shuffled], fold)
+        held_out, learnt = shuffled[is_out], np.sort(shuffled[~is_out][:most])
+        fitted = model.fresh().fit(X[learnt], y[learnt])
+        mean[held_out], latent = fitted.predict(X[held_out])
+        std[held_out] = np.hypot(latent, fitted.noise())
+        folds.append((held_out, fitted))
+    return Validation(Prediction(mean, std), folds)
 
 
 def averaged(validations: Sequence[Validation]) -> Validation:
@@ -107,37 +120,6 @@ def averaged(validations: Sequence[Validation]) -> Validation:
     members = zip(*(validation.folds for validation in validations), strict=False)
     folds = [(fold[0][0], AveragedSurrogate([model for _, model in fold])) for fold in members]
     return Validation(mixture([validation.prediction for validation in validations]), folds)
-
-
-def fold_models(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Iterator[Fold]:
-    """Fit fresh models, each without a fifth of the points, and return them with these; none of a single point.
-
-    Equal points, which are replicates, are left out together.
-
-    Args:
-        model: The kind of model.
-        X: ``(n, n_features)`` points.
-        y: ``(n,)`` standardised targets.
-        most: How many points each learns at most.
-    """
-    _, group = np.unique(X, axis=0, return_inverse=True)
-    groups = np.random.default_rng(model.seed).permutation(group.max() + 1)
-    # By the sorted points, so that their order decides nothing.
-    shuffled = canonical_order(X, y)
-    shuffled = shuffled[np.argsort(np.argsort(groups)[group[shuffled]], kind="stable")]
-    for held_out in np.array_split(groups, min(N_FOLDS, len(groups))) if len(groups) > 1 else []:
-        is_out = np.isin(group[shuffled], held_out)
-        rest = np.sort(shuffled[~is_out][:most])
-        yield shuffled[is_out], model.fresh().fit(X[rest], y[rest])
-
-
-def predicted_held_out(folds: Iterable[Fold], X: Array) -> Prediction:
-    """Predict each point by the model that did not learn it; the mean is 0 and the deviation 1 without one."""
-    mean, std = np.zeros(len(X)), np.ones(len(X))
-    for held_out, fitted in folds:
-        mean[held_out], latent = fitted.predict(X[held_out])
-        std[held_out] = np.hypot(latent, fitted.noise())
-    return Prediction(mean, std)
 
 
 def score(prediction: Prediction, y: Array) -> Scores:

@@ -71,7 +71,7 @@ class MetricModel:
         """Return the mean of ``objective``, and how far one more evaluation there would move it on average.
 
         Observed with noise, the mean moves by ``std**2 / sqrt(std**2 + noise**2)`` in standard deviations (Frazier,
-        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal posteriors").
+        Powell & Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs").
         """
         mean, std = self.predict(X)
         if self.model is not None:

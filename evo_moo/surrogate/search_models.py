@@ -11,7 +11,7 @@ from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate.archive import Archive, Observation
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.fitting import Decision, Families, MetricFit
+from evo_moo.surrogate.fitting import ChoiceRecord, Families, MetricFit
 from evo_moo.surrogate.outliers import Fences
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Surrogate
@@ -48,7 +48,7 @@ class SearchModels:
             for name in goals.metric_names
         }
         self._success_model = success(self._features.columns, seed)
-        self._decisions: list[Decision] = []
+        self._decisions: list[ChoiceRecord] = []
 
     def fit(self, archive: Archive) -> Posterior | None:
         """Fit the models to all that was measured; None when they predict no objective better than chance."""
@@ -70,7 +70,7 @@ class SearchModels:
             return None
         return Posterior(self.goals, self._features, models, self._success(observations, fences))
 
-    def take_decisions(self) -> list[Decision]:
+    def take_decisions(self) -> list[ChoiceRecord]:
         """Return the choices of models since the last call."""
         decisions, self._decisions = self._decisions, []
         return decisions
