@@ -1,4 +1,4 @@
-"""Trying a problem out before it is searched: its definition, a few evaluations in workers, and the same again."""
+"""Try a problem out before a search: build it, evaluate a few configurations in workers, and repeat one of them."""
 
 import math
 import statistics
@@ -18,7 +18,7 @@ from evo_moo.seeding import evaluation_seed
 
 @dataclass
 class Check:
-    """What trying a problem showed.
+    """The result of trying a problem out.
 
     Attributes:
         problem: The problem, if it could be built.

@@ -125,7 +125,7 @@ class DaskPool:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
-        """Return up what runs; the processes that it runs in end."""
+        """Cancel what runs; the processes that it runs in end."""
         if self._client.status == "running":
             with contextlib.suppress(Exception):
                 self._client.cancel([running.future for running in self._running.values()], force=True)
@@ -168,7 +168,7 @@ class DaskPool:
             reason = f"the Dask workers that ran it died, the last at {getattr(error.last_worker, 'address', '?')}"
             outcome = Outcome(number, "crashed", {}, reason, attempts=attempts)
         except Exception as error:
-            if future.cancelled():  # somebody restarted the cluster
+            if future.cancelled():  # the cluster was restarted
                 self._start(task, attempts)
                 return None
             outcome = Outcome(number, "failed", {}, f"the Dask worker could not run it: {error!r}", attempts=attempts)
@@ -198,7 +198,7 @@ def _evaluate(run: str, settings: tuple[Any, ...], task: Task) -> Outcome:
     except BaseException:
         pool.close()
         raise
-    _give_back(run, pool)
+    _keep(run, pool)
     return outcomes[0]
 
 
@@ -214,8 +214,8 @@ def _take_pool(run: str, settings: tuple[Any, ...]) -> LokyPool:
     return LokyPool(*settings)
 
 
-def _give_back(run: str, pool: LokyPool) -> None:
-    """Keep the pool for the run's next evaluation, but not for long: a killed run cannot say that it is over."""
+def _keep(run: str, pool: LokyPool) -> None:
+    """Keep the pool for the next evaluation of the run, but not for long: a killed run does not report its end."""
     with _lock:
         if run not in _over:
             timer = threading.Timer(IDLE_S, _retire, (run, pool))

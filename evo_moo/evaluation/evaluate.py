@@ -1,6 +1,6 @@
 """One evaluation, as a worker runs it: profile, check the limits, evaluate, check the numbers.
 
-Whatever the problem does ends in an ``Outcome``; nothing of it escapes as an exception.
+Whatever the problem does, it ends in an ``Outcome`` and not in an exception.
 """
 
 import contextlib
@@ -16,9 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from evo_moo.errors import MetricError, StopNow, place_of
-from evo_moo.evaluation import slots
 from evo_moo.evaluation.profile_cache import Profile, ProfileCache
-from evo_moo.evaluation.slots import compute_slot
+from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import Outcome, Status, Task
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import Report, TrainingStopped
@@ -39,7 +38,7 @@ def evaluate_task(
     on_clock: Callable[[float], None] = lambda left_s: None,
     profiles: ProfileCache | None = None,
 ) -> Outcome:
-    """Evaluate one configuration and say how it ended.
+    """Evaluate one configuration, and return how it ended.
 
     Args:
         problem: The problem.
@@ -47,8 +46,8 @@ def evaluate_task(
         task: What to evaluate.
         timeout_s: The evaluation is interrupted after so many seconds, not counting those in which it waits for
             a latency measurement of others.
-        on_clock: Is told the seconds that are left: infinity when such a wait begins, the rest when it ends.
-        profiles: Gives profiles that are known; None profiles every configuration anew.
+        on_clock: Called with the seconds that are left: infinity when such a wait begins, the rest when it ends.
+        profiles: The profiles that are known; None profiles every configuration anew.
     """
     started_at, clock = time.time(), time.perf_counter()
     status: Status = "ok"
@@ -136,11 +135,10 @@ def _time_limit(timeout_s: float | None, on_clock: Callable[[float], None]) -> I
         on_clock(math.inf if waiting else left_s)
 
     previous = signal.signal(signal.SIGALRM, interrupt)
-    before, slots.on_wait = slots.on_wait, on_wait
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
-        yield
+        with listening(on_wait):
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-        slots.on_wait = before

@@ -29,7 +29,7 @@ _INFINITE = float("inf")
 
 
 class _Slot:
-    """One worker process, what it says, and the task that it runs.
+    """One worker process, with its reports and the task that it runs.
 
     Each slot is an executor of its own, so that a worker that dies takes no other evaluation with it. loky's
     executors replace a worker that leaks (300 MB more than after its first evaluation) between evaluations.
@@ -49,7 +49,7 @@ class _Slot:
         self._make()
 
     def begin(self, task: Task | None) -> None:
-        """Return the worker a task for the first time, or none."""
+        """Assign a task to the worker for the first time; None leaves it idle."""
         self.task, self.future = task, None
         self.attempts = self.deaths = self.false_starts = 0
         self.pid, self.n_before, self.excess_mb, self.tail = 0, 0, 0.0, b""
@@ -57,7 +57,7 @@ class _Slot:
             self.start()
 
     def start(self) -> None:
-        """Start the task's evaluation, once more if need be."""
+        """Start the evaluation of the task, for the first time or again."""
         with self.lock:
             self.read()
             self.pid, self.excess_mb, self.tail = 0, 0.0, b""
@@ -85,7 +85,7 @@ class _Slot:
         self._make()
 
     def close(self) -> None:
-        """Return up the worker, which has been killed, and the pipes."""
+        """Release the worker, which has been killed, and the pipes."""
         self.executor.shutdown(wait=True, kill_workers=True)
         for pipe in self._pipes:
             pipe.close()
@@ -143,7 +143,7 @@ class LokyPool:
         return len(self._slots) - self.free
 
     def submit(self, task: Task) -> None:
-        """Return the task to an idle worker."""
+        """Assign the task to an idle worker."""
         next(slot for slot in self._slots if slot.task is None).begin(task)
 
     def next_finished(self, wait_s: float) -> list[Outcome]:
@@ -196,9 +196,9 @@ class LokyPool:
         return outcome
 
     def _after_death(self, slot: _Slot, begun: bool, excess_mb: float, how: str) -> tuple[Status, str] | None:
-        """Judge a death; None if the evaluation is to start again. Only a death of its own making is charged."""
+        """Return how an evaluation whose worker died ends; None if it starts again. Only its own deaths are charged."""
         if excess_mb:
-            # What evaluations before left in the worker is not its fault, so in a used worker it does not count.
+            # Earlier evaluations may have left memory in use, so in a used worker the excess does not count.
             over = f"used {excess_mb:.0f} MB, more than the limit of {self._memory_mb:.0f} MB"
             return None if slot.n_before else ("failed", over)
         if not begun:

@@ -1,4 +1,4 @@
-"""What machine this is, and the folder in which what was measured on it is kept.
+"""The models of this machine's processors, and the folder that keeps what was measured on it.
 
 The folder is ``EVO_MOO_CACHE_DIR``, else ``evo-moo`` in the user's cache folder. Hosts that share it may write at the
 same time.

@@ -1,7 +1,7 @@
 """Where evaluations run: in this process, in batches, or (``loky_pool``) in worker processes.
 
-Every pool has the same four parts: ``free`` (how many more it takes now), ``submit``, ``next_finished`` and
-``close``.
+Every pool has the same four parts: ``free`` (the number of tasks that it takes now), ``submit``, ``next_finished``
+and ``close``.
 """
 
 import os
@@ -18,7 +18,7 @@ from evo_moo.threads import one_thread
 
 
 class Pool(Protocol):
-    """Takes tasks and gives their outcomes back in the order in which they end.
+    """Evaluates tasks, and returns their outcomes in the order in which they end.
 
     Attributes:
         is_immediate: Whether ``next_finished`` evaluates all that was submitted, at once and quickly.
@@ -30,11 +30,11 @@ class Pool(Protocol):
 
     @property
     def free(self) -> int:
-        """How many more tasks can be submitted now."""
+        """Number of tasks that can be submitted now."""
 
     @property
     def running(self) -> int:
-        """How many submitted tasks have no outcome yet."""
+        """Number of submitted tasks without an outcome."""
 
     def submit(self, task: Task) -> None:
         """Take a task; there must be a free place."""
@@ -43,7 +43,7 @@ class Pool(Protocol):
         """Return what has ended, waiting up to ``wait_s`` seconds for the first; empty if nothing has."""
 
     def close(self) -> None:
-        """Return everything up at once; running evaluations are ended."""
+        """End at once, and with it the running evaluations."""
 
 
 class SerialPool:
@@ -105,7 +105,7 @@ class BatchPool:
 
     @property
     def running(self) -> int:
-        """How many tasks wait."""
+        """Number of waiting tasks."""
         return len(self._tasks)
 
     def submit(self, task: Task) -> None:

@@ -14,7 +14,7 @@ from evo_moo.problem.search_problem import SearchProblem
 
 
 def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None:
-    """Return a digest of all that decides what a problem's evaluations give, or None where it cannot be told.
+    """Return a digest of all that decides the outcomes of a problem's evaluations, or None where it is not known.
 
     It covers the file that the problem is named by, those of its class and its base classes, the modules beside
     them that they import, its options, its own ``version`` attribute (to be changed with its data), and the

@@ -1,6 +1,6 @@
 """Profiles kept by architecture, within a run and between runs of one problem on one machine.
 
-What ``profile`` gives does not depend on trained weights, so a second configuration of the same architecture needs
+What ``profile`` returns does not depend on trained weights, so a second configuration of the same architecture needs
 none of its own, and neither does the next run. A profile is kept if it took 0.1 s or longer: to look a cheaper one up
 saves nothing. One whose measurement met a machine that others slowed down is not kept, so that no odd value stays.
 
@@ -8,7 +8,7 @@ One file per architecture lies below ``profiles`` in ``machine.cache_folder()``,
 version of the problem (``problem_version``), the models of the CPU and the GPUs, and the versions of Python and of the
 numeric libraries. A problem without a version, and a folder that cannot be written, leave the profiles in
 the memory of each process. Workers that profile one architecture at the same time do not wait for each other: the
-last to end is kept. Whoever first keeps a profile in its life removes what is older than 30 days.
+last to end is kept. A process that keeps a profile for the first time removes those older than 30 days.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from evo_moo.evaluation import slots
 from evo_moo.evaluation.machine import cache_folder, cpu_model, gpu_models, write_json
+from evo_moo.evaluation.slots import listening
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 
@@ -32,7 +32,7 @@ _LIBRARIES = ("numpy", "torch", "onnxruntime")
 
 
 class Profile(NamedTuple):
-    """What ``profile`` gave.
+    """What ``profile`` returned.
 
     Attributes:
         metrics: Names to numbers.
@@ -44,7 +44,7 @@ class Profile(NamedTuple):
 
 
 class ProfileCache:
-    """Gives the profiles of one problem, each architecture's once.
+    """Keeps the profiles of one problem, one for each architecture.
 
     Args:
         problem: The problem.
@@ -69,10 +69,10 @@ class ProfileCache:
         kept = self._read(architecture) or self._in_this_process.get(architecture)
         if kept is not None:
             return kept
-        slots.was_disturbed = False
         clock = time.perf_counter()
-        metrics = self._problem.call_profile(config)
-        if time.perf_counter() - clock >= KEPT_FROM_S and not slots.was_disturbed:
+        with listening() as listener:
+            metrics = self._problem.call_profile(config)
+        if time.perf_counter() - clock >= KEPT_FROM_S and not listener.is_disturbed:
             self._keep(architecture, Profile(metrics, time.time()))
         return Profile(metrics)
 

@@ -1,7 +1,7 @@
-"""The host's measurement slot: while somebody measures a latency, no training of this host computes.
+"""The host's measurement slot: while one process measures a latency, no training of this host computes.
 
-Two lock files in a folder that all processes of one user share. Everybody passes the gate first. A training
-then holds the compute lock shared with other trainings. A measurer keeps the gate shut while it waits for the
+Two lock files in a folder that all processes of one user share. Every process passes the gate first. A training
+then holds the compute lock shared with other trainings. A measurement keeps the gate shut while it waits for the
 compute lock alone and until it is done, so trainings that come and go cannot starve it. ``flock`` locks end
 with their process, so a kill leaves nothing stuck. A training that does not yield keeps a measurement waiting to
 its end; the gate opens meanwhile every half minute, so that the others go on.
@@ -15,7 +15,7 @@ several users are to share one slot. A process holds one slot: its threads share
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,20 +36,48 @@ class _Slot:
     measuring: bool = False
 
 
+@dataclass(eq=False)
+class Listener:
+    """Notes what happens to the measurements of this process within ``listening``.
+
+    Attributes:
+        on_wait: Called with True when the process begins to wait for others, and with False when it ceases.
+        is_disturbed: Whether a measurement met a machine that others slowed down.
+    """
+
+    on_wait: Callable[[bool], None]
+    is_disturbed: bool = False
+
+
 _held: _Slot | None = None
+_listeners: list[Listener] = []
 
 
-was_disturbed = False
-"""Set when a measurement of this process met a machine that others slowed down; who cares sets it back first."""
+@contextmanager
+def listening(on_wait: Callable[[bool], None] = lambda waiting: None) -> Iterator[Listener]:
+    """Note waits and disturbances as long as the block runs; ``on_wait`` as in ``Listener``."""
+    listener = Listener(on_wait)
+    _listeners.append(listener)
+    try:
+        yield listener
+    finally:
+        _listeners.remove(listener)
 
 
-def on_wait(waiting: bool) -> None:
-    """Is called when this process begins and ceases to wait for others; time limits stop their clock meanwhile."""
+def note_disturbance() -> None:
+    """Let every listener know that a measurement met a machine that others slowed down."""
+    for listener in _listeners:
+        listener.is_disturbed = True
+
+
+def holds_slot() -> bool:
+    """Return whether this process holds the compute lock, alone or shared."""
+    return _held is not None
 
 
 @contextmanager
 def compute_slot() -> Iterator[None]:
-    """Hold this host's compute lock, shared with other trainings; waits while somebody measures.
+    """Hold this host's compute lock, shared with other trainings; wait while a measurement runs.
 
     Inside another slot of the same process it changes nothing.
 
@@ -66,7 +94,7 @@ def compute_slot() -> Iterator[None]:
 
 @contextmanager
 def measurement_slot() -> Iterator[None]:
-    """Hold this host's compute lock alone; waits until every training has yielded.
+    """Hold this host's compute lock alone; wait until every training has yielded.
 
     Inside a ``compute_slot`` of the same process the shared lock is given up meanwhile. Inside another
     ``measurement_slot`` it changes nothing.
@@ -108,15 +136,23 @@ def _lock(descriptor: int, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        on_wait(True)
-        try:
+        with _waiting():
             fcntl.flock(descriptor, kind)
-        finally:
-            on_wait(False)
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    for listener in _listeners:
+        listener.on_wait(True)
+    try:
+        yield
+    finally:
+        for listener in _listeners:
+            listener.on_wait(False)
 
 
 def _share(slot: _Slot) -> None:
-    """Take the compute lock shared, through the gate; whoever holds the gate alone has the right of way."""
+    """Take the compute lock shared, through the gate; the process that holds the gate alone goes first."""
     _lock(slot.gate, fcntl.LOCK_SH)
     _lock(slot.compute, fcntl.LOCK_SH)
     fcntl.flock(slot.gate, fcntl.LOCK_UN)
@@ -125,17 +161,14 @@ def _share(slot: _Slot) -> None:
 def _others_yielded(slot: _Slot) -> bool:
     """Wait with the gate shut until every training has yielded; False if one does not for long."""
     patience_ends = time.monotonic() + PATIENCE_S
-    on_wait(True)
-    try:
+    with _waiting():
         while time.monotonic() < patience_ends:
             try:
                 fcntl.flock(slot.compute, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
                 time.sleep(POLL_S)
-        return False
-    finally:
-        on_wait(False)
+    return False
 
 
 @contextmanager
@@ -143,7 +176,7 @@ def _alone(slot: _Slot) -> Iterator[None]:
     try:
         _lock(slot.gate, fcntl.LOCK_EX)
         while not _others_yielded(slot):
-            # Some training does not yield: let everyone else go on for a while before the next try.
+            # Some training does not yield: let all other processes go on for a while before the next try.
             fcntl.flock(slot.gate, fcntl.LOCK_UN)
             time.sleep(GAP_S)
             _lock(slot.gate, fcntl.LOCK_EX)

@@ -20,13 +20,13 @@ class Task(NamedTuple):
         id: Number of the evaluation.
         configuration: Names to values.
         seed: Seed of every random choice of the evaluation.
-        workspace: Folder of this evaluation's own; made only if the problem asks for it.
+        workspace: A folder for this evaluation alone; made only if the problem asks for it.
         fidelity: How thoroughly to evaluate it; None is as thoroughly as can be.
         is_partial: Whether that is less than the full fidelity.
         previous: Folder of the weights to go on from.
         weights: Folder for the weights that a longer evaluation may go on from.
-        replicate: Number of the repetition, 0 for the first evaluation of a configuration.
-        bounds: What it is judged by while it runs; None: it runs to its end.
+        replicate: Number of the replicate, 0 for the first evaluation of a configuration.
+        bounds: What its learning curve is judged by; None: it runs to its end.
     """
 
     id: int
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
         attempts: How many times it was started.
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
-        cost: What the evaluation counts, in full evaluations; the engine knows it.
+        cost: The cost of the evaluation, in full evaluations; the engine sets it.
         curve: What it reported while it ran; None where it reported nothing.
     """
 

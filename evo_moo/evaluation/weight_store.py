@@ -1,4 +1,4 @@
-"""What trainings save so that a longer one can go on from a shorter one.
+"""The saved weights of a run, by which a longer training goes on from a shorter one.
 
 In the run folder each evaluation that may be continued has a folder of its own below ``weights/``. The engine alone
 removes them (``WeightStore``); a problem reads and writes them through ``Weights``.

@@ -1,4 +1,4 @@
-"""What a worker process does: it builds the problem once, evaluates, and leaves nothing behind."""
+"""A worker process: it builds the problem once, evaluates, and leaves nothing behind."""
 
 import contextlib
 import ctypes
@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from evo_moo.errors import EvoMooError
 from evo_moo.evaluation.evaluate import evaluate_task
@@ -21,8 +21,35 @@ from evo_moo.evaluation.profile_cache import ProfileCache
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.search_problem import SearchProblem
 
-_worker: dict[str, Any] = {"n_begun": 0}
+
+@dataclass
+class _Worker:
+    """What this process knows from its start.
+
+    Attributes:
+        goals: Objectives and limits of the run.
+        timeout_s: Time limit of one evaluation.
+        output: Takes all that evaluations print.
+        reports: Takes what ``start`` names.
+        problem: The problem; None if it could not be built.
+        profiles: The profiles that are known, if they are reused.
+        error: Why the problem could not be built.
+        n_begun: Number of evaluations so far.
+    """
+
+    goals: Goals
+    timeout_s: float | None
+    output: Connection
+    reports: Connection
+    problem: SearchProblem | None = None
+    profiles: ProfileCache | None = None
+    error: str = ""
+    n_begun: int = 0
+
+
+_worker: _Worker
 
 
 def start(
@@ -46,36 +73,36 @@ def start(
         reports: Takes a message when an evaluation begins, and when its clock stops or goes on: the process id,
             the number of evaluations before, the seconds left.
     """
+    global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_sigterm_to_parent()
     adopt_orphans()
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-    _worker.update(goals=goals, timeout_s=timeout_s, output=output, reports=reports)
+    _worker = _Worker(goals, timeout_s, output, reports)
     _redirect_output()
     try:
-        problem = _worker["problem"] = source.build()
-        version = problem_version(problem, source) if profile_cache else None
-        _worker["profiles"] = ProfileCache(problem, version) if profile_cache else None
+        _worker.problem = source.build()
+        if profile_cache:
+            _worker.profiles = ProfileCache(_worker.problem, problem_version(_worker.problem, source))
     except EvoMooError as error:
-        _worker["error"] = str(error)
+        _worker.error = str(error)
 
 
 def run(task: Task) -> Outcome:
     """Evaluate one configuration; processes that it leaves running are ended."""
-    pid, n_before = os.getpid(), _worker["n_begun"]
+    pid, n_before = os.getpid(), _worker.n_begun
 
     def report(left_s: float) -> None:
         if os.getpid() == pid:  # and not a forked child
-            _worker["reports"].send((pid, n_before, left_s))
+            _worker.reports.send((pid, n_before, left_s))
 
-    report(math.inf if _worker["timeout_s"] is None else _worker["timeout_s"])
-    _worker["n_begun"] += 1
-    if "error" in _worker:
-        return Outcome(task.id, "failed", {}, f"the worker could not build the problem: {_worker['error']}")
+    report(math.inf if _worker.timeout_s is None else _worker.timeout_s)
+    _worker.n_begun += 1
+    if _worker.problem is None or _worker.error:
+        return Outcome(task.id, "failed", {}, f"the worker could not build the problem: {_worker.error}")
     _redirect_output()
     before = own_children()
-    limits = (_worker["timeout_s"], report, _worker["profiles"])
-    outcome = evaluate_task(_worker["problem"], _worker["goals"], task, *limits)
+    outcome = evaluate_task(_worker.problem, _worker.goals, task, _worker.timeout_s, report, _worker.profiles)
     try:
         _end_new_children(before)
     except Exception:
@@ -109,7 +136,7 @@ def _heed_sigterm() -> None:
 def _redirect_output() -> None:
     """Send both outputs to the pool, whatever the evaluation before did to them; by the line, for crashes."""
     for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(_worker["output"].fileno(), number)
+        os.dup2(_worker.output.fileno(), number)
         setattr(sys, name, os.fdopen(number, "w", 1, "utf-8", "backslashreplace", closefd=False))
 
 

@@ -247,7 +247,8 @@ def _measure(load: Callable[[], Call], effort: Effort, reference: Reference, clo
                     tuple(times), tuple(reference_times), nominal_ms, n_repeats, cold_start_ms, batch_size
                 )
                 if late or n == effort.max_blocks or latency.ci_share <= effort.precision:
-                    slots.was_disturbed |= latency.is_disturbed
+                    if latency.is_disturbed:
+                        slots.note_disturbance()
                     return latency
 
 

@@ -47,12 +47,12 @@ def test_timed_training_waits_for_other_measurements(monkeypatch):
     fit = HistGradientBoostingClassifier.fit
 
     def watched(*args, **kwargs):
-        held.append(slots._held is not None)
+        held.append(slots.holds_slot())
         return fit(*args, **kwargs)
 
     monkeypatch.setattr(HistGradientBoostingClassifier, "fit", watched)
     load_problem(REFERENCE, {"latency_batch": 50}).profile(TREES)
-    assert held == [True] and slots._held is None
+    assert held == [True] and not slots.holds_slot()
 
 
 def test_the_disturbances_of_rows_are_those_of_networks():

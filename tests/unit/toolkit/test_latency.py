@@ -259,9 +259,9 @@ def test_a_model_needs_at_least_one_sample_and_thread(size):
 def test_a_measurement_on_a_slow_machine_says_so(
     monkeypatch: pytest.MonkeyPatch, slowdown: float, disturbed: bool
 ) -> None:
-    monkeypatch.setattr(slots, "was_disturbed", False)
     monkeypatch.setattr(Reference, "nominal_ms", lambda self, measure: measure() / slowdown)
-    measure_latency(
-        lambda: sum(range(2000)), effort=QUICK, reference=Reference(lambda: 1.0, "any"), clock=lambda *_: 1.0
-    )
-    assert slots.was_disturbed == disturbed
+    with slots.listening() as listener:
+        measure_latency(
+            lambda: sum(range(2000)), effort=QUICK, reference=Reference(lambda: 1.0, "any"), clock=lambda *_: 1.0
+        )
+    assert listener.is_disturbed == disturbed
