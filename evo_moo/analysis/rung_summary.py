@@ -1,4 +1,4 @@
-"""How candidates rose: what a run with refinement did on each rung, and the way of each member of the front."""
+"""What a run with refinement did on each rung, and the evaluations of each member of the front."""
 
 from typing import Any
 
@@ -11,16 +11,15 @@ from evo_moo.storage.ledger import Ledger
 
 
 def rung_report(ledger: Ledger) -> dict[str, Any]:
-    """Return what happened on the ladder, as plain data.
+    """Summarise a run with refinement, as plain data.
 
     Returns:
-        ``rungs``: for each, the lowest first, ``fidelity``, the numbers ``asked``, ``ended`` (well), ``stopped`` (by
-        their learning curves), ``rose``,
-        and ``repeated`` (with other seeds), the ``cost`` in full evaluations, ``time_s``, and ``tau``: Kendall's rank
-        correlation of each objective with the next rung, where enough is known, and ``tau_full``, with the full
-        evaluation. ``climbs``: for each member of the front, its evaluations from the lowest rung up. ``spared``: of
-        the evaluations that were to run to their end though their curves would have stopped them, their number, and
-        how many of them ended ``on_front``. ``cost`` and ``time_s`` of all.
+        ``rungs``: for each rung, the lowest first, ``fidelity``, the numbers of evaluations ``asked``, ``ended``
+        (well), ``stopped`` (by their learning curves), ``rose`` (promoted) and ``repeated`` (replicates), the ``cost``
+        in full evaluations, ``time_s``, and ``tau``: Kendall's rank correlation of each objective with the next rung,
+        where enough is known, and ``tau_full``, with the full evaluation. ``climbs``: for each member of the front,
+        the evaluations from the lowest rung up. ``spared``: of the trainings that ran to their end though their curves
+        would have stopped them, the number ``n``, and how many are ``on_front``. ``cost`` and ``time_s`` of all.
 
     Raises:
         UsageError: The run had no refinement.
@@ -31,9 +30,9 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
     by_id = {e.id: e for e in rows}
     fidelities = sorted({e.fidelity for e in rows if e.fidelity is not None})
-    risen = {e.continues for e in rows if e.continues is not None and not e.replicate}
+    promoted = {e.continues for e in rows if e.continues is not None and not e.replicate}
     return {
-        "rungs": [_rung(fidelity, rows, by_id, risen, result.goals) for fidelity in fidelities],
+        "rungs": [_rung(fidelity, rows, by_id, promoted, result.goals) for fidelity in fidelities],
         "spared": _spared(ledger, by_id, {member.id for member in result.front}),
         "climbs": [_climb(member, by_id, result.goals) for member in result.front],
         "cost": sum(e.cost for e in rows),
@@ -42,7 +41,7 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
 
 
 def _rung(
-    fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], risen: set[int], goals: Goals
+    fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], promoted: set[int], goals: Goals
 ) -> dict[str, Any]:
     here = [e for e in rows if e.fidelity == fidelity]
     return {
@@ -50,7 +49,7 @@ def _rung(
         "asked": len(here),
         "ended": sum(e.status in ("ok", "partial") for e in here),
         "stopped": sum(e.status == "stopped" for e in here),
-        "rose": sum(e.id in risen for e in here),
+        "rose": sum(e.id in promoted for e in here),
         "repeated": sum(e.replicate > 0 for e in here),
         "cost": sum(e.cost for e in here),
         "time_s": sum(e.duration_s or 0.0 for e in here),
@@ -60,12 +59,12 @@ def _rung(
 
 
 def _spared(ledger: Ledger, by_id: dict[int, Evaluation], front: set[int]) -> dict[str, int]:
-    """Count what was to run to its end although it would have been stopped, and what of it reached the front."""
+    """Count the trainings that ran to their end although they would have been stopped, and those on the front."""
     curves = ledger.curves()
     spared = {key for key, curve in curves.items() if curve.would_stop is not None and not curve.judged}
 
     def lowest(keys: set[int]) -> set[int]:
-        return {[by_id[key], *_climbed(by_id[key], by_id)][-1].id for key in keys & by_id.keys()}
+        return {[by_id[key], *_below(by_id[key], by_id)][-1].id for key in keys & by_id.keys()}
 
     return {"n": len(lowest(spared)), "on_front": len(lowest(spared) & lowest(front))}
 
@@ -74,7 +73,7 @@ def _correlations(
     fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], goals: Goals, *, to_full: bool = False
 ) -> dict[str, float]:
     ended = [e for e in rows if e.status in (("ok",) if to_full else ("ok", "partial")) and not e.replicate]
-    pairs = [(below, e) for e in ended for below in _climbed(e, by_id)[: None if to_full else 1]]
+    pairs = [(below, e) for e in ended for below in _below(e, by_id)[: None if to_full else 1]]
     pairs = [(low, high) for low, high in pairs if low.fidelity == fidelity]
     if len(pairs) < MIN_PAIRS:
         return {}
@@ -83,8 +82,8 @@ def _correlations(
     return dict(zip(names, rank_correlations(low, high).tolist(), strict=True))
 
 
-def _climbed(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
-    """Return the evaluations that one rose from, the nearest first."""
+def _below(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
+    """Return the evaluations that an evaluation was promoted from, the nearest first."""
     below: list[Evaluation] = []
     while e.continues in by_id and e.continues < e.id:
         e = by_id[e.continues]
@@ -94,5 +93,5 @@ def _climbed(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
 
 def _climb(member: Evaluation, by_id: dict[int, Evaluation], goals: Goals) -> list[dict[str, Any]]:
     names = [objective.metric for objective in goals.objectives]
-    climb = [by_id[member.id], *_climbed(by_id[member.id], by_id)][::-1]
+    climb = [by_id[member.id], *_below(by_id[member.id], by_id)][::-1]
     return [{"id": e.id, "fidelity": e.fidelity, "objectives": {n: e.metrics.get(n) for n in names}} for e in climb]

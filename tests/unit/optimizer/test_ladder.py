@@ -1,61 +1,32 @@
-import pytest
-
-from evo_moo.optimizer.extrapolation import Extrapolation
 from evo_moo.optimizer.ladder import Ladder, Step
-from evo_moo.optimizer.rungs import MIN_PAIRS
 from evo_moo.problem.goals import Goals
 
 GOALS = Goals.declared({"loss": "min", "size": "min"}, {})
 
 
-def ladder_of(n, full):
-    """Return a ladder on which n candidates reached the top, and one more only the lowest rung."""
-    ladder = Ladder(GOALS, [2, 6], {"size"}, continues=True)
-    for candidate in range(1, n + 2):
-        ladder.end(ladder.begin(Step(candidate)), {"loss": float(candidate), "size": 3.0 * candidate})
-    for candidate in range(1, n + 1):
-        key = ladder.begin(Step(candidate, 1, 0, candidate))
-        ladder.end(key, {"loss": full(candidate), "size": 3.0 * candidate})
-    return ladder
-
-
-def test_estimate_follows_a_line_through_the_finished_ones():
-    ladder = ladder_of(MIN_PAIRS, lambda loss: 0.5 * loss - 1 if loss != 3 else 99.0)
-    expected = Extrapolation(ladder).expected(MIN_PAIRS + 1)
-    assert expected == {"loss": pytest.approx(0.5 * (MIN_PAIRS + 1) - 1, abs=0.6), "size": 3.0 * (MIN_PAIRS + 1)}
-
-
-def test_estimate_of_each_rung_follows_a_line_of_its_own():
-    ladder = Ladder(GOALS, [1, 3, 9], {"size"}, continues=True)
-    above = [100.0, 10.0, 0.0]
-
-    def climb(candidate, top):
-        source = 0
-        for rung in range(top + 1):
-            source = ladder.begin(Step(candidate, rung, 0, source))
-            ladder.end(source, {"loss": above[rung] + candidate, "size": 1.0})
-
-    for candidate in range(1, MIN_PAIRS + 1):
-        climb(candidate, top=2)
-    for candidate, top in ((MIN_PAIRS + 1, 0), (MIN_PAIRS + 2, 1), (MIN_PAIRS + 3, 0)):
-        climb(candidate, top)
-        assert Extrapolation(ladder).expected(candidate)["loss"] == pytest.approx(candidate)
-
-
-@pytest.mark.parametrize("n", [0, 1, MIN_PAIRS - 1])
-def test_few_are_no_line_but_a_usual_change(n):
-    ladder = ladder_of(n, lambda loss: loss - 1)
-    assert Extrapolation(ladder).expected(n + 1) == {"loss": n + 1 - (n > 0), "size": 3.0 * (n + 1)}
-
-
 def test_stopped_training_gives_back_its_unused_cost():
-    ladder = ladder_of(3, float)
+    ladder = Ladder(GOALS, [2, 6], {"size"}, continues=True)
+    for candidate in range(1, 5):
+        ladder.end(ladder.begin(Step(candidate)), {"loss": float(candidate), "size": 3.0 * candidate})
+    for candidate in range(1, 4):
+        ladder.end(ladder.begin(Step(candidate, 1, 0, candidate)), {"loss": float(candidate), "size": 3.0 * candidate})
     assert ladder.begin(Step(4, 1, 0, 4)) == 8 and ladder.is_awaited(8)
     assert ladder.affords(5) and not ladder.affords(4)  # spent are 4 * 2 + 4 * 4 epochs, and the next takes 2
     ladder.stop(8, {"loss": 7.0, "size": 12.0}, 0.25)
     assert ladder.affords(4)
-    assert Extrapolation(ladder).expected(4) == {"loss": 7.0, "size": 12.0}
+    assert ladder.standing(4).expected == {"loss": 7.0, "size": 12.0}
     assert ladder.stopped_on(1) == [8] and 8 not in ladder.compared(1) and ladder.awaited() == []
     again = ladder.loaded(ladder.dump(with_results=True))
     assert again.affords(4) and not again.awaited() and again.compared(1) == ladder.compared(1)
     assert [again.standing(candidate) for candidate in range(1, 5)] == [ladder.standing(c) for c in range(1, 5)]
+
+
+def test_promoted_evaluation_waits_no_more():
+    ladder = Ladder(GOALS, [2, 6], {"size"}, continues=True)
+    for candidate in (1, 2):
+        ladder.end(ladder.begin(Step(candidate)), {"loss": 1.0, "size": 1.0})
+    ladder.end(ladder.begin(Step(3)), None)
+    assert ladder.waiting(0, [1, 2, 3]) == {1, 2} and ladder.standing(3).is_barred
+    ladder.plan([Step(2, 1, 0, 2)])
+    assert ladder.waiting(0, [1, 2, 3]) == {1} and ladder.sources() == [2] and not ladder.is_done(2)
+    assert ladder.begin(ladder.next_planned()) == 4 and ladder.standing(2).is_awaited and ladder.awaited() == [4]
