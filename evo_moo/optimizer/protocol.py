@@ -1,7 +1,7 @@
 """What the main loop asks of every optimizer."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.candidate import Candidate
@@ -21,7 +21,7 @@ class Decision(NamedTuple):
         detail: What was decided, as plain data.
     """
 
-    kind: str
+    kind: Literal["surrogate", "refinement"]
     detail: dict[str, Any]
 
 

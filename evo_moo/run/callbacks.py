@@ -28,7 +28,7 @@ from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.task import Outcome
 from evo_moo.run.observer import Observer
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.facts import RunFacts
+from evo_moo.storage.facts import RunFacts, State
 from evo_moo.storage.ledger import Ledger
 
 LOGGER = logging.getLogger("evo_moo")
@@ -48,7 +48,7 @@ class Callback:
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """A generation ended; the population is what selection left, in steady state after ``pop_size`` outcomes."""
 
-    def on_end(self, run: RunFacts, state: str) -> None:
+    def on_end(self, run: RunFacts, state: State) -> None:
         """The search ended: ``"finished"``, ``"stopped"``, ``"failed"``, or ``"running"`` after any other error."""
 
 

@@ -10,6 +10,7 @@ from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.run.budget_watch import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
+from evo_moo.storage.facts import State
 from evo_moo.storage.ledger import Ledger
 
 LOGGER = logging.getLogger("evo_moo")
@@ -73,7 +74,7 @@ class Records:
             with self._ledger.transaction():
                 self._ledger.record_event("weights dropped", evaluations=evaluations)
 
-    def state(self, state: str, reason: str = "", /, **detail: Any) -> None:
+    def state(self, state: State, reason: str = "", /, **detail: Any) -> None:
         """Record that the run goes on, stops or ends."""
         detail |= {"reason": reason} if reason else {}
         with self._ledger.transaction():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import orjson
@@ -13,6 +13,23 @@ import orjson
 from evo_moo.pareto import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
+
+State = Literal["new", "running", "stopped", "finished", "failed"]
+"""State of a run as it was recorded last: a killed one is left ``running``."""
+EventKind = Literal[
+    State,
+    "migrated",
+    "taken over",
+    "job changed",
+    "warm start",
+    "surrogate",
+    "refinement",
+    "retried",
+    "profile reused",
+    "weights dropped",
+    "callback failed",
+]
+"""Kind of a decision or an incident of a run."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +68,9 @@ class RunFacts:
         return bool(self._fact("confirmation")["is_seeded"])
 
     @cached_property
-    def state(self) -> str:
-        """``"new"``, ``"running"``, ``"stopped"``, ``"finished"`` or ``"failed"``, as it was recorded last."""
-        return str(self._fact("state", "new"))
+    def state(self) -> State:
+        """The state as it was recorded last."""
+        return cast(State, str(self._fact("state", "new")))
 
     @cached_property
     def job(self) -> Mapping[str, Any]:
@@ -133,7 +150,7 @@ class RunFacts:
         return environment if self.path and isinstance(environment, dict) else {}
 
 
-def run_state(recorded: str, is_going_on: bool) -> str:
+def run_state(recorded: State, is_going_on: bool) -> Literal[State, "killed"]:
     """Return the state of a run now.
 
     Args:

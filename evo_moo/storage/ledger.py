@@ -34,6 +34,7 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
+from evo_moo.storage.facts import EventKind
 from evo_moo.storage.migrations import FORMAT, create, format_of, in_present_format, is_known, migrate
 from evo_moo.storage.queries import Queries
 from evo_moo.storage.recorded import Asked, Ended
@@ -180,7 +181,7 @@ class Ledger(Queries):
         """Replace the checkpoint by the optimizer's present state."""
         self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (state,))
 
-    def record_event(self, kind: str, **detail: Any) -> None:
+    def record_event(self, kind: EventKind, **detail: Any) -> None:
         """Record a decision or an incident."""
         self._db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (time.time(), kind, _json(detail)))
 

@@ -9,7 +9,7 @@ import orjson
 
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
-from evo_moo.storage.facts import RunFacts
+from evo_moo.storage.facts import EventKind, RunFacts
 
 
 class Generation(NamedTuple):
@@ -158,7 +158,7 @@ class Queries:
         row = self._db.execute(f"{_GENERATIONS} ORDER BY generation DESC LIMIT 1").fetchone()
         return _generation(row) if row else None
 
-    def events(self) -> list[tuple[float, str, dict[str, Any]]]:
+    def events(self) -> list[tuple[float, EventKind, dict[str, Any]]]:
         """Read the events: time, kind, detail."""
         rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
