@@ -12,6 +12,8 @@ from evo_moo.storage.reading import reading
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -18,6 +18,8 @@ from evo_moo.storage.ledger import Ledger
 from tests.integration.running import USER_FILE
 from tests.integration.running import evo_moo as command
 
+pytestmark = pytest.mark.slow
+
 N_EVALS = 70
 FORMULA = "=1+1"
 

@@ -26,6 +26,8 @@ from evo_moo.pareto import hypervolume
 from evo_moo.testing import check_problem
 from tests.integration.running import USER_FILE, evo_moo, front_of, ledger_of
 
+pytestmark = pytest.mark.slow
+
 TWO_OBJECTIVES = ["zdt2", "zdt3", "zdt6", "bnh", "srn", "tnk", "truss2d", "welded_beam", "mw2", "ctp1"]
 THREE_OBJECTIVES = ["dtlz1", "dtlz2", "dtlz7", "c2dtlz2", "dc1dtlz1", "c3dtlz4", "carside"]
 

@@ -12,6 +12,8 @@ from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.plugins import load_problem
 from tests.integration.running import ledger_of
 
+pytestmark = pytest.mark.slow
+
 NOISY = {"problem": "bnh", "noise": 5.0}
 
 
