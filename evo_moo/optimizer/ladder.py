@@ -225,7 +225,7 @@ class Ladder:
         ladder = type(self)(self.goals, self.rungs, self._cheap, self._continues)
         for step in state["steps"].tolist():
             ladder.begin(Step(*step))
-        for key, expected, share in state.get("stopped", []):  # older states have none
+        for key, expected, share in state["stopped"]:
             ladder.stop(key, expected, share)
         for key, metrics in state["results"]:
             ladder.end(key, metrics)
