@@ -50,11 +50,7 @@ def write_optuna(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -
         import sqlalchemy
     except ImportError:
         raise missing_extra("optuna") from None
-    configurations = [e.configuration for e in record.evaluations]
-    parameters = {
-        name: _Parameter(record.space.get(name, {}), [c[name] for c in configurations if name in c])
-        for name in record.variable_names()
-    }
+    parameters = {name: _Parameter(definition) for name, definition in record.space.items()}
     # Made under a plain name, since a URL would take a ? in the path for the path's end.
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
@@ -80,21 +76,20 @@ def _without_syncing(connection: Any, record: object) -> None:
 
 
 class _Parameter:
-    """A variable as Optuna takes it; one that the run did not describe is as wide as its observed values."""
+    """A variable as Optuna takes it."""
 
-    def __init__(self, definition: Mapping[str, Any], observed: list[Any]) -> None:
+    def __init__(self, definition: Mapping[str, Any]) -> None:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-        kind, self.as_json = definition.get("kind") or _kind_of(observed), False
+        kind, self.as_json = definition["kind"], False
         self.distribution: BaseDistribution
         if kind in ("real", "integer"):
-            ends = (definition["low"], definition["high"]) if definition else (min(observed), max(observed))
             number = FloatDistribution if kind == "real" else IntDistribution
-            self.distribution = number(*ends, log=definition.get("log", False))
+            self.distribution = number(definition["low"], definition["high"], log=definition.get("log", False))
         elif kind == "boolean":
             self.distribution = CategoricalDistribution([False, True])
         else:
-            options = definition.get("options") or list({json.dumps(value): value for value in observed}.values())
+            options = definition["options"]
             simple = all(option is None or isinstance(option, bool | int | float | str) for option in options)
             self.as_json = not simple or len(set(options)) < len(options)
             self.distribution = CategoricalDistribution([self.value(option) for option in options])
@@ -135,15 +130,6 @@ def _constraints(goals: Goals, metrics: Mapping[str, float]) -> list[float]:
         *goals.inequality_values(metrics),
         *(abs(value) - EQUALITY_TOLERANCE for value in goals.equality_values(metrics)),
     ]
-
-
-def _kind_of(values: list[Any]) -> str:
-    types = {type(value) for value in values}
-    if types == {bool}:
-        return "boolean"
-    if types == {int}:
-        return "integer"
-    return "real" if types and types <= {int, float} else "choice"
 
 
 @contextmanager

@@ -151,19 +151,6 @@ def test_optuna_goes_on_from_an_exported_study(run_dir: Path, tmp_path: Path) ->
     assert [t.state.name for t in study.trials[N_EVALS:]] == ["COMPLETE"] * 2
 
 
-def test_run_without_recorded_space_exports_observed_values(run_dir: Path, tmp_path: Path) -> None:
-    optuna = pytest.importorskip("optuna")
-    old = tmp_path / "old"
-    old.mkdir()
-    (old / "run.sqlite").write_bytes((run_dir / "run.sqlite").read_bytes())
-    with sqlite3.connect(old / "run.sqlite") as db:
-        db.execute("DELETE FROM meta WHERE key IN ('space', 'problem_version')")
-    for to in ("csv", "json", "parquet", "optuna"):
-        export_run(old, to, tmp_path / f"old.{to}")
-    study = optuna.load_study(study_name="old", storage=f"sqlite:///{tmp_path / 'old.optuna'}")
-    assert {t.number + 1 for t in study.best_trials} == {e.id for e in Result.read(run_dir).front}
-
-
 def test_unfinished_failed_and_empty_runs_are_exported(tmp_path: Path) -> None:
     def fails(config: dict[str, Any]) -> dict[str, float]:
         raise ArithmeticError("always")
