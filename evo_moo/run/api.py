@@ -18,12 +18,11 @@ from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
     begin,
-    ended_evaluations,
     prepare,
     recorded_job,
     refuse_fewer_evaluations,
 )
-from evo_moo.run.progress import shown_progress
+from evo_moo.run.progress import ended_evaluations, shown_progress
 from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
@@ -61,7 +60,7 @@ def search(
     Args:
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
             any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
-            configuration and gives metrics.
+            configuration and returns metrics.
         algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
             weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
@@ -143,7 +142,7 @@ def resume(
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
 ) -> Result:
-    """Go on with an unfinished run; a finished one gives its result again, or goes on to a larger budget.
+    """Go on with an unfinished run; return the result of a finished one, or go on with it to a larger budget.
 
     Args:
         run_dir: The run folder.
@@ -188,7 +187,7 @@ def run_job(
         verbose: Whether to show progress.
 
     Raises:
-        JobError: Its earlier runs cannot be used, or its budget is smaller than what the run has asked for.
+        JobError: The earlier runs cannot be used, or the budget is smaller than what the run has asked for.
         UsageError: A callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.

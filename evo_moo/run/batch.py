@@ -22,7 +22,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import by_dotted_key
+
+Report = Callable[[str], None]
 
 POLL_S = 0.1
 RESUMABLE = 75
@@ -77,7 +79,7 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
     runs: dict[str, Run] = {}
     jobs: dict[str, str] = {}  # the text of each to the name of its run
     for file in files:
-        found: list[str] = []
+        of_file: list[str] = []
         try:
             data, expanded = _expanded(read_job_file(file))
         except JobError as error:
@@ -89,21 +91,21 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
                 name = _name(file.stem, overrides, runs)
                 twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
                 if twin != name:
-                    found.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
+                    of_file.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
                 prepared = prepare(job, problem, source, batch_dir / name)
-                found += _misfits(prepared, batch_dir / name)
+                of_file += _misfits(prepared, batch_dir / name)
                 runs[name] = Run(name, job, evaluates_in_process(prepared.job, problem))
             except JobError as error:
-                found += error.faults
-        faults += [f"{file}: {fault}" for fault in dict.fromkeys(found)]
+                of_file += error.faults
+        faults += [f"{file}: {fault}" for fault in dict.fromkeys(of_file)]
     faults += [f"{file}: a batch takes a file once, but it is named more often" for file in _twice(files)]
     if faults:
         raise JobError(*faults)
     return list(runs.values())
 
 
-def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int | None, tell: Any) -> int:
-    """Run what is not finished, and give the exit code: 0 all finished, 1 some failed, 75 some were stopped.
+def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int | None, report: Report) -> int:
+    """Run what is not finished, and return the exit code: 0 all finished, 1 some failed, 75 some were stopped.
 
     Args:
         runs: The runs.
@@ -111,7 +113,7 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
         workers: Number of workers of all searches together.
         at_once: Number of searches at the same time, which share the workers; by default 1, or as many as there are
             workers if every search evaluates in its own process.
-        tell: Called with a line of progress.
+        report: Called with each line of progress.
 
     Raises:
         RunFolderError: The folder cannot be written, or another batch holds it.
@@ -133,14 +135,14 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
             file = batch_dir / f"{run.name}.toml"
             with guarded_writes(file):
                 write_whole(file, tomli_w.dumps(run.job.to_toml()))
-        codes = _run_all(runs, batch_dir, max(1, workers // at_once), at_once, tell)
+        codes = _run_all(runs, batch_dir, max(1, workers // at_once), at_once, report)
     finally:
         lock.release()
     return RESUMABLE if RESUMABLE in codes else int(any(codes))
 
 
-def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, tell: Any) -> list[int]:
-    """Run searches as child processes and give their exit codes; a request to stop is passed on to them once."""
+def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, report: Report) -> list[int]:
+    """Run searches as child processes and return their exit codes; a request to stop is passed on to them once."""
     waiting, codes, failed = list(runs), [], []
     children: dict[str, subprocess.Popen[bytes]] = {}
     with StopRequests() as requests:
@@ -152,7 +154,7 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
                         refuse_past_deadline(run.job, Recorded.read(batch_dir / run.name))
                     except JobError:
                         codes.append(RESUMABLE)
-                        tell(f"{len(codes)}/{len(runs)} {run.name}: not begun, its deadline has passed")
+                        report(f"{len(codes)}/{len(runs)} {run.name}: not begun, its deadline has passed")
                         continue
                     children[run.name] = _started(run.name, batch_dir, workers)
                 if requests.reason:
@@ -169,7 +171,7 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
                         if code and not stopped:
                             failed.append(name)
                         ending = "stopped" if stopped else f"failed, exit code {code}" if code else "finished"
-                        tell(f"{len(codes)}/{len(runs)} {name}: {ending}")
+                        report(f"{len(codes)}/{len(runs)} {name}: {ending}")
         except StopNow:
             for child in children.values():
                 child.kill()
@@ -177,7 +179,7 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, t
     if requests.reason:
         raise RunStoppedError(f"stopped by {requests.reason}; everything that ended is recorded")
     for name in failed:
-        tell(f"{name} failed: {_last_line(batch_dir / f'{name}.log')}")
+        report(f"{name} failed: {_last_line(batch_dir / f'{name}.log')}")
     return codes
 
 

@@ -23,8 +23,8 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
-from evo_moo.run.preparation import ended_evaluations, recorded_job
-from evo_moo.run.progress import shown_progress
+from evo_moo.run.preparation import recorded_job
+from evo_moo.run.progress import ended_evaluations, shown_progress
 from evo_moo.run.tasks import Tasks
 from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
@@ -110,7 +110,7 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
 def _plan(
     problem: SearchProblem, recorded: Sequence[Evaluation], members: Sequence[Evaluation], seeds: int
 ) -> list[Candidate]:
-    """List every repetition: what is recorded in its order, then what is missing, one seed after the other."""
+    """Return every replicate: what is recorded in its order, then what is missing, one seed after the other."""
     steps = [(e.configuration, e.replicate) for e in recorded]
     there = {(json_key(configuration), number) for configuration, number in steps}
     wanted = [(e.configuration, number) for number in range(1, seeds + 1) for e in members]

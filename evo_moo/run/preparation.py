@@ -1,4 +1,4 @@
-"""What a job and its run folder must agree on before the search begins or goes on."""
+"""Preparation of a search: what the run folder holds, and whether it agrees with the job."""
 
 import contextlib
 import logging
@@ -19,9 +19,7 @@ from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
-from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
-from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
@@ -98,9 +96,9 @@ class PreparedJob:
 
     Attributes:
         job: The job, with models decided.
-        problem: Its problem.
+        problem: The problem.
         source: How workers build the problem.
-        recorded: What its folder holds.
+        recorded: What the run folder holds.
     """
 
     job: Job
@@ -119,7 +117,7 @@ def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
 
     Args:
         job: The job.
-        problem: Its problem.
+        problem: The problem.
         source: How workers build the problem.
         run_dir: The run folder; None where nothing is written, or where it is new.
 
@@ -275,21 +273,6 @@ def refuse_past_deadline(job: Job, recorded: Recorded) -> None:
         f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
         "(--deadline none)"
     )
-
-
-def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
-    """Read the evaluations that ended before.
-
-    Raises:
-        TypeError: A metric is no number.
-        KeyError: An objective is missing.
-    """
-    ended = list(ledger.ended())
-    for e in ended:
-        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
-        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
-            raise TypeError(f"evaluation {e.id} has a metric that is no number")
-    return ended
 
 
 def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:

@@ -16,6 +16,7 @@ from evo_moo.job.budget import Budget
 from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import Printable
 from evo_moo.text import printable
 
@@ -210,6 +211,21 @@ class _Left:
 
     def __str__(self) -> str:
         return f"{duration(self._progress.left_s)} left" if self._progress.left_s < math.inf else ""
+
+
+def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+    """Read the evaluations that ended before.
+
+    Raises:
+        TypeError: A metric is no number.
+        KeyError: An objective is missing.
+    """
+    ended = list(ledger.ended())
+    for e in ended:
+        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
+        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
+            raise TypeError(f"evaluation {e.id} has a metric that is no number")
+    return ended
 
 
 def duration(seconds: float) -> str:

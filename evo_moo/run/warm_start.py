@@ -64,7 +64,7 @@ class Observation(NamedTuple):
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """An earlier run's observations.
+    """The observations of an earlier run.
 
     Attributes:
         goals: What it searched for.
@@ -98,7 +98,7 @@ def read_earlier_runs(
     Args:
         run_dirs: The run folders; they are only read, and no code of theirs is run.
         space: The space of the new search.
-        version: The version of its problem; None agrees with no other.
+        version: Version of the problem of the new search; None agrees with no other.
         seed: Decides what is drawn for values that the earlier runs did not have.
 
     Raises:
@@ -112,27 +112,33 @@ def read_earlier_runs(
             there = record.environment()
             same_version = version is not None and record.problem_version == version
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
-            ended = [e for e in record.evaluations if e.status == "ok"]
-            before = [e.configuration for e in ended]
-            X, allowed = translated(space, before, seed)
-            observations = [
-                Observation(
-                    record.name,
-                    e.id,
-                    now,
-                    json_key(now) == json_key(old),
-                    checked_metrics(e.metrics),
-                    e.seed,
-                    same_version,
-                    same_machine,
-                )
-                for e, old, now, is_allowed in zip(ended, before, space.decode(X), allowed, strict=True)
-                if is_allowed
-            ]
+            observations = _observations(record, space, seed, same_version, same_machine)
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
+
+
+def _observations(
+    record: RunRecord, space: SearchSpace, seed: int, same_version: bool, same_machine: bool
+) -> list[Observation]:
+    """Return what a run observed where the space allows it, in the order of asking."""
+    ended = [e for e in record.evaluations if e.status == "ok"]
+    X, allowed = translated(space, [e.configuration for e in ended], seed)
+    return [
+        Observation(
+            record.name,
+            e.id,
+            configuration,
+            json_key(configuration) == json_key(e.configuration),
+            checked_metrics(e.metrics),
+            e.seed,
+            same_version,
+            same_machine,
+        )
+        for e, configuration, is_allowed in zip(ended, space.decode(X), allowed, strict=True)
+        if is_allowed
+    ]
 
 
 def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
@@ -191,7 +197,7 @@ def warm_start(
         runs: The earlier runs.
         space: The space of the new search.
         goals: Its goals.
-        metrics: What its problem declares of its metrics.
+        metrics: Name of each metric that the problem declares to its declaration.
         pop_size: Size of the first population; up to half of it is taken.
         given: Configurations that the job itself begins with; they come first.
 
@@ -216,13 +222,17 @@ def warm_start(
         key = json_key(observation.configuration)
         trusted = _trusted_metrics(observation, metrics)
         if key in start and key not in known and all(name in trusted for name in goals.metric_names):
-            known[key] = {
-                "configuration": observation.configuration,
-                "metrics": trusted,
-                "seed": observation.seed,
-                "reason": f"taken from {observation.run}, evaluation {observation.id}",
-            }
+            known[key] = _known_outcome(observation, trusted)
     return WarmStart(list(start.values()), list(known.values()))
+
+
+def _known_outcome(observation: Observation, metrics: Metrics) -> dict[str, Any]:
+    return {
+        "configuration": observation.configuration,
+        "metrics": metrics,
+        "seed": observation.seed,
+        "reason": f"taken from {observation.run}, evaluation {observation.id}",
+    }
 
 
 def _trusted_metrics(observation: Observation, metrics: Mapping[str, Metric]) -> Metrics:
@@ -245,7 +255,7 @@ def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
 
 
 def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tuple[int, float], Observation]]:
-    """Pair each observation with what it is sorted by: its rank, and its crowding distance negated."""
+    """Return observations with the keys that sort them: the rank, then the negated crowding distance."""
     import moocore
 
     if not observations:
