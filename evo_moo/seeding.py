@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def evaluation_seed(
-    run_seed: int, configuration: Mapping[str, Any], fidelity: int | None = None, replicate: int = 0
-) -> int:
+def evaluation_seed(run_seed: int, configuration: Mapping[str, Any], replicate: int = 0) -> int:
     """Return the seed of one evaluation: the same arguments always give the same seed.
+
+    It is the same on all rungs, since a promoted training is the same training that goes on.
 
     Args:
         run_seed: The seed of the run.
         configuration: The configuration; the order of its keys does not matter.
-        fidelity: The fidelity of the evaluation, where the problem has one.
-        replicate: The number of the repetition.
+        replicate: Number of the replicate.
 
     Returns:
         An integer in ``[0, 2**32)``, the range that NumPy, PyTorch and scikit-learn all take.
     """
-    key = json.dumps([run_seed, configuration, fidelity, replicate], sort_keys=True, separators=(",", ":"))
+    key = json.dumps([run_seed, configuration, None, replicate], sort_keys=True, separators=(",", ":"))
     return _digest(key)
 
 

@@ -54,10 +54,7 @@ class Tasks:
             return candidate.seed
         if seed is not None:
             return seed
-        # One seed for all rungs: a promoted training is the same training that goes on.
-        return (
-            0 if self._seed is None else evaluation_seed(self._seed, candidate.configuration, None, candidate.replicate)
-        )
+        return 0 if self._seed is None else evaluation_seed(self._seed, candidate.configuration, candidate.replicate)
 
     def with_cost(self, outcome: Outcome) -> Outcome:
         """Return an outcome with its cost, in full evaluations; one that was stopped counts the share that was done."""

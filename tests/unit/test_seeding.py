@@ -6,7 +6,7 @@ from evo_moo.seeding import evaluation_seed, seed_for
 
 VALUES = st.one_of(st.integers(-(10**12), 10**12), st.floats(allow_nan=False), st.booleans(), st.text(), st.none())
 CONFIGURATIONS = st.dictionaries(st.text(), VALUES, max_size=5)
-BASE = {"run_seed": 1, "configuration": {"lr": 0.1, "act": "relu"}, "fidelity": 3, "replicate": 0}
+BASE = {"run_seed": 1, "configuration": {"lr": 0.1, "act": "relu"}, "replicate": 0}
 
 
 @given(CONFIGURATIONS, st.integers(0, 2**32 - 1), st.randoms())
@@ -25,8 +25,6 @@ def test_the_order_of_keys_does_not_matter(configuration, run_seed, random):
         {"configuration": {"lr": 0.2, "act": "relu"}},
         {"configuration": {"lr": 0.1, "act": "gelu"}},
         {"configuration": {"lr": 0.1}},
-        {"fidelity": None},
-        {"fidelity": 4},
         {"replicate": 1},
     ],
 )
