@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from evo_moo.optimizer.optimizer import Optimizer as Optimizer
     from evo_moo.plugins import load_problem as load_problem
     from evo_moo.problem.fidelity import Fidelity as Fidelity
+    from evo_moo.problem.function_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.metrics import Metric as Metric
-    from evo_moo.problem.search_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.search_problem import SearchProblem as SearchProblem
     from evo_moo.report.export import export_run as export_run
     from evo_moo.report.page import write_report as write_report

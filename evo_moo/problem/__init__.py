@@ -6,13 +6,13 @@ from evo_moo.lazy import lazy_names
 
 if TYPE_CHECKING:
     from evo_moo.problem.fidelity import Fidelity as Fidelity
+    from evo_moo.problem.function_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.goals import Goals as Goals
     from evo_moo.problem.learning_curve import Report as Report
     from evo_moo.problem.metrics import Metric as Metric
     from evo_moo.problem.metrics import Metrics as Metrics
     from evo_moo.problem.pymoo_problem import PymooProblem as PymooProblem
     from evo_moo.problem.search_problem import Configuration as Configuration
-    from evo_moo.problem.search_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.search_problem import SearchProblem as SearchProblem
     from evo_moo.problem.weights import Weights as Weights
 else:
@@ -24,7 +24,8 @@ else:
             "learning_curve": "Report",
             "metrics": "Metric Metrics",
             "pymoo_problem": "PymooProblem",
-            "search_problem": "Configuration FunctionProblem SearchProblem",
+            "function_problem": "FunctionProblem",
+            "search_problem": "Configuration SearchProblem",
             "weights": "Weights",
         },
     )

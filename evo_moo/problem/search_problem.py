@@ -33,7 +33,7 @@ from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Variable
 
-__all__ = ["Configuration", "Fidelity", "FunctionProblem", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
+__all__ = ["Configuration", "Fidelity", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
 Configuration = dict[str, Any]
@@ -321,38 +321,3 @@ def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:
         "xl": space.xl,
         "xu": space.xu,
     }
-
-
-class FunctionProblem(SearchProblem):
-    """A bare function as a problem.
-
-    Args:
-        function: Takes a configuration, and any of the keyword arguments that ``evaluate`` may name, and gives
-            metrics.
-        variables: As in ``SearchProblem``.
-        objectives: As in ``SearchProblem``.
-        constraints: As in ``SearchProblem``.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Mapping[str, float]],
-        variables: Mapping[str, Variable],
-        objectives: Mapping[str, Any],
-        constraints: Limits | None = None,
-    ) -> None:
-        self.function, self.variables, self.objectives = function, variables, objectives
-        self.constraints = constraints or {}
-
-    def evaluate(self, config: Configuration, **keywords: Any) -> Mapping[str, float]:
-        """Call the function."""
-        return self.function(config, **keywords)
-
-    def name(self) -> str:
-        """Return the function's name."""
-        return getattr(self.function, "__name__", "function")
-
-    @property
-    def evaluated_function(self) -> Callable[..., Any]:
-        """The function."""
-        return self.function

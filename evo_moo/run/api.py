@@ -10,8 +10,8 @@ from evo_moo.errors import JobError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
 from evo_moo.optimizer.optimizer import default_pop_size
+from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
-from evo_moo.problem.search_problem import FunctionProblem
 from evo_moo.run.assembly import engine_of, pool_of
 from evo_moo.run.callbacks import Callback, callback_faults, reacting
 from evo_moo.run.preparation import (

@@ -11,9 +11,10 @@ from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import hypervolume
 from evo_moo.plugins import load_surrogate
+from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.pymoo_problem import as_search_problem
-from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.storage.checkpoint import from_json, to_json
 

@@ -207,7 +207,7 @@ def evo_moo(with_models: bool) -> Callable[[Problem, int, int], Asking]:
     def ask(problem: Problem, batch: int, seed: int) -> Asking:
         from evo_moo.optimizer.optimizer import Optimizer
         from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
-        from evo_moo.problem.search_problem import FunctionProblem
+        from evo_moo.problem.function_problem import FunctionProblem
 
         objectives = {f"f{i}": "min" for i in range(problem.n_obj)}
         limits = {f"g{i}": {"at_most": 0.0} for i in range(problem.n_constr)}

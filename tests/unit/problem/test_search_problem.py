@@ -10,9 +10,10 @@ from pymoo.core.problem import Problem
 from pymoo.optimize import minimize
 
 from evo_moo.errors import EvoMooError, MetricError, ProblemError, SpaceError
+from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.pymoo_problem import as_search_problem
-from evo_moo.problem.search_problem import FunctionProblem, SearchProblem
+from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.operators import space_operators
 from evo_moo.space.variables import Choice, Integer, Real
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
+from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
-from evo_moo.problem.search_problem import FunctionProblem
 from evo_moo.space.variables import Choice, Real
 from evo_moo.surrogate.outliers import Fences
 
