@@ -13,7 +13,7 @@ from tests.integration.running import evo_moo
 PROBLEM = """
 from pathlib import Path
 
-import evo_moo.latency
+import evo_moo.toolkit.latency
 from evo_moo import Integer, Real, SearchProblem
 from evo_moo.toolkit.latency import Effort, measure_latency
 

@@ -18,7 +18,8 @@ from tests.unit.test_architecture import ALLOWED
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {
-    str(path.relative_to(ROOT)): path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))]
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("[!.]*/README.md"))]
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.py)\n")
