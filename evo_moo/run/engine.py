@@ -3,11 +3,11 @@
     until the budget is spent:
         while a worker is free and the optimizer can ask:  candidate → record as asked → submit
         outcomes = what has ended                          → record → tell
-        at a generation's end                              → checkpoint, progress
+        once every outcome so far is selected upon         → checkpoint, progress
 
-Everything is recorded as asked before it is evaluated, every outcome as it ends, and a generation's last outcome
-together with the checkpoint. To resume is to load the checkpoint, to ask again, and to reuse each outcome that the
-ledger already has.
+Everything is recorded as asked before it is evaluated, every outcome as it ends, and the last outcome of a generation,
+or in steady state each, together with the checkpoint. To resume is to load the checkpoint, to ask again, and to reuse
+each outcome that the ledger already has.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.pool import Pool
-from evo_moo.evaluation.task import USABLE, Outcome
+from evo_moo.evaluation.task import USABLE, Outcome, Task
 from evo_moo.job.budget import Budget
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
@@ -70,14 +70,22 @@ class Engine:
         self._records.state("finished", self._budget.why_finished())
 
     def _advance(self) -> bool:
-        """Fill the workers, and record what has ended; False once nothing runs and nothing is left to ask."""
+        """Fill the workers, and take what has ended; False once nothing runs and nothing is left to ask for."""
         # Where evaluations are immediate, no kill comes between asking and recording: one transaction holds both.
         with self.ledger.transaction() if self.pool.is_immediate else contextlib.nullcontext():
             while candidates := self._ask():
-                self._submit(candidates)
+                tasks, replayed = self._record_asked(candidates)
+                for task in tasks:
+                    self.pool.submit(task)
+                self._tell(replayed)
             if not self.pool.running:
                 return False
-            self._record(self._wait())
+            if outcomes := self._wait():
+                with self.ledger.transaction():  # with the checkpoint that they lead to, or not at all
+                    self._record(outcomes)
+                    self._tell(outcomes)
+                # Only now that the outcomes are recorded by which nothing continues from these weights.
+                self._records.dropped_weights(self._tasks.prune_weights(self.optimizer))
         return True
 
     def _ask(self) -> list[Candidate]:
@@ -89,8 +97,12 @@ class Engine:
         n = self._budget.left(self.pool.free)
         return self.optimizer.ask(n) if n > 0 else []
 
-    def _submit(self, candidates: Sequence[Candidate]) -> None:
-        """Record candidates as asked and submit them; those with a known outcome are not evaluated again."""
+    def _record_asked(self, candidates: Sequence[Candidate]) -> tuple[list[Task], list[Outcome]]:
+        """Record candidates before they are evaluated.
+
+        Returns:
+            The tasks to submit, and the outcomes that the ledger has of the others, from before a kill.
+        """
         new = [candidate for candidate in candidates if not self._replay.is_recorded(candidate)]
         workspace, seed = self.folder.workspace, self._replay.earlier_seed
         tasks = {c.id: self._tasks.task(c, workspace(c.id), seed(c)) for c in candidates}
@@ -99,13 +111,11 @@ class Engine:
         self._observer.submitted(len(tasks) - len(replayed))
         with self.ledger.transaction():
             self._records.asked([(candidate, tasks[candidate.id].seed) for candidate in new])
-            self._record(reused)  # here, so that no kill leaves one that is asked for and would be evaluated
-        for outcome in (*replayed, *reused):
-            del tasks[outcome.id]
-        for task in tasks.values():
-            self.pool.submit(task)
-        with self.ledger.transaction():
-            self._tell(replayed)
+            # Outcomes of earlier runs at once, so that no kill leaves them asked for, to be evaluated after all.
+            self._record(reused)
+            self._tell(reused)
+        known = {outcome.id for outcome in (*replayed, *reused)}
+        return [task for task in tasks.values() if task.id not in known], replayed
 
     def _wait(self) -> list[Outcome]:
         """Return what has ended, waiting a while for it."""
@@ -118,32 +128,29 @@ class Engine:
         return [outcome for outcome in outcomes if outcome.status in USABLE]
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
-        """Record outcomes and tell them to the optimizer, in one transaction with the checkpoint they lead to."""
-        if not outcomes:
-            return
-        outcomes = [self._tasks.with_cost(outcome) for outcome in outcomes]
-        self._observer.evaluated(outcomes)
-        with self.ledger.transaction():
+        if outcomes:
+            outcomes = [self._tasks.with_cost(outcome) for outcome in outcomes]
+            self._observer.evaluated(outcomes)
             self._records.outcomes(outcomes)
-            self._tell(outcomes)
-        # Only now that the outcomes are recorded by which nothing continues from them.
-        self._records.dropped_weights(self._tasks.prune_weights(self.optimizer))
 
     def _tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell outcomes to the optimizer; at a generation's end there is a checkpoint."""
+        """Tell outcomes to the optimizer, and record what follows: decisions, a generation, a checkpoint."""
         if not outcomes:
             return
         optimizer, generation = self.optimizer, self.optimizer.generation
         for outcome in outcomes:
-            if (curve := outcome.curve) and curve.expected is not None:
+            if (curve := outcome.curve) and curve.expected is not None:  # its training was stopped early
                 optimizer.stop(outcome.id, curve.expected, curve.share_trained)
             else:
                 optimizer.tell(outcome.id, outcome.metrics if outcome.status in USABLE else None)
             self._tasks.ended(outcome)
-        if optimizer.generation > generation:
-            self._records.generation()
-            self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
-        self._records.told(outcomes)
+        with self.ledger.transaction():
+            self._records.decisions()
+            if optimizer.generation > generation:
+                self._records.generation()
+                self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
+            if optimizer.is_settled:
+                self._records.checkpoint()
 
     def _stop_if(self, reason: str) -> None:
         if reason and (self.optimizer.pending or self._budget.left(1)):

@@ -38,6 +38,7 @@ class Records:
 
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Record how evaluations ended."""
+        self._n_usable += sum(outcome.status in USABLE for outcome in outcomes)
         violation = self._optimizer.goals.violation
         self._ledger.record_outcomes((o, violation(o.metrics) if o.metrics else None) for o in outcomes)
         for outcome in outcomes:
@@ -48,13 +49,10 @@ class Records:
             if outcome.status not in USABLE:
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
 
-    def told(self, outcomes: Sequence[Outcome]) -> None:
-        """Record what the optimizer made of outcomes: decisions, and a checkpoint where it is settled."""
-        self._n_usable += sum(outcome.status in USABLE for outcome in outcomes)
-        self.decisions()
-        if self._optimizer.is_settled:
-            self._ledger.record_checkpoint(to_json(self._optimizer.dump(with_seen=False)))
-            self._ledger.set_meta(elapsed_s=self._budget.elapsed_s)
+    def checkpoint(self) -> None:
+        """Replace the checkpoint by the optimizer's present state."""
+        self._ledger.record_checkpoint(to_json(self._optimizer.dump(with_seen=False)))
+        self._ledger.set_meta(elapsed_s=self._budget.elapsed_s)
 
     def generation(self) -> None:
         """Record the generation that has just ended."""
