@@ -1,7 +1,7 @@
 """pymoo's algorithms as the optimizer uses them, and their state as plain arrays."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,7 @@ def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: di
     else:
         algorithm = NSGA2(pop_size=pop_size, **operators)
     algorithm.mating.crossover = Parentage(algorithm.mating.crossover)
+    algorithm.pop = algorithm.opt = Population.empty()
     return algorithm
 
 
@@ -109,15 +110,14 @@ def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, 
 def dump_algorithm(algorithm: GeneticAlgorithm) -> dict[str, Any]:
     """Return everything of an algorithm that decides what it does next."""
     norm = getattr(algorithm.survival, "norm", None)
-    members, optimum = members_of(algorithm.pop), members_of(algorithm.opt)
-    kept = {individual.data["id"] for individual in members}
+    kept = {individual.data["id"] for individual in algorithm.pop}
     return {
         "random_state": algorithm.random_state.bit_generator.state,
         "is_initialized": algorithm.is_initialized,
         "n_iter": algorithm.n_iter,
-        "population": _dump_population(members),
-        "optimum": [individual.data["id"] for individual in optimum],
-        "optimum_outside": _dump_population([i for i in optimum if i.data["id"] not in kept]),
+        "population": _dump_population(algorithm.pop),
+        "optimum": [individual.data["id"] for individual in algorithm.opt],
+        "optimum_outside": _dump_population([i for i in algorithm.opt if i.data["id"] not in kept]),
         "normalisation": {key: getattr(norm, key) for key in _NORMALISATION} if norm else None,
     }
 
@@ -128,16 +128,11 @@ def load_algorithm(algorithm: GeneticAlgorithm, state: Mapping[str, Any]) -> Non
     algorithm.is_initialized, algorithm.n_iter = state["is_initialized"], state["n_iter"]
     algorithm.pop = _load_population(state["population"])
     outside = _load_population(state["optimum_outside"])
-    by_id = {i.data["id"]: i for i in (*members_of(algorithm.pop), *members_of(outside))}
+    by_id = {i.data["id"]: i for i in (*algorithm.pop, *outside)}
     algorithm.opt = Population([by_id[key] for key in state["optimum"]])
     if state["normalisation"]:
         vars(algorithm.survival.norm).update(state["normalisation"])
         algorithm.survival.opt = algorithm.opt
-
-
-def members_of(pop: Population | None) -> list[Any]:
-    """Return the individuals of a population, none of which may be there."""
-    return [] if pop is None else list(pop)
 
 
 def rows_of(members: Any, n_var: int) -> Array:
@@ -145,8 +140,8 @@ def rows_of(members: Any, n_var: int) -> Array:
     return np.array([individual.X for individual in members]).reshape(-1, n_var)
 
 
-def _dump_population(pop: list[Any]) -> dict[str, Any] | None:
-    if not pop:
+def _dump_population(pop: Sequence[Any]) -> dict[str, Any] | None:
+    if not len(pop):
         return None
     table = {key: np.array([getattr(individual, key) for individual in pop]) for key in ("X", "F", "G", "H")}
     for key in ("id", *_RANKING):
@@ -155,9 +150,9 @@ def _dump_population(pop: list[Any]) -> dict[str, Any] | None:
     return table
 
 
-def _load_population(table: Mapping[str, Any] | None) -> Population | None:
+def _load_population(table: Mapping[str, Any] | None) -> Population:
     if table is None:
-        return None
+        return Population.empty()
     pop = Population.new(**{key: table[key] for key in ("X", "F", "G", "H")})
     for key in table.keys() & {"id", *_RANKING}:
         for individual, value in zip(pop, table[key].tolist(), strict=True):

@@ -27,7 +27,7 @@ class Fixed(Source):
     ) -> None:
         self._space, self._name, self._start, self._grid_points = space, name, start, grid_points
         self.fills_up = name != "grid"
-        self._position, self._kind = 0, list[int]()
+        self._position = 0
         self._lay_out(seed)
 
     def _lay_out(self, seed: int) -> None:
@@ -35,7 +35,7 @@ class Fixed(Source):
         self._design: Design | None = None  # random rows fill up what a design does not make
         if self._name == "grid":
             self._design = grid = GridDesign(self._space, seed, self._grid_points)
-            self._kind = [len(grid)]
+            self.kind = [len(grid)]
         elif self._name == "sobol":
             self._design = SobolDesign(self._space, seed)
 
@@ -47,11 +47,7 @@ class Fixed(Source):
             new, self._position = new_rows(self._design, self._position, n, rows, scene.fresh.are_new)
             rows += new
         X = np.frombuffer(b"".join(rows)).reshape(-1, self._space.n_var)
-        return Population.new(X=X.copy()) if rows else Population.empty(), []
-
-    def kind(self) -> list[Any]:
-        """Return the size of a grid."""
-        return self._kind
+        return Population.new(X=X), []
 
     def dump(self, with_seen: bool) -> dict[str, Any]:
         """Return where the design stands."""

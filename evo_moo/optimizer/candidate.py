@@ -1,9 +1,9 @@
-"""What an optimizer asks for, and what it may be told of it."""
+"""What an optimizer asks for, and the checks of what it is told."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from evo_moo.errors import MetricError
+from evo_moo.errors import MetricError, StateError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
@@ -24,8 +24,9 @@ class Candidate(NamedTuple):
         prediction: What a surrogate expects: metric names to ``[mean, std]``.
         fidelity: How thoroughly to evaluate it; None in a search without refinement.
         is_partial: Whether that is less than the full fidelity.
-        replicate: Number of the repetition with another seed, 0 for the first training.
-        continues: Id of the evaluation that it was promoted from, or that it repeats.
+        replicate: Number of the replicate, which is the same configuration with another seed; 0 for the first training.
+        continues: Of a promotion, the id of the evaluation that it was promoted from; of a replicate, the id of the
+            first training, of which it is a replicate; else None.
         cost: In full evaluations.
         seed: The seed of its evaluation, where that is given; else it follows from the run's.
     """
@@ -43,6 +44,28 @@ class Candidate(NamedTuple):
     continues: int | None = None
     cost: float = 1.0
     seed: int | None = None
+
+
+def awaited_id(candidate: int | Candidate, is_awaited: Callable[[int], bool]) -> int:
+    """Return the id of a candidate, which must be awaited.
+
+    Raises:
+        StateError: It is not.
+    """
+    key = candidate.id if isinstance(candidate, Candidate) else candidate
+    if not is_awaited(key):
+        raise StateError(f"a told candidate must be awaited, but {key} is not")
+    return key
+
+
+def check_kind(state: Mapping[str, Any], kind: list[Any]) -> None:
+    """Check that a dumped state is of this kind.
+
+    Raises:
+        StateError: It is not.
+    """
+    if state.get("kind") != kind:
+        raise StateError(f"a state must be of the kind {kind}, but is of {state.get('kind')}")
 
 
 def checked_outcome(goals: Goals, metrics: Mapping[str, float] | None) -> Metrics | None:

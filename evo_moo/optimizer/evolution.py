@@ -1,6 +1,6 @@
 """A population of pymoo's individuals, and the algorithm that breeds and selects it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
 
-from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, load_algorithm, make_algorithm, members_of
+from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, load_algorithm, make_algorithm
+from evo_moo.optimizer.open_candidates import Ended
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import pymoo_shape
@@ -28,15 +29,9 @@ class Evolution:
     """
 
     def __init__(
-        self,
-        name: AlgorithmName,
-        space: SearchSpace,
-        goals: Goals,
-        pop_size: int,
-        operators: dict[str, Any],
-        seed: int,
+        self, name: AlgorithmName, space: SearchSpace, goals: Goals, pop_size: int, operators: dict[str, Any], seed: int
     ) -> None:
-        self.goals, self.pop_size = goals, pop_size
+        self._goals, self._pop_size = goals, pop_size
         self._algorithm = make_algorithm(name, len(goals.objectives), pop_size, operators)
         self._problem = Problem(**pymoo_shape(space, goals))
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed)
@@ -50,52 +45,48 @@ class Evolution:
         """Return the first population, or the offspring of the present one."""
         made = self._algorithm.ask()
         self._algorithm.termination.force_termination = False
+        if not self._algorithm.is_initialized:  # pymoo forgets the empty optimum as it begins
+            self._algorithm.opt = Population.empty()
         return made if made is not None else Population.empty()
 
     def offspring(self, n: int) -> Population:
         """Return ``n`` children of the population; none while it has fewer than two members."""
         algorithm = self._algorithm
-        if len(members_of(algorithm.pop)) < 2:
+        if len(algorithm.pop) < 2:
             return Population.empty()
         return algorithm.mating.do(
             self._problem, algorithm.pop, n, algorithm=algorithm, random_state=algorithm.random_state
         )
 
-    def evaluated(self, individuals: list[Any], ids: list[int], metrics: list[Metrics]) -> Population:
-        """Return individuals with their ids and with the values that their metrics mean."""
-        F, G, H = (np.array(rows) for rows in self.goals.matrices(metrics))
-        for k, individual in enumerate(individuals):
-            individual.F, individual.G, individual.H = F[k], G[k], H[k]
-            individual.data["id"] = ids[k]
-        return Population(individuals)
-
-    def tell(self, infills: Population) -> None:
-        """Let the algorithm make the next population of the present one and a whole generation."""
-        self._algorithm.tell(infills)
-
-    def survive(self, infills: Population) -> None:
-        """Add single individuals to the population, and keep the ``pop_size`` that survive."""
-        algorithm = self._algorithm
-        merged = Population.merge(algorithm.pop if algorithm.pop is not None else Population.empty(), infills)
+    def select(self, ended: Sequence[Ended], *, steady: bool) -> None:
+        """Make the next population of the present one and what ended well: in ``steady`` state, single individuals."""
+        if not ended:
+            return
+        algorithm, infills = self._algorithm, Population([one.individual for one in ended])
+        infills.set(id=[one.candidate.id for one in ended])
+        self._set_values(infills, [one.metrics or {} for one in ended])
+        if not steady:
+            algorithm.tell(infills)
+            return
+        merged = Population.merge(algorithm.pop, infills)
         algorithm.pop = algorithm.survival.do(
-            self._problem, merged, n_survive=self.pop_size, algorithm=algorithm, random_state=algorithm.random_state
+            self._problem, merged, n_survive=self._pop_size, algorithm=algorithm, random_state=algorithm.random_state
         )
         algorithm.is_initialized = True
         algorithm._set_optimum()
 
     def update(self, evaluation_id: int, metrics: Metrics) -> None:
-        """Give the member of this id, if it is still in the population, the values of these metrics."""
-        members = [member for member in members_of(self._algorithm.pop) if member.data["id"] == evaluation_id]
-        if members:
-            self.evaluated(members, [evaluation_id], [metrics])
+        """Set the values of the member of this id, if it is still in the population, to those of these metrics."""
+        members = [member for member in self._algorithm.pop if member.data["id"] == evaluation_id]
+        self._set_values(Population(members), [metrics] * len(members))
 
     def population_ids(self) -> list[int]:
         """Return the evaluation ids of the population."""
-        return [individual.data["id"] for individual in members_of(self._algorithm.pop)]
+        return [individual.data["id"] for individual in self._algorithm.pop]
 
     def optimum_ids(self) -> list[int]:
         """Return the evaluation ids of what pymoo reports as the optimum of the population."""
-        return [individual.data["id"] for individual in members_of(self._algorithm.opt)]
+        return [individual.data["id"] for individual in self._algorithm.opt]
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
@@ -104,3 +95,8 @@ class Evolution:
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         load_algorithm(self._algorithm, state)
+
+    def _set_values(self, members: Population, metrics: list[Metrics]) -> None:
+        """Set the values of individuals to those that their metrics mean."""
+        F, G, H = self._goals.matrices(metrics)
+        members.set(F=F, G=G, H=H)

@@ -1,6 +1,7 @@
 """Which configurations were not asked for yet."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,25 +46,20 @@ class FreshRows:
         if self._duplicates is None and len(made):
             return made
         wanted = min(wanted, self.left())
-        for _ in range(FILLING_ROUNDS):
-            missing = wanted - len(made)
-            if missing <= 0:
-                break
-            drawn = Population.new(X=self._space.sample(FILLING_DRAWS, random_state))
+        draws = self._draws(random_state)
+        while len(made) < wanted and (X := next(draws, None)) is not None:
+            drawn = Population.new(X=X)
             new = drawn if self._duplicates is None else self._duplicates.do(drawn, made)
-            made = Population.merge(made, new[:missing])
-        missing = wanted - len(made)
-        if (
-            missing > 0
-            and self._duplicates is not None
-            and self._space.grid.all()
-            and not grid_faults(self._space, None)
-        ):
-            # Draws miss the last few configurations of a finite space; it is used up only when all were asked.
-            every = GridDesign(self._space, int(random_state.integers(2**32)))
-            rest = self._duplicates.do(Population.new(X=every.rows(0, len(every))), made)
-            made = Population.merge(made, rest[:missing])
+            made = Population.merge(made, new[: wanted - len(made)])
         return made
+
+    def _draws(self, random_state: Any) -> Iterator[Array]:
+        for _ in range(FILLING_ROUNDS):
+            yield self._space.sample(FILLING_DRAWS, random_state)
+        # Draws miss the last few configurations of a finite space; it is used up only when all were asked.
+        if self._duplicates is not None and self._space.grid.all() and not grid_faults(self._space, None):
+            every = GridDesign(self._space, int(random_state.integers(2**32)))
+            yield every.rows(0, len(every))
 
     def dump(self) -> Array | None:
         """Return the rows that were asked for, ``(n, n_var)``, in an order that depends on them alone."""

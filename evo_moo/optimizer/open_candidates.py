@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from pymoo.core.population import Population
 
-from evo_moo.errors import StateError
-from evo_moo.optimizer.algorithms import Array, rows_of
+from evo_moo.optimizer.algorithms import rows_of
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.metrics import Metrics
 from evo_moo.space.search_space import SearchSpace
@@ -53,8 +51,7 @@ class OpenCandidates:
     def add(self, individuals: Population, facts: Iterable[Mapping[str, Any]]) -> None:
         """Add new candidates: individuals, and the fields of ``Candidate`` that do not follow from their rows."""
         X = rows_of(individuals, self._space.n_var)
-        configurations = self._space.decode(X) if len(X) else []
-        for x, configuration, individual, fields in zip(X, configurations, individuals, facts, strict=True):
+        for x, configuration, individual, fields in zip(X, self._space.decode(X), individuals, facts, strict=True):
             candidate = Candidate(configuration=configuration, x=x, **fields)
             self._made[candidate.id] = candidate, individual
 
@@ -62,18 +59,16 @@ class OpenCandidates:
         """Return the candidates up to this id that have no outcome."""
         return [c for key, (c, _) in self._made.items() if key <= n_asked and key not in self._outcomes]
 
+    def is_awaited(self, candidate_id: int) -> bool:
+        """Return whether a candidate has no outcome."""
+        return candidate_id in self._made and candidate_id not in self._outcomes
+
     def n_beyond(self, n_asked: int) -> int:
         """Return the number of candidates beyond this id."""
         return sum(key > n_asked for key in self._made)
 
     def record(self, candidate_id: int, metrics: Metrics | None) -> None:
-        """Record an outcome.
-
-        Raises:
-            StateError: No such candidate is awaited.
-        """
-        if candidate_id not in self._made or candidate_id in self._outcomes:
-            raise StateError(f"a told candidate must be awaited, but {candidate_id} is not")
+        """Record an outcome."""
         self._outcomes[candidate_id] = metrics
 
     def take_ended(self) -> list[Ended]:
@@ -82,21 +77,16 @@ class OpenCandidates:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
-        candidates = [candidate for candidate, _ in self._made.values()]
         return {
-            "open": [[getattr(candidate, name) for name in FIELDS] for candidate in candidates],
-            "open_X": self.rows(),
+            "open": [[getattr(candidate, name) for name in FIELDS] for candidate, _ in self._made.values()],
+            "open_X": rows_of([individual for _, individual in self._made.values()], self._space.n_var),
             "told": {str(key): metrics for key, metrics in self._outcomes.items()},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._made = {}
-        individuals = Population.new(X=state["open_X"]) if state["open"] else Population.empty()
         facts = [dict(zip(FIELDS, values, strict=True)) for values in state["open"]]
-        self.add(individuals, ({**fields, "parents": tuple(fields["parents"])} for fields in facts))
+        facts = [{**fields, "parents": tuple(fields["parents"])} for fields in facts]
+        self.add(Population.new(X=state["open_X"]), facts)
         self._outcomes = {int(key): metrics for key, metrics in state["told"].items()}
-
-    def rows(self) -> Array:
-        """Return the encoded rows of the candidates, ``(n, n_var)``."""
-        return np.array([candidate.x for candidate, _ in self._made.values()]).reshape(-1, self._space.n_var)

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, get_args
 
-from evo_moo.errors import JobError, StateError
+from evo_moo.errors import JobError
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
 from evo_moo.optimizer.baselines import Fixed
-from evo_moo.optimizer.candidate import Candidate, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
 from evo_moo.optimizer.open_candidates import OpenCandidates
@@ -60,6 +60,8 @@ class Optimizer:
         generation: Number of generations that ended; steady-state, one ends with every ``pop_size`` outcomes.
         n_asked: Number of candidates asked for so far.
         exhausted: Whether the space, or the grid, has no new configuration left.
+        learns: Whether there are models, which learn of candidates that are left out.
+        replicates: Whether a configuration may be asked for again, as another candidate.
 
     Raises:
         JobError: Some argument is wrong; all faults are listed.
@@ -95,19 +97,13 @@ class Optimizer:
         self._evolution = Evolution(algorithm, self.space, self.goals, self.pop_size, operators, seed)
         own = Source() if algorithm in EVOLUTIONARY else Fixed(self.space, algorithm, seed, self._start, grid_points)
         self._source = source or own
+        self.learns, self.replicates = self._source.learns, self._source.replicates
+        n_goals = len(self.goals.objectives), len(self.goals.inequalities), len(self.goals.equalities)
+        shape = STATE_FORMAT, algorithm, mode, self.pop_size, self.space.n_var, *n_goals
+        self._kind = [*shape, *self._source.kind]
         self.generation = self.n_asked = self._n_told = 0
         self.exhausted = False
         self._open = OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet
-
-    @property
-    def learns(self) -> bool:
-        """Whether there are models, which learn of candidates that are left out."""
-        return self._source.learns
-
-    @property
-    def replicates(self) -> bool:
-        """Whether a configuration may be asked for again, as another candidate."""
-        return self._source.replicates
 
     @property
     def pending(self) -> list[Candidate]:
@@ -158,9 +154,7 @@ class Optimizer:
             StateError: No such candidate is awaited.
             MetricError: A metric is no finite number, or an objective is missing.
         """
-        key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if key > self.n_asked:
-            raise StateError(f"a told candidate must be awaited, but {key} is not")
+        key = awaited_id(candidate, lambda key: key <= self.n_asked and self._open.is_awaited(key))
         self._open.record(key, checked_outcome(self.goals, metrics))
         self._n_told += 1
         if self._pace.is_complete(self._open.n_ended, len(self._open)):
@@ -201,7 +195,7 @@ class Optimizer:
                 them; a caller that keeps them elsewhere passes them to ``load`` and ``recall``.
         """
         return {
-            "kind": self._kind(),
+            "kind": self._kind,
             "algorithm": self._evolution.dump(),
             "generation": self.generation,
             "n_asked": self.n_asked,
@@ -222,8 +216,7 @@ class Optimizer:
         Raises:
             StateError: The state is of another format, algorithm or shape.
         """
-        if state.get("kind") != self._kind():
-            raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
+        check_kind(state, self._kind)
         self._evolution.load(state["algorithm"])
         self.generation, self.n_asked, self._n_told = state["generation"], state["n_asked"], state["n_told"]
         self.exhausted = state["exhausted"]
@@ -235,12 +228,6 @@ class Optimizer:
         """Learn again the outcomes known before a loaded state was dumped; the population has its own in the state."""
         # What ended later is reported again by ``tell``.
         self._source.recall(o for o in outcomes if o[0] <= self.n_asked and o[0] not in self._open)
-
-    def _kind(self) -> list[Any]:
-        goals = self.goals
-        n_goals = [len(goals.objectives), len(goals.inequalities), len(goals.equalities)]
-        shape = [STATE_FORMAT, self.name, self.mode, self.pop_size, self.space.n_var, *n_goals]
-        return [*shape, *self._source.kind()]
 
     def _make(self) -> None:
         """Make the next candidates: a generation, a batch, or in steady state one."""
@@ -266,18 +253,11 @@ class Optimizer:
         ended = self._open.take_ended()
         for candidate, _, metrics in ended:
             self._source.learn(candidate, metrics)
-        new = []
-        for candidate, individual, metrics in ended:
-            if metrics is not None and not candidate.replicate:
-                new.append((individual, candidate.id, metrics))
-            elif metrics is not None and candidate.continues:
+        succeeded = [one for one in ended if one.metrics is not None]
+        for candidate, *_ in succeeded:
+            if candidate.continues:
                 self._evolution.update(candidate.continues, self._source.mean(candidate.x))
-        if new:
-            infills = self._evolution.evaluated(*map(list, zip(*new, strict=True)))
-            if self._pace.is_steady:
-                self._evolution.survive(infills)
-            else:
-                self._evolution.tell(infills)
+        self._evolution.select([one for one in succeeded if not one.candidate.continues], steady=self._pace.is_steady)
         self.generation = self._pace.generation(self._n_told, self.generation + 1)
 
 

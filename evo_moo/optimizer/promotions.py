@@ -40,9 +40,8 @@ class Promotions(ABC):
         self._decisions: list[Decision] = []
         self._taus: dict[tuple[int, int], float | None] = {}
 
-    @abstractmethod
-    def prepare(self, candidates: Collection[int]) -> None:
-        """Plan what can be decided before the next evaluation is asked for."""
+    def prepare(self, candidates: Collection[int]) -> None:  # noqa: B027
+        """Plan what can be decided before the next evaluation is asked for; nothing where a rung's end decides."""
 
     @abstractmethod
     def settle(self, candidate: int, candidates: Collection[int], n_waiting: int) -> list[int]:
@@ -103,10 +102,9 @@ class Promotions(ABC):
 
     def _judge(self) -> None:
         """Note where a rung has ceased, or begun again, to rank the next."""
-        for rung in range(len(self.trusted)):
+        for rung, was_trusted in enumerate(self.trusted):
             tau = self._correlation(rung)
-            trusted = tau is None or tau >= TRUSTED_TAU
-            if trusted == self.trusted[rung] or tau is None:
+            if tau is None or (trusted := tau >= TRUSTED_TAU) == was_trusted:
                 continue
             self.trusted[rung] = trusted
             low, high = self._ladder.rungs[rung : rung + 2]
@@ -136,9 +134,6 @@ class Promotions(ABC):
 
 class GenerationalPromotions(Promotions):
     """Decides upon a rung once the whole generation has ended there."""
-
-    def prepare(self, candidates: Collection[int]) -> None:
-        """Plan nothing: all is decided at a rung's end."""
 
     def settle(self, candidate: int, candidates: Collection[int], n_waiting: int) -> list[int]:
         """Plan promotions, then replicates; finish all candidates once there are none."""

@@ -9,15 +9,14 @@ hold full evaluations only.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evo_moo.errors import StateError, UsageError
+from evo_moo.errors import UsageError
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.extrapolation import Extrapolation
 from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.promotions import GenerationalPromotions, SteadyStatePromotions
 from evo_moo.optimizer.protocol import Decision, EndedRow
-from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics
 
 STATE_FORMAT = 1
@@ -111,7 +110,7 @@ class Refinement:
 
     def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
-        key = self._awaited(candidate)
+        key = awaited_id(candidate, self._ladder.is_awaited)
         self._ladder.end(key, checked_outcome(self.goals, metrics))
         self._settle(key)
 
@@ -126,7 +125,7 @@ class Refinement:
         Raises:
             StateError: No such candidate is awaited.
         """
-        key = self._awaited(candidate)
+        key = awaited_id(candidate, self._ladder.is_awaited)
         self._ladder.stop(key, expected, share)
         self._settle(key)
 
@@ -164,8 +163,7 @@ class Refinement:
         Raises:
             StateError: The state is of another ladder, or of another search.
         """
-        if state.get("kind") != self._kind:
-            raise StateError(f"a state must be of the kind {self._kind}, but is of {state.get('kind')}")
+        check_kind(state, self._kind)
         self.inner.load(state["inner"], seen)
         self._start(self._ladder.loaded(state))
         self._estimates = {int(candidate): metrics for candidate, metrics in state["estimates"].items()}
@@ -184,12 +182,6 @@ class Refinement:
     def _evaluation(self, key: int) -> Candidate:
         return self._ladder.evaluation(key, self._open[self._ladder.step(key).candidate])
 
-    def _awaited(self, candidate: int | Candidate) -> int:
-        key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if not self._ladder.is_awaited(key):
-            raise StateError(f"a told candidate must be awaited, but {key} is not")
-        return key
-
     def _settle(self, key: int) -> None:
         """Decide what follows from the end of an evaluation."""
         candidate = self._ladder.step(key).candidate
@@ -200,16 +192,15 @@ class Refinement:
         """Report to the inner optimizer what became of one of the candidates."""
         del self._open[candidate]
         standing = self._ladder.standing(candidate)
-        if standing.expected is not None or not (standing.is_top or standing.is_barred):
-            if self.inner.learns:
-                self._estimates[candidate] = self._extrapolation.expected(candidate)
-            self.inner.leave_out(candidate, self._estimates.get(candidate))
-            return
+        is_left_out = standing.expected is not None or not (standing.is_top or standing.is_barred)
+        if is_left_out and self.inner.learns:
+            self._estimates[candidate] = self._extrapolation.expected(candidate)
         outcome = self._outcome(candidate)
-        if outcome is None or standing.is_top or not self._ladder.compared(0):
-            self.inner.tell(candidate, outcome)
-        else:  # once something keeps the limits, what breaks them would only crowd the population
+        # Once something keeps the limits, what breaks them would only crowd the population.
+        if is_left_out or (outcome is not None and not standing.is_top and self._ladder.compared(0)):
             self.inner.leave_out(candidate, outcome)
+        else:
+            self.inner.tell(candidate, outcome)
 
     def _outcome(self, candidate: int) -> Metrics | None:
         """Return what the inner optimizer learns of a finished candidate; None if it failed or was left out."""
@@ -218,10 +209,6 @@ class Refinement:
             return self._estimates.get(candidate)
         if standing.is_top:
             return standing.metrics if standing.is_barred else self._ladder.mean(candidate)
-        return _without_objectives(self.goals, standing.metrics)
-
-
-def _without_objectives(goals: Goals, metrics: Metrics) -> Metrics:
-    """Return what the population may know of a training that was to go on: no objectives but those with limits."""
-    hidden = {objective.metric for objective in goals.objectives} - {limit.metric for limit in goals.limits}
-    return {name: value for name, value in metrics.items() if name not in hidden}
+        # Of a training that was to go on, the population may know no objectives but those with limits.
+        hidden = {o.metric for o in self.goals.objectives} - {limit.metric for limit in self.goals.limits}
+        return {name: value for name, value in standing.metrics.items() if name not in hidden}

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evo_moo.errors import StateError
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.space.search_space import SearchSpace
 
-STATE_FORMAT = 1
+KIND = ["replication", 1]  # of a state, with the number of its format
 
 
 class Replication:
@@ -50,9 +49,7 @@ class Replication:
 
     def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
-        key = candidate.id if isinstance(candidate, Candidate) else candidate
-        if not 1 <= key <= self.n_asked or key in self._ended:
-            raise StateError(f"a told candidate must be awaited, but {key} is not")
+        key = awaited_id(candidate, lambda key: 1 <= key <= self.n_asked and key not in self._ended)
         checked_outcome(self.goals, metrics)
         self._ended.add(key)
 
@@ -77,7 +74,7 @@ class Replication:
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Return the complete state."""
         ended = {"n_asked": self.n_asked, "told": sorted(self._ended)}
-        return {"kind": self._kind(), "generation": self.generation, "algorithm": None, **ended}
+        return {"kind": KIND, "generation": self.generation, "algorithm": None, **ended}
 
     def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
         """Continue from a dumped state.
@@ -85,12 +82,8 @@ class Replication:
         Raises:
             StateError: The state is of another kind.
         """
-        if state.get("kind") != self._kind():
-            raise StateError(f"a state must be of the kind {self._kind()}, but is of {state.get('kind')}")
+        check_kind(state, KIND)
         self.n_asked, self._ended = state["n_asked"], set(state["told"])
 
     def recall(self, outcomes: Iterable[EndedRow]) -> None:
         """Do nothing: the state itself holds all."""
-
-    def _kind(self) -> list[Any]:
-        return ["replication", STATE_FORMAT]

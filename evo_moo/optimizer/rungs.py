@@ -40,12 +40,12 @@ def promotion_order(F: Array, violation: Array) -> list[int]:
         F: ``(n, n_obj)`` array, minimised.
         violation: ``(n,)`` array of total constraint violations, 0 when feasible.
     """
-    feasible = np.flatnonzero(violation == 0)
-    keys: dict[int, tuple[float, float]] = {int(i): (np.inf, violation[i]) for i in np.flatnonzero(violation > 0)}
-    if len(feasible):
-        ranks, contributions = _ranks_and_contributions(F[feasible])
-        keys |= {int(i): (r, -c) for i, r, c in zip(feasible, ranks, contributions, strict=True)}
-    return sorted(range(len(F)), key=lambda i: (*keys[i], i))
+    feasible, ranks, within = violation == 0, np.full(len(F), np.inf), np.array(violation, dtype=float)
+    if feasible.any():
+        ranks[feasible], contributions = _ranks_and_contributions(F[feasible])
+        within[feasible] = -contributions
+    order: list[int] = np.lexsort((within, ranks)).tolist()
+    return order
 
 
 def to_promote(

@@ -46,11 +46,13 @@ class Source:
         learns: Whether outcomes change what is made, other than by the population.
         replicates: Whether a configuration may be made again, as another candidate.
         fills_up: Whether random candidates take the places of those that could not be made.
+        kind: What must be the same for a state to be continued.
     """
 
     learns = False
     replicates = False
     fills_up = True
+    kind: Sequence[Any] = ()
 
     def n_wanted(self, n: int, n_asked: int) -> int:
         """Return how many candidates to make, where the pace wants ``n``."""
@@ -72,10 +74,6 @@ class Source:
 
     def take_decisions(self) -> list[Decision]:
         """Return the decisions since the last call."""
-        return []
-
-    def kind(self) -> list[Any]:
-        """Return what must be the same for a state to be continued."""
         return []
 
     def dump(self, with_seen: bool) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class ModelSource(Source):
         infill: InfillName,
         replicates: bool,
     ) -> None:
-        self._n_var, self._pop_size, self.batch, self._infill = problem.space.n_var, pop_size, batch, infill
+        self._n_var, self._pop_size, self._batch = problem.space.n_var, pop_size, batch
+        self.kind = ["turns" if infill == "ehvi" else infill, batch]
         self._n_offspring = OVERSAMPLING * batch if infill == "prescreen" else N_OFFSPRING
         self.replicates = replicates and problem.is_seeded and any(m.noisy for m in problem.metrics.values())
         computed = ComputedMetrics(problem) if problem.computes else None
@@ -63,7 +64,7 @@ class ModelSource(Source):
 
     def n_wanted(self, n: int, n_asked: int) -> int:
         """Return the size of a batch, once there is a population."""
-        return n if n_asked < self._pop_size else self.batch
+        return n if n_asked < self._pop_size else self._batch
 
     def make(self, n: int, scene: Scene) -> tuple[Population, list[Made]]:
         """Return the rows that the models propose."""
@@ -102,10 +103,6 @@ class ModelSource(Source):
     def take_decisions(self) -> list[Decision]:
         """Return the choices of models since the last call."""
         return [Decision("surrogate", detail) for detail in self._proposals.models.take_decisions()]
-
-    def kind(self) -> list[Any]:
-        """Return how the models are used."""
-        return ["turns" if self._infill == "ehvi" else self._infill, self.batch]
 
     def dump(self, with_seen: bool) -> dict[str, Any]:
         """Return the state of the models, and the outcomes that they learnt ``with_seen``."""
@@ -166,14 +163,8 @@ class SurrogateOptimizer(Optimizer):
     ) -> None:
         pop_size = options.get("pop_size") or default_pop_size(as_pymoo=False)
         usual = 1 if options.get("mode") == "steady-state" else batch or (pop_size if infill == "prescreen" else BATCH)
+        goals, seed = options.get("goals") or problem.goals, options.get("seed", 1)
         source = ModelSource(
-            problem,
-            options.get("goals") or problem.goals,
-            pop_size,
-            options.get("seed", 1),
-            model=model,
-            batch=usual,
-            infill=infill,
-            replicates=repeats,
+            problem, goals, pop_size, seed, model=model, batch=usual, infill=infill, replicates=repeats
         )
         super().__init__(problem, **options, source=source)

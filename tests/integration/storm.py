@@ -14,9 +14,9 @@ from evo_moo.run.api import run_job
 from evo_moo.run.preparation import prepare
 from tests.integration.running import USER_FILE, Killer
 
-SHARES = {"raises": 0.10, "hangs": 0.05, "killed": 0.05, "hogs": 0.02}
+SHARES = {"raises": 0.10, "hangs": 0.03, "killed": 0.05, "hogs": 0.02}
 ENDINGS = {"raises": "failed", "hangs": "timeout", "killed": "crashed", "hogs": "failed"}
-TIMEOUT_S, MEMORY_MB, N_WORKERS = 5, 700, 2
+TIMEOUT_S, MEMORY_MB, N_WORKERS = 10, 700, 2
 
 
 def planned(n_evals: int, *, faults: bool = True, losses: int = 0) -> list[str]:
