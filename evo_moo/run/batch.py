@@ -137,7 +137,7 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
                 write_whole(file, tomli_w.dumps(run.job.to_toml()))
         codes = _run_all(runs, batch_dir, max(1, workers // at_once), at_once, report)
     finally:
-        lock.release()
+        lock.close()
     return RESUMABLE if RESUMABLE in codes else int(any(codes))
 
 

@@ -11,17 +11,16 @@ from pathlib import Path
 import tomli_w
 
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.errors import RunFolderError
-from evo_moo.files import write_whole
-from evo_moo.run.doctor import check_front, examine
-from evo_moo.storage.damage import WHAT_READING_RAISES, facts, opened
+from evo_moo.files import guarded_writes, write_whole
+from evo_moo.run.doctor import examine
+from evo_moo.storage.damage import WHAT_READING_RAISES, SuspectLedger
 from evo_moo.storage.database import open_to_read
 from evo_moo.storage.folder_lock import FolderLock
-from evo_moo.storage.ledger import Ledger, unknown_format
+from evo_moo.storage.ledger import unknown_format
 from evo_moo.storage.migrations import FORMAT, format_of
 from evo_moo.storage.reading import csv_text
 from evo_moo.storage.run_folder import journal_for
-from evo_moo.storage.salvage import free_name, mend, salvage
+from evo_moo.storage.salvage import free_name, salvage
 
 
 def repair(path: Path) -> list[str]:
@@ -34,19 +33,23 @@ def repair(path: Path) -> list[str]:
         RunFolderError: Another process holds the folder, it cannot be written, nothing of the ledger is readable, or
             it is of a newer format.
     """
-    _refuse_newer(path / "run.sqlite")
+    file = path / "run.sqlite"
+    _refuse_newer(file)
     faults = {finding.what for finding in examine(path) if not finding.sound}
     if not faults:
         return []
-    try:
-        return _repaired(path, faults)
-    except OSError as error:
-        if isinstance(error, RunFolderError):
-            raise
-        raise RunFolderError(
-            f"a run folder must be writable to be repaired, but `{path}` is not: {error.strerror or error}; "
-            "repair a copy of it"
-        ) from error
+    done: list[str] = []
+    with guarded_writes(path, "repair a copy of it"), contextlib.closing(FolderLock(path)):
+        if "ledger" in faults:
+            done.append(salvage(file))
+        if faults - {"job.toml", "front.csv"}:
+            with contextlib.closing(SuspectLedger(file, journal=journal_for(path))) as ledger:
+                done += ledger.mend()
+        with contextlib.closing(SuspectLedger(file, writable=False)) as ledger:
+            if faults & {"job.toml", "ledger"}:
+                done += _write_job(path, ledger)
+            done += _write_front(path, ledger)
+    return done
 
 
 def _refuse_newer(file: Path) -> None:
@@ -57,53 +60,30 @@ def _refuse_newer(file: Path) -> None:
         raise unknown_format(file, found)
 
 
-def _repaired(path: Path, faults: set[str]) -> list[str]:
-    lock = FolderLock(path)
-    try:
-        done: list[str] = []
-        if faults - {"job.toml", "front.csv"}:
-            if "ledger" in faults:
-                done += salvage(path / "run.sqlite")
-            with contextlib.closing(Ledger(path / "run.sqlite", journal=journal_for(path))) as ledger:
-                done += ledger.mended(mend)
-        if faults & {"job.toml", "ledger"}:
-            done += _write_job(path)
-        done += _keep_front(path)
-        with (
-            contextlib.suppress(*WHAT_READING_RAISES),
-            contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger,
-        ):
-            if ledger.facts().state == "finished":
-                write_whole(path / "front.csv", csv_text(RunFront.of_ledger(ledger, path).rows()))
-                done.append("front.csv: written anew")
-    finally:
-        lock.release()
-    return done
-
-
-def _write_job(path: Path) -> list[str]:
-    """Write ``job.toml`` from the ledger."""
-    try:
-        with contextlib.closing(opened(path / "run.sqlite")) as db:
-            job = facts(db)["job"]
-    except WHAT_READING_RAISES:
+def _write_job(path: Path, ledger: SuspectLedger) -> list[str]:
+    """Write ``job.toml`` from the ledger, if that has a job."""
+    job, file = {}, path / "job.toml"
+    with contextlib.suppress(*WHAT_READING_RAISES):
+        job = dict(ledger.facts().job)
+    if not job:
         return []
-    done = []
-    if (path / "job.toml").is_dir():
-        done.append(_set_aside(path / "job.toml"))
-    write_whole(path / "job.toml", tomli_w.dumps(job))
+    done = [_set_aside(file)] if file.is_dir() else []
+    write_whole(file, tomli_w.dumps(job))
     return [*done, "job.toml: written anew from the ledger"]
 
 
-def _keep_front(path: Path) -> list[str]:
-    """Set a front aside that holds more than the ledger does."""
-    file = path / "front.csv"
+def _write_front(path: Path, ledger: SuspectLedger) -> list[str]:
+    """Write the front of a finished run; one that holds more than the ledger does is set aside."""
+    done, file = [], path / "front.csv"
     try:
-        with contextlib.closing(opened(path / "run.sqlite")) as db:
-            check_front(db, file)
+        ledger.check_front(file)
     except WHAT_READING_RAISES:
-        return [_set_aside(file)] if file.exists() else []
-    return []
+        done.append(_set_aside(file))
+    with contextlib.suppress(*WHAT_READING_RAISES):
+        if ledger.facts().state == "finished":
+            write_whole(file, csv_text(RunFront.of_ledger(ledger, path).rows()))
+            done.append("front.csv: written anew")
+    return done
 
 
 def _set_aside(file: Path) -> str:

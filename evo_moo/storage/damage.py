@@ -5,233 +5,230 @@ import csv
 import itertools
 import math
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.checkpoint import from_json
-from evo_moo.storage.database import open_to_read
 from evo_moo.storage.evaluation_row import STATUSES
-from evo_moo.storage.ledger import unknown_format
-from evo_moo.storage.migrations import FORMAT, TABLES, create, format_of, in_present_format, is_known
+from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.migrations import FORMAT
+from evo_moo.storage.reading import WHAT_DAMAGE_RAISES
 
-WHAT_READING_RAISES = (
-    *(EvoMooError, sqlite3.Error, csv.Error, OSError, ValueError),
-    *(LookupError, TypeError, AttributeError, OverflowError, RecursionError),
-)
+WHAT_READING_RAISES = (*WHAT_DAMAGE_RAISES, EvoMooError, csv.Error, OSError, RecursionError)
 
 
-def opened(file: Path) -> sqlite3.Connection:
-    """Open a ledger for reading, without trusting anything in it.
+class SuspectLedger(Ledger):
+    """A ledger that may be damaged: what is wrong with it, and a way to drop that."""
 
-    Raises:
-        sqlite3.Error: It is no database, or its tables cannot be read.
-        RunFolderError: It is missing, or no ledger of a known format.
-    """
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "there is no such file"
-        raise RunFolderError(f"`{file}` must be a ledger, but {what}")
-    db = open_to_read(file)
-    try:
-        found = format_of(db)
-        if not is_known(found):
-            raise unknown_format(file, found)
-        return in_present_format(db)
-    except BaseException:
-        db.close()
-        raise
+    def checks(self) -> dict[str, Callable[[], str]]:
+        """Return a check for each part of the ledger.
+
+        A check describes its part in a few words; where that is damaged, it raises one of ``WHAT_READING_RAISES``.
+        """
+        return {
+            "ledger": self._check_integrity,
+            "facts": self._check_facts,
+            "evaluations": self._check_evaluations,
+            "generations": self._check_generations,
+            "checkpoint": self._check_checkpoint,
+            "events": lambda: f"{len(self.events())}",
+        }
+
+    def check_front(self, file: Path) -> str:
+        """Check that a front's file can be read and knows only evaluations that there are; describe it.
+
+        Raises:
+            ValueError: It knows others.
+            OSError: It cannot be read.
+        """
+        if not file.exists():
+            return "not there; `evo-moo resume` writes it"
+        with file.open(newline="") as lines:
+            members = [int(row["id"]) for row in csv.DictReader(lines, strict=True)]
+        _require(members, self._ids())
+        return f"{len(members)} members"
+
+    def mend(self) -> list[str]:
+        """Drop what contradicts itself, so that the search does it again.
+
+        Returns:
+            What was done, a line for each thing.
+        """
+        with self.transaction():
+            wrong = [(key,) for key, _ in self._wrong_evaluations()]
+            self._db.executemany("DELETE FROM evaluations WHERE id = ?", wrong)
+            done = [f"evaluations: {len(wrong)} unreadable removed"] if wrong else []
+            for table, key, column in (("meta", "key", "value"), ("events", "id", "detail")):
+                removed = self._db.execute(f"DELETE FROM {table} WHERE NOT json_valid({column}) RETURNING {key}")
+                done += [f"{table}: unreadable {name} removed" for (name,) in removed.fetchall()]
+            is_broken = self._is_broken()
+            if is_broken:
+                had_checkpoint = self._db.execute("DELETE FROM checkpoint").rowcount
+                self._db.execute("DELETE FROM generations")
+                reused = "checkpoint: removed; a resume asks from the start and reuses every outcome"
+                done.append(reused if had_checkpoint else "generations: removed")
+            n = len(self._ids())
+            n_lost, is_finished = self._n_asked() - n, self.facts().state == "finished"
+            if self._missing_facts():
+                self._db.execute("DELETE FROM meta WHERE key = 'job'")
+                done.append("facts: incomplete; a resume writes them anew from job.toml")
+            elif is_broken or wrong or n_lost > 0 or (is_finished and n < self._budget()):
+                self.set_meta(state="stopped")
+                if n_lost > 0 and is_finished:
+                    # What is lost costs its share of the time again; a spent time would end the search at once.
+                    self._db.execute("UPDATE meta SET value = value * ? WHERE key = 'elapsed_s'", (n / (n + n_lost),))
+            if n_lost > 0:
+                done.append(f"evaluations: {n_lost} missing; `evo-moo resume` evaluates them again")
+        return done
+
+    def columns(self) -> set[tuple[str, str]]:
+        """Return the pairs of a table and one of its columns."""
+        return set(self._db.execute("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"))
+
+    def _check_integrity(self) -> str:
+        faults = [line for (line,) in self._db.execute("PRAGMA integrity_check(5)") if line != "ok"]
+        if faults:
+            raise ValueError("; ".join(faults))
+        with contextlib.closing(SuspectLedger()) as new:
+            lacking = {table for table, _ in new.columns() - self.columns()}
+        if lacking:
+            raise ValueError(f"lacks tables or columns of them: {', '.join(sorted(lacking))}")
+        return f"format {FORMAT} or brought to it"
+
+    def _check_facts(self) -> str:
+        values = {key: orjson.loads(text) for key, text in self.facts().texts.items()}
+        Goals.from_json(values["goals"])
+        if missing := self._missing_facts():
+            raise ValueError(f"lack {', '.join(sorted(missing))}")
+        return f"state {values['state']}"
+
+    def _missing_facts(self) -> set[str]:
+        facts = self.facts()
+        needed = {"goals", "metrics", "front", "state", "confirmation" if facts.is_confirmation else "job"}
+        return needed - facts.texts.keys()
+
+    def _check_evaluations(self) -> str:
+        for key, fault in self._wrong_evaluations():
+            raise ValueError(f"evaluation {key} has {fault}")
+        ids, wanted = self._ids(), range(1, self._n_asked() + 1)
+        n_lost = len(wanted) - sum(key in wanted for key in ids)
+        if n_lost:
+            is_ready = self.checkpoint() is None and self.facts().state != "finished"
+            again = "`evo-moo resume` evaluates" if is_ready else "`--repair` lets a resume evaluate"
+            missing = _named((key for key in wanted if key not in ids), n_lost)
+            raise ValueError(f"{len(ids)} there, missing: {missing}; {again} them again")
+        return f"{len(ids)}"
+
+    def _check_generations(self) -> str:
+        ids, n = self._ids(), 0
+        for n, generation in enumerate(self.generations(after=-1), 1):
+            if generation.number != n:
+                raise ValueError(f"generation {n} is not there")
+            _require([*generation.population, *generation.optimum], ids, f"generation {n} ")
+        return f"{n}"
+
+    def _check_checkpoint(self) -> str:
+        text, last = self.checkpoint(), self.last_generation()
+        if text is None:
+            return "none yet; a resume asks from the start and reuses every outcome"
+        state = from_json(text)
+        known = [state["n_asked"]] if state["n_asked"] else []
+        if "steps" not in state:  # on a ladder the ids of the optimizer's own candidates are others
+            known += map(int, state["told"])
+            if algorithm := state["algorithm"]:
+                population = algorithm["population"] or {"id": []}
+                known += map(int, [*population["id"], *algorithm["optimum"]])
+        _require(known, self._ids())
+        recorded = last.number if last else 0
+        if state["generation"] != recorded:
+            raise ValueError(f"is of generation {state['generation']}, but the last one recorded is {recorded}")
+        return f"after {state['n_asked']} evaluations"
+
+    def _is_broken(self) -> bool:
+        """Return whether an evaluation is missing before the last one, or a generation or the checkpoint is damaged."""
+        try:
+            self._check_generations()
+            self._check_checkpoint()
+        except WHAT_READING_RAISES:
+            return True
+        ids = self._ids()
+        return len(ids) != max(ids, default=0)
+
+    def _wrong_evaluations(self) -> Iterator[tuple[int, str]]:
+        """Read the evaluations that cannot be: the id, and what is wrong."""
+        lengths = self._db.execute("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
+        (length,) = lengths.fetchone() or (0,)
+        for row in self._db.execute(
+            "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), parents "
+            "FROM evaluations ORDER BY id"
+        ):
+            if fault := _fault(row, length if length % 8 == 0 else 0):
+                yield row[0], fault
+
+    def _ids(self) -> set[int]:
+        return {key for (key,) in self._db.execute("SELECT id FROM evaluations")}
+
+    def _n_asked(self) -> int:
+        """Return the number of evaluations that the run has asked for, as far as its ledger knows."""
+        known = [max(self._ids(), default=0)]
+        with contextlib.suppress(sqlite3.Error):
+            known += (
+                self._db.execute(
+                    "SELECT CAST(json_extract(detail, '$.n_asked') AS INTEGER) FROM events WHERE json_valid(detail) "
+                    "AND kind IN ('running', 'stopped', 'finished', 'failed') ORDER BY id DESC LIMIT 1"
+                ).fetchone()
+                or ()
+            )
+        return max(n for n in known if n is not None)
+
+    def _budget(self) -> int:
+        """Return the job's limit on the number of evaluations; 0 where there is none."""
+        limit = "CAST(json_extract(value, '$.budget.n_evals') AS INTEGER)"
+        return int(self._db.execute(f"SELECT coalesce(max({limit}), 0) FROM meta WHERE key = 'job'").fetchone()[0])
 
 
-def facts(db: sqlite3.Connection) -> dict[str, Any]:
-    """Read the facts on the run."""
-    return {key: orjson.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
-
-
-EVALUATION_COLUMNS = "id, configuration, x, status, metrics, parents, prediction, continues"
-
-
-def evaluation_fault(row: tuple[Any, ...], n_bytes: int) -> str:
-    """Say what is wrong with a row of ``EVALUATION_COLUMNS``; empty if nothing is.
+def _fault(row: tuple[Any, ...], n_bytes: int) -> str:
+    """Say what is wrong with an evaluation; empty if nothing is.
 
     Args:
-        row: The row.
-        n_bytes: The length that encoded rows have.
+        row: Its id, status, encoded row, rung below, and as JSON its configuration, metrics, prediction and parents.
+        n_bytes: The length of an encoded row.
     """
-    key, configuration, x, status, metrics, parents, prediction, continues = row
+    key, status, x, continues, *texts = row
+    try:
+        *tables, parents = map(orjson.loads, texts)
+    except ValueError:
+        return "columns that are no JSON"
+    earlier = range(1, key)
     if key < 1:
         return "an id below 1"
-    try:
-        numbers = orjson.loads(metrics).values()
-        if not isinstance(orjson.loads(configuration), dict) or not all(math.isfinite(v) for v in numbers):
-            return "values that no evaluation has"
-        if prediction is not None:
-            orjson.loads(prediction).items()
-        if not all(isinstance(parent, int) and 0 < parent < key for parent in orjson.loads(parents)):
-            return "parents that cannot be"
-    except (ValueError, TypeError, AttributeError):
-        return "columns that are no JSON"
+    if not all(isinstance(table, dict) for table in tables) or not all(map(_is_finite, tables[1].values())):
+        return "values that no evaluation has"
+    if not isinstance(parents, list) or not all(isinstance(parent, int) and parent in earlier for parent in parents):
+        return "parents that cannot be"
     if status not in STATUSES:
         return f"the unknown status {status!r}"
-    if continues is not None and not 0 < continues < key:
+    if continues is not None and continues not in earlier:
         return "a rung below that cannot be"
     return "" if len(x) == n_bytes else f"{len(x)} bytes as its encoded row"
 
 
-def row_length(db: sqlite3.Connection) -> int:
-    """Return the length in bytes that most encoded rows have, 0 without rows."""
-    row = db.execute("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1").fetchone()
-    return int(row[0]) if row and row[0] % 8 == 0 else 0
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
-def n_asked(db: sqlite3.Connection) -> int:
-    """Return the number of evaluations that the run has asked for, as far as its ledger knows."""
-    known: list[int] = [db.execute("SELECT coalesce(max(id), 0) FROM evaluations").fetchone()[0]]
-    with contextlib.suppress(*WHAT_READING_RAISES):
-        query = "SELECT kind, detail FROM events WHERE kind IN ('running', 'stopped', 'finished', 'failed')"
-        recorded = [orjson.loads(detail)["n_asked"] for _, detail in db.execute(f"{query} ORDER BY id DESC LIMIT 1")]
-        known += [n for n in recorded if isinstance(n, int)]
-    return max(known)
+def _require(ids: Iterable[int], there: set[int], who: str = "") -> None:
+    """Raise ``ValueError`` where some ids are those of no evaluation."""
+    if missing := set(ids) - there:
+        raise ValueError(f"{who}knows evaluations that are not there: {_named(sorted(missing), len(missing))}")
 
 
-def check_integrity(db: sqlite3.Connection) -> str:
-    """Check that SQLite can read the file, and that all tables are there.
-
-    Raises:
-        ValueError: It is not so.
-    """
-    faults = [line for (line,) in db.execute("PRAGMA integrity_check(5)") if line != "ok"]
-    if faults:
-        raise ValueError("; ".join(faults))
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
-        create(new)
-        if lacking := [table for table in TABLES if not _columns(new, table) <= _columns(db, table)]:
-            raise ValueError(f"lacks tables or columns of them: {', '.join(lacking)}")
-    return f"format {FORMAT} or brought to it"
-
-
-def check_facts(db: sqlite3.Connection) -> str:
-    """Check that a run recorded what it begins with.
-
-    Raises:
-        ValueError: Facts are missing.
-    """
-    meta = facts(db)
-    Goals.from_json(meta["goals"])
-    if missing := {"confirmation" if "confirmation" in meta else "job", "metrics", "front", "state"} - meta.keys():
-        raise ValueError(f"lack {', '.join(sorted(missing))}")
-    return f"state {meta['state']}"
-
-
-def check_evaluations(db: sqlite3.Connection) -> str:
-    """Check that each evaluation can be, and that none is missing.
-
-    Raises:
-        ValueError: It is not so.
-    """
-    n_bytes = row_length(db)
-    for row in db.execute(f"SELECT {EVALUATION_COLUMNS} FROM evaluations ORDER BY id"):
-        if fault := evaluation_fault(row, n_bytes):
-            raise ValueError(f"evaluation {row[0]} has {fault}")
-    ids = _ids(db)
-    if lacking := _lacking(ids, n_asked(db)):
-        (has_checkpoint,) = db.execute("SELECT count(*) FROM checkpoint").fetchone()
-        ready = not has_checkpoint and facts(db).get("state") != "finished"
-        way_out = "`evo-moo resume` evaluates them again" if ready else "`--repair` lets a resume evaluate them again"
-        raise ValueError(f"{len(ids)} there, missing: {lacking}; {way_out}")
-    return f"{len(ids)}"
-
-
-def check_generations(db: sqlite3.Connection) -> str:
-    """Check that generations follow each other and know only evaluations that there are.
-
-    Raises:
-        ValueError: They do not.
-    """
-    ids = _ids(db)
-    n = 0
-    for n, row in enumerate(db.execute("SELECT generation, population, optimum FROM generations ORDER BY 1"), 1):
-        generation, *lists = row
-        if generation != n:
-            raise ValueError(f"generation {n} is not there")
-        if missing := {key for text in lists for key in orjson.loads(text)} - ids:
-            raise ValueError(f"generation {n} knows evaluations that are not there: {_some(missing)}")
-    return f"{n}"
-
-
-def check_checkpoint(db: sqlite3.Connection) -> str:
-    """Check that the optimizer's state can be read and knows only evaluations that there are.
-
-    Raises:
-        ValueError: It cannot, or does not.
-    """
-    row = db.execute("SELECT state FROM checkpoint").fetchone()
-    if row is None:
-        return "none yet; a resume asks from the start and reuses every outcome"
-    state = from_json(row[0])
-    ids = _ids(db)
-    if lacking := _lacking(ids, state["n_asked"]):
-        raise ValueError(f"knows evaluations that are not there: {lacking}")
-    if "steps" in state:  # on a ladder the ids of the optimizer's own candidates are others
-        state = {**state, "algorithm": None, "told": {}}
-    algorithm = state["algorithm"]
-    members = [int(key) for key in (algorithm["population"] or {"id": []})["id"].tolist()] if algorithm else []
-    optimum = map(int, algorithm["optimum"]) if algorithm else ()
-    missing = {*members, *optimum, *map(int, state["told"])} - ids
-    if missing:
-        raise ValueError(f"knows evaluations that are not there: {_some(missing)}")
-    (last,) = db.execute("SELECT coalesce(max(generation), 0) FROM generations").fetchone()
-    if state["generation"] != last:
-        raise ValueError(f"is of generation {state['generation']}, but the last one recorded is {last}")
-    return f"after {state['n_asked']} evaluations"
-
-
-def check_events(db: sqlite3.Connection) -> str:
-    """Check that the events can be parsed.
-
-    Raises:
-        ValueError: One is no JSON.
-    """
-    rows = db.execute("SELECT detail FROM events").fetchall()
-    for (detail,) in rows:
-        orjson.loads(detail)
-    return f"{len(rows)}"
-
-
-CHECKS: dict[str, Callable[[sqlite3.Connection], str]] = {
-    "ledger": check_integrity,
-    "facts": check_facts,
-    "evaluations": check_evaluations,
-    "generations": check_generations,
-    "checkpoint": check_checkpoint,
-    "events": check_events,
-}
-"""Parts of a ledger to what raises one of ``WHAT_READING_RAISES`` where the part is damaged, else describes it."""
-
-
-def unknown_ids(db: sqlite3.Connection, ids: Iterable[int]) -> str:
-    """Name some of those ids that no evaluation has; empty where each has one."""
-    return _some(set(ids) - _ids(db))
-
-
-def _ids(db: sqlite3.Connection) -> set[int]:
-    return {key for (key,) in db.execute("SELECT id FROM evaluations")}
-
-
-def _columns(db: sqlite3.Connection, table: str) -> set[str]:
-    return {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
-
-
-def _lacking(ids: set[int], last: int) -> str:
-    """Name what is missing of the ids from 1 to ``last``; empty where nothing is."""
-    n = last - sum(1 <= key <= last for key in ids)
-    first = itertools.islice((key for key in range(1, last + 1) if key not in ids), 5)
-    return "" if n == 0 else ", ".join(map(str, first)) + (f" and {n - 5} more" if n > 5 else "")
-
-
-def _some(ids: set[int]) -> str:
-    shown = ", ".join(map(str, sorted(ids)[:5]))
-    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5} more"
+def _named(ids: Iterable[int], n: int) -> str:
+    """Name the first five of ``n`` ids, and the number of the others."""
+    first = ", ".join(map(str, itertools.islice(ids, 5)))
+    return f"{first} and {n - 5} more" if n > 5 else first

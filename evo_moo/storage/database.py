@@ -45,13 +45,20 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         db.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
         db.close()
-        with tempfile.TemporaryDirectory() as folder:
-            for name in (path.name, *(path.name + end for end in BESIDE)):
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.copyfile(path.with_name(name), Path(folder) / name)
-            with contextlib.closing(sqlite3.connect(Path(folder) / path.name, isolation_level=None)) as copy:
-                return in_memory(copy)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            contextlib.closing(sqlite3.connect(copy_into(Path(folder), path), isolation_level=None)) as copy,
+        ):
+            return in_memory(copy)
     return db
+
+
+def copy_into(folder: Path, path: Path) -> Path:
+    """Copy a file into a folder, with what SQLite keeps beside it; return the copy's path."""
+    for end in ("", *BESIDE):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(path.with_name(path.name + end), folder / (path.name + end))
+    return folder / path.name
 
 
 def in_memory(db: sqlite3.Connection) -> sqlite3.Connection:

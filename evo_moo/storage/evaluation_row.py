@@ -43,14 +43,12 @@ class Evaluation(NamedTuple):
         Raises:
             RunFolderError: It has a status or values that no evaluation has.
         """
-        values = list(row)
-        values[5] = orjson.loads(values[5])
-        if values[4] not in STATUSES:
+        if row[4] not in STATUSES:
             raise _damaged(f"the status of evaluation {row[0]} must be one of {', '.join(STATUSES)}, but is {row[4]!r}")
-        if not row[2].startswith("{") or not isinstance(values[5], dict):
-            name, text = ("metrics", row[5]) if row[2].startswith("{") else ("configuration", row[2])
-            raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
-        return cls(*values)
+        for name, text in (("configuration", row[2]), ("metrics", row[5])):
+            if not text.startswith("{"):
+                raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
+        return cls._make((*row[:5], orjson.loads(row[5]), *row[6:]))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -73,11 +71,7 @@ class Evaluation(NamedTuple):
         return self.status == "ok" and self.violation == 0
 
 
-COLUMNS = (
-    "id, generation, configuration, seed, status, metrics, violation, reason, traceback, output, "
-    "started_at, duration_s, worker, attempts, x, asked_at, origin, parents, prediction, "
-    "fidelity, replicate, continues, cost"
-)
+COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields)
 
 
 def _damaged(words: str) -> RunFolderError:

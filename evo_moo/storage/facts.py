@@ -95,14 +95,12 @@ class RunFacts:
     @property
     def problem_version(self) -> str | None:
         """Digest of the problem's code; None where it is not known, or where parts of the run are of several."""
-        version: str | None = self._fact("problem_version")
-        return version
+        return cast(str | None, self._fact("problem_version"))
 
     @property
     def front(self) -> Literal["population", "archive"]:
         """Whether the front is the last population's optimum, as pymoo has it, or that of all evaluations."""
-        front: Literal["population", "archive"] = orjson.loads(self.texts["front"])
-        return front
+        return cast(Literal["population", "archive"], orjson.loads(self.texts["front"]))
 
     @cached_property
     def true_front(self) -> Array | None:
@@ -118,8 +116,7 @@ class RunFacts:
     @property
     def given_start(self) -> list[Any] | None:
         """The job's start before configurations of earlier runs were added; None where there were none."""
-        start: list[Any] | None = self._fact("given_start")
-        return start
+        return cast(list[Any] | None, self._fact("given_start"))
 
     @cached_property
     def known_outcomes(self) -> list[dict[str, Any]]:

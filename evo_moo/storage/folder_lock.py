@@ -5,6 +5,7 @@ holder. Systems disagree on locks over network disks. There ``writer.json`` coun
 knows to be dead is replaced, one on another host is believed to be alive until ``evo-moo doctor RUN --unlock``.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -16,23 +17,14 @@ import filelock
 import psutil
 
 from evo_moo.errors import RunFolderError
-from evo_moo.files import remove_remains, write_whole
+from evo_moo.files import guarded_writes, remove_remains, write_whole
 
-NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "afs", "9p", "ceph"}
-NETWORK |= {
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "fuse.juicefs",
-    "fuse.s3fs",
-    "beegfs_nodev",
-    "panfs",
-    "orangefs",
-    "virtiofs",
-}
+NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "gpfs", "beegfs", "afs", "9p", "ceph", "virtiofs"}
+NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "beegfs_nodev", "panfs", "orangefs", "lustre"}
 
 
 class FolderLock:
-    """Holds a run folder until ``release``, or until the process ends.
+    """Holds a run folder until ``close``, or until the process ends.
 
     Args:
         path: The folder.
@@ -63,9 +55,10 @@ class FolderLock:
             self._lock.release()
             raise
 
-    def release(self) -> None:
-        """Return the folder back."""
-        (self._path / "writer.json").unlink(missing_ok=True)
+    def close(self) -> None:
+        """Let go of the folder; where the record cannot be removed, it is that of a dead holder."""
+        with contextlib.suppress(OSError):
+            (self._path / "writer.json").unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -82,7 +75,7 @@ def holder_of(path: Path) -> dict[str, Any] | None:
 
 
 def _awaited_holder(path: Path) -> dict[str, Any]:
-    """Tell who holds a folder that is locked; right after it has taken the lock it may not have said so yet."""
+    """Return who holds a folder that is locked; its record may follow its lock a moment later."""
     for _ in range(20):
         if holder := holder_of(path):
             return holder
@@ -97,20 +90,14 @@ def unlock(path: Path) -> dict[str, Any] | None:
         The record that was removed; None if there was none.
 
     Raises:
-        RunFolderError: The holder is alive on this host.
-        RunFolderError: The record cannot be removed.
+        RunFolderError: The holder is alive on this host, or its record cannot be removed.
     """
     holder = holder_of(path)
     if holder is not None and holder["host"] == socket.gethostname():
         raise _held(path, holder, "stop it first")
     record = _record(path)
-    try:
+    with guarded_writes(path / "writer.json", "make it writable, or copy the folder and unlock the copy"):
         (path / "writer.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise RunFolderError(
-            f"a run folder must be writable to be unlocked, but removing `{path / 'writer.json'}` fails: "
-            f"{error.strerror or error}; make it writable, or copy the folder and unlock the copy"
-        ) from error
     return record
 
 

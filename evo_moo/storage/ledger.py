@@ -26,7 +26,7 @@ Only SQLite and JSON are read, so that a ledger from anywhere can be opened with
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ class Ledger(Queries):
     def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
         self._writable = writable
         if path is not None and not writable and not path.is_file():
-            raise RunFolderError(f"`{path}` must be a ledger, but there is no such file")
+            what = "is a folder" if path.is_dir() else "there is no such file"
+            raise RunFolderError(f"`{path}` must be a ledger, but {what}")
         try:
             super().__init__(open_to_write(path) if writable or path is None else open_to_read(path), path)
             self._prepare(journal)
@@ -73,7 +74,7 @@ class Ledger(Queries):
     def _prepare(self, journal: Journal) -> None:
         """Check the format, and bring a new or an older ledger to the present one."""
         found = format_of(self._db)
-        is_new = found == 0 and not self._tables()
+        is_new = found == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
         if is_new and not self._writable:
             raise RunFolderError(f"`{self.path}` must be a ledger, but holds none; {begun_anew(self.path)}")
         if not is_new and not is_known(found):
@@ -86,9 +87,6 @@ class Ledger(Queries):
             self._db = in_present_format(self._db)
         elif found < FORMAT:
             migrate(self._db)
-
-    def _tables(self) -> list[str]:
-        return [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
 
     def close(self) -> None:
         """Close the connection; a writer leaves one plain file behind, without a journal beside it."""
@@ -124,11 +122,6 @@ class Ledger(Queries):
                 "make room or mend the disk, then `evo-moo resume` goes on"
             ) from error
 
-    def mended(self, mend: Callable[[sqlite3.Connection], list[str]]) -> list[str]:
-        """Let a repair change the tables, in one transaction; give what it says it did."""
-        with self.transaction():
-            return mend(self._db)
-
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""
         rows = [(key, _json(value)) for key, value in facts.items()]
@@ -145,7 +138,7 @@ class Ledger(Queries):
             "INSERT INTO evaluations (id, generation, configuration, x, seed, asked_at, origin, parents, prediction, "
             "fidelity, replicate, continues, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (c.id, c.generation, _json(c.configuration), c.x.tobytes(), seed, now, *_coming(c), *_rung(c))
+                (c.id, c.generation, _json(c.configuration), c.x.tobytes(), seed, now, *_descent(c))
                 for c, seed in candidates
             ),
         )
@@ -201,13 +194,9 @@ def begun_anew(path: Path | None) -> str:
     return f"`evo-moo {command}` begins it anew"
 
 
-def _coming(candidate: Asked) -> tuple[str, str, str | None]:
-    prediction = candidate.prediction
-    return candidate.origin, _json(candidate.parents), None if prediction is None else _json(prediction)
-
-
-def _rung(candidate: Asked) -> tuple[int | None, int, int | None, float]:
-    return candidate.fidelity, candidate.replicate, candidate.continues, candidate.cost
+def _descent(c: Asked) -> tuple[Any, ...]:
+    prediction = None if c.prediction is None else _json(c.prediction)
+    return c.origin, _json(c.parents), prediction, c.fidelity, c.replicate, c.continues, c.cost
 
 
 def _ending(outcome: Ended) -> tuple[str, ...]:

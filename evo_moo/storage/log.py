@@ -16,8 +16,12 @@ LINE = "%(asctime)s %(levelname)s %(message)s"
 
 @contextlib.contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Let the log of a run folder that is no longer held take what is logged meanwhile."""
-    handler = LogFile(path / "log.txt", delay=True)
+    """Let the log of a run folder take what is logged meanwhile.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    handler = LogFile(path / "log.txt")
     handler.setFormatter(Printable(LINE))
     LOGGER.addHandler(handler)
     try:

@@ -13,6 +13,9 @@ from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.storage.ledger import Ledger
 from evo_moo.text import in_words
 
+WHAT_DAMAGE_RAISES = (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What code raises that trusts a damaged ledger."""
+
 
 def csv_text(rows: list[dict[str, Any]]) -> str:
     """Write rows as CSV: one column for every name that any of them has."""
@@ -30,21 +33,17 @@ def read_job(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: There is none.
     """
-    if not (path / "job.toml").exists() and (path / "run.sqlite").is_file():
-        with reading(path) as ledger:
-            facts = ledger.facts()
-            if facts.is_confirmation:
-                raise RunFolderError(
-                    f"`{path}` must hold a search, but a confirmation; `evo-moo confirm` goes on with it"
-                )
-            if not facts.job:
-                raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
-            return dict(facts.job)
-    if not (path / "job.toml").exists():
-        raise RunFolderError(
-            f"`{path}` must be a run folder with a job.toml, but has none; `evo-moo list` shows the runs"
-        )
-    return read_toml(path / "job.toml")
+    if (path / "job.toml").exists():
+        return read_toml(path / "job.toml")
+    if not (path / "run.sqlite").is_file():
+        raise RunFolderError(f"`{path}` must be a run folder, but has no job.toml; `evo-moo list` shows the runs")
+    with reading(path) as ledger:
+        facts = ledger.facts()
+        if facts.is_confirmation:
+            raise RunFolderError(f"`{path}` must hold a search, but a confirmation; `evo-moo confirm` goes on with it")
+        if not facts.job:
+            raise RunFolderError(f"`{path}` must be a run folder with a job, but has none; start the run anew")
+        return dict(facts.job)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def guarded_reads(path: Path | None) -> Iterator[None]:
         yield
     except EvoMooError:
         raise
-    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except WHAT_DAMAGE_RAISES as error:
         raise RunFolderError(
             f"`{path}` must hold a sound ledger, but it is damaged: {in_words(error)}; "
             f"`evo-moo doctor {path}` says what can be saved"

@@ -23,6 +23,7 @@ import os
 import re
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from evo_moo.storage.database import Journal
 from evo_moo.storage.environment import environment
 from evo_moo.storage.folder_lock import FolderLock, on_network
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.log import LINE, LOGGER, LogFile, Printable
+from evo_moo.storage.log import LOGGER, logged
 from evo_moo.storage.reading import csv_text
 
 FREE_SECTIONS = ("budget", "evaluation")
@@ -57,50 +58,26 @@ class RunFolder:
     def __init__(self, path: Path | None) -> None:
         self.path = path.absolute() if path else None
         LOGGER.setLevel(logging.INFO)
-        self._handler: logging.Handler | None = None
-        self._lock: FolderLock | None = None
-        if self.path is None:
-            self.ledger = Ledger(None)
-            self._temporary = tempfile.TemporaryDirectory()
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(self.path)
-            self._handler = LogFile(self.path / "log.txt")
-            self.ledger = Ledger(self.path / "run.sqlite", journal=journal_for(self.path))
-            self._handler.setFormatter(Printable(LINE))
-            LOGGER.addHandler(self._handler)
-            self._record_taking_over(self._lock.replaced)
-        except (RunFolderError, UsageError):
-            self.close()
-            raise
-        except OSError as error:
-            self.close()
-            raise RunFolderError(
-                f"a run folder must be writable, but `{self.path}` is not: {error.strerror or error}; "
-                "name another by --run-dir"
-            ) from error
-
-    def _record_taking_over(self, replaced: dict[str, Any] | None) -> None:
-        """Record that the folder's last writer was killed."""
-        if replaced is not None:
-            with self.ledger.transaction():
-                self.ledger.record_event("taken over", **replaced)
-            LOGGER.info("taken over from process %s on %s, which is gone", replaced["pid"], replaced["host"])
+        with contextlib.ExitStack() as opened:
+            if self.path is None:
+                self.ledger = opened.enter_context(contextlib.closing(Ledger(None)))
+                self._temporary = opened.enter_context(tempfile.TemporaryDirectory())
+            else:
+                opened.enter_context(guarded_writes(self.path, "name another by --run-dir"))
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock = opened.enter_context(contextlib.closing(FolderLock(self.path)))
+                opened.enter_context(logged(self.path))
+                file, journal = self.path / "run.sqlite", journal_for(self.path)
+                self.ledger = opened.enter_context(contextlib.closing(Ledger(file, journal=journal)))
+                if lock.replaced is not None:
+                    with self.ledger.transaction():
+                        self.ledger.record_event("taken over", **lock.replaced)
+                    LOGGER.info("taken over from process %(pid)s on %(host)s, which is gone", lock.replaced)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """Close the ledger and give the lock back."""
-        if hasattr(self, "ledger"):
-            self.ledger.close()
-        if self.path is None:
-            self._temporary.cleanup()
-        if self._handler is not None:
-            LOGGER.removeHandler(self._handler)
-            with contextlib.suppress(OSError):
-                self._handler.close()
-        if self._lock is not None:
-            with contextlib.suppress(OSError):
-                self._lock.release()
+        """Close the ledger and the log, and let go of the lock."""
+        self._opened.close()
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -125,28 +102,26 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         """The folder of all saved weights; in memory a temporary one."""
-        return (self.path or Path(self._temporary.name)) / "weights"
+        return (self.path or Path(self._temporary)) / "weights"
 
     def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
         """Write ``job.toml``, unless it is there already and is not to be replaced."""
-        if self.path is not None and (replace or not (self.path / "job.toml").exists()):
-            _write(self.path / "job.toml", tomli_w.dumps(job))
+        self._write("job.toml", lambda: tomli_w.dumps(job), replace=replace)
 
     def write_environment(self, seed: int) -> None:
         """Write ``environment.json``, unless it is there already."""
-        if self.path is not None and not (self.path / "environment.json").exists():
-            _write(self.path / "environment.json", json.dumps(environment(seed), indent=2) + "\n")
+        self._write("environment.json", lambda: json.dumps(environment(seed), indent=2) + "\n")
 
     def write_front(self, rows: list[dict[str, Any]]) -> None:
         """Write ``front.csv``: one row per member, one column per value."""
-        if self.path is not None:
-            _write(self.path / "front.csv", csv_text(rows))
+        self._write("front.csv", lambda: csv_text(rows), replace=True)
 
-
-def _write(path: Path, text: str) -> None:
-    with guarded_writes(path, "what the ledger holds is kept, and `evo-moo resume` goes on"):
-        remove_remains(path)
-        write_whole(path, text)
+    def _write(self, name: str, text: Callable[[], str], *, replace: bool = False) -> None:
+        if self.path is not None and (replace or not (self.path / name).exists()):
+            file = self.path / name
+            with guarded_writes(file, "what the ledger holds is kept, and `evo-moo resume` goes on"):
+                remove_remains(file)
+                write_whole(file, text())
 
 
 def journal_for(path: Path) -> Journal:
@@ -158,9 +133,7 @@ def journal_for(path: Path) -> Journal:
     asked = os.environ.get(JOURNAL, "")
     if asked not in ("", "wal", "delete"):
         raise UsageError(f"`{JOURNAL}` must be wal or delete, but is {asked!r}; leave it out to have it chosen")
-    if asked:
-        return "wal" if asked == "wal" else "delete"
-    return "delete" if on_network(path) else "wal"
+    return "delete" if asked == "delete" or (not asked and on_network(path)) else "wal"
 
 
 def new_run_dir(root: Path, problem: str) -> Path:
@@ -171,18 +144,12 @@ def new_run_dir(root: Path, problem: str) -> Path:
     """
     stem = re.sub(r"\W+", "-", problem.rpartition("/")[2]).strip("-") or "run"
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-        path = root / f"{stamp}-{stem}{suffix}"
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunFolderError(
-                f"a run folder must be writable, but `{path}` cannot be made: {error.strerror}; "
-                "name another by --run-dir"
-            ) from error
-        return path
+    with guarded_writes(root, "name another by --run-dir"):
+        for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+            path = root / f"{stamp}-{stem}{suffix}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
     raise RunFolderError(f"`{root}` must have a free name for {stamp}-{stem}, but has none")
 
 

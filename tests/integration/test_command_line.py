@@ -127,7 +127,7 @@ WRONG = [
     (["run", "pymoo:zdt1"], 2, "`budget` must set n_evals, n_gen, time or stop_when"),
     (["run", "pymoo:zdt1", "--set", "n_evals=9"], 2, "`--set` must be section.key=value"),
     (["run", "pymoo:zdt1", "--n-evals", "many"], 2, "valid integer"),
-    (["run", "pymoo:zdt1", "--n-evals", "9", "--run-dir", "a-file/run"], 1, "a run folder must be writable"),
+    (["run", "pymoo:zdt1", "--n-evals", "9", "--run-dir", "a-file/run"], 1, "must be writable"),
     (["show", "nothing"], 1, "must be a run folder"),
     (["resume", "nothing"], 1, "must be a run folder"),
     (["show", "garbage"], 1, "must be a ledger"),

@@ -17,6 +17,7 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import RunFolderError, UsageError
+from evo_moo.storage.database import Journal, open_to_write, set_journal
 from evo_moo.storage.folder_lock import holder_of, on_network
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
@@ -275,15 +276,19 @@ def test_network_disks_are_recognised(network: None, tmp_path: Path, monkeypatch
 
 
 def test_journal_is_a_file_on_a_network_disk(network: None, tmp_path: Path) -> None:
-    with RunFolder(tmp_path / "r") as folder:
-        db = folder.ledger._db
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
-        with folder.ledger.transaction():
-            folder.ledger.set_meta(a=1)
-            assert {p.name for p in (tmp_path / "r").glob("run.sqlite*")} == {"run.sqlite", "run.sqlite-journal"}
+    with RunFolder(tmp_path / "r") as folder, folder.ledger.transaction():
+        folder.ledger.set_meta(a=1)
+        assert {p.name for p in (tmp_path / "r").glob("run.sqlite*")} == {"run.sqlite", "run.sqlite-journal"}
     make_golden.search("finished", tmp_path / "s")
     make_golden.search("finished", None)
+
+
+@pytest.mark.parametrize(("journal", "synchronous"), [("wal", 1), ("delete", 2)])
+def test_a_commit_to_a_journal_file_is_on_the_disk(journal: Journal, synchronous: int, tmp_path: Path) -> None:
+    with contextlib.closing(open_to_write(tmp_path / "run.sqlite")) as db:
+        set_journal(db, journal)
+        assert db.execute("PRAGMA journal_mode").fetchone() == (journal,)
+        assert db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
 
 
 def record(folder: Path, **changes: Any) -> None:
@@ -322,14 +327,13 @@ def test_a_live_holder_of_this_host_is_not_forgotten(network: None, tmp_path: Pa
 def test_reader_sees_nothing_of_a_half_done_commit(tmp_path: Path) -> None:
     """What a kill leaves in the midst of a commit: changed pages, and the journal to undo them."""
     with contextlib.closing(Ledger(tmp_path / "run.sqlite", journal="delete")) as ledger:
-        ledger.set_meta(a=1, filling=["x" * 100_000])
-        ledger._db.execute("PRAGMA cache_size = 1")
-        ledger._db.execute("BEGIN")
-        ledger.set_meta(a=2, filling=["y" * 100_000], more="z" * 100_000)
-        (tmp_path / "r").mkdir()
-        for name in ("run.sqlite", "run.sqlite-journal"):
-            shutil.copyfile(tmp_path / name, tmp_path / "r" / name)
-        ledger._db.execute("ROLLBACK")
+        ledger.set_meta(a=1, filling="x" * 100_000)
+        with ledger.transaction():
+            ledger.set_meta(a=2, filling="y" * 100_000, more="z" * 8_000_000)  # more than SQLite keeps in memory
+            (tmp_path / "r").mkdir()
+            for name in ("run.sqlite", "run.sqlite-journal"):
+                shutil.copyfile(tmp_path / name, tmp_path / "r" / name)
+    assert (tmp_path / "r" / "run.sqlite").stat().st_size > 1_000_000
     with reading(tmp_path / "r") as copy:
         facts = copy.facts().texts
         assert facts["a"] == "1" and "more" not in facts

@@ -97,10 +97,10 @@ def test_target_that_cannot_be_written_is_one_clear_message(run: Path, monkeypat
     (run / "writer.json").write_text("{}")
     (run / "job.toml").unlink()
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(RunFolderError, match=r"writable to be unlocked, .*Read-only"):
+    with pytest.raises(RunFolderError, match=r"must be writable, .*Read-only.*unlock the copy"):
         unlock(run)
     monkeypatch.setattr("evo_moo.storage.folder_lock.FolderLock.__init__", refuse)
-    with pytest.raises(RunFolderError, match=r"writable to be repaired, .*Read-only"):
+    with pytest.raises(RunFolderError, match=r"must be writable, .*Read-only.*repair a copy"):
         repair(run)
 
 

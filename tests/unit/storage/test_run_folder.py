@@ -106,7 +106,7 @@ def test_a_closed_folder_has_no_holder(path):
 
 def test_a_folder_that_cannot_be_made_is_refused_with_a_way_out(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match=r"must be writable, but .* is not: .*; name another by --run-dir"):
+    with pytest.raises(RunFolderError, match=r"must be writable, but is not: .*; name another by --run-dir"):
         RunFolder(tmp_path / "file" / "run")
     with pytest.raises(RunFolderError, match="name another by --run-dir"):
         new_run_dir(tmp_path / "file", "p")
