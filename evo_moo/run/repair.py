@@ -20,7 +20,7 @@ from evo_moo.storage.ledger import unknown_format
 from evo_moo.storage.migrations import FORMAT, format_of
 from evo_moo.storage.reading import csv_text
 from evo_moo.storage.run_folder import journal_for
-from evo_moo.storage.salvage import free_name, salvage
+from evo_moo.storage.salvage import name_aside, salvage
 
 
 def repair(path: Path) -> list[str]:
@@ -87,5 +87,5 @@ def _write_front(path: Path, ledger: SuspectLedger) -> list[str]:
 
 
 def _set_aside(file: Path) -> str:
-    kept = file.rename(free_name(file.with_name(f"{file.name}.damaged")))
+    kept = file.rename(name_aside(file))
     return f"{file.name}: kept as {kept.name}"

@@ -63,8 +63,10 @@ class SuspectLedger(Ledger):
             wrong = [(key,) for key, _ in self._wrong_evaluations()]
             self._db.executemany("DELETE FROM evaluations WHERE id = ?", wrong)
             done = [f"evaluations: {len(wrong)} unreadable removed"] if wrong else []
+            self._db.create_function("is_json", 1, _is_json)
             for table, key, column in (("meta", "key", "value"), ("events", "id", "detail")):
-                removed = self._db.execute(f"DELETE FROM {table} WHERE NOT json_valid({column}) RETURNING {key}")
+                bad = f"NOT is_json(CAST({column} AS BLOB))"
+                removed = self._db.execute(f"DELETE FROM {table} WHERE {bad} RETURNING {key}")
                 done += [f"{table}: unreadable {name} removed" for (name,) in removed.fetchall()]
             is_broken = self._is_broken()
             if is_broken:
@@ -91,8 +93,7 @@ class SuspectLedger(Ledger):
         return set(self._db.execute("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"))
 
     def _check_integrity(self) -> str:
-        faults = [line for (line,) in self._db.execute("PRAGMA integrity_check(5)") if line != "ok"]
-        if faults:
+        if (faults := self._column("PRAGMA integrity_check(5)")) != ["ok"]:
             raise ValueError("; ".join(faults))
         with contextlib.closing(SuspectLedger()) as new:
             lacking = {table for table, _ in new.columns() - self.columns()}
@@ -161,8 +162,7 @@ class SuspectLedger(Ledger):
 
     def _wrong_evaluations(self) -> Iterator[tuple[int, str]]:
         """Read the evaluations that cannot be: the id, and what is wrong."""
-        lengths = self._db.execute("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
-        (length,) = lengths.fetchone() or (0,)
+        (length,) = self._column("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1") or [0]
         for row in self._db.execute(
             "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), parents "
             "FROM evaluations ORDER BY id"
@@ -171,25 +171,23 @@ class SuspectLedger(Ledger):
                 yield row[0], fault
 
     def _ids(self) -> set[int]:
-        return {key for (key,) in self._db.execute("SELECT id FROM evaluations")}
+        return set(self._column("SELECT id FROM evaluations"))
 
     def _n_asked(self) -> int:
         """Return the number of evaluations that the run has asked for, as far as its ledger knows."""
         known = [max(self._ids(), default=0)]
         with contextlib.suppress(sqlite3.Error):
-            known += (
-                self._db.execute(
-                    "SELECT CAST(json_extract(detail, '$.n_asked') AS INTEGER) FROM events WHERE json_valid(detail) "
-                    "AND kind IN ('running', 'stopped', 'finished', 'failed') ORDER BY id DESC LIMIT 1"
-                ).fetchone()
-                or ()
+            known += self._column(
+                "SELECT coalesce(CAST(json_extract(detail, '$.n_asked') AS INTEGER), 0) FROM events "
+                "WHERE json_valid(detail) AND kind IN ('running', 'stopped', 'finished', 'failed') "
+                "ORDER BY id DESC LIMIT 1"
             )
-        return max(n for n in known if n is not None)
+        return max(known)
 
     def _budget(self) -> int:
         """Return the job's limit on the number of evaluations; 0 where there is none."""
-        limit = "CAST(json_extract(value, '$.budget.n_evals') AS INTEGER)"
-        return int(self._db.execute(f"SELECT coalesce(max({limit}), 0) FROM meta WHERE key = 'job'").fetchone()[0])
+        limit = "coalesce(CAST(json_extract(value, '$.budget.n_evals') AS INTEGER), 0)"
+        return sum(self._column(f"SELECT {limit} FROM meta WHERE key = 'job'"))
 
 
 def _fault(row: tuple[Any, ...], n_bytes: int) -> str:
@@ -200,15 +198,15 @@ def _fault(row: tuple[Any, ...], n_bytes: int) -> str:
         n_bytes: The length of an encoded row.
     """
     key, status, x, continues, *texts = row
-    try:
-        *tables, parents = map(orjson.loads, texts)
-    except ValueError:
-        return "columns that are no JSON"
     earlier = range(1, key)
     if key < 1:
         return "an id below 1"
-    if not all(isinstance(table, dict) for table in tables) or not all(map(_is_finite, tables[1].values())):
-        return "values that no evaluation has"
+    try:
+        *tables, parents = map(orjson.loads, texts)
+        if not all(isinstance(table, dict) for table in tables) or not all(map(math.isfinite, tables[1].values())):
+            return "values that no evaluation has"
+    except (ValueError, TypeError):
+        return "columns that are no JSON"
     if not isinstance(parents, list) or not all(isinstance(parent, int) and parent in earlier for parent in parents):
         return "parents that cannot be"
     if status not in STATUSES:
@@ -218,8 +216,11 @@ def _fault(row: tuple[Any, ...], n_bytes: int) -> str:
     return "" if len(x) == n_bytes else f"{len(x)} bytes as its encoded row"
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_json(text: bytes) -> bool:
+    with contextlib.suppress(ValueError):
+        orjson.loads(text)
+        return True
+    return False
 
 
 def _require(ids: Iterable[int], there: set[int], who: str = "") -> None:

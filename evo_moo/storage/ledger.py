@@ -188,7 +188,7 @@ def unknown_format(path: Path | None, found: int) -> RunFolderError:
 
 
 def begun_anew(path: Path | None) -> str:
-    """Say which command begins a run anew whose ledger is lost: one that has its job."""
+    """Name the command that begins a run anew whose ledger is lost."""
     folder = path.parent if path else Path()
     command = f"resume {folder}" if (folder / "job.toml").is_file() else f"run JOB --run-dir {folder}"
     return f"`evo-moo {command}` begins it anew"
@@ -206,12 +206,11 @@ def _ending(outcome: Ended) -> tuple[str, ...]:
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Tell a file from another one of the same name; None where there is none."""
-    if path is None:
-        return None
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
+    """Return what tells a file from another one of the same name; None where there is none."""
+    if path is not None:
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            return found.st_dev, found.st_ino
     return None
 
 

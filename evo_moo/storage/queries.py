@@ -87,7 +87,7 @@ class Queries:
 
     def encoded_rows(self, up_to: int) -> list[bytes]:
         """Read the encoded rows of the first ``up_to`` evaluations."""
-        return [x for (x,) in self._db.execute("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", (up_to,))]
+        return self._column("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", up_to)
 
     def least_violating(self) -> list[tuple[int, dict[str, float]]]:
         """Read ids and metrics of the evaluations that ended well and violate the limits least."""
@@ -99,19 +99,16 @@ class Queries:
 
     def children(self, evaluation_id: int) -> list[int]:
         """Return the ids of the evaluations that were bred from one."""
-        rows = self._db.execute(
-            "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id",
-            (evaluation_id,),
-        )
-        return [key for (key,) in rows]
+        bred = "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id"
+        return self._column(bred, evaluation_id)
 
     def memberships(self, evaluation_id: int) -> list[int]:
         """Return the generations in whose population an evaluation was."""
-        rows = self._db.execute(
-            "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1",
-            (evaluation_id,),
-        )
-        return [generation for (generation,) in rows]
+        members = "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1"
+        return self._column(members, evaluation_id)
+
+    def _column(self, query: str, *parameters: Any) -> list[Any]:
+        return [value for (value,) in self._db.execute(query, parameters)]
 
     def counts(self) -> dict[str, int]:
         """Count the evaluations by status."""
@@ -124,7 +121,7 @@ class Queries:
 
     def has_replicates(self) -> bool:
         """Return whether an evaluation was repeated with another seed."""
-        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM evaluations WHERE replicate > 0)").fetchone()[0])
+        return bool(self._column("SELECT 1 FROM evaluations WHERE replicate > 0 LIMIT 1"))
 
     def cost(self) -> float:
         """Return what all evaluations cost that were asked for, in full evaluations."""
@@ -135,7 +132,7 @@ class Queries:
         return self._cost("status != 'asked'")
 
     def _cost(self, where: str) -> float:
-        (total,) = self._db.execute(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}").fetchone()
+        (total,) = self._column(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}")
         return round(float(total), 6)
 
     def curves(self) -> dict[int, LearningCurve]:
@@ -145,28 +142,22 @@ class Queries:
 
     def checkpoint(self) -> str | None:
         """Read the optimizer's last state."""
-        row = self._db.execute("SELECT state FROM checkpoint").fetchone()
-        return row[0] if row else None
+        return next(iter(self._column("SELECT state FROM checkpoint")), None)
 
     def generations(self, after: int = 0) -> Iterator[Generation]:
         """Read the finished generations after one."""
-        rows = self._db.execute(f"{_GENERATIONS} WHERE generation > ? ORDER BY generation", (after,))
-        return map(_generation, rows.fetchall())
+        return self._generations("WHERE generation > ? ORDER BY generation", after)
 
     def last_generation(self) -> Generation | None:
         """Read the last finished generation."""
-        row = self._db.execute(f"{_GENERATIONS} ORDER BY generation DESC LIMIT 1").fetchone()
-        return _generation(row) if row else None
+        return next(self._generations("ORDER BY generation DESC LIMIT 1"), None)
+
+    def _generations(self, which: str, *parameters: int) -> Iterator[Generation]:
+        query = f"SELECT generation, n_asked, population, optimum FROM generations {which}"
+        rows = self._db.execute(query, parameters).fetchall()
+        return (Generation(n, n_asked, orjson.loads(ids), orjson.loads(optimum)) for n, n_asked, ids, optimum in rows)
 
     def events(self) -> list[tuple[float, EventKind, dict[str, Any]]]:
         """Read the events: time, kind, detail."""
         rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
-
-
-_GENERATIONS = "SELECT generation, n_asked, population, optimum FROM generations"
-
-
-def _generation(row: tuple[int, int, str, str]) -> Generation:
-    number, n_asked, population, optimum = row
-    return Generation(number, n_asked, orjson.loads(population), orjson.loads(optimum))

@@ -29,7 +29,7 @@ def salvage(file: Path) -> str:
     if not file.is_file():
         what = "is a folder; move it away and" if file.exists() else "is not there;"
         raise RunFolderError(f"`{file}` must be a ledger, but {what} put a backup in its place, or {begun_anew(file)}")
-    fresh, kept = file.with_name(file.name + ".new"), free_name(file.with_name(file.name + ".damaged"))
+    fresh, kept = file.with_name(file.name + ".new"), name_aside(file)
     fresh.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(_SalvagedLedger(fresh, journal="delete")) as new:
         counts = new.take_readable(_readable_copy(file, Path(folder)))
@@ -48,9 +48,9 @@ def salvage(file: Path) -> str:
     return f"ledger: made anew of what is readable, {rows}; the old file is {kept.name}"
 
 
-def free_name(path: Path) -> Path:
-    """Return a name that is not taken yet, as near to a path's as can be."""
-    names = (path, *(path.with_name(f"{path.name}-{i}") for i in range(2, 1000)))
+def name_aside(file: Path) -> Path:
+    """Return a name that is not taken yet, under which a damaged file is kept."""
+    names = (file.with_name(f"{file.name}.damaged{end}") for end in ("", *(f"-{i}" for i in range(2, 1000))))
     return next(name for name in names if not name.exists())
 
 
