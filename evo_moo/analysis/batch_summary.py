@@ -22,6 +22,7 @@ from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Array, hypervolume, pareto_rows
+from evo_moo.storage.evaluation_row import FAILED
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.folder_lock import holder_of
 from evo_moo.storage.reading import csv_text, read_toml, reading
@@ -160,7 +161,7 @@ def _run_row(file: Path) -> tuple[RunRow, RunFront | None]:
             front = RunFront.of_ledger(ledger, folder) if facts.state == "finished" else None
         row.state = run_state(facts.state, holder_of(folder) is not None)
         row.n_evals = int(spent) if spent.is_integer() else spent
-        row.n_failed = sum(counts.get(status, 0) for status in ("failed", "timeout", "crashed"))
+        row.n_failed = sum(counts.get(status, 0) for status in FAILED)
         row.time_s = facts.elapsed_s
         if row.state not in ("finished", "running"):
             row.reason = _last_words(file)

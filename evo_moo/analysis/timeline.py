@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import State
 from evo_moo.text import shown
 
 MOST_EVENTS = 1000
-LANES = {
+LANES = dict.fromkeys(get_args(State), "state") | {
     "surrogate": "model choices",
     "refinement": "promotions",
     "promotion": "promotions",
@@ -18,11 +19,6 @@ LANES = {
     "profile reused": "reuse",
     "warm start": "reuse",
     "weights dropped": "reuse",
-    "new": "state",
-    "running": "state",
-    "stopped": "state",
-    "finished": "state",
-    "failed": "state",
     "taken over": "state",
     "job changed": "state",
 }
@@ -92,6 +88,6 @@ def _words(kind: str, detail: Mapping[str, Any]) -> str:
         return f"evaluation {detail.get('evaluation')}, attempt {detail.get('attempts')}"
     if kind == "profile reused":
         return ""
-    if kind in ("running", "finished", "stopped", "failed"):
+    if kind in get_args(State):
         return str(detail.get("reason", "")) or (f"goes on after {detail['n_asked']}" if detail.get("n_asked") else "")
     return ", ".join(f"{key} = {value}" for key, value in detail.items())

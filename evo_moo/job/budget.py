@@ -13,42 +13,6 @@ RuleName = Literal["hypervolume stalls", "ftol", "xtol", "default"]
 _UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True)
-class StopWhen:
-    """The rule that ends a search; a setting that is None has the rule's default.
-
-    Attributes:
-        rule: ``"hypervolume stalls"``, or one of pymoo's terminations: ``"ftol"``, ``"xtol"``, ``"default"``.
-        tol: Change that counts as none, at least 0.
-        period: Number of generations over which there must be no change.
-        n_skip: Of pymoo's terminations: number of generations left out between two that are compared.
-    """
-
-    rule: RuleName
-    tol: float | None = None
-    period: int | None = None
-    n_skip: int | None = None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a search ends: at whichever limit comes first.
-
-    Attributes:
-        n_evals: Number of evaluations, kept exactly; with refinement in full evaluations, never exceeded.
-        n_gen: Number of generations.
-        time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
-        stop_when: A rule that ends a search which no longer gets better.
-        deadline: Unix time in seconds at which the run stops as if by a signal, to be resumed later.
-    """
-
-    n_evals: int | None = None
-    n_gen: int | None = None
-    time_s: float | None = None
-    stop_when: StopWhen | None = None
-    deadline: float | None = None
-
-
 def seconds(value: Any) -> float:
     """Return a duration in seconds: a number, or text such as ``"90 s"``, ``"10 min"``, ``"1.5 h"``, ``"2 d"``.
 
@@ -95,8 +59,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StopWhenSection(Section):
-    """Which rule ends a search that no longer gets better."""
+class StopWhen(Section):
+    """The rule that ends a search which no longer gets better; a setting that is None has the rule's default.
+
+    Attributes:
+        rule: ``"hypervolume stalls"``, or one of pymoo's terminations: ``"ftol"``, ``"xtol"``, ``"default"``.
+        tol: Change that counts as none.
+        period: Number of generations over which there must be no change.
+        n_skip: Of pymoo's terminations: number of generations left out between two that are compared.
+    """
 
     rule: RuleName
     tol: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -108,17 +79,35 @@ def _rule_by_name(value: Any) -> Any:
     return {"rule": value} if isinstance(value, str) else value
 
 
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: at whichever limit comes first.
+
+    Attributes:
+        n_evals: Number of evaluations, kept exactly; with refinement in full evaluations, never exceeded.
+        n_gen: Number of generations.
+        time_s: Seconds of searching, summed over resumes; evaluations that run then are finished.
+        stop_when: A rule that ends a search which no longer gets better.
+        deadline: Unix time in seconds at which the run stops as if by a signal, to be resumed later.
+    """
+
+    n_evals: int | None = None
+    n_gen: int | None = None
+    time_s: float | None = None
+    stop_when: StopWhen | None = None
+    deadline: float | None = None
+
+
 class BudgetSection(Section):
     """When a search ends."""
 
     n_evals: Annotated[Whole, Field(ge=1)] | None = None
     n_gen: Annotated[Whole, Field(ge=1)] | None = None
     time: Seconds | None = None
-    stop_when: Annotated[StopWhenSection | None, BeforeValidator(_rule_by_name)] = None
+    stop_when: Annotated[StopWhen | None, BeforeValidator(_rule_by_name)] = None
     deadline: Moment | None = None
 
     def limits(self) -> Budget:
         """Return the budget as the engine reads it."""
-        stop_when = StopWhen(**self.stop_when.model_dump()) if self.stop_when else None
         deadline = datetime.datetime.fromisoformat(self.deadline).timestamp() if self.deadline else None
-        return Budget(self.n_evals, self.n_gen, self.time, stop_when, deadline)
+        return Budget(self.n_evals, self.n_gen, self.time, self.stop_when, deadline)

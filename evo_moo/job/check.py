@@ -8,11 +8,11 @@ import tomli_w
 from pydantic import ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
-from evo_moo.job.budget import BudgetSection, StopWhenSection
+from evo_moo.job.budget import StopWhen
 from evo_moo.job.fault_text import fault_text
 from evo_moo.job.file import override, with_absolute_paths
-from evo_moo.job.job import EvaluationSection, Job, ProblemSection, SearchSection, SurrogateSection
-from evo_moo.job.refinement import RefinementSection, refinement_faults
+from evo_moo.job.job import EvaluationSection, Job
+from evo_moo.job.refinement import refinement_faults
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
 from evo_moo.pareto import MOST_OBJECTIVES
 from evo_moo.plugins import ProblemSource, load_surrogate
@@ -37,9 +37,13 @@ def check_job(
     """
     data, faults = override(data, changes or {})
     data = with_absolute_paths(data, base or Path())
-    job, section_faults = _parse(data)
+    job = None
+    try:
+        job = Job.model_validate(data)
+    except ValidationError as error:
+        faults += [fault_text(fault, Job) for fault in error.errors()]
     source, built, problem_faults = _build(data, problem)
-    faults += [*section_faults, *problem_faults]
+    faults += problem_faults
     if built is not None:
         faults += _goal_faults(data, built)
     if built is not None and job is not None:
@@ -47,21 +51,15 @@ def check_job(
     faults += _surrogate_faults(data)
     if job is not None:
         faults += [*_pool_faults(job.evaluation), *_unwritable(job)]
-    faults += _budget_faults(data.get("budget", {}))
+    budget = data.get("budget", {})
+    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
+        faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
     if job is not None and job.budget.stop_when is not None:
         objectives = job.objectives or (built.objectives if built else {})
         faults += _stop_when_faults(job.budget.stop_when, len(objectives))
     if faults or job is None or built is None:
         raise JobError(*faults)
     return job, built, source
-
-
-def _parse(data: Mapping[str, Any]) -> tuple[Job | None, list[str]]:
-    """Return the job, if every section is right, and the faults of the sections by themselves."""
-    try:
-        return Job.model_validate(data), []
-    except ValidationError as error:
-        return None, [fault_text(e, _KNOWN_KEYS) for e in error.errors()]
 
 
 def _build(data: Mapping[str, Any], problem: Any) -> tuple[ProblemSource, SearchProblem | None, list[str]]:
@@ -147,13 +145,7 @@ def _unwritable(job: Job) -> list[str]:
     return []
 
 
-def _budget_faults(budget: Any) -> list[str]:
-    if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
-        return ["`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100"]
-    return []
-
-
-def _stop_when_faults(stop_when: StopWhenSection, n_obj: int) -> list[str]:
+def _stop_when_faults(stop_when: StopWhen, n_obj: int) -> list[str]:
     faults = [
         f"`budget.stop_when.{key}` must go with another rule, but the rule is {rule!r}"
         for key, rule in (("n_skip", "hypervolume stalls"), ("tol", "default"))
@@ -165,15 +157,3 @@ def _stop_when_faults(stop_when: StopWhenSection, n_obj: int) -> list[str]:
             f"it is quick to compute, but there are {n_obj}; try 'ftol'"
         )
     return faults
-
-
-_KNOWN_KEYS = {
-    "": list(Job.model_fields),
-    "problem": list(ProblemSection.model_fields),
-    "search": [field.alias or name for name, field in SearchSection.model_fields.items()],
-    "budget": list(BudgetSection.model_fields),
-    "budget.stop_when": list(StopWhenSection.model_fields),
-    "surrogate": list(SurrogateSection.model_fields),
-    "refinement": list(RefinementSection.model_fields),
-    "evaluation": list(EvaluationSection.model_fields),
-}

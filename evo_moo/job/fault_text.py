@@ -1,48 +1,50 @@
 """Faults of a job in words."""
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+_RULES = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "must be a whole number"),
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a table"),
+    "value_error": "{error}",
+}
+"""Name of each of pydantic's faults to the rule that is broken, with the names of pydantic's context."""
 
 
-def fault_text(error: Any, known_keys: Mapping[str, Sequence[str]]) -> str:
+def fault_text(error: Any, job: type[BaseModel]) -> str:
     """Return one of pydantic's faults in words: key, rule, value, way out.
 
     Args:
         error: One of the ``errors()`` of a ``ValidationError``.
-        known_keys: Dotted name of each table to the keys that it may have.
+        job: The model of a whole job, which says what keys there are.
     """
     *path, last = [str(part) for part in error["loc"]]
-    key, value, context = ".".join([*path, last]), error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "extra_forbidden":
-            known = known_keys.get(".".join(path), [])
-            near = difflib.get_close_matches(last, known, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
-            if key in ("grid", "runs"):
-                hint = "`evo-moo batch` takes it; "
-            return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
-        case "missing":
-            return f"`{key}` must be given, but is missing"
-        case "greater_than_equal":
-            return f"`{key}` must be at least {context['ge']}, but is {value!r}"
-        case "less_than":
-            return f"`{key}` must be below {context['lt']}, but is {value!r}"
-        case "less_than_equal":
-            return f"`{key}` must be at most {context['le']}, but is {value!r}"
-        case "literal_error":
-            return f"`{key}` must be {context['expected']}, but is {value!r}"
-        case "int_type" | "int_from_float" | "int_parsing":
-            return f"`{key}` must be a whole number, but is {value!r}"
-        case "bool_type":
-            return f"`{key}` must be true or false, but is {value!r}"
-        case "list_type":
-            return f"`{key}` must be a list, but is {value!r}"
-        case "string_type":
-            return f"`{key}` must be text, but is {value!r}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f"`{key}` must be a table, but is {value!r}"
-        case "value_error":
-            return f"`{key}` {context['error']}, but is {value!r}"
-        case _:
-            return f"`{key}`: {error['msg']}, but is {value!r}"
+    key, kind = ".".join([*path, last]), error["type"]
+    if kind == "missing":
+        return f"`{key}` must be given, but is missing"
+    if kind == "extra_forbidden":
+        known = _keys_of(job, path)
+        near = difflib.get_close_matches(last, known, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = "`evo-moo batch` takes it; " if key in ("grid", "runs") else hint
+        return f"`{key}` is no key of a job; {hint}known here: {', '.join(known)}"
+    rule = f" {_RULES[kind].format(**error.get('ctx', {}))}" if kind in _RULES else f": {error['msg']}"
+    return f"`{key}`{rule}, but is {error['input']!r}"
+
+
+def _keys_of(table: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the keys that a table may have, in the file's words; the path leads to it from the table above all."""
+    for name in path:
+        annotation = table.model_fields[name].annotation
+        table = (get_args(annotation) or (annotation,))[0]  # of a section that may be None, the section
+    return [field.alias or name for name, field in table.model_fields.items()]

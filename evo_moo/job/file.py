@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,16 @@ def read_job_file(path: Path) -> dict[str, Any]:
 
 def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a job's data with the files of its problem and model, and its earlier runs, read relative to ``base``."""
-
-    def absolute(section: str, key: str, value: Any) -> Any:
-        if (section, key) in (("problem", "use"), ("surrogate", "model")) and isinstance(value, str):
-            return absolute_reference(value, base)
-        if (section, key) == ("search", "from") and isinstance(value, list):
-            return [str((base / Path(run).expanduser()).absolute()) if isinstance(run, str) else run for run in value]
-        return value
-
-    return {
-        section: {key: absolute(section, key, value) for key, value in table.items()}
-        if isinstance(table, dict)
-        else table
-        for section, table in data.items()
-    }
+    data = dict(data)
+    for section, key in (("problem", "use"), ("surrogate", "model"), ("search", "from")):
+        table = data[section] if isinstance(data.get(section), dict) else {}
+        value = table.get(key)
+        if isinstance(value, str) and key != "from":
+            data[section] = {**table, key: absolute_reference(value, base)}
+        elif isinstance(value, list) and key == "from":
+            runs = [str((base / Path(run).expanduser()).absolute()) if isinstance(run, str) else run for run in value]
+            data[section] = {**table, key: runs}
+    return data
 
 
 def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -69,21 +66,24 @@ def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[
 
 
 def settings(assignments: Iterable[str]) -> dict[str, Any]:
-    """Read ``section.key=value`` assignments: dotted keys to values.
+    """Read ``section.key=value`` assignments: dotted keys to values, which are text where they are not TOML.
 
     Raises:
         JobError: An assignment has no ``=``, or its key no section.
     """
-    parsed, faults = {}, []
+    values: dict[str, Any] = {}
+    faults = []
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if equals and "." in key.strip():
-            parsed[key.strip()] = _toml_value(text.strip())
+        key, equals, text = (part.strip() for part in assignment.partition("="))
+        if equals and "." in key:
+            values[key] = text
+            with suppress(tomllib.TOMLDecodeError):
+                values[key] = tomllib.loads(f"value = {text}")["value"]
         else:
             faults.append(f"`--set` must be section.key=value, as in search.pop_size=24, but is {assignment!r}")
     if faults:
         raise JobError(*faults)
-    return parsed
+    return values
 
 
 def option_settings(options: Iterable[str]) -> dict[str, Any]:
@@ -109,10 +109,3 @@ def problem_options(options: Iterable[str]) -> dict[str, Any]:
     if faults:
         raise JobError(*faults)
     return dict(data["problem"]["options"])
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

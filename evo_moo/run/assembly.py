@@ -32,24 +32,21 @@ def engine_of(
         folder: The run folder.
         observer: Is told what happens.
     """
-    seed = None if problem.is_plain else job.search.seed
-    tasks = Tasks(seed, _weights(job, problem, folder), _stopping(job, problem, goals))
+    weights = stopping = None
+    if (refinement := job.refinement) is not None:
+        if problem.continues:
+            weights = WeightStore(folder.weights, refinement.weights_mb)
+        if refinement.risk is not None:
+            cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
+            stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
+    tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping)
     return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
 
 
 def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
     """Build the optimizer that a job asks for; arguments as for ``engine_of``."""
     search, refinement = job.search, job.refinement
-    settings: dict[str, Any] = {
-        "algorithm": search.algorithm,
-        "pop_size": search.pop_size,
-        "seed": search.seed,
-        "goals": goals,
-        "sampling": search.sampling,
-        "start": search.start,
-        "mode": search.mode,
-        "grid_points": search.grid_points,
-    }
+    settings: dict[str, Any] = {"goals": goals} | {key: value for key, value in search if key != "from_runs"}
     if job.surrogate is None:
         inner = Optimizer(problem, **settings)
     else:
@@ -61,30 +58,8 @@ def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
         inner = SurrogateOptimizer(problem, **settings)
     if refinement is None:
         return inner
-    return Refinement(
-        inner,
-        refinement.ladder(problem),
-        refinement.eta,
-        refinement.replicates,
-        continues=problem.continues,
-        metrics=problem.known_metrics,
-        seed=search.seed,
-    )
-
-
-def _weights(job: Job, problem: SearchProblem, folder: RunFolder) -> WeightStore | None:
-    """Return the keeper of what trainings continue from, if they do."""
-    refinement = job.refinement
-    return WeightStore(folder.weights, refinement.weights_mb) if refinement and problem.continues else None
-
-
-def _stopping(job: Job, problem: SearchProblem, goals: Goals) -> EarlyStopping | None:
-    """Return what stops trainings early, if the job takes the risk."""
-    refinement = job.refinement
-    if refinement is None or refinement.risk is None:
-        return None
-    cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
-    return EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
+    ladder = refinement.ladder(problem), refinement.eta, refinement.replicates
+    return Refinement(inner, *ladder, continues=problem.continues, metrics=problem.known_metrics, seed=search.seed)
 
 
 def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
@@ -93,17 +68,16 @@ def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
     if search.algorithm != "grid":
         return ""
     size = len(GridDesign(problem.space, search.seed, search.grid_points))
-    n_evals = job.budget.n_evals
-    if n_evals is None or n_evals >= size:
-        return f"the grid has {size:,} configurations"
-    return f"the grid has {size:,} configurations, of which n_evals = {n_evals:,} are evaluated, drawn at random"
+    n_evals = job.budget.n_evals or size
+    share = f", of which n_evals = {n_evals:,} are evaluated, drawn at random" if n_evals < size else ""
+    return f"the grid has {size:,} configurations{share}"
 
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Return whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
-    vectorised = problem.is_vectorised and not one_by_one
-    return job.evaluation.pool == "serial" or (job.evaluation.pool == "auto" and vectorised)
+    in_one_call = job.evaluation.pool == "auto" and problem.is_vectorised and not one_by_one
+    return job.evaluation.pool == "serial" or in_one_call
 
 
 def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:

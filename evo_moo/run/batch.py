@@ -98,7 +98,8 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
             except JobError as error:
                 of_file += error.faults
         faults += [f"{file}: {fault}" for fault in dict.fromkeys(of_file)]
-    faults += [f"{file}: a batch takes a file once, but it is named more often" for file in _twice(files)]
+    again = [file for i, file in enumerate(files) if file.stem in {earlier.stem for earlier in files[:i]}]
+    faults += [f"{file}: a batch takes a file once, but it is named more often" for file in again]
     if faults:
         raise JobError(*faults)
     return list(runs.values())
@@ -119,17 +120,10 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
         RunFolderError: The folder cannot be written, or another batch holds it.
         RunStoppedError: A signal stopped the batch; so are its searches.
     """
-    if at_once is None:
-        at_once = workers if all(run.in_process for run in runs) else 1
-    try:
+    at_once = at_once or (workers if all(run.in_process for run in runs) else 1)
+    with guarded_writes(batch_dir, "name another by --batch-dir"):
         batch_dir.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(batch_dir)
-    except RunFolderError:
-        raise
-    except OSError as error:
-        raise RunFolderError(
-            f"a batch's folder must be writable, but `{batch_dir}` is not: {error.strerror}"
-        ) from error
     try:
         for run in runs:
             file = batch_dir / f"{run.name}.toml"
@@ -145,6 +139,11 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
     """Run searches as child processes and return their exit codes; a request to stop is passed on to them once."""
     waiting, codes, failed = list(runs), [], []
     children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def end(name: str, code: int, ending: str) -> None:
+        codes.append(code)
+        report(f"{len(codes)}/{len(runs)} {name}: {ending}")
+
     with StopRequests() as requests:
         try:
             while children or (waiting and not requests.reason):
@@ -152,11 +151,9 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
                     run = waiting.pop(0)
                     try:
                         refuse_past_deadline(run.job, Recorded.read(batch_dir / run.name))
+                        children[run.name] = _started(run.name, batch_dir, workers)
                     except JobError:
-                        codes.append(RESUMABLE)
-                        report(f"{len(codes)}/{len(runs)} {run.name}: not begun, its deadline has passed")
-                        continue
-                    children[run.name] = _started(run.name, batch_dir, workers)
+                        end(run.name, RESUMABLE, "not begun, its deadline has passed")
                 if requests.reason:
                     for child in children.values():
                         child.terminate()
@@ -164,14 +161,16 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
                         child.wait()
                 time.sleep(POLL_S)
                 for name, code in [(name, child.poll()) for name, child in children.items()]:
-                    if code is not None:
-                        _close(children.pop(name))
-                        codes.append(code)
-                        stopped = code == RESUMABLE or (requests.reason and code < 0)
-                        if code and not stopped:
-                            failed.append(name)
-                        ending = "stopped" if stopped else f"failed, exit code {code}" if code else "finished"
-                        report(f"{len(codes)}/{len(runs)} {name}: {ending}")
+                    if code is None:
+                        continue
+                    children.pop(name).communicate()  # which closes its input
+                    if code == RESUMABLE or (requests.reason and code < 0):
+                        end(name, code, "stopped")
+                    elif code:
+                        end(name, code, f"failed, exit code {code}")
+                        failed.append(name)
+                    else:
+                        end(name, code, "finished")
         except StopNow:
             for child in children.values():
                 child.kill()
@@ -189,12 +188,6 @@ def _started(name: str, batch_dir: Path, workers: int) -> "subprocess.Popen[byte
     command += ["--run-dir", str(batch_dir / name), "--workers", str(workers)]
     with (batch_dir / f"{name}.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-
-
-def _close(child: "subprocess.Popen[bytes]") -> None:
-    if child.stdin is not None:
-        with contextlib.suppress(OSError):
-            child.stdin.close()
 
 
 def _misfits(prepared: PreparedJob, run_dir: Path) -> list[str]:
@@ -221,16 +214,13 @@ def _last_line(log: Path) -> str:
 def _expanded(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Split a job file into the job that its runs share, and for each run what it overrides, by dotted keys."""
     grid, runs = data.get("grid", {}), data.get("runs", [{}])
-    faults = []
     if not isinstance(grid, dict):
         raise JobError(f"`grid` must be a table of lists, but is {grid!r}")
     if not isinstance(runs, list) or not runs or not all(isinstance(run, dict) for run in runs):
         raise JobError(f"`runs` must be tables, each begun by [[runs]], but is {runs!r}")
-    axes = by_dotted_key(grid)
-    for key, values in axes.items():
-        if not isinstance(values, list) or not values:
-            faults.append(f"`grid.{key}` must be a list of values, but is {values!r}")
-    lists = [by_dotted_key(run) for run in runs]
+    axes, lists = by_dotted_key(grid), [by_dotted_key(run) for run in runs]
+    wrong = {key: values for key, values in axes.items() if not isinstance(values, list) or not values}
+    faults = [f"`grid.{key}` must be a list of values, but is {values!r}" for key, values in wrong.items()]
     bare = sorted({key for keys in (axes, *lists) for key in keys if "." not in key})
     faults += [f"`{key}` must be section.key, as in search.seed, to be set for a run" for key in bare]
     if faults:
@@ -254,8 +244,3 @@ def _name(stem: str, overrides: Mapping[str, Any], taken: Mapping[str, Any]) -> 
         digest = hashlib.blake2b(json.dumps(overrides, default=str).encode(), digest_size=4).hexdigest()
         name = f"{name[:MOST_NAME]}-{digest}"
     return name
-
-
-def _twice(files: Sequence[Path]) -> list[Path]:
-    seen: set[str] = set()
-    return [file for file in files if file.stem in seen or seen.add(file.stem)]  # type: ignore[func-returns-value]

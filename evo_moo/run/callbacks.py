@@ -19,7 +19,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -101,7 +101,7 @@ class Reactions:
 
     def begin(self) -> None:
         """Call the callbacks for the beginning, and for all that is recorded already."""
-        self._call("on_begin", BEGINNING, lambda callback: callback.on_begin(self._run))
+        self._call("on_begin", BEGINNING)
         self._run = replace(self._run, is_replay=True)
         ended = {e.id: e for e in self._ledger.ended()}
         waiting = deque(ended.values())
@@ -115,38 +115,35 @@ class Reactions:
 
     def end(self) -> None:
         """Call the callbacks for the end."""
-        state = self._ledger.facts().state
-        self._call("on_end", "the end", lambda callback: callback.on_end(self._run, state))
+        self._call("on_end", "the end", self._ledger.facts().state)
 
     def _on_evaluation(self, evaluation: Evaluation) -> None:
-        what = f"evaluation {evaluation.id}"
-        self._call("on_evaluation", what, lambda callback: callback.on_evaluation(self._run, evaluation))
+        self._call("on_evaluation", f"evaluation {evaluation.id}", evaluation)
 
     def _on_generation(self, generation: int, population: list[Evaluation]) -> None:
         self._last_generation = generation
-        what = f"generation {generation}"
-        self._call("on_generation", what, lambda callback: callback.on_generation(self._run, generation, population))
+        self._call("on_generation", f"generation {generation}", generation, population)
 
-    def _call(self, name: str, what: str, call: Callable[[Callback], None]) -> None:
+    def _call(self, method: str, at: str, *arguments: Any) -> None:
         for i, callback in enumerate(self._callbacks):
-            if self._failures[i] == MOST_FAILURES or getattr(type(callback), name) is getattr(Callback, name):
+            if self._failures[i] == MOST_FAILURES or getattr(type(callback), method) is getattr(Callback, method):
                 continue
             try:
-                call(callback)
+                getattr(callback, method)(self._run, *arguments)
                 self._failures[i] = 0
             except RunStoppedError as error:
-                self._stop = f"{type(callback).__name__} at {what}: {error}"
+                self._stop = f"{type(callback).__name__} at {at}: {error}"
             except Exception as error:
-                self._failed(i, what, error)
+                self._failed(i, at, error)
 
-    def _failed(self, i: int, what: str, error: Exception) -> None:
-        self._failures[i] = MOST_FAILURES if what == BEGINNING else self._failures[i] + 1
+    def _failed(self, i: int, at: str, error: Exception) -> None:
+        self._failures[i] = MOST_FAILURES if at == BEGINNING else self._failures[i] + 1
         name, last = type(self._callbacks[i]).__name__, self._failures[i] == MOST_FAILURES
         ending = "; it is called no more" if last else ""
         fault = f"{type(error).__name__}: {error}"
-        LOGGER.warning("callback %s failed at %s: %s%s", name, what, fault, ending, exc_info=error)
+        LOGGER.warning("callback %s failed at %s: %s%s", name, at, fault, ending, exc_info=error)
         with self._ledger.transaction():
-            self._ledger.record_event("callback failed", callback=name, at=what, fault=fault, dropped=last)
+            self._ledger.record_event("callback failed", callback=name, at=at, fault=fault, dropped=last)
 
 
 @contextmanager

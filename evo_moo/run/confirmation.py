@@ -5,7 +5,7 @@ The repetitions are a recorded run of their own, in the folder ``confirmation`` 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,11 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
-from evo_moo.run.preparation import recorded_job
+from evo_moo.run.preparation import record_problem, recorded_job
 from evo_moo.run.progress import ended_evaluations, shown_progress
 from evo_moo.run.tasks import Tasks
 from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import guarded_reads, reading
 from evo_moo.storage.run_folder import RunFolder
 
@@ -82,8 +81,13 @@ def confirm(
             going_on = len(candidates) > len(recorded) or any(e.status == "asked" for e in recorded)
             if going_on:
                 _begin(folder, built, goals, problem_version(built, source), run_dir)
+                before, elapsed_s = ended_evaluations(folder.ledger, goals), folder.ledger.facts().elapsed_s
         if going_on:
-            _evaluate(folder, job, built, source, goals, candidates, verbose)
+            pool, budget = pool_of(job, built, source, goals), Budget(n_evals=len(candidates))
+            shown = shown_progress(goals, budget, before, elapsed_s, pool, verbose)
+            with closing(pool), shown as observer:
+                optimizer = Replication(built.space, goals, candidates)
+                Engine(optimizer, pool, folder, budget, Tasks(seed=0), observer).run()
         with guarded_reads(folder.path):
             folder.write_front(RunFront.of_ledger(folder.ledger, folder.path).rows())
     return read_confirmation(run_dir, [e.id for e in members], seeds)
@@ -91,14 +95,14 @@ def confirm(
 
 def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, SearchProblem, ProblemSource]:
     """Build the run's problem again, and say where to evaluate it."""
-    changes: dict[str, Any] = {"profile_cache": False}  # a latency that is reused shows nothing of how it varies
+    changes: dict[str, Any] = {
+        "evaluation.profile_cache": False
+    }  # a latency that is reused shows nothing of its spread
     if workers is not None:
-        changes["workers"] = workers
+        changes["evaluation.workers"] = workers
     if workers == 1:
-        changes |= {"pool": "serial", "memory_mb": None, "address": None}
-    changes = {f"evaluation.{key}": value for key, value in changes.items()}
-    way_out = "call evo_moo.confirm with it, as `problem`"
-    job, built, source = recorded_job(run_dir, problem, changes, way_out)
+        changes |= {"evaluation.pool": "serial", "evaluation.memory_mb": None, "evaluation.address": None}
+    job, built, source = recorded_job(run_dir, problem, changes, "call evo_moo.confirm with it, as `problem`")
     if built.is_deterministic:
         raise UsageError(
             f"`{run_dir}` must be of a problem that depends on luck, but searched pymoo's `{job.problem.use}`, "
@@ -118,19 +122,19 @@ def _plan(
     first: dict[str, int] = {}
     candidates = []
     for key, (configuration, number) in enumerate(steps, 1):
-        leader = first.setdefault(json_key(configuration), key)
-        x = problem.space.encode([configuration])[0]
-        candidate = Candidate(key, number, configuration, x, "replicate", replicate=number)
-        candidates.append(
-            candidate._replace(seed=confirmation_seed(number), continues=leader if leader < key else None)
+        x, seed = problem.space.encode([configuration])[0], confirmation_seed(number)
+        continues = first.get(json_key(configuration))
+        candidate = Candidate(
+            key, number, configuration, x, "replicate", replicate=number, continues=continues, seed=seed
         )
+        candidates.append(candidate)
+        first.setdefault(json_key(configuration), key)
     return candidates
 
 
 def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str | None, run_dir: Path) -> None:
     """Write what a new folder needs; refuse to mix two versions of a problem."""
-    ledger: Ledger = folder.ledger
-    facts = ledger.facts()
+    facts = folder.ledger.facts()
     if facts.is_confirmation:
         if facts.problem_version != version:
             raise UsageError(
@@ -139,35 +143,6 @@ def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str
             )
         return
     folder.write_environment(0)
-    with ledger.transaction():
-        ledger.set_meta(
-            goals=goals.to_json(),
-            metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
-            space=problem.space.to_json(),
-            problem_version=version,
-            front="archive",
-            state="new",
-            confirmation={"run": run_dir.absolute().name, "is_seeded": problem.is_seeded},
-        )
-
-
-def _evaluate(
-    folder: RunFolder,
-    job: Job,
-    problem: SearchProblem,
-    source: ProblemSource,
-    goals: Goals,
-    candidates: Sequence[Candidate],
-    verbose: bool,
-) -> None:
-    with guarded_reads(folder.path):
-        before = ended_evaluations(folder.ledger, goals)
-        elapsed_s = folder.ledger.facts().elapsed_s
-    budget = Budget(n_evals=len(candidates))
-    pool = pool_of(job, problem, source, goals)
-    try:
-        with shown_progress(goals, budget, before, elapsed_s, pool, verbose) as observer:
-            optimizer = Replication(problem.space, goals, candidates)
-            Engine(optimizer, pool, folder, budget, Tasks(seed=0), observer).run()
-    finally:
-        pool.close()
+    confirmation = {"run": run_dir.absolute().name, "is_seeded": problem.is_seeded}
+    with folder.ledger.transaction():
+        record_problem(folder, problem, goals, version, front="archive", confirmation=confirmation)

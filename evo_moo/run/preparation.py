@@ -55,10 +55,11 @@ def recorded_job(
     """
     data = read_job(run_dir)
     use = problem_of(data)
-    is_object = use.startswith(OBJECT)
-    if is_object and problem is None:
+    if not use.startswith(OBJECT):
+        problem = None
+    elif problem is None:
         raise UsageError(f"`{run_dir}` searched {use}: {way_out}")
-    return check_job(data, problem if is_object else None, changes=changes)
+    return check_job(data, problem, changes=changes)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Recorded:
             return cls()
         with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
             facts = ledger.facts()
-            if facts.job and facts.state:
+            if facts.job:
                 return cls(facts, facts.job, ledger.cost())
         with contextlib.suppress(RunFolderError):
             return cls(job=read_job(run_dir))
@@ -148,22 +149,28 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     job = job if warm is None else job.starting_with(warm.start)
     folder.write_job(job.to_toml())
     folder.write_environment(job.search.seed)
+    front = "population" if job.is_searched_as_by_pymoo(problem) else "archive"
     with folder.ledger.transaction():
-        folder.ledger.set_meta(
-            job=job.to_toml(),
-            goals=goals.to_json(),
-            metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
-            space=problem.space.to_json(),
-            problem_version=version,
-            front="population" if job.is_searched_as_by_pymoo(problem) else "archive",
-            true_front=_true_front(problem, goals),
-            state="new",
+        record_problem(
+            folder, problem, goals, version, job=job.to_toml(), front=front, true_front=_true_front(problem, goals)
         )
         if warm is not None:
             folder.ledger.set_meta(given_start=prepared.job.search.start, known_outcomes=warm.known)
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
     return job
+
+
+def record_problem(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str | None, **facts: Any) -> None:
+    """Record in a new folder what is evaluated, with more facts on the run by their names."""
+    folder.ledger.set_meta(
+        goals=goals.to_json(),
+        metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
+        space=problem.space.to_json(),
+        problem_version=version,
+        state="new",
+        **facts,
+    )
 
 
 def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: str | None) -> Job:
@@ -173,13 +180,11 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
             "name a new folder"
         )
     job = _as_begun(prepared.job, facts)
-    before, now = _flat(facts.job), _flat(job.to_toml())
     state = facts.state if _ends_alike(facts.job, job) else "stopped"
-    if before != now:
+    if changes := _changes(facts.job, job):
         folder.write_job(job.to_toml(), replace=True)
         with folder.ledger.transaction():
             folder.ledger.set_meta(job=job.to_toml(), state=state)
-            changes = {k: [before.get(k), now.get(k)] for k in sorted(before | now) if before.get(k) != now.get(k)}
             folder.ledger.record_event("job changed", **changes)
     if state != "finished" and facts.problem_version != version:
         # What follows is measured by another version than what is there: as a whole the run is of none.
@@ -212,14 +217,13 @@ def _with_models_decided(job: Job, problem: SearchProblem, recorded: Recorded) -
     problems, which are searched as pymoo does.
     """
     chosen = job.surrogate
-    if chosen is None and recorded.job is not None:
+    if chosen is not None:
+        chosen = None if chosen.model == "none" else chosen
+    elif recorded.job is not None:
         section = recorded.job.get("surrogate")
         chosen = SurrogateSection(**section) if section else None
-    elif chosen is None and not problem.is_plain and job.search.algorithm in PARETO:
-        n_evals = job.budget.n_evals
-        chosen = SurrogateSection() if n_evals is not None and n_evals <= FEW_EVALUATIONS else None
-    elif chosen is not None and chosen.model == "none":
-        chosen = None
+    elif not problem.is_plain and job.search.algorithm in PARETO:
+        chosen = SurrogateSection() if (job.budget.n_evals or math.inf) <= FEW_EVALUATIONS else None
     return job.model_copy(update={"surrogate": chosen})
 
 
@@ -231,11 +235,10 @@ def differences(facts: RunFacts, job: Job, goals: Goals) -> list[str]:
         job: The job.
         goals: Its goals.
     """
-    before, now = _flat(facts.job), _flat(_as_begun(job, facts).to_toml())
     changed = [
-        f"{key}: {before.get(key)!r} there, {now.get(key)!r} here"
-        for key in sorted(before | now)
-        if before.get(key) != now.get(key) and key.partition(".")[0] not in FREE_SECTIONS
+        f"{key}: {there!r} there, {here!r} here"
+        for key, (there, here) in _changes(facts.job, _as_begun(job, facts)).items()
+        if key.partition(".")[0] not in FREE_SECTIONS
     ]
     return changed if facts.goals == goals else [*changed, "the problem's goals"]
 
@@ -265,14 +268,12 @@ def refuse_past_deadline(job: Job, recorded: Recorded) -> None:
         JobError: The deadline has passed.
     """
     deadline, facts = job.budget.limits().deadline, recorded.facts
-    if deadline is None or deadline > time.time():
-        return
-    if facts is not None and facts.state == "finished" and _ends_alike(facts.job, job):
-        return
-    raise JobError(
-        f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
-        "(--deadline none)"
-    )
+    is_finished = facts is not None and facts.state == "finished" and _ends_alike(facts.job, job)
+    if deadline is not None and deadline <= time.time() and not is_finished:
+        raise JobError(
+            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
+            "(--deadline none)"
+        )
 
 
 def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
@@ -281,6 +282,10 @@ def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
     return budgets[0] == budgets[1]
 
 
-def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job's values by their dotted keys."""
-    return {f"{section}.{key}": value for section, table in job.items() for key, value in table.items()}
+def _changes(recorded: Mapping[str, Any], job: Job) -> dict[str, list[Any]]:
+    """Return in what a job differs from a recorded one: dotted keys to the value there and the value here."""
+    there, here = (
+        {f"{section}.{key}": value for section, table in each.items() for key, value in table.items()}
+        for each in (recorded, job.to_toml())
+    )
+    return {k: [there.get(k), here.get(k)] for k in sorted(there | here) if there.get(k) != here.get(k)}

@@ -32,7 +32,10 @@ class StopRequests:
 
     def __init__(self, deadline: float | None = None) -> None:
         self._deadline, self._received, self._interruptible = deadline, "", False
-        self._deadline_words = f"the deadline {shown_moment(deadline)}" if deadline is not None else ""
+        self._deadline_words = ""
+        if deadline is not None:
+            moment = datetime.datetime.fromtimestamp(deadline).astimezone()
+            self._deadline_words = f"the deadline {moment.isoformat(timespec='seconds')}"
         self._previous: dict[int, Any] = {}
         self._timer: threading.Timer | None = None
 
@@ -113,8 +116,3 @@ def end_with_stdin(code: int) -> None:
         os._exit(code)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-def shown_moment(unix_s: float) -> str:
-    """Write a Unix time as a local date and time, ISO 8601."""
-    return datetime.datetime.fromtimestamp(unix_s).astimezone().isoformat(timespec="seconds")

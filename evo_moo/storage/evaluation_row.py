@@ -6,7 +6,9 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 
-STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", "failed", "timeout", "crashed")
+FAILED = ("failed", "timeout", "crashed")
+"""Statuses of evaluations that gave no metrics to learn from."""
+STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", *FAILED)
 
 
 class Evaluation(NamedTuple):

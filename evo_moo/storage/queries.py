@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from evo_moo.problem.learning_curve import LearningCurve
-from evo_moo.storage.evaluation_row import COLUMNS, Evaluation
+from evo_moo.storage.evaluation_row import COLUMNS, FAILED, Evaluation
 from evo_moo.storage.facts import EventKind, RunFacts
 
 
@@ -51,7 +51,7 @@ class Queries:
 
     def failed(self) -> Iterator[Evaluation]:
         """Read the evaluations that failed, crashed or ran too long."""
-        return self._evaluations("status IN ('failed', 'timeout', 'crashed')")
+        return self._evaluations(f"status IN {FAILED}")
 
     def predicted(self) -> Iterator[Evaluation]:
         """Read the evaluations of which a surrogate model expected something."""

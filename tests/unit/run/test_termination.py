@@ -90,7 +90,7 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
 
 def test_search_without_generations_or_rule_does_not_end():
     problem = load_problem("pymoo:bnh")
-    for settings in (None, StopWhen("ftol"), StopWhen("hypervolume stalls")):
+    for settings in (None, StopWhen(rule="ftol"), StopWhen(rule="hypervolume stalls")):
         watch = StopWatch(settings, problem.goals, problem.space)
         watch.follow(Ledger(None))
         assert watch.reason == ""
@@ -99,7 +99,7 @@ def test_search_without_generations_or_rule_does_not_end():
 def test_search_without_feasible_points_never_stalls():
     problem = load_problem("pymoo:bnh")
     goals = Goals.declared(problem.objectives, {"f1": {"at_most": -1}})
-    watch = StopWatch(StopWhen("hypervolume stalls", period=1), goals, problem.space)
+    watch = StopWatch(StopWhen(rule="hypervolume stalls", period=1), goals, problem.space)
     ledger = Ledger(None)
     for generation in range(1, 5):
         configuration = {"x1": 1.0, "x2": 1.0}
