@@ -13,7 +13,7 @@ from evo_moo.optimizer.optimizer import default_pop_size
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.run.assembly import engine_of, pool_of
-from evo_moo.run.callbacks import Callback, callback_faults, reacting
+from evo_moo.run.callbacks import Callback, reacting
 from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
@@ -103,9 +103,10 @@ def search(
         if not isinstance(termination, tuple | list) or len(termination) != 2:
             raise JobError(f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}")
         termination = dict([termination])
-    named, is_function = isinstance(problem, str), variables is not None
+    named = isinstance(problem, str)
     if variables is not None:
-        problem = FunctionProblem(problem, variables, objectives or {}, constraints)
+        problem, objectives = FunctionProblem(problem, variables, objectives or {}, constraints), None
+        constraints = None
     if options and not named:
         raise JobError(f"`options` must go with a problem named by a reference, but `problem` is {problem!r}")
     data: dict[str, Any] = {
@@ -124,8 +125,8 @@ def search(
         "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
         "refinement": None if refinement is None else dict(refinement),
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
-        "objectives": None if is_function else objectives,
-        "constraints": None if is_function else constraints,
+        "objectives": objectives,
+        "constraints": constraints,
     }
     changes = {} if workers is None else {"evaluation.workers": workers}
     folder = Path(run_dir) if run_dir else None
@@ -193,8 +194,9 @@ def run_job(
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal or the deadline stopped the search.
     """
-    if faults := callback_faults(callbacks):
-        raise UsageError(*faults)
+    if wrong := [each for each in callbacks if not isinstance(each, Callback)]:
+        rule = "`callbacks` must hold objects of classes that inherit evo_moo.Callback"
+        raise UsageError(*(f"{rule}, but holds {each!r}" for each in wrong))
     problem, goals = prepared.problem, prepared.goals
     version = problem_version(problem, prepared.source)
     warm = _warm_start(prepared, version)
@@ -222,6 +224,6 @@ def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
     job, problem, search = prepared.job, prepared.problem, prepared.job.search
     if not search.from_runs or prepared.recorded.facts is not None:
         return None
-    runs = read_earlier_runs(search.from_runs, problem.space, version, search.seed)
+    runs = read_earlier_runs(search.from_runs, problem.space, problem.known_metrics, version, search.seed)
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
-    return warm_start(runs, problem.space, prepared.goals, problem.known_metrics, pop_size, search.start)
+    return warm_start(runs, problem.space, prepared.goals, pop_size, search.start)

@@ -157,9 +157,3 @@ def reacting(callbacks: Sequence[Callback], run: RunFacts, ledger: Ledger) -> It
     finally:
         if callbacks:
             reactions.end()
-
-
-def callback_faults(callbacks: Sequence[Any]) -> list[str]:
-    """Return a fault for each object that is no callback."""
-    wrong = [callback for callback in callbacks if not isinstance(callback, Callback)]
-    return [f"`callbacks` must hold objects of classes that inherit evo_moo.Callback, but holds {c!r}" for c in wrong]

@@ -15,7 +15,7 @@ from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
 from evo_moo.problem.goals import Goals
-from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.evaluation_row import FAILED, Evaluation
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import Printable
 from evo_moo.text import printable
@@ -33,20 +33,33 @@ class Progress:
         before: Evaluations that ended before, in a run that goes on.
         budget: When the search ends.
         elapsed_s: Seconds that the run has searched before.
+        with_hypervolume: Whether to follow the hypervolume, against the worst values of the first generation.
     """
 
     def __init__(
-        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+        self,
+        goals: Goals,
+        before: Sequence[Evaluation] = (),
+        budget: Budget | None = None,
+        elapsed_s: float = 0.0,
+        *,
+        with_hypervolume: bool = False,
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
-        self.n_done = len(before)
+        self.n_done, self.n_failed = len(before), 0
         self.spent = self._spent_before = sum(e.cost for e in before)
-        self.n_failed = 0
         self.best: dict[str, float] = {}
         self._began_at = self._line_at = time.monotonic()
         self._per_generation = math.inf
         self._end_at = self._expected_end()
-        self._count_before(before)
+        self._with_hypervolume = with_hypervolume and 2 <= len(goals.objectives) <= MOST_OBJECTIVES
+        self._F = goals.F([])  # feasible objective values: those of the first generation, later the front
+        self._ref_point: Array | None = None
+        later = [evaluation for evaluation in before if evaluation.generation > 1]
+        self._count([evaluation for evaluation in before if evaluation.generation <= 1])
+        if later:
+            self._fix_reference_point()
+        self._count(later)
 
     def submitted(self, n: int) -> None:
         """Evaluations have begun."""
@@ -62,6 +75,7 @@ class Progress:
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
+        self._fix_reference_point()
         self._per_generation = self.spent / generation
         self._end_at = self._expected_end()
         self._log(f"generation {generation}")
@@ -72,22 +86,25 @@ class Progress:
 
     def summary(self) -> str:
         """Return in a few words how many evaluations ended and failed, and the best values."""
-        n_evals = self._budget.n_evals
-        whole = self.spent == self.n_done
-        done = f"{self.n_done} evaluated" if n_evals is None or not whole else f"{self.n_done} of {n_evals} evaluated"
+        n_evals, whole = self._budget.n_evals, self.spent == self.n_done
+        words = [f"{self.n_done} of {n_evals} evaluated" if n_evals and whole else f"{self.n_done} evaluated"]
         if not whole:
-            done += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
-        failed = [f"{self.n_failed} failed"] if self.n_failed else []
-        best = [f"best {printable(name)} {value:.4g}" for name, value in self.best.items()]
-        return ", ".join([done, *failed, *self._more_words(), *best])
-
-    def _more_words(self) -> list[str]:
-        return []
+            words[0] += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
+        if self.n_failed:
+            words.append(f"{self.n_failed} failed")
+        if self._ref_point is not None:
+            words.append(f"hypervolume {hypervolume(self._F, self._ref_point):.4g}")
+        return ", ".join([*words, *(f"best {printable(name)} {value:.4g}" for name, value in self.best.items())])
 
     @property
     def left_s(self) -> float:
         """Seconds until the expected end, by the pace so far; infinity where it cannot be estimated."""
         return max(0.0, self._end_at - time.monotonic())
+
+    @property
+    def left(self) -> str:
+        """The same in words; empty where it cannot be estimated."""
+        return f"{timedelta(seconds=round(self.left_s))} left" if self.left_s < math.inf else ""
 
     def _expected_end(self) -> float:
         """Return the monotonic time at which the first limit of the budget is reached."""
@@ -103,14 +120,10 @@ class Progress:
 
     def _log(self, what: str) -> None:
         self._line_at = time.monotonic()
-        left = f", about {duration(self.left_s)} left" if 1 <= self.left_s < math.inf else ""
-        LOGGER.info("%s: %s%s", what, self.summary(), left)
-
-    def _count_before(self, before: Sequence[Evaluation]) -> None:
-        self._count(before)
+        LOGGER.info("%s: %s%s", what, self.summary(), f", about {self.left}" if self.left and self.left_s >= 1 else "")
 
     def _count(self, outcomes: Sequence[Outcome | Evaluation]) -> None:
-        self.n_failed += sum(o.status in ("failed", "timeout", "crashed") for o in outcomes)
+        self.n_failed += sum(o.status in FAILED for o in outcomes)
         feasible = [o.metrics for o in outcomes if o.status == "ok" and not self.goals.violation(o.metrics)]
         if not feasible:
             return
@@ -118,54 +131,24 @@ class Progress:
             name = objective.metric
             before = [self.best[name]] if name in self.best else []
             self.best[name] = objective.best([*before, *(metrics[name] for metrics in feasible)])
-        self._see(self.goals.F(feasible))
+        if self._with_hypervolume:
+            self._F = np.vstack([self._F, self.goals.F(feasible)])
+        if self._ref_point is not None:  # before, the worst points count too
+            self._F = self._F[pareto_rows(self._F, np.zeros(len(self._F)))]
 
-    def _see(self, F: Array) -> None:
-        """Take note of feasible objective values, ``(n, n_obj)``."""
-
-
-class ShownProgress(Progress):
-    """Also follows the hypervolume, against the worst values of the first generation."""
-
-    def __init__(
-        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
-    ) -> None:
-        self._front = np.empty((0, len(goals.objectives)))
-        self._ref: Array | None = None
-        super().__init__(goals, before, budget, elapsed_s)
-
-    def generation_ended(self, generation: int, n_asked: int) -> None:
-        """Fix the reference point, and log a line."""
-        if self._ref is None and len(self._front):
-            self._ref = self._worst
-        super().generation_ended(generation, n_asked)
-
-    def _more_words(self) -> list[str]:
-        if self._ref is None or self._front.shape[1] not in range(2, MOST_OBJECTIVES + 1):
-            return []
-        return [f"hypervolume {hypervolume(self._front, self._ref):.4g}"]
-
-    def _count_before(self, before: Sequence[Evaluation]) -> None:
-        later = [evaluation for evaluation in before if evaluation.generation > 1]
-        self._count([evaluation for evaluation in before if evaluation.generation == 1])
-        if later and len(self._front):
-            self._ref = self._worst
-        self._count(later)
-
-    def _see(self, F: Array) -> None:
-        seen = np.vstack([self._front, F])
-        if self._ref is None:
-            self._worst = reference_point(seen)
-        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]
+    def _fix_reference_point(self) -> None:
+        """At the end of the first generation with a feasible point, measure hypervolumes from the worst values."""
+        if self._ref_point is None and len(self._F):
+            self._ref_point = reference_point(self._F)
 
 
-class _Bar(ShownProgress):
+class _Bar(Progress):
     """Draws a bar, which is full at the expected end, and what is known so far."""
 
     def __init__(
         self, goals: Goals, before: Sequence[Evaluation], budget: Budget, elapsed_s: float, pool: Pool
     ) -> None:
-        super().__init__(goals, before, budget, elapsed_s)
+        super().__init__(goals, before, budget, elapsed_s, with_hypervolume=True)
         from rich import progress
         from rich.table import Column
 
@@ -173,13 +156,13 @@ class _Bar(ShownProgress):
         columns = (  # in a narrow terminal the words are cut
             progress.SpinnerColumn(),
             progress.BarColumn(bar_width=12),
-            progress.TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12)),
+            progress.TextColumn("{task.fields[progress].left}", table_column=Column(no_wrap=True, min_width=12)),
             progress.TextColumn(
                 "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
             ),
         )
         self.bar = progress.Progress(*columns, transient=True, expand=True)
-        self._task = self.bar.add_task("", total=None, left=_Left(self))
+        self._task = self.bar.add_task("", total=None, progress=self)
 
     def submitted(self, n: int) -> None:
         """Redraw."""
@@ -193,24 +176,11 @@ class _Bar(ShownProgress):
     def _draw(self) -> None:
         passed_s = self._elapsed_s + time.monotonic() - self._began_at
         total_s = passed_s + self.left_s
-        busy = [] if self._pool.is_immediate else [f"{self._pool.running} of {self._n_workers()} workers busy"]
-        words = ", ".join([*busy, self.summary()])
+        busy = f"{self._pool.running} of {self._pool.running + self._pool.free} workers busy, "
+        words = self.summary() if self._pool.is_immediate else busy + self.summary()
         self.bar.update(self._task, completed=passed_s, description=words)
         if total_s < math.inf:
             self.bar.update(self._task, total=total_s)
-
-    def _n_workers(self) -> int:
-        return self._pool.running + self._pool.free
-
-
-class _Left:
-    """Counts down to the expected end whenever it is drawn."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def __str__(self) -> str:
-        return f"{duration(self._progress.left_s)} left" if self._progress.left_s < math.inf else ""
 
 
 def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
@@ -226,11 +196,6 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
         if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
             raise TypeError(f"evaluation {e.id} has a metric that is no number")
     return ended
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as in ``0:02:10`` or ``3 days, 0:02:10``."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager
@@ -258,6 +223,6 @@ def shown_progress(
         handler.setFormatter(Printable())
         LOGGER.addHandler(handler)
         try:
-            yield ShownProgress(goals, before, budget, elapsed_s)
+            yield Progress(goals, before, budget, elapsed_s, with_hypervolume=True)
         finally:
             LOGGER.removeHandler(handler)

@@ -33,11 +33,12 @@ class Tasks:
             seed: The seed of its evaluation where it was measured before; None derives it from the run's.
         """
         self._costs[candidate.id] = candidate.cost
-        task = Task(candidate.id, candidate.configuration, self._seed_of(candidate, seed), workspace)
-        task = task._replace(replicate=candidate.replicate)
+        task = Task(
+            candidate.id, candidate.configuration, self._seed_of(candidate, seed), workspace, candidate.fidelity
+        )
+        task = task._replace(is_partial=candidate.is_partial, replicate=candidate.replicate)
         if candidate.fidelity is None:
             return task
-        task = task._replace(fidelity=candidate.fidelity, is_partial=candidate.is_partial)
         if self._stopping is not None:
             self._stopping.ask(candidate)
             task = task._replace(bounds=self._stopping.bounds(candidate.id))

@@ -6,7 +6,7 @@ run that is resumed ends at the generation at which it would have ended in one g
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +36,6 @@ class _Generation(NamedTuple):
     optimum: Population
 
 
-class _Rule(Protocol):
-    def see(self, generation: _Generation) -> str:
-        """Return the reason to stop at the next generation; empty where the search goes on."""
-
-
 class StopWatch:
     """Follows the generations of a ledger until a rule ends the search.
 
@@ -55,7 +50,7 @@ class StopWatch:
 
     def __init__(self, settings: StopWhen | None, goals: Goals, space: SearchSpace) -> None:
         self.reason, self._goals, self._seen = "", goals, 0
-        self._rule: _Rule | None = None
+        self._rule: _HypervolumeStalls | _PymooRule | None = None
         if settings is not None and settings.rule == "hypervolume stalls":
             self._rule = _HypervolumeStalls(settings)
         elif settings is not None:
@@ -92,18 +87,18 @@ class _HypervolumeStalls:
         self._tol = 0.001 if settings.tol is None else settings.tol
         self._period = settings.period or 10
         self._ref: Array | None = None
-        self._front: Array | None = None
+        self._front = np.empty((0, 0))
         self._volumes: list[float] = []
 
     def see(self, generation: _Generation) -> str:
         """Return the reason to stop at the next generation; empty where the search goes on."""
         F = _feasible_F(generation.optimum)
-        if self._ref is None:
-            if not len(F):
-                return ""
+        if self._ref is None and len(F):
             self._ref, self._front = reference_point(_feasible_F(generation.population)), F[:0]
-        seen = np.vstack([self._front, F]) if len(F) else self._front  # type: ignore[list-item]
-        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]  # type: ignore[index,arg-type]
+        if self._ref is None:
+            return ""
+        seen = np.vstack([self._front, F]) if len(F) else self._front
+        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]
         self._volumes = [*self._volumes[-self._period :], hypervolume(self._front, self._ref)]
         growth = self._volumes[-1] - self._volumes[0]
         if len(self._volumes) <= self._period or self._volumes[-1] == 0 or growth > self._tol * self._volumes[-1]:

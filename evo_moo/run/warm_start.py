@@ -18,7 +18,8 @@ overlaps; the other half is drawn, so that the search still explores. The rules:
 Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,24 +43,18 @@ class Observation(NamedTuple):
     """What an earlier run measured.
 
     Attributes:
-        run: Name of the run.
-        id: Number of the evaluation in it.
+        source: The run and the evaluation, in words.
         configuration: The configuration in the new space.
-        is_exact: Whether it is the very configuration that was evaluated.
         metrics: Its metrics.
+        reusable: Those of its metrics that the new search would measure alike.
         seed: The seed that it was evaluated with.
-        same_version: Whether the run searched the same version of the problem.
-        same_machine: Whether it ran on a machine like this one.
     """
 
-    run: str
-    id: int
+    source: str
     configuration: Configuration
-    is_exact: bool
     metrics: Metrics
+    reusable: Metrics
     seed: int
-    same_version: bool
-    same_machine: bool
 
 
 @dataclass(frozen=True)
@@ -91,14 +86,15 @@ class WarmStart:
 
 
 def read_earlier_runs(
-    run_dirs: Sequence[str | Path], space: SearchSpace, version: str | None, seed: int
+    run_dirs: Sequence[str | Path], space: SearchSpace, metrics: Mapping[str, Metric], version: str | None, seed: int
 ) -> list[EarlierRun]:
     """Read what earlier runs observed, as far as it can be said in a space.
 
     Args:
         run_dirs: The run folders; they are only read, and no code of theirs is run.
         space: The space of the new search.
-        version: Version of the problem of the new search; None agrees with no other.
+        metrics: Name of each metric that the problem of the new search declares to its declaration.
+        version: Version of that problem; None agrees with no other.
         seed: Decides what is drawn for values that the earlier runs did not have.
 
     Raises:
@@ -110,35 +106,28 @@ def read_earlier_runs(
             record = RunRecord.read(run_dir)
             _refuse_unrelated(record, space)
             there = record.environment()
-            same_version = version is not None and record.problem_version == version
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
-            observations = _observations(record, space, seed, same_version, same_machine)
+            same_version = version is not None and record.problem_version == version
+            anew = {name for name, m in metrics.items() if not same_version or (m.timed and not same_machine)}
+            observations = _observations(record, space, seed, anew)
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
 
 
-def _observations(
-    record: RunRecord, space: SearchSpace, seed: int, same_version: bool, same_machine: bool
-) -> list[Observation]:
-    """Return what a run observed where the space allows it, in the order of asking."""
+def _observations(record: RunRecord, space: SearchSpace, seed: int, anew: Collection[str]) -> list[Observation]:
+    """Return what a run observed where the space allows it, in the order of asking; ``anew`` are metrics to measure."""
     ended = [e for e in record.evaluations if e.status == "ok"]
     X, allowed = translated(space, [e.configuration for e in ended], seed)
-    return [
-        Observation(
-            record.name,
-            e.id,
-            configuration,
-            json_key(configuration) == json_key(e.configuration),
-            checked_metrics(e.metrics),
-            e.seed,
-            same_version,
-            same_machine,
-        )
-        for e, configuration, is_allowed in zip(ended, space.decode(X), allowed, strict=True)
-        if is_allowed
-    ]
+    observations = []
+    for e, configuration in itertools.compress(zip(ended, space.decode(X), strict=True), allowed):
+        metrics = checked_metrics(e.metrics)
+        is_exact = json_key(configuration) == json_key(e.configuration)
+        reusable = {name: value for name, value in metrics.items() if name not in anew} if is_exact else {}
+        source = f"{record.name}, evaluation {e.id}"
+        observations.append(Observation(source, configuration, metrics, reusable, e.seed))
+    return observations
 
 
 def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
@@ -187,7 +176,6 @@ def warm_start(
     runs: Sequence[EarlierRun],
     space: SearchSpace,
     goals: Goals,
-    metrics: Mapping[str, Metric],
     pop_size: int,
     given: Sequence[Configuration] = (),
 ) -> WarmStart:
@@ -197,7 +185,6 @@ def warm_start(
         runs: The earlier runs.
         space: The space of the new search.
         goals: Its goals.
-        metrics: Name of each metric that the problem declares to its declaration.
         pop_size: Size of the first population; up to half of it is taken.
         given: Configurations that the job itself begins with; they come first.
 
@@ -213,44 +200,28 @@ def warm_start(
         )
     start = {json_key(c): c for c in space.decode(space.encode(given))} if given else {}
     most = len(start) + max(min(pop_size // 2, pop_size - len(start)), 0)
-    for observation in ordered:
-        if len(start) >= most:
-            break
-        start.setdefault(json_key(observation.configuration), observation.configuration)
+    for o in ordered:
+        if len(start) < most:
+            start.setdefault(json_key(o.configuration), o.configuration)
     known: dict[str, dict[str, Any]] = {}
-    for observation in ordered:
-        key = json_key(observation.configuration)
-        trusted = _trusted_metrics(observation, metrics)
-        if key in start and key not in known and all(name in trusted for name in goals.metric_names):
-            known[key] = _known_outcome(observation, trusted)
+    for o in ordered:
+        key = json_key(o.configuration)
+        if key in start and o.reusable.keys() >= set(goals.metric_names):
+            outcome = {"configuration": o.configuration, "metrics": o.reusable, "seed": o.seed}
+            known.setdefault(key, outcome | {"reason": f"taken from {o.source}"})
     return WarmStart(list(start.values()), list(known.values()))
-
-
-def _known_outcome(observation: Observation, metrics: Metrics) -> dict[str, Any]:
-    return {
-        "configuration": observation.configuration,
-        "metrics": metrics,
-        "seed": observation.seed,
-        "reason": f"taken from {observation.run}, evaluation {observation.id}",
-    }
-
-
-def _trusted_metrics(observation: Observation, metrics: Mapping[str, Metric]) -> Metrics:
-    if not (observation.same_version and observation.is_exact):
-        return {}
-    timed = set() if observation.same_machine else {name for name, metric in metrics.items() if metric.timed}
-    return {name: value for name, value in observation.metrics.items() if name not in timed}
 
 
 def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
     """Order all observations by rank, those of each rank by crowding distance."""
-    groups: list[tuple[Goals, list[Observation]]] = [(goals, [])]
+    together: list[Observation] = []
+    ranked = []
     for run in runs:
         if all(name in o.metrics for o in run.observations for name in goals.metric_names):
-            groups[0][1].extend(run.observations)
+            together += run.observations
         else:
-            groups.append((run.goals, run.observations))
-    ranked = [pair for ranking, observations in groups for pair in _ranked(ranking, observations)]
+            ranked += _ranked(run.goals, run.observations)
+    ranked = [*_ranked(goals, together), *ranked]
     return [observation for _, observation in sorted(ranked, key=lambda pair: pair[0])]
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import evo_moo
 from evo_moo.errors import JobError
@@ -23,15 +22,9 @@ NEW = SearchSpace(
 GOALS = Goals.declared({"f": "min", "g": "min"}, {"h": {"at_most": 0}})
 
 
-def observation(i, f, g, h=0.0, **changes):
-    fields = {
-        "run": "r",
-        "id": i,
-        "configuration": {"x": i / 100},
-        "is_exact": True,
-        "metrics": {"f": f, "g": g, "h": h},
-    }
-    return Observation(**fields | {"seed": i, "same_version": True, "same_machine": True} | changes)
+def observation(i, f, g, h=0.0, reusable=None):
+    metrics = {"f": f, "g": g, "h": h}
+    return Observation("r", {"x": i / 100}, metrics, metrics if reusable is None else reusable, seed=i)
 
 
 @given(spaces(), spaces(), SEEDS)
@@ -73,7 +66,7 @@ def test_configurations_that_a_rule_forbids_are_marked():
 
 def start_of(observations, pop_size=8, goals=GOALS, old_goals=GOALS, **options):
     space = SearchSpace({"x": Real(0, 1)})
-    return warm_start([EarlierRun(old_goals, observations, len(observations))], space, goals, {}, pop_size, **options)
+    return warm_start([EarlierRun(old_goals, observations, len(observations))], space, goals, pop_size, **options)
 
 
 def ids(start):
@@ -101,10 +94,10 @@ def test_runs_without_the_new_metrics_rank_by_their_own_goals():
     assert ids(start) == [2, 3, 1] and start.known == []
 
 
-@given(st.booleans(), st.booleans())
-def test_only_exact_configurations_of_the_same_version_are_known(is_exact, same_version):
-    start = start_of([observation(1, 1, 1, is_exact=is_exact, same_version=same_version)])
-    assert [known["seed"] for known in start.known] == ([1] if is_exact and same_version else [])
+@pytest.mark.parametrize("names", ["", "f", "fg", "fgh"])
+def test_an_outcome_is_known_where_every_metric_of_the_goals_is_reusable(names):
+    start = start_of([observation(1, 1, 1, reusable=dict.fromkeys(names, 1.0))])
+    assert [known["seed"] for known in start.known] == ([1] if names == "fgh" else [])
     assert ids(start) == [1]
 
 
@@ -119,4 +112,4 @@ def test_a_run_that_shares_no_variable_is_refused(tmp_path):
     with pytest.raises(
         JobError, match=r"must share a variable with the problem, other, but those of .* are x1, x2; name"
     ):
-        read_earlier_runs([tmp_path / "r"], SearchSpace({"other": Real(0, 1)}), None, 1)
+        read_earlier_runs([tmp_path / "r"], SearchSpace({"other": Real(0, 1)}), {}, None, 1)
