@@ -39,8 +39,7 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
         objectives[name] = {"model": "" if why else model.family, "why": why}
         mean, sd = measured, np.full(len(rows), math.nan)
         if model.model is not None and not why:
-            middle, sd = model.model.values(model.features.matrix(table.X[rows]))
-            mean = objective.sign * middle
+            mean, sd = model.model.metric(model.features.matrix(table.X[rows]))
         columns.append((name, measured, mean, sd))
     F = table.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
     first_id = {row: key for key, row in sorted(table.ids.items(), reverse=True)}

@@ -12,10 +12,10 @@ from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.fitting import FAMILIES, NONE, Families
-from evo_moo.surrogate.model_selection import Fold, Scores, Validation, cross_validated
+from evo_moo.surrogate.model_selection import Fold, Scores, cross_validated
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array, Surrogate
-from evo_moo.surrogate.targets import TAIL, Target
+from evo_moo.surrogate.targets import Target
 from evo_moo.threads import one_blas_thread
 
 FEWEST = 10
@@ -62,13 +62,8 @@ class Validated:
 
     def predict(self, X: Array, fitted: Surrogate) -> Array:
         """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model or one of the folds."""
-        values = metric_values(self.model, fitted.predict(self.features.matrix(X)).mean) if self.model else np.empty(0)
+        values = self.model.medians(fitted.predict(self.features.matrix(X)).mean) if self.model else np.empty(0)
         return np.log(np.maximum(values, LEAST)) if self.log else values
-
-
-def metric_values(model: MetricModel, targets: Array) -> Array:
-    """Return the metric's own values of targets, of any shape; of means, the median."""
-    return np.asarray(model.sign * model.target.inverse(np.clip(targets, -TAIL, TAIL)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -101,9 +96,11 @@ def validated(table: RunTable, metric: str) -> Validated:
     target = Target.fit(sign * values)
     Z, y = features.matrix(unknown.X), target.transform(sign * values)
     classes = {family: load_surrogate(family) for family in FAMILIES}
-    families = Families(classes, features.columns, seed_for("importance", table.seed))
+    # Every family is cross-validated, also one that validates itself: importances need the models of the folds.
+    validate = functools.partial(cross_validated, most=MOST_PER_FOLD)
+    families = Families(classes, features.columns, seed_for("importance", table.seed), validate, always_average=False)
     with one_blas_thread():
-        choice = families.choose(Z, y, validate=_cross_validated, always_average=False)
+        choice = families.choose(Z, y)
         if choice.family == NONE:
             best = max(choice.scores.values(), key=lambda scores: scores.rank_correlation, default=None)
             return replace(unknown, scores=best, nothing="no model predicts this metric; importances would be noise")
@@ -115,8 +112,3 @@ def validated(table: RunTable, metric: str) -> Validated:
 def _is_logarithmic(values: Array, declared: bool) -> bool:
     positive = len(values) > 0 and values.min() > LEAST
     return bool(positive and (declared or values.max() >= WIDE * values.min()))
-
-
-def _cross_validated(model: Surrogate, Z: Array, y: Array) -> Validation:
-    """Cross-validate every family, also one that validates itself: importances need the models of the folds."""
-    return cross_validated(model, Z, y, MOST_PER_FOLD)

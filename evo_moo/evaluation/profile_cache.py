@@ -63,9 +63,7 @@ class ProfileCache:
         Raises:
             MetricError: ``profile`` returned something else than finite numbers by name.
         """
-        names = self._problem.variables if self._problem.architecture is None else self._problem.architecture
-        values = {name: config[name] for name in names if name in config}
-        architecture = json.dumps(values, sort_keys=True, default=repr)
+        architecture = self._problem.architecture_key(config)
         kept = self._read(architecture) or self._in_this_process.get(architecture)
         if kept is not None:
             return kept

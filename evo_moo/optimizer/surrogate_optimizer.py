@@ -16,7 +16,6 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Array
-from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.fitting import FAMILIES
 from evo_moo.surrogate.prescreening import OVERSAMPLING
 from evo_moo.surrogate.proposals import InfillName, Proposals
@@ -55,10 +54,8 @@ class ModelSource(Source):
         self.kind = ["turns" if infill == "ehvi" else infill, batch]
         self._n_offspring = OVERSAMPLING * batch if infill == "prescreen" else N_OFFSPRING
         self.replicates = replicates and problem.is_seeded and any(m.noisy for m in problem.metrics.values())
-        computed = ComputedMetrics(problem) if problem.computes else None
         families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
-        success = load_surrogate("rf")
-        models = SearchModels(problem.space, goals, problem.metrics, families, success, seed, computed)
+        models = SearchModels(problem, goals, families, load_surrogate("rf"), seed)
         self._proposals = Proposals(problem.space, models, infill, self.replicates)
         self._estimates: dict[int, Metrics | None] = {}
 
@@ -82,7 +79,7 @@ class ModelSource(Source):
             individuals.append(Population.new(X=proposal.x[None, :])[0] if child is None else child)
             parents = () if child is None else child.data.get("parents", ())
             if proposal.replicate_of is not None:
-                replicate, begun[row] = self._proposals.archive.n_of(proposal.x) + begun[row], begun[row] + 1
+                replicate, begun[row] = len(self._proposals.archive.ids_of(proposal.x)) + begun[row], begun[row] + 1
             origin = "mating" if parents and not replicate else proposal.origin
             how.append(Made(origin, parents, proposal.prediction or None, replicate, proposal.replicate_of))
             self._proposals.expect(scene.n_asked + i, proposal)

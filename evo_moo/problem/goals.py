@@ -46,9 +46,7 @@ class Objective:
 
     def reached(self, value: float) -> bool:
         """Return whether a value is good enough; without a goal every value is."""
-        if self.goal is None:
-            return True
-        return self.sign * value <= self.sign * self.goal
+        return self.goal is None or self.sign * value <= self.sign * self.goal
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,10 @@ class Goals:
         """Return the sign of a metric: -1 where it is an objective that is maximised, else 1."""
         return next((o.sign for o in self.objectives if o.metric == metric), 1)
 
+    def has_objectives(self, metrics: Mapping[str, float]) -> bool:
+        """Return whether metrics hold every objective."""
+        return all(objective.metric in metrics for objective in self.objectives)
+
     def seek_the_same_as(self, other: "Goals") -> bool:
         """Return whether objectives and limits agree, in their order; what counts as good enough may differ."""
         aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
@@ -152,13 +154,11 @@ class Goals:
 
     def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[Array, Array, Array]:
         """Return F, G and H of evaluations; a row of F is infinite where an objective is not known."""
-        known = [all(o.metric in metrics for o in self.objectives) for metrics in rows]
         F = np.full((len(rows), len(self.objectives)), np.inf)
-        F[known] = self.F([metrics for metrics, is_known in zip(rows, known, strict=True) if is_known])
-        G = [self.inequality_values(metrics) for metrics in rows]
-        H = [self.equality_values(metrics) for metrics in rows]
-        shapes = (len(rows), len(self.inequalities)), (len(rows), len(self.equalities))
-        return F, np.array(G, dtype=float).reshape(shapes[0]), np.array(H, dtype=float).reshape(shapes[1])
+        F[[self.has_objectives(metrics) for metrics in rows]] = self.F(list(filter(self.has_objectives, rows)))
+        G = np.array([self.inequality_values(metrics) for metrics in rows], dtype=float)
+        H = np.array([self.equality_values(metrics) for metrics in rows], dtype=float)
+        return F, G.reshape(len(rows), len(self.inequalities)), H.reshape(len(rows), len(self.equalities))
 
     def inequality_values(self, metrics: Mapping[str, float]) -> list[float]:
         """Return the row of G, ``(n_ieq_constr,)``; a metric that is not known yet counts as feasible."""

@@ -31,7 +31,7 @@ from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Variable
+from evo_moo.space.variables import Variable, json_key
 
 __all__ = ["Configuration", "Fidelity", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 
@@ -169,6 +169,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
     def evaluated_function(self) -> Callable[..., Any]:
         """What a configuration is handed to."""
         return self.evaluate
+
+    def architecture_key(self, config: Configuration) -> str:
+        """Return the values of the variables of ``architecture``, as text: equal for all that have the same profile."""
+        names = self.variables if self.architecture is None else self.architecture
+        return json_key({name: config[name] for name in names if name in config})
 
     def profile(self, config: Configuration) -> Mapping[str, float]:
         """Return cheap metrics that need no training; limits on them spare the training.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evo_moo.surrogate.front import Front
-from evo_moo.surrogate.hypervolume_improvement import Boxes
+from evo_moo.surrogate.hypervolume_improvement import Boxes, expected_gain
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Array
 
@@ -71,7 +71,7 @@ def end(front: Front, posterior: Posterior, turn: Turn) -> Score:
     def score(X: Array) -> Array:
         mean, std = posterior.objectives(X)
         value = front.scaled(mean) @ weights
-        gain = _expected_gain(best - value, (std * uncertainty / front.span)[:, objective])
+        gain = expected_gain(best - value, (std * uncertainty / front.span)[:, objective])
         return _log_score(gain, value, posterior.log_probability(X))
 
     return score
@@ -112,7 +112,7 @@ def directions(front: Front, posterior: Posterior, turn: Turn) -> Score:
         distance = np.take_along_axis(weighted, decisive, axis=2)[..., 0]
         weighted_std = (std * uncertainty / front.span)[:, None, :] * weights
         distance_std = np.take_along_axis(weighted_std, decisive, axis=2)[..., 0]
-        gain = _expected_gain(best - distance, distance_std).mean(axis=1)
+        gain = expected_gain(best - distance, distance_std).mean(axis=1)
         return _log_score(gain, scaled.sum(axis=1), posterior.log_probability(X))
 
     return score
@@ -123,9 +123,7 @@ TURNS_OF_MANY = (directions, direction)
 """The acquisition functions in the order of their turns, and those for ``MANY_OBJECTIVES``."""
 
 
-def score_of(
-    front: Front, posterior: Posterior, turn: int, rng: np.random.Generator, exploration: float = 1.0
-) -> Score:
+def score_of(front: Front, posterior: Posterior, turn: int, rng: np.random.Generator, exploration: float) -> Score:
     """Return the score that this turn's candidate must maximise.
 
     While nothing is feasible, the probability to be so is all that counts.
@@ -144,9 +142,7 @@ def score_of(
     return functions[position](front, posterior, Turn(rounds, rng, exploration))
 
 
-def score_instead(
-    scores: Array, front: Front, posterior: Posterior, turn: int, exploration: float = 1.0
-) -> Score | None:
+def score_instead(scores: Array, front: Front, posterior: Posterior, turn: int, exploration: float) -> Score | None:
     """Return the score to choose by if this turn's promises next to nothing, ``(n,)`` scores; else None.
 
     Where an end of the front is reached, expected hypervolume improvement as far as ``inner`` takes its turn. A
@@ -226,12 +222,3 @@ def _improvement(front: Front, posterior: Posterior, ref_point: Array, uncertain
 def _log_score(gain: Array, distance: Array, log_probability: Array) -> Array:
     """Return the logarithm of the expected gain; where there is hardly any, the nearest to the ideal point is best."""
     return np.asarray(np.log(gain + 1e-30) - 1e-3 * distance * (gain < 1e-25) + log_probability)
-
-
-def _expected_gain(gap: Array, std: Array) -> Array:
-    """Return the expectation of how far a normal value exceeds 0, of mean ``gap``."""
-    from scipy.special import ndtr
-
-    std = np.maximum(std, 1e-12)
-    z = gap / std
-    return np.asarray(std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)))

@@ -1,7 +1,8 @@
 """What a search has measured, evaluation by evaluation."""
 
 from bisect import insort
-from typing import NamedTuple, TypeGuard
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,27 +48,19 @@ class Archive:
         """All outcomes, in the order of asking."""
         return [self._observations[key] for key in sorted(self._observations)]
 
-    def n_of(self, x: Array) -> int:
-        """Return the number of outcomes of a row."""
-        return len(self._ids_of.get(x.tobytes(), ()))
-
-    def first_id_of(self, x: Array) -> int | None:
-        """Return the id of the first evaluation of a row; None where there is none."""
-        ids = self._ids_of.get(x.tobytes())
-        return ids[0] if ids else None
+    def ids_of(self, x: Array) -> Sequence[int]:
+        """Return the ids of the evaluations of a row, in the order of asking."""
+        return self._ids_of.get(x.tobytes(), ())
 
     def mean_of(self, x: Array) -> Metrics:
         """Return the mean metrics of a row's replicates that have objectives; there must be one."""
-        replicates = (self._observations[key].metrics for key in self._ids_of[x.tobytes()])
-        return mean_metrics([metrics for metrics in replicates if self._has_objectives(metrics)])
+        replicates = (self._observations[key].metrics for key in self.ids_of(x))
+        return mean_metrics([metrics for metrics in replicates if metrics and self._goals.has_objectives(metrics)])
 
     def with_objectives(self) -> tuple[Array, list[list[Metrics]]]:
         """Return the ``(n, n_var)`` rows that have objectives, each once, and the metrics of each row's replicates."""
         replicates: dict[bytes, list[Metrics]] = {}
-        for observation in self.observations:
-            if self._has_objectives(observation.metrics):
-                replicates.setdefault(observation.x.tobytes(), []).append(observation.metrics)
+        for _, x, metrics in self.observations:
+            if metrics and self._goals.has_objectives(metrics):
+                replicates.setdefault(x.tobytes(), []).append(metrics)
         return np.array([np.frombuffer(x) for x in replicates]), list(replicates.values())
-
-    def _has_objectives(self, metrics: Metrics | None) -> TypeGuard[Metrics]:
-        return metrics is not None and all(objective.metric in metrics for objective in self._goals.objectives)

@@ -1,10 +1,11 @@
 """Metrics that a problem computes at once, which a search need not predict."""
 
+import contextlib
+
 import numpy as np
 
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
-from evo_moo.space.variables import json_key
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array
@@ -36,7 +37,7 @@ class ComputedMetrics:
 
     def agree(self, name: str, X: Array, measured: Array) -> bool:
         """Return whether a metric is computed as it was measured, ``(n,)``, at all ``(n, n_var)`` encoded rows."""
-        return bool(np.allclose(self.values(name, X), measured, rtol=1e-9, atol=0.0))
+        return self._problem.computes and bool(np.allclose(self.values(name, X), measured, rtol=1e-9, atol=0.0))
 
     def model_of(self, name: str, sign: int, values: Array, features: Features) -> MetricModel:
         """Return a metric as something to minimise; it needs no data, and is certain.
@@ -56,13 +57,11 @@ class ComputedMetrics:
         return MetricModel(sign, target, formula=targets)
 
     def _of(self, config: Configuration) -> Metrics:
-        names = self._problem.variables if self._problem.architecture is None else self._problem.architecture
-        key = json_key({name: config[name] for name in names if name in config})
+        key = self._problem.architecture_key(config)
         if key not in self._kept:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            try:
+            self._kept[key] = {}
+            with contextlib.suppress(Exception):  # the evaluation shows whether it fails, too
                 self._kept[key] = self._problem.call_compute(config)
-            except Exception:
-                self._kept[key] = {}  # the evaluation shows whether it fails, too
         return self._kept[key]

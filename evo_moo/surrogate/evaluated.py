@@ -33,10 +33,10 @@ class Evaluated:
         X, replicates = archive.with_objectives()
         means = [mean_metrics(metrics) for metrics in replicates]
         F = posterior.goals.F(means)
-        models = [posterior.models[objective.metric] for objective in posterior.goals.objectives]
-        log = [k for k, model in enumerate(models) if model.log]
+        log = [model.log for model in posterior.objective_models]
         F[:, log] = np.log(F[:, log])
-        if noisy := [k for k, model in enumerate(models) if model.is_noisy]:
+        noisy = [model.is_noisy for model in posterior.objective_models]
+        if any(noisy):
             F[:, noisy] = posterior.objectives(X)[0][:, noisy]
         violation = np.array([posterior.goals.violation(metrics) for metrics in means])
         return cls(X, F, violation, sum(len(metrics) - 1 for metrics in replicates))

@@ -1,7 +1,7 @@
 """What surrogate models see of configurations: the encoded matrix, scaled, with the activity spelt out."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,27 +33,21 @@ class Features:
     """
 
     def __init__(self, space: SearchSpace, compute: Callable[[Array], Mapping[str, Array]] | None = None) -> None:
-        self._space = space
-        kinds: list[ColumnKind] = []
-        n_options = []
-        conditions: list[Mapping[str, Any]] = []
-        self._flagged = []  # the first variable under each condition
-        for i, variable in enumerate(space.variables.values()):
-            kinds.append("category" if space.category[i] else "ordinal" if variable.has_options else "numeric")
-            absence = int(kinds[i] == "category" and bool(variable.when))
-            n_options.append(0 if kinds[i] == "numeric" else int(space.high[i]) + 1 + absence)
-            if variable.when and variable.when not in conditions:
-                conditions.append(variable.when)
-                self._flagged.append(i)
-        kinds += ["active"] * len(self._flagged)
-        n_options += [0] * len(self._flagged)
-        names = [*space.names, *(f"{space.names[i]}?" for i in self._flagged)]
-        self._compute = compute
+        self._space, self._compute = space, compute
+        columns: list[tuple[str, ColumnKind, int]] = []
+        conditions = [variable.when for variable in space.variables.values()]
+        for i, (name, variable) in enumerate(space.variables.items()):
+            n_options = int(space.high[i]) + 1
+            if space.category[i]:
+                columns.append((name, "category", n_options + bool(variable.when)))
+            else:
+                columns.append((name, "ordinal", n_options) if variable.has_options else (name, "numeric", 0))
+        # The first variable under each condition.
+        self._flagged = [i for i, when in enumerate(conditions) if when and conditions.index(when) == i]
         self._scales = {} if compute is None else _scales(compute(space.sample(N_SAMPLED, np.random.default_rng(0))))
-        names += self._scales
-        kinds += ["numeric"] * len(self._scales)
-        n_options += [0] * len(self._scales)
-        self.columns = Columns(tuple(names), tuple(kinds), tuple(n_options))
+        columns += [(f"{space.names[i]}?", "active", 0) for i in self._flagged]
+        columns += [(name, "numeric", 0) for name in self._scales]
+        self.columns = Columns(*zip(*columns, strict=True))
         width = space.xu - space.xl
         self._width = np.where(width > 0, width, 1.0)
 
@@ -67,23 +61,18 @@ class Features:
         active = self._space.active(X)
         scaled = np.where(active, (X - self._space.xl) / self._width, ABSENT)
         codes = np.where(active, X, self._space.high + 1)
-        return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], self._computed(X)])
+        values = self._compute(X) if self._compute and self._scales else {}
+        unknown = np.full(len(X), np.nan)
+        computed = [scale.of(values.get(name, unknown))[:, None] for name, scale in self._scales.items()]
+        return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], *computed])
 
     def rows(self, Z: Array) -> Array:
         """Return the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, the inverse of ``matrix``.
 
         Numbers without a grid may differ in the last digits.
         """
-        space = self._space
-        Z = Z[:, : space.n_var]
+        space, Z = self._space, Z[:, : self._space.n_var]
         return space.canonical(np.where(space.category, Z, space.xl + Z * self._width))
-
-    def _computed(self, X: Array) -> Array:
-        if self._compute is None or not self._scales:
-            return np.empty((len(X), 0))
-        values = self._compute(X)
-        unknown = np.full(len(X), np.nan)
-        return np.column_stack([scale.of(values.get(name, unknown)) for name, scale in self._scales.items()])
 
 
 class _Scale(NamedTuple):

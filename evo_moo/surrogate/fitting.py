@@ -22,6 +22,7 @@ from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array, Columns, Surrogate
 from evo_moo.surrogate.targets import Target
 
+Family = type[Surrogate]
 ChoiceRecord = dict[str, Any]
 """A choice of a model, or a fault of one, as the ledger records it."""
 FAMILIES = ("gp", "rf")
@@ -65,11 +66,16 @@ class Families:
         classes: Name of each family to its class, the first to try first.
         columns: What each feature is.
         seed: Decides everything random in the models.
+        validate: Predicts each point by a model that did not learn it.
+        always_average: Whether to try the average of several families, too, where one is good enough: it takes the
+            predictions of all.
     """
 
-    classes: Mapping[str, type[Surrogate]]
+    classes: Mapping[str, Family]
     columns: Columns
     seed: int
+    validate: Callable[[Surrogate, Array, Array], Validation] = validated
+    always_average: bool = True
 
     def new(self, family: str) -> Surrogate:
         """Return a model of a family, or of the ``AVERAGE`` of all, that has learnt nothing."""
@@ -77,37 +83,27 @@ class Families:
             return AveragedSurrogate([self.new(member) for member in self.classes])
         return self.classes[family](self.columns, self.seed)
 
-    def choose(
-        self,
-        Z: Array,
-        y: Array,
-        incumbent: str | None = None,
-        validate: Callable[[Surrogate, Array, Array], Validation] = validated,
-        always_average: bool = True,
-    ) -> Choice:
+    def choose(self, Z: Array, y: Array, incumbent: str | None = None) -> Choice:
         """Choose a family by validation: try one after the other until one is good enough, and their average.
 
         Args:
             Z: ``(n, n_features)`` points.
             y: ``(n,)`` standardised targets.
             incumbent: The family in use.
-            validate: Predicts each point by a model that did not learn it.
-            always_average: Whether to try the average of several families, too, where one is good enough: it takes
-                the predictions of all.
         """
         validations: dict[str, Validation] = {}
         scores: dict[str, Scores] = {}
         faults: dict[str, str] = {}
         for family in self.classes:
             try:
-                validations[family] = validate(self.new(family), Z, y)
+                validations[family] = self.validate(self.new(family), Z, y)
             except SurrogateError as error:
                 faults[family] = str(error)
                 continue
             scores[family] = score(validations[family].prediction, y)
             if good := scores[family].rank_correlation >= GOOD_ENOUGH:
                 break
-        if len(validations) > 1 and (always_average or not good):
+        if len(validations) > 1 and (self.always_average or not good):
             validations[AVERAGE] = averaged(list(validations.values()))
             scores[AVERAGE] = score(validations[AVERAGE].prediction, y)
         family = choose(scores, incumbent) or NONE
@@ -118,7 +114,7 @@ class MetricFit:
     """The model of one metric through a search: its family is chosen anew from time to time, and fitted each time.
 
     Args:
-        metric: Name of the metric.
+        name: Name of the metric.
         sign: -1 where more of the metric is better, else 1.
         declared: What is known of the metric.
         families: The families to choose from.
@@ -127,20 +123,13 @@ class MetricFit:
     """
 
     def __init__(
-        self,
-        metric: str,
-        sign: int,
-        declared: Metric,
-        families: Families,
-        features: Features,
-        computed: ComputedMetrics | None = None,
+        self, name: str, sign: int, declared: Metric, families: Families, features: Features, computed: ComputedMetrics
     ) -> None:
-        self.metric, self.sign, self.declared = metric, sign, declared
+        self.name, self.sign, self.declared = name, sign, declared
         self._families, self._features, self._computed = families, features, computed
         self._family: str | None = None
         self._model: Surrogate | None = None
-        self._is_hard = False
-        self._n_at_choice = 0
+        self._is_hard, self._n_at_choice = False, 0
 
     @property
     def is_hard(self) -> bool:
@@ -156,11 +145,12 @@ class MetricFit:
             n_far_out: Number of values that were left out, for the record.
         """
         log = self.declared.log and self.sign == 1 and bool(values.min() > 0)
-        if self._computed is not None and self._computed.agree(self.metric, X, values):
-            is_new = self._use(COMPUTED)
-            decision = {"metric": self.metric, "n": len(values), "chosen": COMPUTED, "scores": {}}
-            model = self._computed.model_of(self.metric, self.sign, values, self._features)
-            return replace(model, declared=self.declared, log=log), [decision] if is_new else []
+        if self._computed.agree(self.name, X, values):
+            decision = {"metric": self.name, "n": len(values), "chosen": COMPUTED, "scores": {}}
+            decisions = [decision] if self._family != COMPUTED else []
+            self._use(COMPUTED)
+            model = self._computed.model_of(self.name, self.sign, values, self._features)
+            return replace(model, declared=self.declared, log=log), decisions
         target = Target.fit(self.sign * values, log, spread_best=self._is_hard)
         Z, y = self._features.matrix(X), target.transform(self.sign * values)
         decisions = self._choose(Z, y, n_far_out) if len(y) >= GROWTH * self._n_at_choice else []
@@ -170,7 +160,7 @@ class MetricFit:
         try:
             return replace(unfitted, model=self._model.fit(Z, y)), decisions
         except SurrogateError as error:
-            return unfitted, [*decisions, {"metric": self.metric, "model": self._family, "fault": str(error)}]
+            return unfitted, [*decisions, {"metric": self.name, "model": self._family, "fault": str(error)}]
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
@@ -184,9 +174,7 @@ class MetricFit:
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a dumped state."""
         self._is_hard, self._n_at_choice = state["is_hard"], state["n_at_choice"]
-        self._family = self._model = None
-        if state["family"] is not None:
-            self._use(state["family"])
+        self._use(state["family"])
         if self._model is not None:
             self._model.load(state["model"])
 
@@ -194,17 +182,13 @@ class MetricFit:
         choice = self._families.choose(Z, y, self._family)
         self._n_at_choice, self._is_hard = len(y), choice.is_hard
         self._use(choice.family)
-        faults: list[ChoiceRecord] = [
-            {"metric": self.metric, "model": family, "fault": fault} for family, fault in choice.faults.items()
-        ]
+        faults = [{"metric": self.name, "model": family, "fault": fault} for family, fault in choice.faults.items()]
         scores = {family: asdict(each) for family, each in choice.scores.items()}
-        chosen = {"metric": self.metric, "n": len(y), "n_far_out": n_far_out, "chosen": choice.family, "scores": scores}
+        chosen = {"metric": self.name, "n": len(y), "n_far_out": n_far_out, "chosen": choice.family, "scores": scores}
         return [*faults, chosen]
 
-    def _use(self, family: str) -> bool:
-        """Change to a family, if it is not in use, and return whether it was not."""
-        if family == self._family:
-            return False
-        self._family = family
-        self._model = None if family in (NONE, COMPUTED) else self._families.new(family)
-        return True
+    def _use(self, family: str | None) -> None:
+        """Change to a family, unless it is in use."""
+        if family != self._family:
+            self._family = family
+            self._model = None if family in (None, NONE, COMPUTED) else self._families.new(family)

@@ -58,19 +58,19 @@ class Boxes:
         product = np.ones((len(mean), len(self.lower)))
         for k in range(mean.shape[1]):
             ends, at = np.unique(np.concatenate([self.lower[:, k], self.upper[:, k]]), return_inverse=True)
-            below = _expected_shortfall(ends, mean[:, k, None], np.maximum(std[:, k, None], 1e-12))
+            finite = np.isfinite(ends)  # nothing lies below minus infinity
+            below = finite * expected_gain(np.where(finite, ends, 0.0) - mean[:, k, None], std[:, k, None])
             product *= (below[:, at[len(self.lower) :]] - below[:, at[: len(self.lower)]]).clip(0)
         return np.asarray(product.sum(axis=1))
 
 
-def _expected_shortfall(bound: Array, mean: Array, std: Array) -> Array:
-    """Return the expectation of ``max(bound - y, 0)`` for normal ``y``; 0 for a bound of minus infinity."""
+def expected_gain(gap: Array, std: Array) -> Array:
+    """Return the expectation of ``max(y, 0)`` for a normal ``y`` of mean ``gap`` and standard deviation ``std``."""
     from scipy.special import ndtr
 
-    finite = np.isfinite(bound)
-    z = (np.where(finite, bound, 0.0) - mean) / std
-    shortfall = std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
-    return np.where(finite, shortfall, 0.0)
+    std = np.maximum(std, 1e-12)
+    z = gap / std
+    return np.asarray(std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)))
 
 
 def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
@@ -80,10 +80,8 @@ def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
         Bounds ``(n_bounds, n_obj)``, and ``(n_bounds, n_obj, n_obj)``: for each bound and objective, the point
         that defines the value of the bound there.
     """
-    n_obj = len(ref_point)
-    U = ref_point[None, :].astype(float)
-    Z = np.full((1, n_obj, n_obj), -np.inf)
-    Z[0, range(n_obj), range(n_obj)] = ref_point
+    n_obj, U = len(ref_point), ref_point[None, :].astype(float)
+    Z = np.where(np.eye(n_obj, dtype=bool), U, -np.inf)[None]
     for z in F[np.lexsort(F.T[::-1])]:
         above = (z < U).all(axis=1)
         if not above.any():

@@ -6,6 +6,7 @@ probability to be feasible and to succeed.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,28 +33,24 @@ STEPS = (20, 50, 100, 200, 500, 1000)
 """Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
 
 
+@dataclass(frozen=True)
 class Infill:
     """Chooses batches of rows to evaluate.
 
-    Args:
+    Attributes:
         space: The space of the rows.
         rng: Source of all randomness.
         is_new: Returns which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
+        exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
     """
 
-    def __init__(self, space: SearchSpace, rng: np.random.Generator, is_new: Callable[[Array], Mask]) -> None:
-        self.space, self.rng, self._is_new = space, rng, is_new
-        self._crossover = SpaceCrossover(space)
+    space: SearchSpace
+    rng: np.random.Generator
+    is_new: Callable[[Array], Mask]
+    exploration: float
 
     def batch(
-        self,
-        posterior: Posterior,
-        evaluated: Evaluated,
-        n: int,
-        turn: int,
-        exploration: float,
-        offspring: Array,
-        may_replicate: bool = False,
+        self, posterior: Posterior, evaluated: Evaluated, n: int, turn: int, offspring: Array, may_replicate: bool
     ) -> Array:
         """Choose up to ``n`` rows.
 
@@ -62,7 +59,6 @@ class Infill:
             evaluated: What was measured.
             n: Number of rows.
             turn: Number of rows chosen by earlier calls: acquisition functions take turns.
-            exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
             may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
@@ -77,12 +73,12 @@ class Infill:
         chosen, n_replicates = np.empty((0, self.space.n_var)), evaluated.n_replicates
         most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
         for i in range(n):
-            score = acquisition.score_of(front, posterior, turn + i, self.rng, exploration)
+            score = acquisition.score_of(front, posterior, turn + i, self.rng, self.exploration)
             pool, scores = self._refined(pool, score)
-            if other := acquisition.score_instead(scores, front, posterior, turn + i, exploration):
+            if other := acquisition.score_instead(scores, front, posterior, turn + i, self.exploration):
                 pool, scores = self._refined(pool, other)
             ranked = pool[np.argsort(-scores, kind="stable")]
-            new = ranked[self._is_new(ranked) & ~any_equal(ranked, chosen)][:1]
+            new = ranked[self.is_new(ranked) & ~any_equal(ranked, chosen)][:1]
             if not len(new):
                 break
             row = None
@@ -90,7 +86,7 @@ class Infill:
                 if i == 0 and n_replicates < N_TRIALS:
                     row = int(self.rng.integers(len(known)))
                 else:
-                    row = acquisition.worth_replicating(front, known, ranked[self._is_new(ranked)], posterior)
+                    row = acquisition.worth_replicating(front, known, ranked[self.is_new(ranked)], posterior)
                 n_replicates += row is not None
             latest = new if row is None else known[[row]]
             chosen = np.concatenate([chosen, latest])
@@ -133,7 +129,7 @@ class Infill:
         children = X[self.rng.integers(len(X), size=n)]
         if crossed:
             mates = X[self.rng.integers(len(X), size=n)]
-            children = self._crossover.crossed(np.stack([children, mates]), self.rng)[0]
+            children = SpaceCrossover(self.space).crossed(np.stack([children, mates]), self.rng)[0]
         return SpaceMutation(self.space, eta=eta).mutated(children, self.rng)
 
 

@@ -40,12 +40,7 @@ class Scores:
     @property
     def better_than_chance(self) -> bool:
         """Whether a model that knows nothing would hardly ever rank so well; see ``ONE_SIDED_99``."""
-        return self.rank_correlation > chance_bound(self.n)
-
-
-def chance_bound(n: int) -> float:
-    """Return the 99 % quantile of Kendall's tau of ``n`` unrelated pairs, by its normal approximation."""
-    return ONE_SIDED_99 * chance_deviation(n)
+        return self.rank_correlation > ONE_SIDED_99 * chance_deviation(self.n)
 
 
 def chance_deviation(n: int) -> float:
@@ -150,13 +145,9 @@ def choose(scores: Mapping[str, Scores], incumbent: str | None = None) -> str | 
     if not able:
         return None
     highest = max(score.rank_correlation for score in able.values())
-    likelihoods = {
-        name: score.log_likelihood
-        for name, score in able.items()
-        if score.rank_correlation > highest - chance_deviation(score.n)
-    }
-    best = max(likelihoods, key=likelihoods.__getitem__)
-    if incumbent in likelihoods and likelihoods[best] - likelihoods[incumbent] <= LIKELIHOOD_MARGIN:
+    near = {name: score for name, score in able.items() if score.rank_correlation > highest - chance_deviation(score.n)}
+    best = max(near, key=lambda name: near[name].log_likelihood)
+    if incumbent in near and near[best].log_likelihood - near[incumbent].log_likelihood <= LIKELIHOOD_MARGIN:
         return incumbent
     return best
 

@@ -40,11 +40,6 @@ class MetricModel:
     declared: Metric = field(default_factory=Metric)
 
     @property
-    def is_computed(self) -> bool:
-        """Whether a formula gives the metric, so that it need not be predicted."""
-        return self.formula is not None
-
-    @property
     def is_noisy(self) -> bool:
         """Whether the predicted mean is nearer to the truth than what was measured; without a model it is not."""
         return self.model is not None and (self.declared.noisy or self.model.noise() > NOISY)
@@ -62,6 +57,15 @@ class MetricModel:
     def values(self, X: Array) -> tuple[Array, Array]:
         """Return the metric, minimised: the median, and how far one standard deviation lies on the better side."""
         return self._values(*self.predict(X))
+
+    def metric(self, X: Array) -> tuple[Array, Array]:
+        """Return ``values`` with the metric as it is measured, not minimised."""
+        median, std = self.values(X)
+        return self.sign * median, std
+
+    def medians(self, targets: Array) -> Array:
+        """Return the metric as it is measured, of targets of any shape; of predicted means, the median."""
+        return np.asarray(self.sign * self.target.inverse(np.clip(targets, -TAIL, TAIL)))
 
     def objective(self, X: Array) -> tuple[Array, Array]:
         """Return ``values`` of the metric, or of its logarithm where trade-offs are weighed by that."""
@@ -128,32 +132,36 @@ class Posterior:
     models: Mapping[str, MetricModel]
     success: Surrogate | None = None
 
+    @property
+    def objective_models(self) -> list[MetricModel]:
+        """The models of the objectives, in their order."""
+        return [self.models[objective.metric] for objective in self.goals.objectives]
+
     def objectives(self, X: Array) -> tuple[Array, Array]:
         """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``.
 
         They are minimised; some are logarithms, see ``MetricModel.log``.
         """
         Z = self.features.matrix(X)
-        values = [self.models[objective.metric].objective(Z) for objective in self.goals.objectives]
-        return np.stack([mean for mean, _ in values], axis=1), np.stack([std for _, std in values], axis=1)
+        means, stds = zip(*(model.objective(Z) for model in self.objective_models), strict=True)
+        return np.stack(means, axis=1), np.stack(stds, axis=1)
 
     def metrics(self, X: Array) -> dict[str, tuple[Array, Array]]:
         """Return the median and standard deviation of each metric that has a model, at ``(n, n_var)`` rows."""
         Z = self.features.matrix(X)
-        predicted = {name: (model.sign, model.values(Z)) for name, model in self.models.items() if model.model}
-        return {name: (sign * median, std) for name, (sign, (median, std)) in predicted.items()}
+        return {name: model.metric(Z) for name, model in self.models.items() if model.model}
 
     def lookahead(self, X: Array) -> tuple[Array, Array]:
         """Return the mean of ``objectives``, and how far one more evaluation of a row would move it, ``(n, n_obj)``."""
         Z = self.features.matrix(X)
-        values = [self.models[objective.metric].lookahead(Z) for objective in self.goals.objectives]
-        return np.stack([mean for mean, _ in values], axis=1), np.stack([step for _, step in values], axis=1)
+        means, steps = zip(*(model.lookahead(Z) for model in self.objective_models), strict=True)
+        return np.stack(means, axis=1), np.stack(steps, axis=1)
 
     @property
     def knows_the_noise(self) -> bool:
         """Whether some trained objective is noisy by its seed, and all such have models that know how noisy."""
-        objectives = (self.models[objective.metric] for objective in self.goals.objectives)
-        noisy = [m.model for m in objectives if m.declared.noisy and not m.declared.cheap and not m.is_computed]
+        trained = self.objective_models
+        noisy = [m.model for m in trained if m.declared.noisy and not m.declared.cheap and m.formula is None]
         return bool(noisy) and all(model is not None and model.extrapolates for model in noisy)
 
     def chance(self, exploration: float) -> Array:
@@ -162,7 +170,7 @@ class Posterior:
         Args:
             exploration: The share for models that do not extrapolate, whose deviations promise more than they hold.
         """
-        models = [self.models[objective.metric].model for objective in self.goals.objectives]
+        models = [each.model for each in self.objective_models]
         return np.array([1.0 if model is None or model.extrapolates else exploration for model in models])
 
     def log_probability(self, X: Array) -> Array:

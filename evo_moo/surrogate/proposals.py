@@ -74,12 +74,7 @@ class Proposals:
         self._track_record.expect(evaluation_id, proposal.prediction)
 
     def propose(
-        self,
-        n: int,
-        pending: Array,
-        offspring: Array,
-        is_new: Callable[[Array], Mask],
-        rng: np.random.Generator,
+        self, n: int, pending: Array, offspring: Array, is_new: Callable[[Array], Mask], rng: np.random.Generator
     ) -> list[Proposal]:
         """Choose up to ``n`` rows to evaluate.
 
@@ -108,11 +103,10 @@ class Proposals:
             if self.infill == "prescreen":
                 X = best_offspring(posterior, offspring[is_free(offspring)], n - n_plain, rng)
             else:
-                infill = Infill(self.space, rng, is_free)
-                turn, exploration = self._turn - n, self._track_record.exploration()
+                infill = Infill(self.space, rng, is_free, self._track_record.exploration())
                 may_replicate = self._replicates and posterior.knows_the_noise
                 evaluated = Evaluated.of(self.archive, posterior)
-                X = infill.batch(posterior, evaluated, n - n_plain, turn, exploration, offspring, may_replicate)
+                X = infill.batch(posterior, evaluated, n - n_plain, self._turn - n, offspring, may_replicate)
             return proposals + self._with_predictions(posterior, X)
 
     def dump(self) -> dict[str, Any]:
@@ -137,7 +131,7 @@ class Proposals:
         predicted = posterior.metrics(X)
         proposals = []
         for i, x in enumerate(X):
-            first = self.archive.first_id_of(x)
+            first = next(iter(self.archive.ids_of(x)), None)
             prediction = {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()}
             proposals.append(Proposal(x, "infill" if first is None else "replicate", prediction, first))
         return proposals

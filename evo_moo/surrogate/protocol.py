@@ -13,18 +13,6 @@ import numpy.typing as npt
 
 from evo_moo.errors import SurrogateError
 
-__all__ = [
-    "Array",
-    "ColumnKind",
-    "Columns",
-    "Prediction",
-    "Surrogate",
-    "SurrogateError",
-    "canonical_order",
-    "checked_data",
-    "checked_rows",
-]
-
 Array = npt.NDArray[np.float64]
 ColumnKind = Literal["numeric", "ordinal", "category", "active"]
 

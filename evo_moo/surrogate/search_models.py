@@ -7,11 +7,11 @@ import numpy as np
 
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
-from evo_moo.space.search_space import SearchSpace
+from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.archive import Archive, Observation
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.fitting import ChoiceRecord, Families, MetricFit
+from evo_moo.surrogate.fitting import ChoiceRecord, Families, Family, MetricFit
 from evo_moo.surrogate.outliers import Fences
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Surrogate
@@ -21,32 +21,24 @@ class SearchModels:
     """Surrogate models of all metrics of a search, and of success.
 
     Args:
-        space: The search space.
+        problem: The problem; it may compute some metrics, which need no model as long as they are what was measured.
         goals: Objectives and limits.
-        metrics: What is known of each metric.
         families: Name of each model family to its class, the first to try first; one is chosen for each metric.
         success: The class of the model that tells which configurations fail.
         seed: Decides everything random in the models.
-        computed: Computes the metrics that need no model, as long as they are what was measured.
     """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        goals: Goals,
-        metrics: Mapping[str, Metric],
-        families: Mapping[str, type[Surrogate]],
-        success: type[Surrogate],
-        seed: int = 1,
-        computed: ComputedMetrics | None = None,
+        self, problem: SearchProblem, goals: Goals, families: Mapping[str, Family], success: Family, seed: int = 1
     ) -> None:
-        self.goals, self._metrics = goals, metrics
-        self._features = Features(space, computed.table if computed else None)
+        self.goals, self._metrics = goals, problem.metrics
+        computed = ComputedMetrics(problem)
+        self._features = Features(problem.space, computed.table if problem.computes else None)
         chosen_from = Families(families, self._features.columns, seed)
-        self._fits = {
-            name: MetricFit(name, goals.sign(name), metrics.get(name, Metric()), chosen_from, self._features, computed)
-            for name in goals.metric_names
-        }
+        self._fits = {}
+        for name in goals.metric_names:
+            metric = self._metrics.get(name, Metric())
+            self._fits[name] = MetricFit(name, goals.sign(name), metric, chosen_from, self._features, computed)
         self._success_model = success(self._features.columns, seed)
         self._decisions: list[ChoiceRecord] = []
 
@@ -65,7 +57,7 @@ class SearchModels:
             X, values = np.array([x for x, _ in near]), np.array([value for _, value in near])
             models[name], decisions = fit.fit(X, values, len(rows) - len(near))
             self._decisions += decisions
-        predicted = [m for m in (models[o.metric] for o in self.goals.objectives) if not m.is_computed]
+        predicted = [m for m in (models[o.metric] for o in self.goals.objectives) if m.formula is None]
         if predicted and all(model.model is None for model in predicted):
             return None
         return Posterior(self.goals, self._features, models, self._success(observations, fences))

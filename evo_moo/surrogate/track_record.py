@@ -15,8 +15,6 @@ HARMLESS, USELESS = 0.3, 0.8
 """Mean standard deviations by which outcomes were worse than predicted: explore as usual below, not at all above."""
 _LARGEST = 5.0
 
-Expected = dict[str, tuple[float, float]]
-
 
 class TrackRecord:
     """Predictions beside the outcomes.
@@ -27,20 +25,20 @@ class TrackRecord:
 
     def __init__(self, goals: Goals) -> None:
         self._signs = {o.metric: o.sign for o in goals.objectives}
-        self._recent: list[tuple[Expected, Metrics]] = []
-        self._expected: dict[int, Expected] = {}
+        self._recent: list[dict[str, list[float]]] = []  # mean, standard deviation, outcome
+        self._expected: dict[int, dict[str, list[float]]] = {}
 
     def expect(self, evaluation_id: int, prediction: Mapping[str, tuple[float, float]]) -> None:
         """Note the mean and standard deviation that each metric of an evaluation is expected to have."""
         if prediction:
-            self._expected[evaluation_id] = dict(prediction)
+            self._expected[evaluation_id] = {name: list(pair) for name, pair in prediction.items()}
 
     def record(self, evaluation_id: int, metrics: Metrics | None) -> None:
         """Record an outcome; None: the evaluation failed."""
         expected = self._expected.pop(evaluation_id, None)
         if expected and metrics is not None:
-            measured = {name: metrics[name] for name in expected if name in metrics}
-            self._recent = [*self._recent, (expected, measured)][-RECENT:]
+            known = {name: [*pair, metrics[name]] for name, pair in expected.items() if name in metrics}
+            self._recent = [*self._recent, known][-RECENT:]
 
     def rank_correlation(self) -> float | None:
         """Return Kendall's tau between predictions and outcomes, averaged over the objectives; None: too few."""
@@ -48,9 +46,10 @@ class TrackRecord:
 
         correlations = []
         for name in self._signs:
-            pairs = [(a[name][0], b[name]) for a, b in self._recent if name in a and name in b]
-            if len(pairs) >= RECENT // 2:
-                tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+            known = [outcome[name] for outcome in self._recent if name in outcome]
+            if len(known) >= RECENT // 2:
+                means, _, measured = zip(*known, strict=True)
+                tau = float(kendalltau(means, measured).statistic)
                 correlations.append(0.0 if math.isnan(tau) else tau)
         return sum(correlations) / len(correlations) if correlations else None
 
@@ -60,28 +59,20 @@ class TrackRecord:
         Candidates that promise the most disappoint by standard deviations where the models are sure of something
         wrong; then the less certain a place, the worse it is.
         """
-        surprises = [
-            min(max(sign * (b[name] - a[name][0]) / max(a[name][1], 1e-12), -_LARGEST), _LARGEST)
-            for a, b in self._recent
-            for name, sign in self._signs.items()
-            if name in a and name in b
+        known = [
+            (self._signs[name], *outcome[name]) for outcome in self._recent for name in self._signs if name in outcome
         ]
-        if len(self._recent) < RECENT // 2 or not surprises:
+        if len(self._recent) < RECENT // 2 or not known:
             return 1.0
-        return float(np.clip((USELESS - np.mean(surprises)) / (USELESS - HARMLESS), 0.0, 1.0))
+        surprises = [sign * (measured - mean) / max(std, 1e-12) for sign, mean, std, measured in known]
+        surprise = np.clip(surprises, -_LARGEST, _LARGEST).mean()
+        return float(np.clip((USELESS - surprise) / (USELESS - HARMLESS), 0.0, 1.0))
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data."""
-        return {
-            "recent": [list(pair) for pair in self._recent],
-            "expected": {str(key): value for key, value in self._expected.items()},
-        }
+        return {"recent": self._recent, "expected": {str(key): value for key, value in self._expected.items()}}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a dumped state."""
-        self._recent = [(_pairs(expected), dict(measured)) for expected, measured in state["recent"]]
-        self._expected = {int(key): _pairs(value) for key, value in state["expected"].items()}
-
-
-def _pairs(expected: Mapping[str, Any]) -> Expected:
-    return {name: (mean, std) for name, (mean, std) in expected.items()}
+        self._recent = state["recent"]
+        self._expected = {int(key): value for key, value in state["expected"].items()}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.run_table import RunTable
-from evo_moo.analysis.validated_models import FEWEST, Validated, metric_values, validated
+from evo_moo.analysis.validated_models import FEWEST, Validated, validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import SearchSpace
@@ -91,7 +91,7 @@ def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | Non
     changed[:, column] = np.tile(points, len(rows))
     with one_blas_thread():
         targets = known.model.predict(known.features.matrix(changed))[0]
-    values = metric_values(known.model, targets).reshape(len(rows), -1)
+    values = known.model.medians(targets).reshape(len(rows), -1)
     low, high = np.quantile(values, BAND, axis=0)
     if space.category[column]:
         near = [int((X[:, column] == point).sum()) for point in points]

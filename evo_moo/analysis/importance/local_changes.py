@@ -8,7 +8,7 @@ import numpy as np
 
 from evo_moo.analysis.importance.dependence import BAND, usual_filled
 from evo_moo.analysis.run_table import RunTable
-from evo_moo.analysis.validated_models import metric_values, validated
+from evo_moo.analysis.validated_models import validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import Configuration, SearchSpace
@@ -145,11 +145,11 @@ def _effects(model: MetricModel, features: Features, X: Array, seed: int) -> lis
                 for i in range(len(Z))
             ]
         )
-    values = metric_values(model, drawn)
+    values = model.medians(drawn)
     gaps = values[:, :, 1] - values[:, :, 0]
     low, high = np.quantile(gaps, BAND, axis=1)
-    predicted = metric_values(model, mean)
-    sd = np.abs(metric_values(model, mean + std) - metric_values(model, mean - std)) / 2
+    predicted = model.medians(mean)
+    sd = np.abs(model.medians(mean + std) - model.medians(mean - std)) / 2
     return [
         {
             "predicted": float(predicted[i]),

@@ -71,7 +71,8 @@ def test_the_range_is_inside_that_of_the_non_dominated_points(F):
 def test_the_range_does_not_depend_on_the_units(F, factor):
     ideal, nadir = proper_range(F)
     scaled_ideal, scaled_nadir = proper_range(F * factor)
-    assert scaled_ideal == pytest.approx(ideal * factor) and scaled_nadir == pytest.approx(nadir * factor, abs=1e-6)
+    ends, scaled_ends = np.array([ideal, nadir]), np.array([scaled_ideal, scaled_nadir])
+    assert scaled_ends == pytest.approx(ends * factor, abs=1e-6)
 
 
 def test_inner_and_wide_turns_differ_beyond_the_front():
@@ -79,7 +80,7 @@ def test_inner_and_wide_turns_differ_beyond_the_front():
     beyond = np.array([[1.3, -0.05]])
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
     rng, posterior = np.random.default_rng(0), Certain(std=1e-6)
-    near, far = (score_of(front, posterior, TURNS.index(function), rng)(beyond) for function in (inner, wide))
+    near, far = (score_of(front, posterior, TURNS.index(function), rng, 1.0)(beyond) for function in (inner, wide))
     assert 1 + MARGIN < 1.3 and near < -40 < far
 
 
@@ -89,11 +90,11 @@ def test_each_end_takes_its_turn():
     candidates = np.array([[-0.1, 1.3], [1.3, -0.1], [0.4, 0.4]])
     for objective in (0, 1):
         turn = TURNS.index(end) + objective * len(TURNS)
-        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0))(candidates)
+        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0), 1.0)(candidates)
         assert scores.argmax() == objective and sorted(scores)[1] < scores.max() - 10
     far_too_dear = np.array([[-0.1, 9.0]])  # a little better at its end, and bad elsewhere
     turn = TURNS.index(end)
-    scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0))(np.concatenate([F, far_too_dear]))
+    scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0), 1.0)(np.concatenate([F, far_too_dear]))
     assert scores.argmax() == 0
 
 
@@ -102,7 +103,7 @@ def test_every_turn_prefers_what_dominates_more_of_the_front():
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
     candidates = np.array([[0.2, 0.2], [0.45, 0.45], [0.9, 0.9]])
     for turn in range(len(TURNS)):
-        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(turn))(candidates)
+        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(turn), 1.0)(candidates)
         assert scores.argmax() == 0 and scores.argmin() == 2
 
 
@@ -123,14 +124,14 @@ def test_row_taken_as_measured_brings_nothing_again():
     F = np.array([[0.0, 1.0], [1.0, 0.0]])
     front = Front.of(F, F)
     point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
-    before = score_of(front, Certain(std=1e-6), TURNS.index(inner), rng)(point)
+    before = score_of(front, Certain(std=1e-6), TURNS.index(inner), rng, 1.0)(point)
     front = front.with_points(point)
-    assert score_of(front, Certain(std=1e-6), TURNS.index(inner), rng)(point) < before - 10
+    assert score_of(front, Certain(std=1e-6), TURNS.index(inner), rng, 1.0)(point) < before - 10
 
 
 def test_only_probability_counts_while_nothing_is_feasible():
     front = Front.of(np.empty((0, 2)), np.array([[1.0, 1.0]])).expecting(np.array([[0.0, 0.0]]))
-    scores = score_of(front, Certain(log_probability=-3.0), 0, np.random.default_rng(0))(np.array([[9.0, 9.0]]))
+    scores = score_of(front, Certain(log_probability=-3.0), 0, np.random.default_rng(0), 1.0)(np.array([[9.0, 9.0]]))
     assert scores.tolist() == [-3.0]
 
 
@@ -140,13 +141,13 @@ def test_reached_end_leaves_the_turn_to_the_hypervolume():
     rng = np.random.default_rng(0)
     pool = np.array([[0.4, 0.4], [0.0, 1.01], [1.2, 0.9]])
     sure, vague = Certain(std=1e-6), Certain(std=1e-6, extrapolates=False)
-    scores = score_of(front, sure, turn, rng)(pool)
-    other = score_instead(scores, front, sure, turn)
+    scores = score_of(front, sure, turn, rng, 1.0)(pool)
+    other = score_instead(scores, front, sure, turn, 1.0)
     assert scores.argmax() == 1 and other(pool).argmax() == 0
     # What averages what it saw never promises more than that: its best guess is tried.
-    assert score_instead(scores, front, vague, turn) is None
-    assert score_instead(np.array([0.0]), front, sure, turn) is None
-    assert all(score_instead(scores, front, sure, other) is None for other in range(len(TURNS)) if other != turn)
+    assert score_instead(scores, front, vague, turn, 1.0) is None
+    assert score_instead(np.array([0.0]), front, sure, turn, 1.0) is None
+    assert all(score_instead(scores, front, sure, other, 1.0) is None for other in range(len(TURNS)) if other != turn)
 
 
 def test_averaging_model_counts_deviations_as_exploring_paid():

@@ -22,8 +22,7 @@ def test_outcomes_are_in_the_order_of_asking():
 
 def test_replicates_of_a_row_are_counted_and_averaged():
     archive = filled()
-    assert [archive.n_of(x) for x in (A, B, C)] == [3, 2, 0]
-    assert [archive.first_id_of(x) for x in (A, B, C)] == [1, 2, None]
+    assert [list(archive.ids_of(x)) for x in (A, B, C)] == [[1, 4, 5], [2, 3], []]
     assert archive.mean_of(A) == {"error": 3.0, "size": 2.0} and archive.mean_of(B) == {"error": 7.0, "size": 1.0}
     X, replicates = archive.with_objectives()
     assert X.tolist() == [A.tolist(), B.tolist()] and [len(metrics) for metrics in replicates] == [2, 1]
@@ -32,4 +31,4 @@ def test_replicates_of_a_row_are_counted_and_averaged():
 def test_outcome_that_is_recorded_again_replaces_the_first():
     archive = filled()
     archive.record(2, B, {"error": 9.0, "size": 1.0})
-    assert archive.n_of(B) == 2 and archive.mean_of(B)["error"] == 8.0
+    assert len(archive.ids_of(B)) == 2 and archive.mean_of(B)["error"] == 8.0

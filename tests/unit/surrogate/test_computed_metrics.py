@@ -53,7 +53,7 @@ def test_computed_metric_is_exact_far_from_the_data():
     model = ComputedMetrics(problem).model_of("size", -1, seen, features)
     mean, std = model.predict(features.matrix(ROWS))
     assert model.target.inverse(mean[:2]) == pytest.approx([-125_000, -1]) and std.tolist() == [0, 0, 1, 0]
-    assert model.with_fantasies(features.matrix(ROWS[2:3])) is model and model.is_computed and not model.is_noisy
+    assert model.with_fantasies(features.matrix(ROWS[2:3])) is model and not model.is_noisy
 
 
 def test_computed_metric_is_a_feature():
@@ -69,14 +69,16 @@ def test_computed_metric_is_a_feature():
 
 
 def test_models_weigh_a_logarithmic_metric_by_its_ratios():
-    problem = Sized()
+    class Ratios(Sized):
+        metrics = {"loss": Metric(log=True), "size": Metric(log=True)}
+
+    problem = Ratios()
     X = problem.space.sample(30, np.random.default_rng(1))
     seconds = np.exp(8 * X[:, 1])
-    metrics = {"loss": Metric(log=True), "size": Metric(log=True)}
     archive = Archive(problem.goals)
     for i, (x, loss) in enumerate(zip(X, seconds, strict=True), 1):
         archive.record(i, x, {"loss": loss, "size": x[0] ** 3})
-    posterior = SearchModels(problem.space, problem.goals, metrics, FAMILIES, RandomForest).fit(archive)
+    posterior = SearchModels(problem, problem.goals, FAMILIES, RandomForest).fit(archive)
     mean, std = posterior.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
     assert (std > 0).all()
@@ -109,8 +111,8 @@ def test_metric_that_cannot_be_computed_promises_nothing():
         metrics = {"size": Metric(log=True)}
 
     problem = Small()
-    archive, computed = Archive(problem.goals), ComputedMetrics(problem)
-    models = SearchModels(problem.space, problem.goals, problem.metrics, FAMILIES, RandomForest, computed=computed)
+    archive = Archive(problem.goals)
+    models = SearchModels(problem, problem.goals, FAMILIES, RandomForest)
     rows = problem.space.sample(12, np.random.default_rng(2))
     for i, x in enumerate(rows[rows[:, 0] != 13], 1):
         archive.record(i, x, {"loss": x[1], "size": x[0] ** 3})

@@ -28,7 +28,7 @@ NOISE = np.random.default_rng(1).normal(size=40)
 
 
 def chosen(y, *classes, **options):
-    return Families({cls.__name__: cls for cls in classes}, Columns.numeric(2), 1).choose(X, y, **options)
+    return Families({cls.__name__: cls for cls in classes}, Columns.numeric(2), 1, **options).choose(X, y)
 
 
 def test_family_that_is_good_enough_is_the_last_to_be_tried():
@@ -56,9 +56,9 @@ def test_family_that_cannot_learn_is_left_out_with_its_fault():
 def test_folds_of_the_average_are_averages_of_the_folds():
     y = SMOOTH + 0.3 * NOISE
     classes = {"gp": GaussianProcess, "again": GaussianProcess}
-    choice = Families(classes, Columns.numeric(2), 1).choose(X, y, AVERAGE, cross_validated)
+    choice = Families(classes, Columns.numeric(2), 1, cross_validated).choose(X, y, AVERAGE)
     assert choice.family == AVERAGE and len(choice.folds) == 5
-    single = Families({"gp": GaussianProcess}, Columns.numeric(2), 1).choose(X, y, validate=cross_validated)
+    single = Families({"gp": GaussianProcess}, Columns.numeric(2), 1, cross_validated).choose(X, y)
     for (rows, average), (same_rows, member) in zip(choice.folds, single.folds, strict=True):
         np.testing.assert_array_equal(rows, same_rows)
         np.testing.assert_allclose(average.predict(X).mean, member.predict(X).mean)

@@ -5,9 +5,10 @@ from evo_moo.surrogates.random_forest import RandomForest
 from scipy.stats import kendalltau, norm
 
 from evo_moo.surrogate.model_selection import (
+    ONE_SIDED_99,
     AveragedSurrogate,
     Scores,
-    chance_bound,
+    chance_deviation,
     choose,
     cross_validated,
     score,
@@ -84,7 +85,7 @@ def test_the_order_of_points_changes_no_score():
 def test_unrelated_rankings_hardly_ever_pass(n):
     rng = np.random.default_rng(0)
     taus = [kendalltau(rng.random(n), rng.random(n)).statistic for _ in range(2000)]
-    assert 0.001 < np.mean(np.array(taus) > chance_bound(n)) < 0.02
+    assert 0.001 < np.mean(np.array(taus) > ONE_SIDED_99 * chance_deviation(n)) < 0.02
 
 
 def scores(**pairs):
