@@ -1,6 +1,7 @@
 """What a run measured, as the rows and values that models learn from; none of the run's code is needed."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,21 +83,19 @@ class RunTable:
     @classmethod
     def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "RunTable":
         X, row_of = np.unique(X.reshape(-1, space.n_var), axis=0, return_inverse=True)
-        row_of = row_of.reshape(-1)
+        ids = {e.id: row for e, row in zip(record.evaluations, row_of.reshape(-1).tolist(), strict=True)}
         measured: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}
-        left_out: dict[str, int] = {}
-        for e, row in zip(record.evaluations, row_of.tolist(), strict=True):
+        left_out: Counter[str] = Counter()
+        for e in record.evaluations:
             known = _known_metrics(e, record.metrics)
             for name, value in known.items():
-                measured[name][row].append(value)
-            if not known:
-                left_out[e.status] = left_out.get(e.status, 0) + 1
+                measured[name][ids[e.id]].append(value)
+            left_out.update([] if known else [e.status])
         values = {name: np.array([np.mean(row) if row else np.nan for row in rows]) for name, rows in measured.items()}
         ok = np.zeros(len(X), dtype=bool)
-        ok[[row for e, row in zip(record.evaluations, row_of, strict=True) if e.feasible]] = True
-        ids = {e.id: row for e, row in zip(record.evaluations, row_of.tolist(), strict=True)}
+        ok[[ids[e.id] for e in record.evaluations if e.feasible]] = True
         rank = _ranks(record.goals, values, ok)
-        return cls(space, record.goals, record.metrics, X, values, rank, ids, left_out, record.seed)
+        return cls(space, record.goals, record.metrics, X, values, rank, ids, dict(left_out), record.seed)
 
     @property
     def n_measured(self) -> int:
@@ -133,9 +132,13 @@ class RunTable:
         return list(dict.fromkeys(names))
 
 
+def columns_of(rows: Sequence[Mapping[str, Any]], *names: str) -> dict[str, list[Any]]:
+    """Return the columns of these names of a table that is given by rows."""
+    return {name: [row[name] for row in rows] for name in names}
+
+
 def _variable(facts: dict[str, Any]) -> Variable:
-    arguments = {name: value for name, value in facts.items() if name != "kind"}
-    return KINDS[facts["kind"]](**arguments)
+    return KINDS[facts["kind"]](**{name: value for name, value in facts.items() if name != "kind"})
 
 
 def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, float]:
@@ -148,8 +151,7 @@ def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, floa
 def _ranks(goals: Goals, values: dict[str, Array], ok: Mask) -> Array:
     import moocore
 
-    rank = np.full(len(ok), np.inf)
-    F = goals.F_of_columns(values)
+    rank, F = np.full(len(ok), np.inf), goals.F_of_columns(values)
     ok = ok & np.isfinite(F).all(axis=1)
     if ok.any():
         rank[ok] = moocore.pareto_rank(F[ok])

@@ -60,9 +60,10 @@ class Validated:
     scores: Scores | None = None
     nothing: str = ""
 
-    def predict(self, X: Array, fitted: Surrogate) -> Array:
-        """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model or one of the folds."""
-        values = self.model.medians(fitted.predict(self.features.matrix(X)).mean) if self.model else np.empty(0)
+    def predict(self, X: Array, fitted: Surrogate | None = None) -> Array:
+        """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model, which must exist, or by that of a fold."""
+        model: MetricModel = self.model  # type: ignore[assignment]
+        values = model.medians((fitted or model).predict(self.features.matrix(X))[0])
         return np.log(np.maximum(values, LEAST)) if self.log else values
 
 
@@ -81,17 +82,15 @@ def validated(table: RunTable, metric: str) -> Validated:
         rows = np.sort(np.random.default_rng(seed_for("rows", table.seed)).permutation(rows)[:most])
     values, features = table.values[metric][rows], Features(table.space)
     declared = table.metrics.get(metric, Metric())
-    log = _is_logarithmic(values, declared.log)
+    log = bool(values.size and values.min() > LEAST and (declared.log or values.max() >= WIDE * values.min()))
     unknown = Validated(metric, table.X[rows], features, np.log(values) if log else values, log)
     if len(rows) < FEWEST:
         return replace(unknown, nothing=f"{len(rows)} evaluated configurations have it, but it takes {FEWEST}")
-    if values.min() == values.max():
-        return replace(unknown, nothing=f"it is {values[0]:.4g} in every evaluation")
-    half = values.max() / 2 - values.min() / 2
-    if not max(SMALLEST, RELATIVE * np.abs(values).max()) < half < LARGEST:
-        return replace(
-            unknown, nothing=f"its values, {values.min():.4g} to {values.max():.4g}, have no usable variance"
-        )
+    low, high = values.min(), values.max()
+    if low == high:
+        return replace(unknown, nothing=f"it is {low:.4g} in every evaluation")
+    if not max(SMALLEST, RELATIVE * np.abs(values).max()) < high / 2 - low / 2 < LARGEST:
+        return replace(unknown, nothing=f"its values, {low:.4g} to {high:.4g}, have no usable variance")
     sign = table.goals.sign(metric)
     target = Target.fit(sign * values)
     Z, y = features.matrix(unknown.X), target.transform(sign * values)
@@ -105,10 +104,5 @@ def validated(table: RunTable, metric: str) -> Validated:
             best = max(choice.scores.values(), key=lambda scores: scores.rank_correlation, default=None)
             return replace(unknown, scores=best, nothing="no model predicts this metric; importances would be noise")
         model = MetricModel(sign, target, families.new(choice.family).fit(Z, y), declared=declared)
-    scores = choice.scores[choice.family]
-    return replace(unknown, model=model, folds=choice.folds, family=choice.family, scores=scores)
-
-
-def _is_logarithmic(values: Array, declared: bool) -> bool:
-    positive = len(values) > 0 and values.min() > LEAST
-    return bool(positive and (declared or values.max() >= WIDE * values.min()))
+    family, scores = choice.family, choice.scores[choice.family]
+    return replace(unknown, model=model, folds=choice.folds, family=family, scores=scores)

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from pymoo.core.population import Population
-from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
 
 from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, load_algorithm, make_algorithm
 from evo_moo.optimizer.open_candidates import Ended
+from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
-from evo_moo.problem.search_problem import pymoo_shape
 from evo_moo.space.search_space import SearchSpace
 
 
@@ -33,7 +32,7 @@ class Evolution:
     ) -> None:
         self._goals, self._pop_size = goals, pop_size
         self._algorithm = make_algorithm(name, len(goals.objectives), pop_size, operators)
-        self._problem = Problem(**pymoo_shape(space, goals))
+        self._problem = encoded_problem(space, goals)
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed)
 
     @property

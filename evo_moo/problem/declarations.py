@@ -19,7 +19,6 @@ def check_attributes(problem: Any) -> None:
     for name, metric in problem.metrics.items():
         if not isinstance(metric, Metric):
             raise ProblemError(f"`metrics.{name}` of `{problem.name()}` must be a Metric(…), but is {metric!r}")
-    for name, metric in problem.metrics.items():
         if metric.test_of and (metric.test_of not in problem.known_metrics or not metric.held_out):
             raise ProblemError(
                 f"`metrics.{name}` of `{problem.name()}` must be held out and the test of another metric, but has "

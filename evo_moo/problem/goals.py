@@ -129,11 +129,8 @@ class Goals:
         if not columns.keys() >= set(self.metric_names):
             return None
         F = self.F_of_columns(columns)
-        kept = np.ones(len(F), dtype=bool)
-        for limit in self.limits:
-            excess = np.array([limit.violation(value) for value in columns[limit.metric].tolist()])
-            kept &= np.abs(excess) <= EQUALITY_TOLERANCE if limit.relation == "equals" else excess <= 0
-        F = np.unique(F[kept], axis=0)
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        F = np.unique(F[[self.violation(metrics) == 0 for metrics in rows]], axis=0)
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
     def F(self, rows: Sequence[Mapping[str, float]]) -> Array:
@@ -170,18 +167,16 @@ class Goals:
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Return the total constraint violation: 0 when feasible, with pymoo's tolerance on equalities."""
-        if not self.limits:
-            return 0.0
-        excess = sum(max(g, 0.0) for g in self.inequality_values(metrics))
+        excess = sum((max(g, 0.0) for g in self.inequality_values(metrics)), 0.0)
         return excess + sum(max(abs(h) - EQUALITY_TOLERANCE, 0.0) for h in self.equality_values(metrics))
 
     def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
         """Describe each limit that the metrics exceed."""
+        known = [(limit, metrics[limit.metric]) for limit in self.inequalities if limit.metric in metrics]
         return [
-            f"`{limit.metric}` must be {limit.relation.replace('_', ' ')} {limit.bound:g}, "
-            f"but is {metrics[limit.metric]:g}"
-            for limit in self.inequalities
-            if limit.metric in metrics and limit.violation(metrics[limit.metric]) > 0
+            f"`{limit.metric}` must be {limit.relation.replace('_', ' ')} {limit.bound:g}, but is {value:g}"
+            for limit, value in known
+            if limit.violation(value) > 0
         ]
 
     def to_json(self) -> dict[str, Any]:

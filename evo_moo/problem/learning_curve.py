@@ -1,7 +1,7 @@
 """Learning curves: what a training reports while it runs, and when that is enough to stop it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,16 +56,11 @@ class LearningCurve(NamedTuple):
     expected: Metrics | None = None
 
     def to_record(self) -> dict[str, Any]:
-        """Return the curve as plain data, as the ledger keeps it."""
+        """Return the arguments that make the curve again, as plain data: so the ledger keeps it."""
         record = self._asdict()
         if self.expected is None:
             del record["share_trained"], record["expected"]
         return record
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Self:
-        """Return the curve that ``to_record`` turned into plain data."""
-        return cls(**record)
 
 
 class TrainingStopped(BaseException):
@@ -126,7 +121,7 @@ class Report:
         if bounds is None or goals is None or epoch not in bounds.gains or self.would_stop is not None:
             return
         values = self._known | self.metrics
-        if any(objective.metric not in values for objective in goals.objectives):
+        if not goals.has_objectives(values):
             return
         best = goals.F([values])[0] + bounds.gains[epoch]
         front = np.array(bounds.front)
@@ -134,11 +129,8 @@ class Report:
             return
         self.would_stop = epoch
         if not bounds.spared:
-            signs = [1 if objective.direction == "min" else -1 for objective in goals.objectives]
-            words = ", ".join(
-                f"{objective.metric} {sign * value:.4g}"
-                for objective, sign, value in zip(goals.objectives, signs, best, strict=True)
-            )
+            ends = zip(goals.objectives, goals.signs * best, strict=True)
+            words = ", ".join(f"{objective.metric} {value:.4g}" for objective, value in ends)
             raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which the front dominates")
 
     def curve(self, *, stopped: bool = False) -> LearningCurve | None:
@@ -170,5 +162,5 @@ class Report:
             return values
         usual = self._bounds.usual[self._last]
         for objective, change in zip(self._goals.objectives, usual, strict=True):
-            values[objective.metric] += change if objective.direction == "min" else -change
+            values[objective.metric] += objective.sign * change
         return values

@@ -9,10 +9,9 @@ from pymoo.core.problem import Problem
 from pymoo.util.remote import Remote
 
 from evo_moo.errors import MetricError, ProblemError
-from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
-from evo_moo.space.variables import Array, Boolean, Choice, Integer, Real, Variable
+from evo_moo.space.variables import Boolean, Choice, Integer, Real, Variable
 
 NO_SERVER = "file:///dev/null/"
 
@@ -74,20 +73,17 @@ class PymooProblem(SearchProblem):
             return list(rows)
         return [_metrics_or_error(row) for row in rows]
 
-    def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
+    def _calc_pareto_front(self, **options: Any) -> Any:
         """Return the front that pymoo knows, without a download; None where it knows none."""
-        if goals is not None and not goals.seek_the_same_as(self.goals):
-            return None
         remote = Remote.get_instance()
         server = remote.server
         try:
             remote.server = NO_SERVER
-            front: Array | None = self.plain.pareto_front(**options)
+            return self.plain.pareto_front(**options)
         except Exception:  # pymoo's methods fail in many ways where a front is not known
             return None
         finally:
             remote.server = server
-        return front
 
     def name(self) -> str:
         """Return the plain problem's name."""

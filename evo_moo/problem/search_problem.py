@@ -23,6 +23,7 @@ from pymoo.core.problem import Problem
 
 from evo_moo.errors import MetricError, ProblemError
 from evo_moo.problem.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
+from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals, Limits
@@ -290,9 +291,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         if fidelity is None and self.fidelity is not None:
             fidelity = self.fidelity.high
-        offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "weights": weights or Weights()}
-        offered["replicate"] = replicate
-        offered["report"] = report or Report()
+        offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "replicate": replicate}
+        offered |= {"weights": weights or Weights(), "report": report or Report()}
         with contextlib.ExitStack() as stack:
             wanted = self._named_keywords
             if "workspace" in wanted:
@@ -311,18 +311,6 @@ class SearchProblem(Problem):  # type: ignore[misc]
         out["F"], out["G"], out["H"] = self.goals.matrices(rows)
 
     def _declare_to_pymoo(self) -> None:
-        for name, value in vars(Problem(**pymoo_shape(self.space, self.goals))).items():
+        for name, value in vars(encoded_problem(self.space, self.goals)).items():
             if not hasattr(type(self), name):  # a problem may use such a name, `data` say, for what is its own
                 self.__dict__.setdefault(name, value)
-
-
-def pymoo_shape(space: SearchSpace, goals: Goals) -> dict[str, Any]:
-    """Return the size and bounds of an encoded problem as the keyword arguments of pymoo's ``Problem``."""
-    return {
-        "n_var": space.n_var,
-        "n_obj": len(goals.objectives),
-        "n_ieq_constr": len(goals.inequalities),
-        "n_eq_constr": len(goals.equalities),
-        "xl": space.xl,
-        "xu": space.xu,
-    }

@@ -20,8 +20,8 @@ from pymoo.termination.xtol import DesignSpaceTermination
 
 from evo_moo.job.budget import StopWhen
 from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.search_problem import pymoo_shape
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
@@ -54,7 +54,7 @@ class StopWatch:
         if settings is not None and settings.rule == "hypervolume stalls":
             self._rule = _HypervolumeStalls(settings)
         elif settings is not None:
-            self._rule = _PymooRule(settings, Problem(**pymoo_shape(space, goals)))
+            self._rule = _PymooRule(settings, encoded_problem(space, goals))
 
     def follow(self, ledger: Ledger) -> None:
         """Apply the rule to the generations of the ledger that are new."""

@@ -138,7 +138,7 @@ class Queries:
     def curves(self) -> dict[int, LearningCurve]:
         """Read the learning curves: id of an evaluation to what it reported."""
         rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
-        return {key: LearningCurve.of_record(orjson.loads(curve)) for key, curve in rows}
+        return {key: LearningCurve(**orjson.loads(curve)) for key, curve in rows}
 
     def checkpoint(self) -> str | None:
         """Read the optimizer's last state."""

@@ -72,11 +72,9 @@ class Cells:
         cells, active = self.of(X), self.space.active(X)
         inside = []
         for i, weights in enumerate(self.weights):
-            seen = np.unique(cells[active[:, i], i])
-            kept = np.ones(len(weights), dtype=bool)
-            if seen.size:
-                kept[:] = False
-                kept[seen if self.space.category[i] else np.arange(seen[0], seen[-1] + 1)] = True
+            places = np.arange(len(weights))
+            seen = cells[active[:, i], i] if active[:, i].any() else places
+            kept = np.isin(places, seen) if self.space.category[i] else (seen.min() <= places) & (places <= seen.max())
             inside.append(_normalised(weights * kept))
         return tuple(inside)
 
@@ -100,22 +98,19 @@ class Cells:
 
     def _within(self, column: int, accepted: tuple[tuple[float, float], ...]) -> Mask:
         edges = self._edges[column]
-        codes = self.space.codes(_at(self.space, column, (edges[:-1] + edges[1:]) / 2))[:, column]
+        codes = codes_of(self.space, column, (edges[:-1] + edges[1:]) / 2)
         return np.asarray(np.any([(low <= codes) & (codes <= high) for low, high in accepted], axis=0))
 
 
 def _edges(space: SearchSpace, column: int, most: int) -> Array:
     """Return the ascending edges of a column's cells; on a grid they lie between the values."""
     low, high = space.wide_xl[column], space.wide_xu[column]
-    conditions = [
-        bound
-        for child in range(space.n_var)
-        for interval in space.needed(child).get(column, ())
-        for bound in (interval if not space.grid[column] else (interval[0] - 0.5, interval[1] + 0.5))
-    ]
+    accepted = [interval for child in range(space.n_var) for interval in space.needed(child).get(column, ())]
+    half = 0.5 if space.grid[column] else 0.0
+    conditions = np.array([bound for first, last in accepted for bound in (first - half, last + half)])
     if not space.grid[column]:
         cuts = np.linspace(low, high, most + 1)
-        inner = _columns(space, column, np.array(conditions))
+        inner = column_of(space, column, conditions)
         return np.unique(np.clip(np.concatenate([cuts, inner]), low, high))
     first, last = space.low[column] - 0.5, space.high[column] + 0.5
     codes = np.linspace(low, high, most + 1)
@@ -123,18 +118,19 @@ def _edges(space: SearchSpace, column: int, most: int) -> Array:
     if last - first <= most or space.category[column]:
         codes = np.arange(first, last + 1)
     codes = np.unique(np.clip(np.concatenate([codes, conditions, [first, last]]), first, last))
-    return _columns(space, column, codes)
+    return column_of(space, column, codes)
 
 
-def _columns(space: SearchSpace, column: int, codes: Array) -> Array:
+def column_of(space: SearchSpace, column: int, codes: Array) -> Array:
+    """Return the encoded column of ``(n,)`` codes of a variable."""
     return np.log(codes) if space.log[column] else codes
 
 
-def _at(space: SearchSpace, column: int, values: Array) -> Array:
-    """Return rows with these values in one column."""
+def codes_of(space: SearchSpace, column: int, values: Array) -> Array:
+    """Return the codes of ``(n,)`` values of an encoded column."""
     X = np.tile(space.xl, (len(values), 1))
     X[:, column] = values
-    return X
+    return np.ascontiguousarray(space.codes(X)[:, column])  # of strided input, logarithms may be off by one bit
 
 
 def _normalised(weights: Array) -> Array:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.run_table import RunTable
+from evo_moo.analysis.importance.cells import codes_of, column_of
+from evo_moo.analysis.run_table import RunTable, columns_of
 from evo_moo.analysis.validated_models import FEWEST, Validated, validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
@@ -57,25 +58,21 @@ def partial_dependence(
     result = {}
     for metric in table.checked_metrics(metrics):
         known = validated(table, metric)
-        curves = {name: _curve(known, table, name) for name in names} if known.model is not None else {}
-        result[metric] = {
-            "nothing": known.nothing,
-            "curves": {name: curve for name, curve in curves.items() if curve is not None},
-        }
+        curves = {name: curve for name in names if (curve := _curve(known, table, name)) is not None}
+        result[metric] = {"nothing": known.nothing, "curves": curves}
     return result
 
 
 def dependence_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the result of ``partial_dependence`` as columns of one table, a row for each point of each curve."""
-    names = ("value", "mean", "low", "high", "n_near")
-    columns: dict[str, list[Any]] = {name: [] for name in ("metric", "variable", *names)}
-    for metric, facts in result.items():
-        for variable, curve in facts["curves"].items():
-            columns["metric"] += [metric] * len(curve["value"])
-            columns["variable"] += [variable] * len(curve["value"])
-            for name in names:
-                columns[name] += curve[name]
-    return columns
+    names = ("metric", "variable", "value", "mean", "low", "high", "n_near")
+    rows = [
+        dict(zip(names, (metric, variable, *point), strict=True))
+        for metric, facts in result.items()
+        for variable, curve in facts["curves"].items()
+        for point in zip(*(curve[name] for name in names[2:]), strict=True)
+    ]
+    return columns_of(rows, *names)
 
 
 def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | None:
@@ -93,17 +90,13 @@ def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | Non
         targets = known.model.predict(known.features.matrix(changed))[0]
     values = known.model.medians(targets).reshape(len(rows), -1)
     low, high = np.quantile(values, BAND, axis=0)
-    if space.category[column]:
-        near = [int((X[:, column] == point).sum()) for point in points]
-    else:
-        nearest = np.abs(X[:, [column]] - points).argmin(axis=1)
-        near = np.bincount(nearest, minlength=len(points)).tolist()
+    nearest = np.abs(X[:, [column]] - points).argmin(axis=1)
     return {
         "value": decoded(space, column, points),
         "mean": values.mean(axis=0).tolist(),
         "low": low.tolist(),
         "high": high.tolist(),
-        "n_near": near,
+        "n_near": np.bincount(nearest, minlength=len(points)).tolist(),
         "n": len(X),
         "untried": _untried(space, column, X[:, column]),
     }
@@ -114,9 +107,8 @@ def _points(space: SearchSpace, column: int, tried: Array) -> Array:
     values = np.unique(tried)
     if space.category[column] or len(values) <= N_POINTS:
         return values
-    rows = np.tile(space.xl, (N_POINTS, 1))
-    rows[:, column] = np.linspace(values[0], values[-1], N_POINTS)
-    return np.unique(space.columns(space.codes(rows))[:, column])
+    codes = codes_of(space, column, np.linspace(values[0], values[-1], N_POINTS))
+    return np.unique(column_of(space, column, codes))
 
 
 def _untried(space: SearchSpace, column: int, tried: Array) -> str:
@@ -138,17 +130,12 @@ def usual_filled(table: RunTable, rows: Array) -> Array:
     for column in range(space.n_var):
         tried = table.X[known[:, column], column]
         if tried.size:
-            if space.category[column]:
-                values, counts = np.unique(tried, return_counts=True)
-                usual = values[counts.argmax()]
-            else:
-                usual = np.sort(tried)[len(tried) // 2]
+            values, counts = np.unique(tried, return_counts=True)
+            usual = values[counts.argmax()] if space.category[column] else np.sort(tried)[len(tried) // 2]
             filled[~active[:, column], column] = usual
     return filled
 
 
 def decoded(space: SearchSpace, column: int, values: Array) -> list[Any]:
     """Return the plain values of ``(n,)`` numbers of a column."""
-    rows = np.tile(space.xl, (len(values), 1))
-    rows[:, column] = values
-    return list(space.variables.values())[column].values(space.codes(rows)[:, column])
+    return list(space.variables.values())[column].values(codes_of(space, column, values))

@@ -100,7 +100,7 @@ class Forest:
 
         rng, n = np.random.default_rng(self._seed), len(y)
         known, active = self._cells.of(X), self._cells.space.active(X)
-        self._trees, boxes, values = [], [], []
+        self._trees = []
         sums, counts = np.zeros(n), np.zeros(n)
         for _ in range(N_TREES):
             # Each tree draws other values for what does not exist.
@@ -112,10 +112,8 @@ class Forest:
             if unseen.size:
                 sums[unseen] += tree.predict(design[unseen])
                 counts[unseen] += 1
-            tree_boxes, tree_values = self._leaves(tree.tree_)
-            boxes.append(tree_boxes)
-            values.append(tree_values)
             self._trees.append(tree)
+        boxes, values = zip(*(self._leaves(tree.tree_) for tree in self._trees), strict=True)
         self._boxes, self._values = np.concatenate(boxes), np.concatenate(values)
         ends = np.cumsum([0, *map(len, values)]).tolist()
         self._leaves_of = [slice(a, b) for a, b in itertools.pairwise(ends)]

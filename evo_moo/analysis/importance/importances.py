@@ -15,7 +15,7 @@ import numpy as np
 from evo_moo.analysis.importance.cells import Cells, Weights
 from evo_moo.analysis.importance.fanova import Forest
 from evo_moo.analysis.importance.permutation import Permutation
-from evo_moo.analysis.run_table import RunTable
+from evo_moo.analysis.run_table import RunTable, columns_of
 from evo_moo.analysis.validated_models import FEWEST, Validated, validated
 from evo_moo.seeding import seed_for
 from evo_moo.surrogate.model_selection import score
@@ -76,14 +76,13 @@ def importances(
 def importance_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the variables of ``importances`` as columns of one table, a row for each metric and variable."""
     rows = [{"metric": name, **row} for name, facts in result["metrics"].items() for row in facts["variables"]]
-    names = ("metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
-    return {name: [row[name] for row in rows] for name in names}
+    return columns_of(rows, "metric", "variable", "importance", "error", "main", "main_sd", "exists_in", "n")
 
 
 def pair_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the pairs of ``importances`` as columns of one table, a row for each metric and pair."""
     rows = [{"metric": name, **row} for name, facts in result["metrics"].items() for row in facts["pairs"]]
-    return {name: [row[name] for row in rows] for name in ("metric", "one", "other", "share", "sd", "exists_in")}
+    return columns_of(rows, "metric", "one", "other", "share", "sd", "exists_in")
 
 
 def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> dict[str, Any]:
@@ -114,16 +113,10 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
     of_forest = score(Prediction(forest.out_of_bag[rows], np.ones(scores.n)), y[rows])
     trusted = forest if of_forest.better_than_chance else None
     variables = [_of_variable(column, permutation, trusted, cells, region) for column in range(cells.space.n_var)]
-    variables.sort(key=_weight, reverse=True)
-    result |= {"unexplained": permutation.unexplained(), "variables": variables}
-    result |= {"forest_rank_correlation": of_forest.rank_correlation}
-    if trusted is not None:
-        result["pairs"] = _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
-    return result
-
-
-def _weight(row: dict[str, Any]) -> tuple[bool, float]:
-    return row["importance"] is not None, row["importance"] or 0.0
+    variables.sort(key=lambda row: (row["importance"] is not None, row["importance"] or 0.0), reverse=True)
+    pairs = [] if trusted is None else _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
+    result |= {"unexplained": permutation.unexplained(), "forest_rank_correlation": of_forest.rank_correlation}
+    return result | {"variables": variables, "pairs": pairs}
 
 
 def _of_variable(

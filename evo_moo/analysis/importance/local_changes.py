@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.importance.dependence import BAND, usual_filled
-from evo_moo.analysis.run_table import RunTable
+from evo_moo.analysis.run_table import RunTable, columns_of
 from evo_moo.analysis.validated_models import validated
 from evo_moo.errors import JobError
 from evo_moo.seeding import seed_for
@@ -62,18 +62,17 @@ def changes_around(
     for metric, validated_metric in known.items():
         if validated_metric.model is not None:
             rows = np.concatenate([x[None], changed])
-            effects = _effects(validated_metric.model, validated_metric.features, rows, table.seed)
+            here, *effects = _effects(validated_metric.model, validated_metric.features, rows, table.seed)
             value = float(table.values[metric][row])
-            result[metric] = {"measured": value if np.isfinite(value) else None, **effects[0]}
-            for change, effect in zip(changes, effects[1:], strict=True):
+            measured = value if np.isfinite(value) else None
+            result[metric] = {"measured": measured, "predicted": here["predicted"], "sd": here["sd"]}
+            for change, effect in zip(changes, effects, strict=True):
                 change["effects"][metric] = {name: effect[name] for name in effect if name != "sd"}
     return {
         "id": evaluation_id,
         "configuration": configuration,
         "nothing": {metric: unknown.nothing for metric, unknown in known.items() if unknown.nothing},
-        "metrics": {
-            metric: {name: facts[name] for name in ("measured", "predicted", "sd")} for metric, facts in result.items()
-        },
+        "metrics": result,
         "changes": changes,
     }
 
@@ -86,7 +85,7 @@ def change_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
         for metric, effect in change["effects"].items()
     ]
     names = ("variable", "value", "becomes", "tried", "metric", "predicted", "change", "low", "high", "p_more")
-    return {name: [row[name] for row in rows] for name in names}
+    return columns_of(rows, *names)
 
 
 def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[list[dict[str, Any]], Array]:
@@ -97,9 +96,7 @@ def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[l
         column = space.names.index(name)
         tried = table.X[active[:, column], column]
         for code in _others(space, column, x[column]):
-            row = filled.copy()
-            row[column] = code
-            row = space.canonical(row[None])
+            row = space.canonical(np.where(np.arange(space.n_var) == column, code, filled)[None])
             (now,) = space.decode(row)
             if now == configuration or not space.allowed(row)[0]:
                 continue
@@ -136,28 +133,16 @@ def _others(space: SearchSpace, column: int, at: float) -> list[float]:
 
 def _effects(model: MetricModel, features: Features, X: Array, seed: int) -> list[dict[str, float]]:
     """Predict rows, and how each differs from the first, from joint samples of the model."""
-    Z = features.matrix(X)
+    Z, seed = features.matrix(X), seed_for("around", seed)
     with one_blas_thread():
         mean, std = model.predict(Z)
-        drawn = np.stack(
-            [
-                model.model.sample(Z[[0, i]], N_SAMPLES, np.random.default_rng(seed_for("around", seed)))  # type: ignore[union-attr]
-                for i in range(len(Z))
-            ]
-        )
+        sample = model.model.sample  # type: ignore[union-attr]
+        drawn = np.stack([sample(Z[[0, i]], N_SAMPLES, np.random.default_rng(seed)) for i in range(len(Z))])
     values = model.medians(drawn)
     gaps = values[:, :, 1] - values[:, :, 0]
     low, high = np.quantile(gaps, BAND, axis=1)
     predicted = model.medians(mean)
     sd = np.abs(model.medians(mean + std) - model.medians(mean - std)) / 2
-    return [
-        {
-            "predicted": float(predicted[i]),
-            "sd": float(sd[i]),
-            "change": float(predicted[i] - predicted[0]),
-            "low": float(low[i]),
-            "high": float(high[i]),
-            "p_more": float((gaps[i] > 0).mean()),
-        }
-        for i in range(len(Z))
-    ]
+    names = ("predicted", "sd", "change", "low", "high", "p_more")
+    columns = (predicted, sd, predicted - predicted[0], low, high, (gaps > 0).mean(axis=1))
+    return [dict(zip(names, row, strict=True)) for row in np.stack(columns, axis=1).tolist()]

@@ -19,7 +19,6 @@ from evo_moo.seeding import seed_for
 from evo_moo.space.variables import Mask
 from evo_moo.surrogate.model_selection import Scores, score
 from evo_moo.surrogate.protocol import Array, Prediction
-from evo_moo.threads import one_blas_thread
 
 MOST_PREDICTED = 40_000
 """Number of rows to predict, which decides how often values are drawn anew, up to ten times."""
@@ -49,7 +48,7 @@ class Permutation:
     """Permutation importances of one metric.
 
     Args:
-        known: The metric's model.
+        known: The metric, which must have a model.
         cells: The cells of the space.
         region: The region that is asked about.
         seed: Decides which values are put in.
@@ -59,9 +58,6 @@ class Permutation:
     """
 
     def __init__(self, known: Validated, cells: Cells, region: Weights, seed: int) -> None:
-        if known.model is None or known.model.model is None:
-            raise ValueError("a metric must have a model, but has none")
-        self._model = known.model.model
         self._known, self._cells, self._region, self._seed = known, cells, region, seed
         space = cells.space
         self._active = space.active(known.X)
@@ -72,6 +68,7 @@ class Permutation:
         self._held_out = np.zeros(len(known.X))
         for held_out, fitted in known.folds:
             self._held_out[held_out] = known.predict(known.X[held_out], fitted)
+        self._unexplained = (known.y - self._held_out) ** 2
         self._variances: dict[bytes, float] = {}
         self._n_draws = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
 
@@ -92,8 +89,8 @@ class Permutation:
         rng = np.random.default_rng(seed_for(f"permutation {column}", self._seed))
         weights = np.where(rows, self._evenness(column, rows), 0.0)
         weights /= weights.sum()
-        loss, unexplained = self._loss(column, rows, weights, rng)
-        variance = self._variance((column,)) + float(weights @ unexplained)
+        loss = self._loss(column, rows, weights, rng)
+        variance = self._variance((column,)) + float(weights @ self._unexplained)
         if variance <= 1e-12 * self._known.y.var():
             return Importance(0.0, 0.0)
         mean = float(weights @ loss)
@@ -102,24 +99,21 @@ class Permutation:
 
     def unexplained(self) -> float:
         """Return the share of the variance over the region that the model does not explain, noise for instance."""
-        square = float(((self._known.y - self._held_out) ** 2)[self.inside].mean())
+        square = float(self._unexplained[self.inside].mean())
         return square / (square + self._variance(()))
 
-    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return half the increase of each row's squared error, 0 where it does not count, and the error before."""
+    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> Array:
+        """Return half the increase of each row's squared error, 0 where it does not count."""
         known, loss = self._known, np.zeros(len(rows))
-        before = (known.y - self._held_out) ** 2
         donors = rng.choice(len(rows), (self._n_draws, len(rows)), p=weights)
-        with one_blas_thread():
-            for held_out, fitted in known.folds:
-                counted = held_out[rows[held_out]]
-                if not counted.size:
-                    continue
+        for held_out, fitted in known.folds:
+            counted = held_out[rows[held_out]]
+            if counted.size:
                 changed = np.tile(self._filled[counted], (self._n_draws, 1))
                 changed[:, column] = self._filled[donors[:, counted].ravel(), column]
                 after = known.predict(changed, fitted).reshape(self._n_draws, -1)
-                loss[counted] = ((known.y[counted] - after) ** 2 - before[counted]).mean(axis=0) / 2
-        return loss, before
+                loss[counted] = ((known.y[counted] - after) ** 2 - self._unexplained[counted]).mean(axis=0) / 2
+        return loss
 
     def _with_values_for_all(self) -> Array:
         """Return the rows with values for what does not exist in them, drawn from those in which it does.
@@ -156,6 +150,5 @@ class Permutation:
         if key not in self._variances:
             rng = np.random.default_rng(seed_for("variance", self._seed))
             X = self._cells.rows(self._cells.draw(weights, N_DRAWN, rng), rng)
-            with one_blas_thread():
-                self._variances[key] = float(self._known.predict(X, self._model).var())
+            self._variances[key] = float(self._known.predict(X).var())
         return self._variances[key]
