@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evo_moo.cli.runs import RUNS, folder_of
+from evo_moo.cli.runs import RUNS, AsJson, folder_of
 
 
 def compare(
@@ -18,7 +18,7 @@ def compare(
         list[str] | None, typer.Option("--metric", help="Metric to compare configurations by, repeatable.")
     ] = None,
     at: Annotated[float | None, typer.Option(help="Compare runs after so many evaluations.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare configurations by their trainings with several seeds, or groups of runs by their hypervolumes."""
     from evo_moo.analysis.comparison import compare_configurations, compare_runs

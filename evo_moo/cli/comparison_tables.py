@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
-from evo_moo.cli.console import MAX_ROWS, cell, open_console, safe
+from evo_moo.cli.console import MAX_ROWS, cell, new_table, open_console, pairs, safe
 
 
 def print_confirmation(report: Mapping[str, Any]) -> None:
@@ -19,14 +17,8 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
         ),
         highlight=False,
     )
-    table = Table()
-    table.add_column("id", justify="right")
-    for name in names:
-        table.add_column(safe(f"{name}, search"), justify="right", overflow="fold")
-        table.add_column(safe(report["test_metrics"].get(name, name)), justify="right", overflow="fold")
-    for heading in ("n", "on the front"):
-        table.add_column(heading, justify="right")
-    table.add_column("configuration", overflow="fold")
+    columns = [heading for name in names for heading in (f"{name}, search", report["test_metrics"].get(name, name))]
+    table = new_table(["id", *columns, "n", "on the front", "configuration"], left=["configuration"])
     for member in report["members"][:MAX_ROWS]:
         cells = []
         for name in names:
@@ -34,8 +26,8 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
             cells += [cell(summary["search"]), _spread(summary)]
         share = member["p_nondominated"]
         n = str(min(member["metrics"][name]["n"] for name in names))
-        configuration = ", ".join(f"{key}={cell(value)}" for key, value in member["configuration"].items())
-        table.add_row(str(member["id"]), *cells, n, "" if share is None else f"{share:.2f}", configuration)
+        on_front = "" if share is None else f"{share:.2f}"
+        table.add_row(str(member["id"]), *cells, n, on_front, safe(pairs(member["configuration"])))
     console.print(table)
     if len(report["members"]) > MAX_ROWS:
         console.print(f"and {len(report['members']) - MAX_ROWS} more; --json has all")
@@ -46,23 +38,15 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
 def print_comparison(report: Mapping[str, Any]) -> None:
     """Print a comparison, see ``ComparisonReport.to_json``: samples, tests, notes."""
     console = open_console()
-    samples, tests = Table(), Table()
-    for heading in ("metric", "sample", "n", "mean ± sd", "bootstrap 95 %"):
-        samples.add_column(heading, justify="left" if heading in ("metric", "sample") else "right", overflow="fold")
+    samples = new_table(("metric", "sample", "n", "mean ± sd", "bootstrap 95 %"), left=("metric", "sample"))
     for metric, by_name in report["samples"].items():
         for name, sample in by_name.items():
             spread = "" if sample["sd"] is None else f" ± {sample['sd']:.2g}"
-            samples.add_row(
-                safe(metric),
-                safe(name),
-                str(sample["n"]),
-                f"{cell(sample['mean'])}{spread}",
-                _ends(sample.get("bootstrap")),
-            )
+            mean = cell(sample["mean"]) + spread
+            samples.add_row(safe(metric), safe(name), str(sample["n"]), mean, _ends(sample.get("bootstrap")))
     console.print(samples)
     headings = ("metric", "difference", "", "95 %", "t-test, Holm", "ranks", "d", "rank effect", "n", "n for 80 %")
-    for heading in headings:
-        tests.add_column(heading, justify="left" if heading == "metric" else "right", overflow="fold")
+    tests = new_table(headings, left=["metric"])
     for test in report["comparisons"]:
         ends = test["bootstrap"] if "bootstrap" in test else [test["low"], test["high"]]
         tests.add_row(
@@ -83,10 +67,8 @@ def print_comparison(report: Mapping[str, Any]) -> None:
 
 
 def _print_shifts(report: Mapping[str, Any], names: list[str]) -> None:
-    table = Table()
-    table.add_column("shift from the search, mean of the members")
-    for heading in ("in all", "by the seed", "by the selection on validation data"):
-        table.add_column(heading, justify="right", overflow="fold")
+    what = "shift from the search, mean of the members"
+    table = new_table((what, "in all", "by the seed", "by the selection on validation data"), left=[what])
     for name in [*names, *(name for name in report["shift"] if name not in names)]:
         shift = report["shift"][name]
         worse = _is_worse(shift["total"], report["objectives"].get(name))

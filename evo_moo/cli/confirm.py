@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evo_moo.cli.runs import RunDir, folder_of
+from evo_moo.cli.runs import AsJson, RunDir, folder_of
 
 
 def confirm(
@@ -16,7 +16,7 @@ def confirm(
         list[int] | None, typer.Option("--id", help="A member to train, repeatable; else the front.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of worker processes.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a run's front anew with other seeds, on test data where there are some, and say how much of it holds."""
     from evo_moo.run.stop_signals import stop_at_once_on_signals

@@ -1,13 +1,14 @@
 """The terminal, and how values are written on it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column, Table
 
 from evo_moo.files import save_figure
 from evo_moo.problem.metrics import Metric, with_unit
@@ -24,6 +25,13 @@ def open_console() -> Console:
     """Return the terminal, or a wide page where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def new_table(headings: Iterable[str], left: Collection[str] | None = None, title: str | None = None) -> Table:
+    """Return an empty table whose columns fold; those of ``left``, by default all, stand to the left."""
+    justified = ((safe(text), "left" if left is None or text in left else "right") for text in headings)
+    columns = [Column(text, justify=side, overflow="fold") for text, side in justified]  # type: ignore[arg-type]
+    return Table(*columns, title=title, title_justify="left")
 
 
 def show_data(data: Any, show: Callable[[Any], None], as_json: bool) -> None:

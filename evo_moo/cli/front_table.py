@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.cli.console import MAX_ROWS, cell, heading, open_console, pairs, safe
+from evo_moo.cli.console import MAX_ROWS, cell, heading, new_table, open_console, pairs, safe
 
 MAX_REASONS = 10
 WIDEST = 16
@@ -24,18 +23,14 @@ def print_front(result: RunFront) -> None:
         names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
         shown = _that_fit(names, result, console.width - FOR_CONFIGURATION)
         console.print(_title(result))
-        table = Table()
-        table.add_column("id", justify="right")
-        for name in shown:
-            table.add_column(
-                safe(heading(name, result.known_metrics)), justify="right", overflow="fold", max_width=WIDEST
-            )
-        table.add_column("configuration", overflow="fold")
+        headings = [heading(name, result.known_metrics) for name in shown]
+        table = new_table(["id", *headings, "configuration"], left=["configuration"])
+        for column in table.columns[1:-1]:
+            column.max_width = WIDEST
         for e in result.front[:MAX_ROWS]:
             spread = result.spread.get(e.id, {})
             cells = [f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in shown]
-            words = pairs(e.configuration)
-            table.add_row(str(e.id), *cells, safe(words))
+            table.add_row(str(e.id), *cells, safe(pairs(e.configuration)))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")

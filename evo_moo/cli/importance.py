@@ -1,13 +1,10 @@
 """The command that shows what drives a run's metrics."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from evo_moo.cli.runs import RunDir, folder_of
-
-if TYPE_CHECKING:
-    pass
+from evo_moo.cli.runs import AsJson, RunDir, folder_of
 
 
 def importance(
@@ -25,7 +22,7 @@ def importance(
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw it, as importance.png or dependence.png of the run.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which variables drive each objective, how, and what changes of one evaluation would do."""
     from evo_moo.analysis.importance.dependence import partial_dependence

@@ -1,11 +1,13 @@
 """What drives the trade-offs, as tables for the terminal."""
 
+import itertools
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from evo_moo.cli.console import cell, open_console, safe
+from evo_moo.cli.console import cell, new_table, open_console, pairs, safe
+from evo_moo.text import shown as plain
 
 MAX_VARIABLES = 20
 MAX_PAIRS = 5
@@ -39,10 +41,8 @@ def print_importances(data: dict[str, Any]) -> None:
 
 def print_dependence(data: dict[str, Any]) -> None:
     """Print partial dependences: where each metric's mean is the least and the most."""
-    console, table = open_console(), Table()
-    shown = {name: metric for name, metric in data.items() if metric["curves"]}
-    for heading in ("variable", *shown, "not tried"):
-        table.add_column(safe(heading), overflow="fold")
+    console, shown = open_console(), {name: metric for name, metric in data.items() if metric["curves"]}
+    table = new_table(("variable", *shown, "not tried"))
     for variable in dict.fromkeys(name for metric in shown.values() for name in metric["curves"]):
         curves = [metric["curves"].get(variable) for metric in shown.values()]
         untried = next(curve["untried"] for curve in curves if curve)
@@ -55,20 +55,16 @@ def print_dependence(data: dict[str, Any]) -> None:
 
 def print_changes(data: dict[str, Any]) -> None:
     """Print local changes: the evaluation, and what each change is predicted to do."""
-    console, table = open_console(), Table()
-    metrics = data["metrics"]
-    words = ", ".join(f"{name}={cell(value)}" for name, value in data["configuration"].items())
-    console.print(f"Around evaluation {data['id']}: {words}", highlight=False)
+    console, metrics = open_console(), data["metrics"]
+    console.print(safe(f"Around evaluation {data['id']}: {pairs(data['configuration'])}"), highlight=False)
     for name, metric in metrics.items():
-        measured = "" if metric["measured"] is None else f"measured {cell(metric['measured'])}, "
-        console.print(
-            safe(f"{name}: {measured}predicted {cell(metric['predicted'])} ± {metric['sd']:.2g}"), highlight=False
-        )
-    for heading in ("variable", "from", "to", *metrics, "besides"):
-        table.add_column(safe(heading), overflow="fold")
+        measured = "" if metric["measured"] is None else f"measured {plain(metric['measured'])}, "
+        predicted = f"{plain(metric['predicted'])} ± {metric['sd']:.2g}"
+        console.print(safe(f"{name}: {measured}predicted {predicted}"), highlight=False)
+    table = new_table(("variable", "from", "to", *metrics, "besides"))
     for change in data["changes"]:
         effects = [_effect(change["effects"][name]) for name in metrics]
-        ends = [safe(cell(change["value"])), safe(cell(change["becomes"]))]
+        ends = [cell(change["value"]), cell(change["becomes"])]
         table.add_row(safe(change["variable"]), *ends, *effects, safe(_notes(change)))
     if metrics:
         console.print(table)
@@ -79,23 +75,16 @@ def print_changes(data: dict[str, Any]) -> None:
 def _importances(shown: dict[str, Any]) -> Table:
     rows = {name: {row["variable"]: row for row in metric["variables"]} for name, metric in shown.items()}
     largest: dict[str, float] = {}
-    for by_variable in rows.values():
-        for variable, row in by_variable.items():
-            value = -1.0 if row["importance"] is None else row["importance"]
-            largest[variable] = max(value, largest.get(variable, -1.0))
+    for variable, row in itertools.chain(*(by_variable.items() for by_variable in rows.values())):
+        value = -1.0 if row["importance"] is None else row["importance"]
+        largest[variable] = max(value, largest.get(variable, -1.0))
     ranked = sorted(largest, key=lambda variable: -largest[variable])
-    table = Table()
-    table.add_column("variable", overflow="fold")
-    for name in shown:
-        table.add_column(safe(name), justify="right", overflow="fold")
-        table.add_column("alone", justify="right")
-    table.add_column("exists in", justify="right")
+    columns = [heading for name in shown for heading in (name, "alone")]
+    table = new_table(["variable", *columns, "exists in"], left=["variable"])
     for variable in ranked[:MAX_VARIABLES]:
-        cells = []
-        for by_variable in rows.values():
-            row = by_variable[variable]
-            cells += [_importance(row), _share(row["main"], row["main_sd"])]
-        exists = row["exists_in"]
+        each = [by_variable[variable] for by_variable in rows.values()]
+        cells = [words for row in each for words in (_importance(row), _share(row["main"], row["main_sd"]))]
+        exists = each[-1]["exists_in"]
         table.add_row(safe(variable), *cells, "" if exists == 1 else f"{exists:.0%}")
     if len(ranked) > MAX_VARIABLES:
         table.add_row(f"and {len(ranked) - MAX_VARIABLES} more; --json has all")
@@ -131,7 +120,7 @@ def _ends(curve: dict[str, Any] | None) -> str:
     if curve is None:
         return ""
     at = sorted(zip(curve["mean"], curve["value"], strict=True), key=lambda point: point[0])
-    return f"{cell(at[0][0])} at {cell(at[0][1])} to {cell(at[-1][0])} at {cell(at[-1][1])}"
+    return f"{plain(at[0][0])} at {plain(at[0][1])} to {plain(at[-1][0])} at {plain(at[-1][1])}"
 
 
 def _effect(effect: dict[str, float]) -> str:
@@ -140,7 +129,7 @@ def _effect(effect: dict[str, float]) -> str:
 
 
 def _notes(change: dict[str, Any]) -> str:
-    notes = [f"with {name}={cell(value)}" for name, value in change["new"].items()]
+    notes = [f"with {name}={plain(value)}" for name, value in change["new"].items()]
     notes += [f"without {', '.join(change['gone'])}"] if change["gone"] else []
     return ", ".join(notes if change["tried"] else [*notes, "never tried: extrapolated"])
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from evo_moo.analysis.result import Result
+from evo_moo.cli.console import new_table, open_console, safe
 from evo_moo.errors import ProblemError, SpaceError
 from evo_moo.plugins import absolute_reference, load_problem
 from evo_moo.storage.reading import reading
@@ -63,12 +62,10 @@ def report_latency(
         raise ProblemError(f"`{reference}` cannot be measured so: {error}") from error
     except (RuntimeError, MemoryError) as error:  # torch's, as of memory that is spent
         reason = str(error).partition("\n")[0]
-        raise ProblemError(
-            f"`{reference}` must have a network that runs as asked, but: {reason}; a smaller batch may fit"
-        ) from error
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    console.print(escape(", ".join(f"{name}={value}" for name, value in configuration.items())))
+        rule = f"`{reference}` must have a network that runs as asked"
+        raise ProblemError(f"{rule}, but: {reason}; a smaller batch may fit") from error
+    console = open_console()
+    console.print(safe(", ".join(f"{name}={value}" for name, value in configuration.items())))
     _print_table(console, measured)
     _print_histogram(console, measured)
     _print_verdict(console, measured)
@@ -92,27 +89,22 @@ def _configuration(
             "a configuration is given by `--config`, or by `--run` and `--config-id` together, or not at all"
         )
     if run_dir is not None:
-        configurations = [e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id]
-        if not configurations:
+        given = next((e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id), None)
+        if given is None:
             raise SpaceError(f"`--config-id` must be the number of an evaluation in {run_dir}, but is {config_id}")
-        return _checked(problem, configurations[0])
-    if config is None:
+    elif config is None:
         return problem.space.decode(problem.space.sample(1, np.random.default_rng(seed)))[0]
-    try:
-        given = json.loads(config)
-    except ValueError as error:
-        raise SpaceError(f"`--config` must be JSON, such as '{{\"lr\": 0.1}}', but it is not: {error}") from error
-    return _checked(problem, given)
-
-
-def _checked(problem: "SearchProblem", config: "Configuration") -> "Configuration":
-    return problem.space.decode(problem.space.encode([config]))[0]
+    else:
+        try:
+            given = json.loads(config)
+        except ValueError as error:
+            raise SpaceError(f"`--config` must be JSON, such as '{{\"lr\": 0.1}}', but it is not: {error}") from error
+    return problem.space.decode(problem.space.encode([given]))[0]
 
 
 def _print_table(console: Console, measured: "list[Latency]") -> None:
-    table = Table(title="milliseconds per forward pass, of blocks of calls", title_justify="left")
-    for heading in ("", "median", "95 % interval", "IQR", "p95", "blocks", "cold start", "samples/s", "reference"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    headings = ("", "median", "95 % interval", "IQR", "p95", "blocks", "cold start", "samples/s", "reference")
+    table = new_table(headings, left=[""], title="milliseconds per forward pass, of blocks of calls")
     for number, latency in enumerate(measured, 1):
         low, high = latency.ci_ms
         lower, upper, p95 = np.quantile(latency.corrected_times_ms, [0.25, 0.75, 0.95])

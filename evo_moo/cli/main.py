@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +15,7 @@ from evo_moo.cli.confirm import confirm
 from evo_moo.cli.importance import importance
 from evo_moo.cli.pick import pick
 from evo_moo.cli.problems import check, latency, new, problems
-from evo_moo.cli.runs import RUNS, RunDir, doctor, export, folder_of, list_runs, report, show
+from evo_moo.cli.runs import RUNS, ProblemOptions, RunDir, doctor, export, folder_of, list_runs, report, show
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
@@ -89,9 +90,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the job, repeatable."),
     ] = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
-    ] = None,
+    options: ProblemOptions = None,
     run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
     from_runs: Annotated[
         list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
@@ -204,17 +203,7 @@ def _report(result: "Result") -> None:
         write_report_at_end(result.run_dir)
 
 
-app.command()(batch)
-app.command()(show)
-app.command()(pick)
-app.command("list")(list_runs)
-app.command()(importance)
-app.command()(export)
-app.command()(confirm)
-app.command()(compare)
-app.command()(report)
-app.command()(doctor)
-app.command()(problems)
-app.command()(check)
-app.command()(latency)
-app.command()(new)
+_COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, importance, export, confirm, compare)
+_COMMANDS += (report, doctor, problems, check, latency, new)
+for _command in _COMMANDS:
+    app.command("list" if _command is list_runs else None)(_command)

@@ -5,28 +5,24 @@ from typing import Any
 from rich.table import Table
 
 from evo_moo.analysis.surrogate_quality import ModelQuality, SurrogateQuality
-from evo_moo.cli.console import cell, open_console, safe
+from evo_moo.cli.console import cell, new_table, open_console, safe
 
 
 def print_expected(data: dict[str, Any]) -> None:
     """Print the expected front."""
     console = open_console()
     console.print(f"Pareto front by what the models expect of noisy objectives: {len(data['front'])}")
-    table = Table()
-    table.add_column("id", justify="right")
-    for name in data["objectives"]:
-        table.add_column(safe(name), justify="right")
-        table.add_column("measured", justify="right")
+    table = new_table(["id", *(heading for name in data["objectives"] for heading in (name, "measured"))], left=())
     for member in data["front"]:
         cells = [str(member["id"])]
-        for its in member["metrics"].values():
-            cells.append(cell(its["expected"]) + ("" if its["sd"] is None else f" ± {its['sd']:.2g}"))
-            cells.append(cell(its["measured"]))
+        for metric in member["metrics"].values():
+            expected = cell(metric["expected"]) + ("" if metric["sd"] is None else f" ± {metric['sd']:.2g}")
+            cells += [expected, cell(metric["measured"])]
         table.add_row(*cells)
     console.print(table)
-    for name, its in data["objectives"].items():
-        words = f"expected by the model {its['model']}, ± its standard deviation" if its["model"] else ""
-        console.print(safe(f"{name}: {words or 'as measured: ' + its['why']}"))
+    for name, known in data["objectives"].items():
+        words = f"expected by the model {known['model']}, ± its standard deviation" if known["model"] else ""
+        console.print(safe(f"{name}: {words or 'as measured: ' + known['why']}"))
 
 
 NO_SURROGATE = (
@@ -58,23 +54,18 @@ def print_surrogate(quality: SurrogateQuality) -> None:
 
 
 def _models(metrics: dict[str, ModelQuality]) -> Table:
-    table = Table()
-    for heading in ("metric", "model", "predicted", "rank correlation", "inside 2 sd"):
-        table.add_column(heading, justify="left" if heading in ("metric", "model") else "right")
+    table = new_table(("metric", "model", "predicted", "rank correlation", "inside 2 sd"), left=("metric", "model"))
     for name, model in metrics.items():
         seen = model.predicted
         share = "" if seen.within_2_std is None else f"{seen.within_2_std:.0%}"
-        table.add_row(
-            safe(name), safe(model.model or "not chosen yet"), str(seen.n), _number(seen.rank_correlation), share
-        )
+        chosen = safe(model.model or "not chosen yet")
+        table.add_row(safe(name), chosen, str(seen.n), _number(seen.rank_correlation), share)
     return table
 
 
 def _history(metrics: dict[str, ModelQuality]) -> Table:
     families = list(dict.fromkeys(f for model in metrics.values() for look in model.history for f in look.scores))
-    table = Table()
-    for heading in ("metric", "evaluations", *families, "chosen"):
-        table.add_column(safe(heading), justify="right" if heading in ("evaluations", *families) else "left")
+    table = new_table(("metric", "evaluations", *families, "chosen"), left=("metric", "chosen"))
     for name, model in metrics.items():
         for i, look in enumerate(model.history):
             cells = [_score(look.scores.get(f)) for f in families]

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from evo_moo.cli.console import cell, open_console, safe
+from evo_moo.cli.console import cell, new_table, open_console, safe
 from evo_moo.errors import EvoMooError
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts, run_state
@@ -21,9 +19,7 @@ if TYPE_CHECKING:
 
 def print_runs(root: Path) -> None:
     """Print one row per run below ``root``: state, progress, best value of each objective."""
-    table = Table()
-    for title in ("run", "problem", "state", "evaluations", "best"):
-        table.add_column(title, overflow="fold")
+    table = new_table(("run", "problem", "state", "evaluations", "best"))
     for path in run_dirs(root):
         try:
             with reading(path) as ledger:
@@ -31,17 +27,12 @@ def print_runs(root: Path) -> None:
                 table.add_row(*map(safe, _run_row(path, ledger.facts(), ended, ledger.ok())))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
-    if table.row_count:
-        open_console().print(table)
-    else:
-        open_console().print(f"No runs in {safe(str(root))}.")
+    open_console().print(table if table.row_count else f"No runs in {safe(str(root))}.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
     """Print one row per part of a run folder: whether it is intact, and what was seen."""
-    table = Table()
-    for title in ("part", "", "seen"):
-        table.add_column(title, overflow="fold")
+    table = new_table(("part", "", "seen"))
     for finding in findings:
         table.add_row(finding.what, "sound" if finding.sound else "damaged", safe(finding.detail))
     open_console().print(table)
@@ -50,9 +41,8 @@ def print_findings(findings: "list[Finding]") -> None:
 def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
     """Print a batch's groups with their means, and then why runs are not finished."""
     console = open_console()
-    table = Table()
-    for title in ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)"):
-        table.add_column(title, justify="left" if title == "group" else "right", overflow="fold")
+    headings = ("group", "runs", "n_evals", "hypervolume", "front", "failed evaluations", "time (s)")
+    table = new_table(headings, left=["group"])
     for group in groups:
         spread = "" if group.hypervolume_sd is None else f" ± {group.hypervolume_sd:.4f}"
         volume = "" if group.hypervolume is None else f"{group.hypervolume:.4f}{spread}"

@@ -1,19 +1,16 @@
 """The command that chooses a model of a run."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evo_moo.cli.runs import RunDir, folder_of
+from evo_moo.cli.runs import AsJson, RunDir, folder_of
 
 if TYPE_CHECKING:
     from evo_moo.analysis.choice import Decision
     from evo_moo.analysis.result import Result
     from evo_moo.analysis.weight_sweep import Reach
-    from evo_moo.problem.goals import Limits
 
 VALUES = "NAME=VALUE,..."
 
@@ -37,7 +34,7 @@ def pick(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Instead: which members a weighted sum can reach; draws RUN/sweep.png.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Choose a model from the front by limits and one rule; exit 1 if nothing keeps the limits.
 
@@ -45,6 +42,7 @@ def pick(
     """
     from evo_moo.analysis import choice
     from evo_moo.analysis.result import Result
+    from evo_moo.cli.console import draw, show_data
     from evo_moo.errors import UsageError
     from evo_moo.storage.reading import guarded_reads
 
@@ -59,7 +57,13 @@ def pick(
     with guarded_reads(path):
         result = Result.read(path)
         if sweep:
-            _sweep(result, bounds, path, as_json)
+            from evo_moo.analysis.weight_sweep import sweep as reach
+            from evo_moo.report.analysis_figures import sweep_figure
+
+            members = reach(result, bounds)
+            data = [member.to_json() for member in members]
+            show_data(data, lambda _: _print_sweep(members, result), as_json)
+            draw(sweep_figure(result, members), path / "sweep.png")
             return
         decision = choice.pick(
             result,
@@ -71,10 +75,7 @@ def pick(
             tolerances=tables["tolerance"],
             knee=knee,
         )
-        if as_json:
-            typer.echo(json.dumps(decision.to_json(), indent=1))
-        else:
-            _print_decision(decision, result)
+        show_data(decision.to_json(), lambda _: _print_decision(decision, result), as_json)
 
 
 def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | None:
@@ -92,9 +93,7 @@ def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | 
 
 
 def _print_decision(decision: "Decision", result: "Result") -> None:
-    from rich.table import Table
-
-    from evo_moo.cli.console import cell, heading, open_console, pairs, safe
+    from evo_moo.cli.console import cell, heading, new_table, open_console, pairs, safe
 
     console, e = open_console(), decision.chosen
     console.print(safe(f"Evaluation {e.id}: {pairs(e.configuration)}"), highlight=False)
@@ -102,10 +101,9 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
     among = f"{n} {'candidate' if n == 1 else 'candidates'}, the front of what keeps the limits"
     console.print(safe(f"Rule: {decision.rule}; among {among}"), highlight=False)
     console.print(safe(f"Why: {decision.why}"), highlight=False)
-    table = Table()
     runner_up = f"runner-up {decision.runner_up.id}" if decision.runner_up else "no runner-up"
-    for title in ("objective", "chosen", "best of the run", "given up", "share of the front's range", runner_up):
-        table.add_column(title, justify="left" if title == "objective" else "right")
+    headings = ("objective", "chosen", "best of the run", "given up", "share of the front's range", runner_up)
+    table = new_table(headings, left=["objective"])
     for trade in decision.trades:
         sd = decision.spread.get(trade.metric)
         table.add_row(
@@ -122,31 +120,14 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
         console.print(safe(f"Other metrics: {pairs(others)}"), highlight=False)
 
 
-def _sweep(result: "Result", limits: "Limits", path: Path, as_json: bool) -> None:
-    from evo_moo.analysis.weight_sweep import sweep
-    from evo_moo.cli.console import draw
-    from evo_moo.report.analysis_figures import sweep_figure
-
-    members = sweep(result, limits)
-    if as_json:
-        typer.echo(json.dumps([member.to_json() for member in members], indent=1))
-    else:
-        _print_sweep(members, result)
-    draw(sweep_figure(result, members), path / "sweep.png")
-
-
 def _print_sweep(members: "Sequence[Reach]", result: "Result") -> None:
-    from rich.table import Table
-
-    from evo_moo.cli.console import cell, heading, open_console, safe
+    from evo_moo.cli.console import cell, heading, new_table, open_console, safe
 
     console = open_console()
     n_reached = sum(member.weights is not None for member in members)
     console.print(f"A weighted sum reaches {n_reached} of {len(members)} members of the front, whatever the weights")
-    table = Table()
-    names = [objective.metric for objective in result.goals.objectives]
-    for title in ("id", *(heading(name, result.known_metrics) for name in names), "weights that reach it"):
-        table.add_column(safe(title), justify="left" if title.startswith("weights") else "right", overflow="fold")
+    names, reaching = [objective.metric for objective in result.goals.objectives], "weights that reach it"
+    table = new_table(["id", *(heading(name, result.known_metrics) for name in names), reaching], left=[reaching])
     for member in members:
         words = "none: it lies behind the convex hull"
         if member.weights is not None:

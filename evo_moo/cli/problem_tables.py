@@ -4,9 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
-from evo_moo.cli.console import open_console, safe
+from evo_moo.cli.console import new_table, open_console, safe
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals, Limit, Objective
 
@@ -19,9 +18,7 @@ def print_problems() -> None:
     """Print one row per registered problem."""
     from evo_moo.plugins import load_problem, problem_names
 
-    table = Table()
-    for heading in ("problem", "objectives", "other metrics", "variables"):
-        table.add_column(heading, overflow="fold")
+    table = new_table(("problem", "objectives", "other metrics", "variables"))
     for name in problem_names():
         try:
             problem = load_problem(name)
@@ -29,12 +26,7 @@ def print_problems() -> None:
             table.add_row(safe(name), safe(str(error)))
             continue
         others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
-        table.add_row(
-            safe(name),
-            _goal_words(problem.goals),
-            safe(", ".join(others)),
-            safe(", ".join(problem.variables)),
-        )
+        table.add_row(*map(safe, (name, _goal_words(problem.goals), ", ".join(others), ", ".join(problem.variables))))
     console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
@@ -69,15 +61,11 @@ def print_check(check: "Check", reference: str) -> None:
 
 
 def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
-    variables = Table(title=safe(reference), title_justify="left")
     rows = problem.space.describe()
-    for heading in rows[0]:
-        variables.add_column(safe(heading))
+    variables = new_table(rows[0], title=safe(reference))
     for row in rows:
         variables.add_row(*(safe(str(value)) for value in row.values()))
-    metrics = Table()
-    for heading in ("metric", "unit", "role", "description", *(["seen"] if check else [])):
-        metrics.add_column(heading, overflow="fold")
+    metrics = new_table(("metric", "unit", "role", "description", *(["seen"] if check else [])))
     for name, metric in problem.known_metrics.items():
         roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
         roles += [_limit_words(limit) for limit in problem.goals.limits if limit.metric == name]
@@ -85,9 +73,8 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         roles += [f"test of {metric.test_of}"] if metric.test_of else []
         values = check.observed(name) if check else []
         seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
-        metrics.add_row(
-            safe(name), safe(metric.unit), ", ".join(roles), safe(metric.description), *([seen] if check else [])
-        )
+        words = map(safe, (name, metric.unit, ", ".join(roles), metric.description))
+        metrics.add_row(*words, *([seen] if check else []))
     console.print(variables)
     console.print(metrics)
     if problem.fidelity is not None:
@@ -98,7 +85,7 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
 def _goal_words(goals: Goals) -> str:
     words = [f"{objective.direction} {objective.metric}" for objective in goals.objectives]
     words += [f"{limit.metric} {_limit_words(limit)}" for limit in goals.limits]
-    return safe(", ".join(words))
+    return ", ".join(words)
 
 
 def _objective_words(objective: Objective) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evo_moo.cli.runs import folder_of
+from evo_moo.cli.runs import ProblemOptions, folder_of
 
 
 def problems(
@@ -22,9 +22,7 @@ def problems(
 
 def check(
     reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem, as for `run`.")],
-    options: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
-    ] = None,
+    options: ProblemOptions = None,
     n_evals: Annotated[int, typer.Option(min=1, help="Number of configurations to evaluate.")] = 4,
     timeout: Annotated[str | None, typer.Option(help="Time limit of one evaluation, as '90' or '10 min'.")] = None,
 ) -> None:
@@ -49,9 +47,7 @@ def check(
 
 def latency(
     reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem that has a `network` method.")],
-    options: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
-    ] = None,
+    options: ProblemOptions = None,
     config: Annotated[str | None, typer.Option(metavar="JSON", help="The configuration; else one is drawn.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run", metavar="RUN", help="Take it from this run.")] = None,
     config_id: Annotated[int | None, typer.Option(help="Its number in that run.")] = None,
@@ -69,19 +65,10 @@ def latency(
     from evo_moo.cli.latency import report_latency
     from evo_moo.job.file import problem_options
 
+    run_dir = folder_of(run_dir) if run_dir else None
+    what = reference, problem_options(options or []), config, run_dir, config_id, seed, repeats
     report_latency(
-        reference,
-        problem_options(options or []),
-        config,
-        folder_of(run_dir) if run_dir else None,
-        config_id,
-        seed,
-        repeats,
-        runtime=runtime,
-        batch_size=batch_size,
-        threads=threads,
-        channels_last=channels_last,
-        device=device,
+        *what, runtime=runtime, batch_size=batch_size, threads=threads, channels_last=channels_last, device=device
     )
 
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rich.table import Table
-
-from evo_moo.cli.console import cell, open_console, safe
+from evo_moo.cli.console import cell, new_table, open_console, safe
 from evo_moo.optimizer.rungs import TRUSTED_TAU
 
 BAR = 40
@@ -13,11 +11,9 @@ BAR = 40
 def print_rungs(report: dict[str, Any]) -> None:
     """Print the report: a bar for each rung, its cost and what it is worth, and the climbs."""
     console, most = open_console(), max(rung["asked"] for rung in report["rungs"])
-    table = Table()
     stopped, taus = any(rung["stopped"] for rung in report["rungs"]), ("tau with the next", "tau with the full one")
     counted = ("ended well", "stopped", "rose") if stopped else ("ended well", "rose")
-    for heading in ("fidelity", "evaluations", "", *counted, "cost", "time (s)", *taus):
-        table.add_column(heading, justify="left" if heading in ("", *taus) else "right", overflow="fold")
+    table = new_table(("fidelity", "evaluations", "", *counted, "cost", "time (s)", *taus), left=("", *taus))
     for rung in report["rungs"]:
         bar = "#" * max(1, round(BAR * rung["asked"] / most))
         tau, tau_full = (

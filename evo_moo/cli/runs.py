@@ -3,17 +3,25 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from evo_moo.analysis.run_front import RunFront
+    from evo_moo.storage.ledger import Ledger
+
 RUNS = Path("runs")
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+ProblemOptions = Annotated[
+    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
 def show(
     path: RunDir,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
     evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
     surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
@@ -26,54 +34,58 @@ def show(
     rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
+    from evo_moo.analysis.provenance import provenance
     from evo_moo.analysis.run_front import RunFront
-    from evo_moo.cli.front_table import print_front
-    from evo_moo.storage.reading import csv_text, guarded_reads
-    from evo_moo.text import printable
-
-    if evaluation_id is not None:
-        _show_one(folder_of(path), evaluation_id, as_json)
-        return
-    if surrogate or plot:
-        _show_surrogate(folder_of(path), as_json, plot)
-        return
-    if expected:
-        _show_expected(folder_of(path), as_json)
-        return
-    if rungs:
-        _show_rungs(folder_of(path), as_json)
-        return
-    path = folder_of(path)
-    with guarded_reads(path):
-        result = RunFront.read(path)
-        if as_json:
-            share = result.share_of_true_hypervolume()
-            known = {} if share is None else {"share_of_true_hypervolume": share}
-            typer.echo(json.dumps({"feasible": result.feasible, **known, "front": result.rows()}, indent=1))
-        elif as_csv:
-            text = csv_text(result.rows())
-            sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
-        else:
-            print_front(result)
-
-
-def _show_expected(path: Path, as_json: bool) -> None:
-    from evo_moo.analysis.expected_front import expected_front
-    from evo_moo.cli.console import show_data
-    from evo_moo.cli.model_tables import print_expected
-
-    show_data(expected_front(path), print_expected, as_json)
-
-
-def _show_rungs(path: Path, as_json: bool) -> None:
     from evo_moo.analysis.rung_summary import rung_report
     from evo_moo.cli.console import show_data
+    from evo_moo.cli.provenance_table import print_provenance
     from evo_moo.cli.rung_table import print_rungs
     from evo_moo.storage.reading import reading
 
+    path = folder_of(path)
     with reading(path) as ledger:
-        report = rung_report(ledger)
-    show_data(report, print_rungs, as_json)
+        if evaluation_id is not None:
+            show_data(provenance(ledger, evaluation_id), print_provenance, as_json)
+        elif surrogate or plot:
+            _show_surrogate(ledger, path, as_json, plot)
+        elif expected:
+            from evo_moo.analysis.expected_front import expected_front
+            from evo_moo.cli.model_tables import print_expected
+
+            show_data(expected_front(path), print_expected, as_json)
+        elif rungs:
+            show_data(rung_report(ledger), print_rungs, as_json)
+        else:
+            _show_front(RunFront.of_ledger(ledger, path), as_json, as_csv)
+
+
+def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
+    from evo_moo.cli.front_table import print_front
+    from evo_moo.storage.reading import csv_text
+    from evo_moo.text import printable
+
+    if as_json:
+        share = front.share_of_true_hypervolume()
+        known = {} if share is None else {"share_of_true_hypervolume": share}
+        typer.echo(json.dumps({"feasible": front.feasible, **known, "front": front.rows()}, indent=1))
+    elif as_csv:
+        text = csv_text(front.rows())
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    else:
+        print_front(front)
+
+
+def _show_surrogate(ledger: "Ledger", path: Path, as_json: bool, plot: bool) -> None:
+    from evo_moo.analysis.surrogate_quality import surrogate_quality
+    from evo_moo.cli.console import draw, show_data
+    from evo_moo.cli.model_tables import print_surrogate
+
+    quality = surrogate_quality(ledger)
+    show_data(quality.to_json() if as_json else quality, print_surrogate, as_json)
+    if plot:
+        from evo_moo.analysis.figures import surrogate_figure
+
+        draw(surrogate_figure(quality), path / "surrogate.png")
 
 
 def export(
@@ -146,33 +158,6 @@ def doctor(
     print_findings(findings)
     if not all(finding.sound for finding in findings):
         raise typer.Exit(1)
-
-
-def _show_one(path: Path, evaluation_id: int, as_json: bool) -> None:
-    from evo_moo.analysis.provenance import provenance
-    from evo_moo.cli.console import show_data
-    from evo_moo.cli.provenance_table import print_provenance
-    from evo_moo.storage.reading import reading
-
-    with reading(path) as ledger:
-        show_data(provenance(ledger, evaluation_id), print_provenance, as_json)
-
-
-def _show_surrogate(path: Path, as_json: bool, plot: bool) -> None:
-    from evo_moo.analysis.surrogate_quality import surrogate_quality
-    from evo_moo.cli.console import draw, show_data
-    from evo_moo.cli.model_tables import print_surrogate
-    from evo_moo.storage.reading import reading
-
-    with reading(path) as ledger:
-        quality = surrogate_quality(ledger)
-        show_data(quality.to_json() if as_json else quality, print_surrogate, as_json)
-        if not plot:
-            return
-        from evo_moo.analysis.figures import surrogate_figure
-
-        figure = surrogate_figure(quality)
-    draw(figure, path / "surrogate.png")
 
 
 def folder_of(path: Path) -> Path:
