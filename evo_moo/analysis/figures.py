@@ -20,7 +20,7 @@ FRONT, OTHERS = "#d55e00", "#8794a3"
 
 def result_figure(result: EvaluatedFront) -> Figure:
     """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
-    figure = new_figure(2, 1, (5.5, 4.5))
+    figure = new_figure(11, 4.5)
     n_obj = len(result.goals.objectives)
     front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
     if n_obj <= 3:
@@ -33,22 +33,28 @@ def result_figure(result: EvaluatedFront) -> Figure:
 
 def surrogate_figure(quality: SurrogateQuality) -> Figure:
     """Draw predicted against measured values, one panel per metric."""
-    panels = {name: model for name, model in quality.metrics.items() if model.pairs}
-    n_columns = min(len(panels), 3) or 1
-    n_rows = -(-len(panels) // n_columns) or 1
-    figure = new_figure(n_columns, n_rows, (4.5, 4.2))
-    if not panels:
+    shown = {name: model for name, model in quality.metrics.items() if model.pairs}
+    figure, panels = new_panels(len(shown), 4.5, 4.2)
+    if not shown:
         figure.suptitle("No evaluation that a model predicted has ended")
-    for i, (name, model) in enumerate(panels.items(), 1):
-        _draw_predictions(figure.add_subplot(n_rows, n_columns, i), name, model)
+    for axes, (name, model) in zip(panels, shown.items(), strict=True):
+        _draw_predictions(axes, name, model)
     return figure
 
 
-def new_figure(n_columns: int, n_rows: int, size: tuple[float, float]) -> Figure:
-    """Make an empty figure for so many panels of a size in inches."""
-    figure = Figure(figsize=(size[0] * n_columns, size[1] * n_rows), layout="constrained", dpi=120)
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     return figure
+
+
+def new_panels(n: int, width: float, height: float, n_columns: int = 3) -> tuple[Figure, list[Any]]:
+    """Make a figure of so many panels of a size in inches, row by row; without any it is as large as one."""
+    n_columns = min(n, n_columns) or 1
+    n_rows = -(-n // n_columns) or 1
+    figure = new_figure(width * n_columns, height * n_rows)
+    return figure, [figure.add_subplot(n_rows, n_columns, i + 1) for i in range(n)]
 
 
 def literal(text: str) -> str:
@@ -63,8 +69,10 @@ class _Plain(LogFormatter):
         return f"{x:.3g}" if super().__call__(x, pos) else ""
 
 
-def plain_ticks(axis: Any) -> None:
-    """Write the numbers of a logarithmic axis without powers."""
+def make_logarithmic(axes: Any, which: str, **options: Any) -> None:
+    """Make the axis ``"x"`` or ``"y"`` logarithmic, with numbers without powers."""
+    getattr(axes, f"set_{which}scale")("log", **options)
+    axis = getattr(axes, f"{which}axis")
     axis.set_major_formatter(_Plain())
     axis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
 
@@ -72,10 +80,8 @@ def plain_ticks(axis: Any) -> None:
 def _draw_predictions(axes: Any, name: str, model: ModelQuality) -> None:
     _, means, stds, measured = zip(*model.pairs, strict=True)
     if model.log and min(*means, *measured) > 0:
-        axes.set_xscale("log")
-        axes.set_yscale("log", nonpositive="clip")
-        plain_ticks(axes.xaxis)
-        plain_ticks(axes.yaxis)
+        make_logarithmic(axes, "x")
+        make_logarithmic(axes, "y", nonpositive="clip")
     bars = {"fmt": ".", "color": FRONT, "ecolor": OTHERS, "elinewidth": 1}
     axes.errorbar(measured, means, yerr=[2 * std for std in stds], **bars)
     ends = min(*means, *measured), max(*means, *measured)
@@ -118,10 +124,9 @@ def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
         for o in result.goals.objectives
     ]
     axes.set(xlim=limits[0], ylim=limits[1])
-    for name, axis, scale in zip(names, (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale), strict=True):
+    for name, which in zip(names, "xy", strict=True):
         if is_logarithmic(result, name):
-            scale("log")
-            plain_ticks(axis)
+            make_logarithmic(axes, which)
     for objective, line in zip(result.goals.objectives, (axes.axvline, axes.axhline), strict=True):
         if objective.goal is not None:
             line(objective.goal, color=OTHERS, lw=1, ls="--")

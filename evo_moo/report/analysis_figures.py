@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,8 +17,9 @@ from evo_moo.analysis.figures import (
     draw_parallel,
     is_logarithmic,
     literal,
+    make_logarithmic,
     new_figure,
-    plain_ticks,
+    new_panels,
 )
 from evo_moo.analysis.weight_sweep import Reach
 from evo_moo.scalarisation import normalised
@@ -33,10 +35,9 @@ def confirmation_figure(report: Mapping[str, Any]) -> Figure:
     Two objectives make one panel; else there is one for each objective, over the members.
     """
     names, members = list(report["objectives"]), report["members"]
-    figure = new_figure(1, 1, (7, 5)) if len(names) == 2 else new_figure(len(names), 1, (5, 4))
-    panels = [tuple(names)] if len(names) == 2 else [("", name) for name in names]
-    for i, (x, y) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), i)
+    pairs = [tuple(names)] if len(names) == 2 else [("", name) for name in names]
+    figure, panels = new_panels(len(pairs), *((7, 5) if len(names) == 2 else (5, 4)), n_columns=len(pairs))
+    for axes, (x, y) in zip(panels, pairs, strict=True):
         columns = [_confirmed(members, name) for name in (x, y)]
         (x_search, x_mean, x_error), (y_search, y_mean, y_error) = columns
         axes.plot([x_search, x_mean], [y_search, y_mean], color=OTHERS, lw=0.8, alpha=0.7)
@@ -63,7 +64,7 @@ def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], l
 
 def sweep_figure(result: EvaluatedFront, members: Sequence[Reach]) -> Figure:
     """Draw a front, and which of its members a weighted sum reaches."""
-    figure = new_figure(1, 1, (6.5, 5))
+    figure = new_figure(6.5, 5)
     names = [objective.metric for objective in result.goals.objectives]
     axes: Any = figure.add_subplot(projection="3d" if len(names) == 3 else None)
     groups = [
@@ -84,8 +85,7 @@ def sweep_figure(result: EvaluatedFront, members: Sequence[Reach]) -> Figure:
     for name, axis in zip(names, "xyz", strict=False):
         getattr(axes, f"set_{axis}label")(axis_label(result, name))
         if len(names) == 2 and is_logarithmic(result, name):
-            getattr(axes, f"set_{axis}scale")("log")
-            plain_ticks(getattr(axes, f"{axis}axis"))
+            make_logarithmic(axes, axis)
     axes.legend(loc="best", fontsize=8)
     return figure
 
@@ -94,11 +94,10 @@ def importance_figure(data: Mapping[str, Any]) -> Figure:
     """Draw the importance of each variable, one panel per metric, see ``importances.importances``."""
     shown = {name: rows for name, metric in data["metrics"].items() if (rows := metric["variables"])}
     n_bars = min(max((len(rows) for rows in shown.values()), default=0), MAX_BARS)
-    figure = new_figure(max(len(shown), 1), 1, (5.5, 1.6 + 0.3 * n_bars))
+    figure, panels = new_panels(len(shown), 5.5, 1.6 + 0.3 * n_bars, n_columns=len(shown))
     if not shown:
         figure.suptitle("No model predicts any of the metrics")
-    for i, (name, rows) in enumerate(shown.items(), 1):
-        axes = figure.add_subplot(1, len(shown), i)
+    for axes, (name, rows) in zip(panels, shown.items(), strict=True):
         rows = [row for row in rows if row["importance"] is not None][:MAX_BARS][::-1]
         names = [row["variable"] for row in rows]
         bars: Any = {"color": OTHERS, "ecolor": "black", "label": "importance ± standard error"}
@@ -116,7 +115,7 @@ def dependence_figure(data: Mapping[str, Any]) -> Figure:
     """Draw a curve for each variable and metric, see ``dependence.partial_dependence``."""
     shown = {name: curves for name, metric in data.items() if (curves := metric["curves"])}
     n_rows = sum(-(-len(curves) // CURVES_PER_ROW) for curves in shown.values())
-    figure = new_figure(CURVES_PER_ROW, max(n_rows, 1), (2.6, 2.3))
+    figure = new_figure(2.6 * CURVES_PER_ROW, 2.3 * max(n_rows, 1))
     if not shown:
         figure.suptitle("No model predicts any of the metrics")
     row = 0
@@ -141,8 +140,8 @@ def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
             axes.set_xscale("log")
             axes.minorticks_off()
     else:
-        ends = [[m - low for m, low in zip(curve["mean"], curve["low"], strict=True)]]
-        ends += [[high - m for m, high in zip(curve["mean"], curve["high"], strict=True)]]
+        mean, low, high = (np.array(curve[key]) for key in ("mean", "low", "high"))
+        ends = [mean - low, high - mean]
         axes.errorbar(range(len(values)), curve["mean"], yerr=ends, fmt="o", color=FRONT, ecolor=OTHERS)
         axes.set_xticks(range(len(values)), [literal(str(value)) for value in values], rotation=30, fontsize=7)
     axes.tick_params(labelsize=7)

@@ -35,6 +35,24 @@ if TYPE_CHECKING:
 Format = Literal["csv", "parquet", "json", "optuna", "mlflow"]
 SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json": ".json", "optuna": ".db"}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
+"""Facts that stand before an evaluation's configuration and metrics, and their types in Arrow."""
+_KINDS_AFTER = {
+    "feasible": "bool_",
+    "on_front": "bool_",
+    "violation": "float64",
+    "seed": "int64",
+    "asked_at": "time",
+    "started_at": "time",
+    "duration_s": "float64",
+    "worker": "int64",
+    "attempts": "int64",
+    "reason": "string",
+    "fidelity": "int64",
+    "continues": "int64",
+    "replicate": "int64",
+    "cost": "float64",
+}
 
 
 def export_run(
@@ -82,16 +100,19 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
 
         _refuse_own_file(str(output or "").removeprefix("sqlite:///"))
         return write_mlflow(record, chosen, str(output) if output else None, force=force)
+    texts = {"csv": _csv_text, "json": _json_text}
     if str(output) == "-":
-        sys.stdout.write(_text(record, chosen, to))
+        if to not in texts:
+            raise UsageError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
+        sys.stdout.write(texts[to](record, chosen))
         return "-"
     path = Path(output or f"{record.name}{SUFFIXES[to]}")
     _refuse_own_file(path)
     if path.exists() and not force:
         raise UsageError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
     with guarded_writes(path), whole_file(path) as file:
-        if to in ("csv", "json"):
-            file.write(_text(record, chosen, to).encode())
+        if to in texts:
+            file.write(texts[to](record, chosen).encode())
         elif to == "parquet":
             _write_parquet(record, chosen, file)
         else:
@@ -106,34 +127,12 @@ def _refuse_own_file(output: str | Path) -> None:
         raise UsageError(f"`--output` must not be a file that a run keeps in its folder, but is {output}; name another")
 
 
-def _text(record: RunRecord, chosen: list[Evaluation], to: str) -> str:
-    if to == "csv":
-        return _csv_text(record, chosen)
-    if to == "json":
-        return _json_text(record, chosen)
-    raise UsageError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
-
-
-def _facts(record: RunRecord, e: Evaluation) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what stands before, and what stands after an evaluation's configuration and metrics."""
-    before = {"id": e.id, "generation": e.generation, "status": e.status}
-    after = {
-        "feasible": e.feasible if e.status == "ok" else False if e.status == "infeasible" else None,
-        "on_front": e.id in record.front_ids,
-        "violation": e.violation,
-        "seed": e.seed,
-        "asked_at": moment(e.asked_at),
-        "started_at": moment(e.started_at),
-        "duration_s": e.duration_s,
-        "worker": e.worker,
-        "attempts": e.attempts,
-        "reason": e.reason,
-        "fidelity": e.fidelity,
-        "continues": e.continues,
-        "replicate": e.replicate,
-        "cost": e.cost,
-    }
-    return before, after
+def _fact(record: RunRecord, e: Evaluation, name: str) -> Any:
+    if name == "feasible":
+        return e.feasible if e.status in ("ok", "infeasible") else None
+    if name == "on_front":
+        return e.id in record.front_ids
+    return moment(getattr(e, name)) if _KINDS_AFTER.get(name) == "time" else getattr(e, name)
 
 
 def _csv_text(record: RunRecord, chosen: list[Evaluation]) -> str:
@@ -160,10 +159,7 @@ def _cell(value: Any) -> Any:
 
 def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
     """Write one document: facts on the run, then its evaluations."""
-    rows = []
-    for e in chosen:
-        before, after = _facts(record, e)
-        rows.append({**before, "configuration": e.configuration, "metrics": e.metrics, **after})
+    names = (*_KINDS_BEFORE, "configuration", "metrics", *_KINDS_AFTER)
     document = {
         "run": record.name,
         "problem": record.problem,
@@ -171,7 +167,7 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
         "goals": record.goals.to_json(),
         "metrics": {name: asdict(metric) for name, metric in record.metrics.items()},
         "space": record.space,
-        "evaluations": rows,
+        "evaluations": [{name: _fact(record, e, name) for name in names} for e in chosen],
     }
     return json.dumps(document, indent=1, default=_cell) + "\n"
 
@@ -179,30 +175,10 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
 def table_columns(record: RunRecord, chosen: list[Evaluation]) -> dict[str, list[Any]]:
     """Return evaluations as columns: name to one value for each, None where there is none."""
     configurations = [e.configuration for e in chosen]
-    facts = [_facts(record, e) for e in chosen]
-    columns: dict[str, list[Any]] = {name: [before[name] for before, _ in facts] for name in _KINDS_BEFORE}
+    columns = {name: [_fact(record, e, name) for e in chosen] for name in _KINDS_BEFORE}
     columns |= {f"config.{name}": [c.get(name) for c in configurations] for name in record.variable_names()}
     columns |= {f"metrics.{name}": [e.metrics.get(name) for e in chosen] for name in record.metric_names()}
-    return columns | {name: [after[name] for _, after in facts] for name in _KINDS_AFTER}
-
-
-_KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
-_KINDS_AFTER = {
-    "feasible": "bool_",
-    "on_front": "bool_",
-    "violation": "float64",
-    "seed": "int64",
-    "asked_at": "time",
-    "started_at": "time",
-    "duration_s": "float64",
-    "worker": "int64",
-    "attempts": "int64",
-    "reason": "string",
-    "fidelity": "int64",
-    "continues": "int64",
-    "replicate": "int64",
-    "cost": "float64",
-}
+    return columns | {name: [_fact(record, e, name) for e in chosen] for name in _KINDS_AFTER}
 
 
 def _write_parquet(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:

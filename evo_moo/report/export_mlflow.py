@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ARTIFACTS = ("job.toml", "environment.json", "front.csv", "front.png")
 STATUSES = {"ok": "FINISHED", "partial": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED"}
 RUN_TAG, ID_TAG = "evo_moo.run", "evo_moo.id"
+FACTS = ("id", "generation", "seed", "status", "reason", "feasible")
 LONGEST = 500
 """Characters of a parameter; every version and store of MLflow takes so many."""
 MOST = 100
@@ -58,7 +59,11 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
     try:
         with quiet():
             client = mlflow.MlflowClient(uri)
-            experiment, logged = _experiment(client, record, uri, force)
+            experiment = experiment_of(client, record)
+            logged = [run.info.run_id for run in logged_runs(client, experiment, record)]
+            if logged and not force:
+                rule = f"`{uri}` must not hold run {record.name} yet, but does"
+                raise UsageError(f"{rule}; name another by --output, or replace it by --force")
             parent = _log_search(client, experiment, record)
             for e in chosen:
                 log_evaluation(client, experiment, parent, record, e, e.id in record.front_ids)
@@ -66,22 +71,11 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
                 client.set_terminated(parent, state_of(record.state))
             for run_id in logged:
                 client.delete_run(run_id)
+    except RunFolderError:
+        raise
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        if isinstance(error, RunFolderError):
-            raise
         raise RunFolderError(f"`{uri}` must be a tracking URI that can be written, but: {error}") from error
     return uri
-
-
-def _experiment(client: "MlflowClient", record: RunRecord, uri: str, force: bool) -> tuple[str, list[str]]:
-    """Find or make the experiment, and the runs in it that an earlier export of this run logged."""
-    experiment = experiment_of(client, record)
-    logged = [run.info.run_id for run in logged_runs(client, experiment, record)]
-    if logged and not force:
-        raise UsageError(
-            f"`{uri}` must not hold run {record.name} yet, but does; name another by --output, or replace it by --force"
-        )
-    return experiment, logged
 
 
 def experiment_of(client: "MlflowClient", run: RunFacts) -> str:
@@ -135,14 +129,7 @@ def log_evaluation(
     start_s, end_s = e.started_at or e.asked_at, _end(e) or e.asked_at
     tags = {"mlflow.parentRunId": parent, RUN_TAG: _name(run)}
     run_id = client.create_run(experiment, int(1000 * start_s), tags, f"evaluation {e.id}").info.run_id
-    facts = {
-        ID_TAG: e.id,
-        "evo_moo.generation": e.generation,
-        "evo_moo.seed": e.seed,
-        "evo_moo.status": e.status,
-        "evo_moo.reason": e.reason,
-        "evo_moo.feasible": e.feasible,
-    }
+    facts = {f"evo_moo.{name}": getattr(e, name) for name in FACTS}
     facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
     log(client, run_id, e.metrics, e.configuration, facts, end_s)
     if e.status != "asked":

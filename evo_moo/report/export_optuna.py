@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
-from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
+from evo_moo.problem.goals import EQUALITY_TOLERANCE
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import moment
 
@@ -104,7 +104,8 @@ def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter
 
     goals, state = record.goals, STATES.get(e.status, "FAIL")
     objectives = [objective.metric for objective in goals.objectives] if state == "COMPLETE" else []
-    facts = {"id": e.id, "generation": e.generation, "seed": e.seed, "status": e.status, "reason": e.reason}
+    inequalities = goals.inequality_values(e.metrics) if e.metrics else []
+    equalities = [abs(value) - EQUALITY_TOLERANCE for value in goals.equality_values(e.metrics)] if e.metrics else []
     started = moment(e.started_at) or moment(e.asked_at)
     ended = moment(e.started_at + e.duration_s) if e.started_at and e.duration_s is not None else started
     return optuna.trial.FrozenTrial(
@@ -119,17 +120,10 @@ def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter
         params={name: parameters[name].value(value) for name, value in e.configuration.items()},
         distributions={name: parameters[name].distribution for name in e.configuration},
         user_attrs={name: value for name, value in e.metrics.items() if name not in objectives}
-        | {f"evo_moo.{name}": fact for name, fact in facts.items()},
-        system_attrs={CONSTRAINTS: _constraints(goals, e.metrics)} if goals.limits and e.metrics else {},
+        | {f"evo_moo.{name}": getattr(e, name) for name in ("id", "generation", "seed", "status", "reason")},
+        system_attrs={CONSTRAINTS: [*inequalities, *equalities]} if goals.limits and e.metrics else {},
         intermediate_values={},
     )
-
-
-def _constraints(goals: Goals, metrics: Mapping[str, float]) -> list[float]:
-    return [
-        *goals.inequality_values(metrics),
-        *(abs(value) - EQUALITY_TOLERANCE for value in goals.equality_values(metrics)),
-    ]
 
 
 @contextmanager

@@ -66,20 +66,19 @@ class MLflowWriter(Callback):
             tags = [each.data.tags for each in known]
             nested = [each for each in tags if each.get("mlflow.parentRunId") == self._parent]
             self._logged = {int(each[ID_TAG]) for each in nested if ID_TAG in each}
-        self._summary, self._at = Summary(run.goals), 0.0
+        self._summary = Summary(run.goals)
 
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
         """Log an evaluation that is not logged yet."""
         self._summary.see(evaluation)
-        self._at = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         if evaluation.id not in self._logged:
             log_evaluation(self._client, self._experiment, self._parent, run, evaluation, None)
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Log the best values and the hypervolume so far."""
-        numbers = self._summary.numbers()
+        numbers, at_s = self._summary.numbers(), self._summary.at_s
         if generation > self._generation:
-            log(self._client, self._parent, numbers, {}, {GENERATION_TAG: generation}, self._at, generation)
+            log(self._client, self._parent, numbers, {}, {GENERATION_TAG: generation}, at_s, generation)
 
     def on_end(self, run: RunFacts, state: str) -> None:
         """Log the files, and how the search ended."""

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import gzip
+import importlib.metadata
 import importlib.util
 import logging
 import math
@@ -139,7 +140,7 @@ def _words(report: Report) -> dict[str, Any]:
             ]
             for name, shares in report.importances.shares.items()
         },
-        "version": _version(),
+        "version": importlib.metadata.version("evo-moo"),
     }
 
 
@@ -215,9 +216,3 @@ def _history_words(history: History) -> str:
         f"Hypervolume of the feasible evaluations{about}, up to the reference point {point}: a tenth of their range "
         "beyond the worst of them, so it compares within this run only. Equal points of the front count once."
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("evo-moo")

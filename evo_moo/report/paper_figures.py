@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 import orjson
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evo_moo.analysis.figures import FRONT, OTHERS, draw_front, literal, plain_ticks, surrogate_figure
+from evo_moo.analysis.figures import (
+    FRONT,
+    OTHERS,
+    draw_front,
+    literal,
+    make_logarithmic,
+    new_figure,
+    new_panels,
+    surrogate_figure,
+)
 from evo_moo.analysis.surrogate_quality import ModelQuality
-from evo_moo.files import guarded_writes, save_figure, write_whole
+from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Array
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report
@@ -78,11 +86,8 @@ def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
     models = report.surrogate.metrics
     if any(model.pairs for model in models.values()):
         names = ("id", "predicted", "sd", "measured")
-        rows = [
-            {"metric": metric} | dict(zip(names, pair, strict=True))
-            for metric, model in models.items()
-            for pair in model.pairs
-        ]
+        pairs = [(metric, pair) for metric, model in models.items() for pair in model.pairs]
+        rows = [{"metric": metric} | dict(zip(names, pair, strict=True)) for metric, pair in pairs]
         drawn["predicted"] = surrogate_figure(report.surrogate), rows
     if chosen := {name: model for name, model in models.items() if model.history}:
         drawn["choices"] = _choices(chosen)
@@ -96,15 +101,9 @@ def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
     return drawn
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _front(report: Report) -> Figure:
     n_obj = len(report.objectives)
-    figure = _figure(6, 4.5)
+    figure = new_figure(6, 4.5)
     draw_front(figure.add_subplot(projection="3d" if n_obj == 3 else None), report.result, n_obj)
     return figure
 
@@ -112,7 +111,7 @@ def _front(report: Report) -> Figure:
 def _scatter_matrix(report: Report) -> Figure:
     objectives, table = report.objectives, report.columns
     n = len(objectives) - 1
-    figure = _figure(2.3 * n + 1, 2.1 * n + 0.6)
+    figure = new_figure(2.3 * n + 1, 2.1 * n + 0.6)
     for row in range(1, n + 1):
         for column in range(row):
             axes: Any = figure.add_subplot(n, n, (row - 1) * n + column + 1)
@@ -120,10 +119,9 @@ def _scatter_matrix(report: Report) -> Figure:
             for role, color, size in (("dominated", OTHERS, 6), ("front", FRONT, 12)):
                 rows = table.rows(role)
                 axes.scatter(*(table.metric(each.name).values[rows] for each in (x, y)), s=size, color=color)
-            for objective, set_scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
+            for objective, which in ((x, "x"), (y, "y")):
                 if objective.log:
-                    set_scale("log")
-                    plain_ticks(axis)
+                    make_logarithmic(axes, which)
             axes.set_xlabel(literal(x.words) if row == n else "")
             axes.set_ylabel(literal(y.words) if column == 0 else "")
     return figure
@@ -137,7 +135,7 @@ def _parallel(report: Report) -> Figure:
     variables = table.variables[: max(4, MOST_AXES - len(metrics))]
     chosen = [*variables, *metrics]
     columns, marks = zip(*(_axis(column) for column in chosen), strict=True)
-    matrix, figure = np.column_stack(columns), _figure(1.1 * len(chosen) + 1, 4.2)
+    matrix, figure = np.column_stack(columns), new_figure(1.1 * len(chosen) + 1, 4.2)
     axes: Any = figure.add_subplot()
     for role, color, width in (("dominated", OTHERS, 0.4), ("front", FRONT, 1.2)):
         rows = table.rows(role)
@@ -146,9 +144,8 @@ def _parallel(report: Report) -> Figure:
     for i, marks_of_axis in enumerate(marks):
         axes.axvline(i, color="black", lw=0.8)
         for height, text in marks_of_axis:
-            axes.annotate(
-                literal(text), (i, height), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center"
-            )
+            where: Any = {"xytext": (3, 0), "textcoords": "offset points"}
+            axes.annotate(literal(text), (i, height), fontsize=7, va="center", **where)
     names = [literal(column.title) for column in variables]
     names += [literal(column.title) + arrows[column.name] for column in metrics]
     axes.set_xticks(range(len(chosen)), names, rotation=20, ha="right")
@@ -177,7 +174,7 @@ def _axis(column: Column) -> tuple[Array, list[tuple[float, str]]]:
 
 
 def _progress(report: Report) -> tuple[Figure, Rows]:
-    history, figure = report.history, _figure(6, 4.2)
+    history, figure = report.history, new_figure(6, 4.2)
     if history.best is not None:
         axes: Any = figure.add_subplot()
         axes.plot(history.n, history.best, color=FRONT, drawstyle="steps-post")
@@ -195,15 +192,13 @@ def _progress(report: Report) -> tuple[Figure, Rows]:
 
 
 def _rows(**columns: Any) -> Rows:
-    return [
-        dict(zip(columns, values, strict=True))
-        for values in zip(*(np.asarray(c).tolist() for c in columns.values()), strict=True)
-    ]
+    lists = (np.asarray(column).tolist() for column in columns.values())
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def _bars(labels: list[str], rows: Rows, key: str, title: str = "number of evaluations") -> tuple[Figure, Rows]:
     shown = list(zip(labels, rows, strict=True))[:MOST_BARS][::-1]
-    figure = _figure(7, 0.32 * len(shown) + 0.9)
+    figure = new_figure(7, 0.32 * len(shown) + 0.9)
     axes: Any = figure.add_subplot()
     names = [literal(" ".join(label.split())[:60]) for label, _ in shown]
     axes.barh(range(len(shown)), [row[key] for _, row in shown], color=SECOND)
@@ -212,15 +207,9 @@ def _bars(labels: list[str], rows: Rows, key: str, title: str = "number of evalu
     return figure, rows
 
 
-def _panels(n: int) -> tuple[Figure, list[Any]]:
-    columns = min(n, 3)
-    figure = _figure(3.6 * columns + 0.6, 3 * -(-n // columns))
-    return figure, [figure.add_subplot(-(-n // columns), columns, i + 1) for i in range(n)]
-
-
 def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
     rows: Rows = []
-    figure, panels = _panels(len(models))
+    figure, panels = new_panels(len(models), 3.8, 3)
     for axes, (name, model) in zip(panels, models.items(), strict=True):
         history = model.history
         for k, family in enumerate(dict.fromkeys(family for look in history for family in look.scores)):
@@ -228,15 +217,9 @@ def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
             known = [(look, tau) for look, tau in taus if tau is not None]
             n, values = [look.n for look, _ in known], [tau for _, tau in known]
             axes.plot(n, values, marker="o", ms=3, ls=_LINES[k % 4], label=literal(family))
+            facts = {"metric": name, "model": family}
             rows += [
-                {
-                    "metric": name,
-                    "model": family,
-                    "n": look.n,
-                    "rank_correlation": tau,
-                    "chosen": look.chosen == family,
-                }
-                for look, tau in known
+                facts | {"n": look.n, "rank_correlation": tau, "chosen": look.chosen == family} for look, tau in known
             ]
         axes.set(title=literal(name), xlabel="evaluations learnt from", ylabel="Kendall's τ in cross-validation")
         axes.legend(fontsize=8)
@@ -245,15 +228,14 @@ def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
 
 def _climbs(report: Report) -> tuple[Figure, Rows]:
     climbs = (report.rungs or {})["climbs"]
-    figure, panels = _panels(len(report.objectives))
+    figure, panels = new_panels(len(report.objectives), 3.8, 3)
     for axes, objective in zip(panels, report.objectives, strict=True):
         for climb in climbs:
             steps = [(s["fidelity"], v) for s in climb if (v := s["objectives"].get(objective.name)) is not None]
             axes.plot(*zip(*steps, strict=True), marker="o", ms=3)
         axes.set(xlabel="fidelity", ylabel=literal(objective.words))
         if objective.log:
-            axes.set_yscale("log")
-            plain_ticks(axes.yaxis)
+            make_logarithmic(axes, "y")
     rows = [
         {"member": climb[-1]["id"], "id": step["id"], "fidelity": step["fidelity"], **step["objectives"]}
         for climb in climbs
@@ -265,7 +247,7 @@ def _climbs(report: Report) -> tuple[Figure, Rows]:
 def _decisions(report: Report) -> tuple[Figure, Rows]:
     entries = report.timeline.entries
     lanes = list(dict.fromkeys(entry.lane for entry in entries))[::-1]
-    figure = _figure(6.5, 0.4 * len(lanes) + 1)
+    figure = new_figure(6.5, 0.4 * len(lanes) + 1)
     axes: Any = figure.add_subplot()
     axes.scatter([entry.n for entry in entries], [lanes.index(entry.lane) for entry in entries], s=22, color=SECOND)
     axes.set_yticks(range(len(lanes)), lanes)

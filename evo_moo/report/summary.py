@@ -20,10 +20,12 @@ class Summary:
         self._ref: Array | None = None
         self._front: Array = np.empty((0, len(goals.objectives)))
         self._seen: list[Metrics] = []
+        self.at_s = 0.0
 
     def see(self, evaluation: Evaluation) -> None:
         """Take an evaluation in."""
         self.n_evals += 1
+        self.at_s = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         if evaluation.feasible:
             self._seen.append(evaluation.metrics)
 

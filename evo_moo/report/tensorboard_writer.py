@@ -44,20 +44,19 @@ class TensorBoardWriter(Callback):
         for old in folder.glob(f"events.out.tfevents.*{SUFFIX}"):
             old.unlink()
         self._writer: Any = SummaryWriter(str(folder), filename_suffix=SUFFIX)
-        self._summary, self._at = Summary(run.goals), 0.0
+        self._summary = Summary(run.goals)
 
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
         """Write an evaluation's metrics and its duration."""
         self._summary.see(evaluation)
-        self._at = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         values = evaluation.metrics | {"duration_s": evaluation.duration_s or 0.0}
         for name, value in values.items():
-            self._writer.add_scalar(f"evaluation/{name}", value, evaluation.id, self._at)
+            self._writer.add_scalar(f"evaluation/{name}", value, evaluation.id, self._summary.at_s)
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Write the best values and the hypervolume so far."""
         for name, value in self._summary.numbers().items():
-            self._writer.add_scalar(f"search/{name}", value, generation, self._at)
+            self._writer.add_scalar(f"search/{name}", value, generation, self._summary.at_s)
         if not run.is_replay:
             self._writer.flush()
 

@@ -59,10 +59,10 @@ def test_unwritable_files_are_one_error_with_a_way_out(tmp_path):
     with pytest.raises(RunFolderError, match=message), guarded_writes(tmp_path / "a", "use another"):
         write_whole(tmp_path / "none" / "a", "x")
     with pytest.raises(RunFolderError, match="must be writable"):
-        save_figure(new_figure(1, 1, (2, 2)), tmp_path / "none" / "a.png")
+        save_figure(new_figure(2, 2), tmp_path / "none" / "a.png")
 
 
 def test_pictures_have_the_format_of_their_suffix(tmp_path):
     for name, start in (("a", b"\x89PNG"), ("b.svg", b"<?xml"), ("c.pdf", b"%PDF")):
-        save_figure(new_figure(1, 1, (2, 2)), tmp_path / name)
+        save_figure(new_figure(2, 2), tmp_path / name)
         assert (tmp_path / name).with_suffix(Path(name).suffix or ".png").read_bytes().startswith(start)
