@@ -11,7 +11,7 @@ import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -178,31 +178,22 @@ def _last_words(file: Path) -> str:
         lines = file.with_name(file.name.removesuffix(".toml") + ".log").read_text(errors="replace").splitlines()
     except OSError:
         return ""
-    messages = [line.removeprefix("evo-moo: ") for line in lines if line.startswith("evo-moo: ")]
-    return "; ".join(messages)
+    return "; ".join(line.removeprefix("evo-moo: ") for line in lines if line.startswith("evo-moo: "))
 
 
 def _group_row(members: list[RunRow]) -> GroupRow:
     finished = [row for row in members if row.state == "finished"]
-    volumes = [row.hypervolume for row in finished if row.hypervolume is not None]
+    averaged = ("n_evals", "hypervolume", "n_front", "n_failed", "time_s")
+    known = {key: [x for row in finished if (x := getattr(row, key)) is not None] for key in averaged}
     return GroupRow(
-        members[0].group,
-        len(members),
-        len(finished),
-        _mean(row.n_evals for row in finished),
-        _mean(volumes),
-        statistics.stdev(volumes) if len(volumes) > 1 else None,
-        _mean(row.n_front for row in finished),
-        _mean(row.n_failed for row in finished),
-        _mean(row.time_s for row in finished),
-        min((row.n_evals for row in finished), default=None),
-        max((row.n_evals for row in finished), default=None),
+        group=members[0].group,
+        runs=len(members),
+        finished=len(finished),
+        **{key: statistics.fmean(values) if values else None for key, values in known.items()},
+        hypervolume_sd=statistics.stdev(known["hypervolume"]) if len(known["hypervolume"]) > 1 else None,
+        n_evals_min=min(known["n_evals"], default=None),
+        n_evals_max=max(known["n_evals"], default=None),
     )
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return statistics.fmean(listed) if listed else None
 
 
 def _natural(file: Path) -> list[tuple[bool, int, str]]:

@@ -19,6 +19,7 @@ from evo_moo.problem.goals import Goals, Limit, Limits
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.evaluation_row import Evaluation
 
+SIGNS = {"at_most": "<=", "at_least": ">=", "equals": "=="}
 TIE = 1e-12
 """Scores that are so near are equal."""
 
@@ -166,7 +167,7 @@ def parse_limits(texts: Sequence[str]) -> tuple[dict[str, dict[str, float]], lis
     Returns:
         The limits as ``pick`` takes them, and the faults.
     """
-    relations = {"<=": "at_most", ">=": "at_least", "==": "equals"}
+    relations = {sign: relation for relation, sign in SIGNS.items()}
     limits: dict[str, dict[str, float]] = {}
     faults = []
     for text in texts:
@@ -200,8 +201,7 @@ def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def _words(limit: Limit) -> str:
-    sign = {"at_most": "<=", "at_least": ">=", "equals": "=="}[limit.relation]
-    return f"{limit.metric} {sign} {limit.bound:g}"
+    return f"{limit.metric} {SIGNS[limit.relation]} {limit.bound:g}"
 
 
 def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceError:

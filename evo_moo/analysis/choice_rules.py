@@ -122,27 +122,18 @@ def _rank_by_weights(F: Array, shares: Array, method: Method) -> Ranking:
     if not len(used):
         scores = np.zeros(len(F))
     elif method == "pseudo-weights":
-        scores = np.abs(_pseudo_weights(N[:, live]) - shares[live] / shares[live].sum()).sum(axis=1)
+        gains = 1 - N[:, live]  # pseudo-weights are a member's shares of them (Deb 2001, section 2.6)
+        scores = np.abs(gains / gains.sum(axis=1, keepdims=True) - shares[live] / shares[live].sum()).sum(axis=1)
     else:
         unit = 1.0 if method == "weighted-sum" else shares.max()  # alike for all: a loss itself, or their mean
         scores = scalarised(N[:, used], shares[None, used] / unit, method)[:, 0]
     rows = _ranked(scores, N)
     what = {
         "weighted-sum": "the weighted mean of its losses is the least",
-        "tchebycheff": "the largest of its weighted losses is the least",
-        "asf": "the largest of its weighted losses is the least",
         "pseudo-weights": "its pseudo-weights are the nearest to the weights",
-    }[method]
+    }.get(method, "the largest of its weighted losses is the least")
     what = "its loss there is the least" if len(used) == 1 and method != "pseudo-weights" else what
     return Ranking(rows, scores[rows].tolist(), f"{what}: {_comparison(scores[rows])}")
-
-
-def _pseudo_weights(N: Array) -> Array:
-    """Return each member's share of the gains in every objective (Deb 2001, section 2.6), ``(n, n_obj)`` array."""
-    from pymoo.mcdm.pseudo_weights import PseudoWeights
-
-    equal = np.full(N.shape[1], 1 / N.shape[1])
-    return np.asarray(PseudoWeights(equal).do(N, return_pseudo_weights=True)[1])
 
 
 def _rank_by_aim(F: Array, goals: Goals, aim: Mapping[str, float], weights: Mapping[str, float]) -> Ranking:
@@ -159,11 +150,8 @@ def _rank_by_aim(F: Array, goals: Goals, aim: Mapping[str, float], weights: Mapp
     shares = np.array([[weights[names[k]] for k in columns]])
     scores = scalarised(off[:, columns], shares / shares.max(), "asf")[:, 0] if columns else np.zeros(len(F))
     rows = _ranked(scores, N)
-    misses = [
-        f"{names[k]} misses its aim by {F[rows[0], k] - point[k]:.4g}"
-        for k in range(len(names))
-        if names[k] in aim and F[rows[0], k] > point[k]
-    ]
+    missed = [k for k, name in enumerate(names) if name in aim and F[rows[0], k] > point[k]]
+    misses = [f"{names[k]} misses its aim by {F[rows[0], k] - point[k]:.4g}" for k in missed]
     words = "it misses the aim by the least" if misses else "it reaches every aim, and goes furthest beyond"
     return Ranking(rows, scores[rows].tolist(), "; ".join([f"{words}: {_comparison(scores[rows])}", *misses]))
 
@@ -197,10 +185,8 @@ def _rank_by_knee(F: Array) -> Ranking:
     distinct, firsts = np.unique(N[:, live], axis=0, return_index=True)
     knees = [firsts[i] for i in (_high_tradeoff(distinct) if len(distinct) >= FEWEST_FOR_A_KNEE else [])]
     if not knees:
-        raise NoChoiceError(
-            f"a knee must stand out by its trade-off, but none of {len(F)} candidates does; give weights, an order or "
-            "an aim"
-        )
+        way_out = "give weights, an order or an aim"
+        raise NoChoiceError(f"a knee must stand out by its trade-off, but none of {len(F)} candidates does; {way_out}")
     losses = scalarised(N[:, live], np.ones((1, int(live.sum()))), "tchebycheff")[:, 0]
     is_knee = np.isin(np.arange(len(F)), knees)
     rows = [int(i) for i in np.lexsort((N.sum(axis=1).round(DIGITS), losses.round(DIGITS), ~is_knee))]

@@ -1,6 +1,7 @@
 """Compares configurations by their replicates, and groups of runs by their hypervolumes after equal budgets."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from evo_moo.analysis.statistics.significance import Comparison, Sample, adjuste
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 
 HYPERVOLUME = "hypervolume"
@@ -173,14 +173,13 @@ def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, di
     with reading(run_dir) as ledger:
         front = RunFront.of_ledger(ledger, run_dir)
         (evaluation,) = members_of_run(ledger, front, [evaluation_id])
-        repeated = _repetitions(ledger, evaluation)
+        repeated = [e.metrics for e in ledger.with_replicates(evaluation.id)]
     if (run_dir / FOLDER / "run.sqlite").is_file():
         confirmation = read_confirmation(run_dir, [evaluation_id])
+        seeds = confirmation.seeds
         confirmed: dict[str, Sample] = {
             metric: {
-                seed: float(value)
-                for seed, value in zip(confirmation.seeds, values[0], strict=True)
-                if not np.isnan(value)
+                seed: value for seed, value in zip(seeds, values[0].tolist(), strict=True) if not math.isnan(value)
             }
             for metric, values in confirmation.values.items()
         }
@@ -190,10 +189,8 @@ def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, di
     if by_seed := _of_several({metric: per_seed(evaluation, metric) for metric in metrics}):
         return front.goals, by_seed, []
     if len(repeated) > 1:
-        by_number = {
-            metric: {(name, i): row[metric] for i, row in enumerate(repeated) if metric in row}
-            for metric in repeated[0]
-        }
+        numbered = [((name, i), row) for i, row in enumerate(repeated)]
+        by_number = {metric: {key: row[metric] for key, row in numbered if metric in row} for metric in repeated[0]}
         return front.goals, _of_several(by_number), []
     raise MetricError(
         f"a compared configuration must have been trained at least twice, but {name} was not; "
@@ -204,11 +201,6 @@ def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, di
 def _of_several(samples: Mapping[str, Sample]) -> dict[str, Sample]:
     """Return the samples that have more than one value."""
     return {name: sample for name, sample in samples.items() if len(sample) > 1}
-
-
-def _repetitions(ledger: Ledger, evaluation: Evaluation) -> list[dict[str, float]]:
-    """Return the metrics of a full training and of its repetitions in a search with refinement."""
-    return [e.metrics for e in ledger.with_replicates(evaluation.id)]
 
 
 def _interval_of_difference(one: Sample, other: Sample, paired: bool) -> tuple[float, float] | None:
@@ -228,9 +220,8 @@ def _common_budget(runs: Sequence[RunRecord], n_evals: float | None) -> float:
     shortest = min(runs, key=_spent)
     most = _spent(shortest)
     if n_evals is not None and not 0 < n_evals <= most:
-        raise UsageError(
-            f"`--at` must be above 0 and at most {most:g}, as {shortest.name} has no more, but is {n_evals:g}"
-        )
+        why = f"as {shortest.name} has no more"
+        raise UsageError(f"`--at` must be above 0 and at most {most:g}, {why}, but is {n_evals:g}")
     return most if n_evals is None else n_evals
 
 
@@ -250,17 +241,13 @@ def _budget_notes(runs: Mapping[str, Sequence[RunRecord]], at: float) -> list[st
     spent = {name: sorted({_spent(run) for run in members}) for name, members in runs.items()}
     notes = []
     if any(budgets != [at] for budgets in spent.values()):
-        words = "; ".join(
-            f"{name} spent {budgets[0]:g}{f' to {budgets[-1]:g}' if budgets[1:] else ''}"
-            for name, budgets in spent.items()
-        )
-        notes.append(f"budgets differ ({words}): compared after the first {at:g} evaluations of each run")
+        words = [f"{name} spent {b[0]:g}{f' to {b[-1]:g}' if b[1:] else ''}" for name, b in spent.items()]
+        notes.append(f"budgets differ ({'; '.join(words)}): compared after the first {at:g} evaluations of each run")
     every = [run for members in runs.values() for run in members]
     problems = [run.job.get("problem") for run in every]
     if any(problem != problems[0] for problem in problems):
-        notes.append(
-            "the runs search different problems, or with different options: only you know whether they compare"
-        )
+        what = "different problems, or with different options"
+        notes.append(f"the runs search {what}: only you know whether they compare")
     if unfinished := [run.name for run in every if run.state != "finished"]:
         notes.append(f"not finished: {', '.join(unfinished)}")
     return notes

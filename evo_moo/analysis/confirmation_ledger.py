@@ -45,13 +45,8 @@ def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[int]) -> list
     members = {e.id: on_front.get(e.id, e) for e in ledger.of_ids(distinct)}
     statuses = {key: members[key].status if key in members else "none" for key in distinct}
     if wrong := {key: status for key, status in statuses.items() if status != "ok"}:
-        raise UsageError(
-            *(
-                f"an id must be that of a full evaluation that ended well, but {key} of {run} is {status}; "
-                "`evo-moo show` lists the front"
-                for key, status in wrong.items()
-            )
-        )
+        rule, way_out = "an id must be that of a full evaluation that ended well", "`evo-moo show` lists the front"
+        raise UsageError(*(f"{rule}, but {key} of {run} is {status}; {way_out}" for key, status in wrong.items()))
     return list(members.values())
 
 
@@ -154,12 +149,9 @@ def _notes(
     if tested := ", ".join(f"{n} by {confirmation.test_metric(n)}" for n in names if n in confirmation.again):
         notes.append(f"on test data: {tested}; the intervals hold for these very data, trained anew")
     if len(confirmation.seeds) < 2:
-        notes.append(
-            f"{len(confirmation.seeds)} seed shows no spread: no intervals and no probabilities; try --seeds 5"
-        )
-    if len(confirmation.seeds) > 1 and (
-        constant := [name for name in trained if (confirmation.summary(name)["sd"] == 0).any()]
-    ):
+        n_seeds = len(confirmation.seeds)
+        notes.append(f"{n_seeds} seed shows no spread: no intervals and no probabilities; try --seeds 5")
+    elif constant := [name for name in trained if (confirmation.summary(name)["sd"] == 0).any()]:
         why = "" if confirmed.is_seeded else "; `evaluate` takes neither `seed` nor `replicate`"
         notes.append(f"{', '.join(constant)} did not vary at all for some members, so their intervals are points{why}")
     rows = [e for by_number in replicates for e in by_number.values()]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.run_table import RunTable
-from evo_moo.analysis.validated_models import Validated, validated
+from evo_moo.analysis.validated_models import validated
 from evo_moo.pareto import pareto_rows
 
 
@@ -35,7 +35,8 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
         name = objective.metric
         measured = table.values[name][rows]
         model = validated(table, name)
-        why = _why_measured(model)
+        noiseless = "" if model.model is None or model.model.is_noisy else "it has hardly any noise"
+        why = model.nothing if model.model is None else noiseless
         objectives[name] = {"model": "" if why else model.family, "why": why}
         mean, sd = measured, np.full(len(rows), math.nan)
         if model.model is not None and not why:
@@ -44,26 +45,16 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
     F = table.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
     first_id = {row: key for key, row in sorted(table.ids.items(), reverse=True)}
     configurations = table.space.decode(table.X[rows])
+    values = [(name, measured.tolist(), mean.tolist(), sd.tolist()) for name, measured, mean, sd in columns]
     front = [
         {
             "id": first_id[int(rows[i])],
             "configuration": configurations[i],
             "metrics": {
-                name: {
-                    "expected": float(mean[i]),
-                    "sd": None if math.isnan(sd[i]) else float(sd[i]),
-                    "measured": float(measured[i]),
-                }
-                for name, measured, mean, sd in columns
+                name: {"expected": mean[i], "sd": None if math.isnan(sd[i]) else sd[i], "measured": measured[i]}
+                for name, measured, mean, sd in values
             },
         }
         for i in pareto_rows(F, np.zeros(len(F)))
     ]
     return {"objectives": objectives, "front": front}
-
-
-def _why_measured(model_of_metric: Validated) -> str:
-    """Say why an objective is taken as it was measured; empty where the model's mean is better."""
-    if model_of_metric.model is None:
-        return model_of_metric.nothing
-    return "" if model_of_metric.model.is_noisy else "it has hardly any noise"

@@ -15,6 +15,11 @@ _WHY = {
     "promotion": "among the best of its rung",
     "replicate": "repeated with another seed, since it was on the front",
 }
+_RECORDED = (
+    *("id", "generation", "configuration", "origin", "fidelity", "continues", "replicate", "cost", "seed", "worker"),
+    *("attempts", "asked_at", "started_at", "duration_s", "status", "reason", "metrics", "violation", "feasible"),
+    *("traceback", "output"),
+)
 
 
 def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
@@ -33,35 +38,14 @@ def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
     (e,) = ledger.of_ids([evaluation_id])
     result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
     names = [objective.metric for objective in result.goals.objectives]
-    return {
-        "id": e.id,
-        "generation": e.generation,
-        "configuration": e.configuration,
-        "origin": e.origin,
+    return {name: getattr(e, name) for name in _RECORDED} | {
         "why": _WHY.get(e.origin, e.origin),
         "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
         "prediction": _prediction(e),
-        "fidelity": e.fidelity,
-        "continues": e.continues,
-        "replicate": e.replicate,
-        "cost": e.cost,
-        "seed": e.seed,
-        "worker": e.worker,
-        "attempts": e.attempts,
-        "asked_at": e.asked_at,
-        "started_at": e.started_at,
-        "duration_s": e.duration_s,
-        "status": e.status,
-        "reason": e.reason,
-        "metrics": e.metrics,
-        "violation": e.violation,
-        "feasible": e.feasible,
         "on_front": e.id in {member.id for member in result.front},
         "survived": ledger.memberships(e.id),
         "children": [_relative(c, names) for c in ledger.of_ids(ledger.children(e.id))],
         "events": [[at, kind, detail] for at, kind, detail in ledger.events() if detail.get("evaluation") == e.id],
-        "traceback": e.traceback,
-        "output": e.output,
     }
 
 

@@ -84,21 +84,15 @@ def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
     evaluations = list(ledger.predicted())
     decisions = [detail for _, kind, detail in ledger.events() if kind == "surrogate"]
     names = facts.goals.metric_names if settings is not None else ()
-    metrics = {
-        name: _quality(
-            name,
-            facts.metrics.get(name, Metric()),
-            [decision for decision in decisions if decision["metric"] == name],
-            evaluations,
-        )
-        for name in names
-    }
+    known = facts.metrics
+    metrics = {name: _quality(name, known.get(name, Metric()), decisions, evaluations) for name in names}
     return SurrogateQuality(settings, metrics)
 
 
 def _quality(
     name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], evaluations: Iterable[Evaluation]
 ) -> ModelQuality:
+    decisions = [decision for decision in decisions if decision["metric"] == name]
     # A run that was killed makes again the choices that its last checkpoint does not know.
     choices = {d["n"] + d.get("n_far_out", 0): d for d in decisions if "chosen" in d}
     history = [ModelChoice(n, choice["chosen"], choice["scores"]) for n, choice in sorted(choices.items())]

@@ -1,11 +1,11 @@
 """Prints all that is known of one evaluation."""
 
-import datetime
 from typing import Any
 
 from rich.table import Table
 
 from evo_moo.cli.console import MAX_ROWS, cell, open_console, pairs, safe
+from evo_moo.text import moment
 
 
 def print_provenance(story: dict[str, Any]) -> None:
@@ -65,6 +65,4 @@ def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
 
 
 def _when(at: float | None) -> str:
-    if not at:
-        return ""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{moment(at):%Y-%m-%d %H:%M:%S UTC}" if at else ""

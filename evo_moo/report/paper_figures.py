@@ -20,7 +20,7 @@ from evo_moo.analysis.figures import (
     surrogate_figure,
 )
 from evo_moo.analysis.surrogate_quality import ModelQuality
-from evo_moo.files import guarded_writes, write_whole
+from evo_moo.files import guarded_writes, save_figure, write_whole
 from evo_moo.pareto import Array
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report

@@ -4,6 +4,7 @@ Values that share their seeds are compared in pairs: Student's paired t-test and
 Welch's t-test and the ranks of Mann and Whitney.
 """
 
+import bisect
 import functools
 import itertools
 import math
@@ -193,8 +194,10 @@ def _of_two(x: Array, y: Array) -> tuple[Any, ...]:
     return mean, low, high, t, p, p_ranks, effect, float(np.sign(x[:, None] - y[None]).mean())
 
 
-def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -> float:
+def power(effect: float, n: int, *, paired: bool = True) -> float:
     """Return the chance that a two-sided t-test finds an effect, by the noncentral t distribution.
+
+    The level of the test is ``ALPHA``.
 
     Cohen, "Statistical power analysis for the behavioral sciences", 2nd edition, 1988, chapter 2.
 
@@ -202,7 +205,6 @@ def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -
         effect: Cohen's d: in standard deviations of the differences of pairs, or of one sample.
         n: Number of pairs, or of values of each of two samples of equal size; at least 2.
         paired: Whether there are pairs.
-        alpha: Level of the test.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -210,14 +212,8 @@ def power(effect: float, n: int, *, paired: bool = True, alpha: float = ALPHA) -
     # SciPy's own noncentral t gives NaN for large shifts. By its definition it is (Z + shift) / sqrt(chi2 / df): the
     # mean over chi2 of what Z then exceeds, over Legendre's points of chi2's quantiles.
     scales, weights = _scales(df)
-    bound = stdtrit(df, 1 - alpha / 2) * scales
+    bound = stdtrit(df, 1 - ALPHA / 2) * scales
     return float(weights @ (ndtr(shift - bound) + ndtr(-shift - bound)))
-
-
-@functools.cache
-def _legendre() -> tuple[Array, Array]:
-    points, weights = np.polynomial.legendre.leggauss(100)
-    return points, weights
 
 
 @functools.lru_cache(maxsize=1024)
@@ -225,33 +221,26 @@ def _scales(df: int) -> tuple[Array, Array]:
     """Return ``sqrt(chi2 / df)`` at Legendre's points of its quantiles, and their weights."""
     from scipy.special import chdtri
 
-    points, weights = _legendre()
+    points, weights = np.polynomial.legendre.leggauss(100)
     return np.sqrt(chdtri(df, (points + 1) / 2) / df), weights / 2
 
 
-def n_needed(effect: float, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> int | None:
-    """Return the least number of pairs, or of values of each of two samples, whose test finds an effect often enough.
+def n_needed(effect: float, *, paired: bool = True) -> int | None:
+    """Return the least number of pairs, or of values of each of two samples, whose power for an effect is ``POWER``.
 
     Returns:
         None where it takes more than 100,000, or there is no effect.
     """
-    low, high = 1, 2
-    while power(effect, high, paired=paired, alpha=alpha) < wanted:
-        if high >= MOST_NEEDED:
-            return None
-        low, high = high, min(2 * high, MOST_NEEDED)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(effect, middle, paired=paired, alpha=alpha) >= wanted else (middle, high)
-    return high
+    n = 2 + bisect.bisect_left(range(2, MOST_NEEDED + 1), POWER, key=lambda n: power(effect, n, paired=paired))
+    return n if n <= MOST_NEEDED else None
 
 
 @functools.lru_cache(maxsize=256)
-def detectable_effect(n: int, *, paired: bool = True, wanted: float = POWER, alpha: float = ALPHA) -> float:
-    """Return the smallest effect that a test of so many pairs, or values of each, finds often enough."""
+def detectable_effect(n: int, *, paired: bool = True) -> float:
+    """Return the smallest effect for which a test of so many pairs, or values of each, has the power ``POWER``."""
     from scipy.optimize import brentq
 
-    return float(brentq(lambda effect: power(effect, n, paired=paired, alpha=alpha) - wanted, 1e-6, 1e3, rtol=1e-6))
+    return float(brentq(lambda effect: power(effect, n, paired=paired) - POWER, 1e-6, 1e3, rtol=1e-6))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -262,9 +251,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(steps, 1.0)
-    return [float(value) for value in adjusted]
+    return [float(value) for value in np.minimum(steps, 1.0)[np.argsort(order)]]
 
 
 def _quietly(test: Callable[[], Any]) -> Any:
