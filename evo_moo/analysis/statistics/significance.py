@@ -231,7 +231,10 @@ def n_needed(effect: float, *, paired: bool = True) -> int | None:
     Returns:
         None where it takes more than 100,000, or there is no effect.
     """
-    n = 2 + bisect.bisect_left(range(2, MOST_NEEDED + 1), POWER, key=lambda n: power(effect, n, paired=paired))
+    most = 2
+    while most < MOST_NEEDED and power(effect, most, paired=paired) < POWER:  # since powers of large samples take long
+        most *= 2
+    n = bisect.bisect_left(range(most + 1), POWER, lo=max(2, most // 2), key=lambda n: power(effect, n, paired=paired))
     return n if n <= MOST_NEEDED else None
 
 
