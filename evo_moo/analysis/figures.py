@@ -114,22 +114,14 @@ def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
     """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
     on_front = {e.id for e in result.front}
     off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
-    limits = [
-        frame(
-            np.array([row[o.metric] for row in result.metrics]),
-            np.array([row[o.metric] for row in off]),
-            is_max=o.direction == "max",
-            is_log=is_logarithmic(result, o.metric),
-        )
-        for o in result.goals.objectives
-    ]
-    axes.set(xlim=limits[0], ylim=limits[1])
-    for name, which in zip(names, "xy", strict=True):
-        if is_logarithmic(result, name):
+    for o, which, line in zip(result.goals.objectives, "xy", (axes.axvline, axes.axhline), strict=True):
+        values, others = (np.array([row[o.metric] for row in rows]) for rows in (result.metrics, off))
+        is_log = is_logarithmic(result, o.metric)
+        axes.set(**{f"{which}lim": frame(values, others, is_max=o.direction == "max", is_log=is_log)})
+        if is_log:
             make_logarithmic(axes, which)
-    for objective, line in zip(result.goals.objectives, (axes.axvline, axes.axhline), strict=True):
-        if objective.goal is not None:
-            line(objective.goal, color=OTHERS, lw=1, ls="--")
+        if o.goal is not None:
+            line(o.goal, color=OTHERS, lw=1, ls="--")
     points = sorted(zip(*columns(result.metrics, names), strict=True))
     step = "steps-pre" if result.goals.objectives[0].direction == "max" else "steps-post"
     axes.plot(*zip(*points, strict=True), color=FRONT, lw=1, alpha=0.6, drawstyle=step)

@@ -85,9 +85,8 @@ def _configuration(
     problem: "SearchProblem", config: str | None, run_dir: Path | None, config_id: int | None, seed: int
 ) -> "Configuration":
     if (run_dir is None) != (config_id is None) or (run_dir is not None and config is not None):
-        raise SpaceError(
-            "a configuration is given by `--config`, or by `--run` and `--config-id` together, or not at all"
-        )
+        ways = "by `--config`, or by `--run` and `--config-id` together, or not at all"
+        raise SpaceError(f"a configuration is given {ways}")
     if run_dir is not None:
         given = next((e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id), None)
         if given is None:
@@ -108,17 +107,11 @@ def _print_table(console: Console, measured: "list[Latency]") -> None:
     for number, latency in enumerate(measured, 1):
         low, high = latency.ci_ms
         lower, upper, p95 = np.quantile(latency.corrected_times_ms, [0.25, 0.75, 0.95])
-        table.add_row(
-            f"{number} corrected",
-            f"{latency.corrected_ms:.4g}",
-            f"{low:.4g} to {high:.4g}",
-            f"{upper - lower:.3g}",
-            f"{p95:.4g}",
-            f"{len(latency.times_ms)} of {latency.n_repeats}",
-            f"{latency.cold_start_ms:.4g}",
-            f"{latency.throughput_per_s:.4g}",
-            f"{latency.reference_ms:.3g} ({latency.reference_ms / latency.nominal_ms - 1:+.0%})",
-        )
+        times = [f"{latency.corrected_ms:.4g}", f"{low:.4g} to {high:.4g}", f"{upper - lower:.3g}", f"{p95:.4g}"]
+        blocks = f"{len(latency.times_ms)} of {latency.n_repeats}"
+        speeds = [f"{latency.cold_start_ms:.4g}", f"{latency.throughput_per_s:.4g}"]
+        reference = f"{latency.reference_ms:.3g} ({latency.reference_ms / latency.nominal_ms - 1:+.0%})"
+        table.add_row(f"{number} corrected", *times, blocks, *speeds, reference)
         table.add_row("  raw", f"{latency.median_ms:.4g}", "", f"{latency.iqr_ms:.3g}", f"{latency.p95_ms:.4g}")
     console.print(table)
 

@@ -264,8 +264,7 @@ def _frame(table: Table, goals: Goals) -> dict[str, tuple[float, float]]:
     ranges = {}
     for objective in goals.objectives if len(front) else ():
         column, is_max = table.metric(objective.metric), objective.direction == "max"
-        values = column.values
-        ranges[objective.metric] = frame(values[front], values[others], is_max=is_max, is_log=column.log)
+        ranges[column.name] = frame(column.values[front], column.values[others], is_max=is_max, is_log=column.log)
     return ranges
 
 
