@@ -11,7 +11,8 @@ from evo_moo.storage.evaluation_row import Evaluation
 class Summary:
     """The best values and the hypervolume so far, for callbacks that write them down.
 
-    The reference point is a tenth of the range beyond the worst of the first generation.
+    The reference point is a tenth of the range beyond the worst of the first generation. ``at_s`` is the time at which
+    the latest evaluation ended.
     """
 
     def __init__(self, goals: Goals) -> None:
