@@ -216,12 +216,15 @@ def power(effect: float, n: int, *, paired: bool = True) -> float:
     return float(weights @ (ndtr(shift - bound) + ndtr(-shift - bound)))
 
 
+_legendre = functools.cache(np.polynomial.legendre.leggauss)
+
+
 @functools.lru_cache(maxsize=1024)
 def _scales(df: int) -> tuple[Array, Array]:
     """Return ``sqrt(chi2 / df)`` at Legendre's points of its quantiles, and their weights."""
     from scipy.special import chdtri
 
-    points, weights = np.polynomial.legendre.leggauss(100)
+    points, weights = _legendre(100)
     return np.sqrt(chdtri(df, (points + 1) / 2) / df), weights / 2
 
 
