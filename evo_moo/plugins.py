@@ -90,11 +90,6 @@ def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
     return _names(PROBLEMS)
 
 
-def surrogate_names() -> dict[str, importlib.metadata.EntryPoint]:
-    """Return the registered surrogate models by name, sorted."""
-    return _names(SURROGATES)
-
-
 def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> SearchProblem:
     """Resolve a reference and build the problem with its options.
 
@@ -147,10 +142,8 @@ def job_file_of(reference: str) -> Path | None:
     """Return the job file that lies beside a registered problem's module, if there is one."""
     point = problem_names().get(reference)
     spec = importlib.util.find_spec(point.module) if point else None
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).with_suffix(".toml")
-    return path if path.is_file() else None
+    path = Path(spec.origin).with_suffix(".toml") if spec and spec.origin else None
+    return path if path and path.is_file() else None
 
 
 def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
@@ -162,7 +155,10 @@ def _resolve(reference: str, group: str) -> Any:
     path, colon, name = reference.rpartition(":")
     if not colon:
         return _registered(reference, group)
-    module = _module_of_file(Path(path)) if path.endswith(".py") else _module_of_name(reference, path)
+    if path.endswith(".py"):
+        module = _module_of_file(Path(path))
+    else:
+        module = _guarded(reference, lambda: importlib.import_module(path))
     try:
         return getattr(module, name)
     except AttributeError:
@@ -184,10 +180,6 @@ def _registered(reference: str, group: str) -> Any:
         f"`{reference}` names no {kind}; {hint}use one of {', '.join(names)}, "
         f"{'`pymoo:NAME`, ' if group == PROBLEMS else ''}`package.module:Class` or `path/to/file.py:Class`"
     )
-
-
-def _module_of_name(reference: str, name: str) -> ModuleType:
-    return _guarded(reference, lambda: importlib.import_module(name))  # type: ignore[no-any-return]
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -234,10 +226,8 @@ def _check_options(reference: str, cls: type, options: Mapping[str, Any]) -> Non
         parameters = inspect.signature(cls).parameters
     except ValueError:
         return
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    unknown = [name for name in options if name not in parameters]
-    if unknown:
+    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if not any_name and (unknown := [name for name in options if name not in parameters]):
         takes = ", ".join(f"`{name}`" for name in parameters) or "none"
         raise ProblemError(f"`{reference}` has no option {', '.join(map(repr, unknown))}; its options: {takes}")
 
@@ -248,9 +238,8 @@ def _pymoo_problem(name: str, options: dict[str, Any]) -> SearchProblem:
     try:
         problem = get_problem(name, **options)
     except Exception as error:
-        shown = json.dumps(options)
         raise PluginError(
             f"`pymoo:{name}` must be a problem that pymoo's get_problem knows, but pymoo refuses it "
-            f"with options {shown}: {error}"
+            f"with options {json.dumps(options)}: {error}"
         ) from error
     return as_search_problem(problem)

@@ -1,6 +1,6 @@
 """Several objectives as one number, and the selection that an evolution by such numbers makes."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ from evo_moo.pareto import pareto_rows
 
 Array = npt.NDArray[np.float64]
 Scalarisation = Literal["weighted-sum", "tchebycheff", "asf"]
-SCALARISATIONS = get_args(Scalarisation)
 RHO = 1e-4
 """Share of the weighted sum in an achievement function: it decides between equal largest terms."""
 NO_WEIGHT = 1e-10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Choice
+from evo_moo.toolkit.datasets import digits_in_three
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -78,43 +79,27 @@ class DepthStudy(SearchProblem):
 
     def evaluate(self, config: Configuration, *, replicate: int = 0) -> dict[str, float]:
         """Train the network once with each seed, on one thread; a repetition takes seeds that come after all others."""
-        from evo_moo.threads import one_thread
-        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
+        from evo_moo.toolkit.training import train_and_test
 
-        found, test, train_s = {}, [], 0.0
-        with one_thread():
-            for seed in (seed + replicate * (max(self.seeds) - min(self.seeds) + 1) for seed in self.seeds):
-                set_determinism(seed)
-                network = build_network(config)
-                parts = self.data["train"], self.data["validation"]
-                last = train_classifier(
-                    network, *parts, epochs=self.epochs, batch_size=64, lr=config["lr"], seed=seed
-                ).last
-                found[f"accuracy_seed_{seed}"] = last.accuracy
-                test.append(accuracy_and_loss(network, *self.data["test"])[0])
-                train_s += last.train_s
+        shift = replicate * (max(self.seeds) - min(self.seeds) + 1)
+        settings = {"epochs": self.epochs, "batch_size": 64, "lr": config["lr"]}
+        trained = {
+            seed: train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings)[1]
+            for seed in (seed + shift for seed in self.seeds)
+        }
+        accuracies = {f"accuracy_seed_{seed}": metrics["accuracy"] for seed, metrics in trained.items()}
         return {
-            "accuracy": statistics.fmean(found.values()),
-            "accuracy_sd": statistics.stdev(found.values()),
-            **found,
-            "train_s": train_s,
-            "test_accuracy": statistics.fmean(test),
+            "accuracy": statistics.fmean(accuracies.values()),
+            "accuracy_sd": statistics.stdev(accuracies.values()),
+            **accuracies,
+            "train_s": sum(metrics["train_s"] for metrics in trained.values()),
+            "test_accuracy": statistics.fmean(metrics["test_accuracy"] for metrics in trained.values()),
         }
 
     @cached_property
     def data(self) -> dict[str, tuple["Tensor", "Tensor"]]:
         """Digits ``(n, 1, 8, 8)`` and labels ``(n,)`` by the name of their part; loaded once per process."""
-        import torch
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-
-        digits = load_digits()
-        images = torch.tensor(digits.images / 16 - 0.3, dtype=torch.float32)[:, None]
-        labels = torch.tensor(digits.target, dtype=torch.int64)
-        train, rest = train_test_split(range(len(labels)), test_size=0.4, stratify=labels, random_state=0)
-        validation, test = train_test_split(rest, test_size=0.5, stratify=labels[rest], random_state=0)
-        named = {"train": train, "validation": validation, "test": test}
-        return {name: (images[rows], labels[rows]) for name, rows in named.items()}
+        return digits_in_three(lambda images, train: images / 16 - 0.3)
 
 
 def build_network(config: Configuration) -> "nn.Module":

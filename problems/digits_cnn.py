@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from evo_moo.problem import Configuration, Fidelity, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real
+from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.datasets import digits_in_three
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,23 +53,13 @@ class DigitsCNN(SearchProblem):
     }
     architecture = [name for name in variables if name.startswith(("n_", "width", "kernel", "dense", "activation"))]
     objectives = {"accuracy": "max", "latency_ms": "min"}
-    metrics = {
-        "accuracy": Metric(description="share of the validation digits classified correctly", noisy=True),
+    metrics = classifier_metrics("digits") | {
         "latency_ms": Metric("ms", "forward pass of a batch, freed from drift", log=True, timed=True, cheap=True),
         "latency_raw_ms": Metric("ms", "the same as the clock showed it", log=True, timed=True, cheap=True),
-        "loss": Metric(description="cross-entropy on the validation digits", log=True, noisy=True),
-        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
-        "flops": Metric(description="operations of one forward pass of one digit", log=True, cheap=True),
-        "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(
-            description="share of the test digits classified correctly", noisy=True, held_out=True, test_of="accuracy"
-        ),
     }
 
     def __init__(self, epochs: int | None = None, latency_batch: int = 64) -> None:
-        for name, value in (("epochs", epochs), ("latency_batch", latency_batch)):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {value}")
+        require_at_least_one(epochs=epochs, latency_batch=latency_batch)
         self.epochs, self.latency_batch = epochs, latency_batch
         if epochs is not None:
             self.fidelity = Fidelity("epochs", 1, epochs)
@@ -112,50 +105,24 @@ class DigitsCNN(SearchProblem):
         report: "Report | None" = None,
     ) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.threads import one_thread
-        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
+        from evo_moo.toolkit.training import train_and_test
 
-        with one_thread():
-            set_determinism(seed)
-            network = build_network(config)
-            history = train_classifier(
-                network,
-                self.data["train"],
-                self.data["validation"],
-                epochs=self.epochs or config["epochs"],
-                seed=seed,
-                until=fidelity,
-                weights=weights,
-                report=report,
-                **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
-            )
-            test_accuracy, _ = accuracy_and_loss(network, *self.data["test"])
-        return {
-            "accuracy": history.last.accuracy,
-            "loss": history.last.loss,
-            "train_s": history.last.train_s,
-            "test_accuracy": test_accuracy,
-        }
+        _, metrics = train_and_test(
+            lambda: build_network(config),
+            **self.data,
+            epochs=self.epochs or config["epochs"],
+            seed=seed,
+            until=fidelity,
+            weights=weights,
+            report=report,
+            **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
+        )
+        return metrics
 
     @cached_property
     def data(self) -> dict[str, tuple["Tensor", "Tensor"]]:
         """Digits ``(n, 1, 8, 8)`` and labels ``(n,)`` by the name of their part; loaded once per process."""
-        import torch
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-
-        X, y = load_digits(return_X_y=True)
-        X, X_rest, y, y_rest = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
-        X_val, X_test, y_val, y_test = train_test_split(X_rest, y_rest, test_size=0.5, stratify=y_rest, random_state=0)
-        mean, std = X.mean(), X.std()
-        parts = {"train": (X, y), "validation": (X_val, y_val), "test": (X_test, y_test)}
-        return {
-            name: (
-                torch.tensor((X - mean) / std, dtype=torch.float32).reshape(-1, 1, 8, 8),
-                torch.tensor(y, dtype=torch.int64),
-            )
-            for name, (X, y) in parts.items()
-        }
+        return digits_in_three(lambda images, train: (images - train.mean()) / train.std())
 
 
 def build_network(config: Configuration) -> "nn.Module":

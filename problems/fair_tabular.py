@@ -12,6 +12,7 @@ import numpy as np
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Choice, Integer, Real
+from evo_moo.toolkit.checks import require_at_least_one
 from evo_moo.toolkit.data_files import digest, find_data
 from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
 from evo_moo.toolkit.robustness import Robustness
@@ -126,9 +127,11 @@ class FairTabular(SearchProblem):
             "reweighting": Real(0.0, 1.0),
             **{f"threshold_{group}": Real(0.05, 0.95) for group in thresholds},
         }
-        if latency_batch is not None and latency_batch < 1:
-            raise ValueError(f"`latency_batch` must be at least 1, but is {latency_batch}")
-        self.latency_batch, self.robustness = latency_batch, _robustness(robustness)
+        require_at_least_one(latency_batch=latency_batch)
+        if isinstance(robustness, str) or not set(robustness) <= set(DISTURBANCES):
+            raise ValueError(f"`robustness` must be a list of some of {', '.join(DISTURBANCES)}, but is {robustness!r}")
+        self.latency_batch = latency_batch
+        self.robustness = Robustness(tuple(robustness), bounds=None) if robustness else None
         if latency_batch:
             self.metrics = self.metrics | {"latency_ms": LATENCY}
         if self.robustness:
@@ -145,8 +148,7 @@ class FairTabular(SearchProblem):
 
         X, y, _ = self.parts["train"]
         batch = np.resize(X, (self.latency_batch, X.shape[1]))
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with threadpool_limits(1), warnings.catch_warnings(action="ignore"):
             with compute_slot():  # no training while another process measures
                 model = build_model(config, seed=0).fit(X[:N_TO_TIME], y[:N_TO_TIME])
             latency = measure_latency(lambda: model.predict_proba(batch), effort=Effort(limit_s=0.2))
@@ -160,14 +162,13 @@ class FairTabular(SearchProblem):
         model = build_model(config, seed)
         thresholds = np.array([value for name, value in config.items() if name.startswith("threshold_")])
         metrics: dict[str, float] = {}
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an MLP says that it was given few epochs
+        with threadpool_limits(1), warnings.catch_warnings(action="ignore"):  # an MLP says that its epochs are few
             model.fit(X, y, sample_weight=reweighting(y, group, config["reweighting"]))
             for prefix, part in (("", "validation"), ("test_", "test")):
                 X, y, group = self.parts[part]
                 score = model.predict_proba(X)[:, 1]
-                found = group_metrics(y, score, score >= thresholds[group], group)
-                metrics |= {f"{prefix}{name}": value for name, value in found.items()}
+                judged = group_metrics(y, score, score >= thresholds[group], group)
+                metrics |= {f"{prefix}{name}": value for name, value in judged.items()}
             if self.robustness:
                 X, y, group = self.parts["validation"]
                 metrics |= self.robustness.of_decisions(
@@ -194,14 +195,6 @@ class FairTabular(SearchProblem):
     def parts(self) -> dict[str, Part]:
         """Features, labels and groups by the name of their part."""
         return split_and_encode(self.rows, self.table, self.groups)
-
-
-def _robustness(names: Sequence[str]) -> Robustness | None:
-    if not names:
-        return None
-    if isinstance(names, str) or not set(names) <= set(DISTURBANCES):
-        raise ValueError(f"`robustness` must be a list of some of {', '.join(DISTURBANCES)}, but is {names!r}")
-    return Robustness(tuple(names), bounds=None)
 
 
 def build_model(config: Configuration, seed: int) -> Any:

@@ -4,8 +4,10 @@ import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.space import Integer, Real, Variable
+from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.classifier_metrics import classifier_metrics
 from evo_moo.toolkit.datasets import Images, find_images
 
 if TYPE_CHECKING:
@@ -47,20 +49,10 @@ class FlopsMLP(SearchProblem):
     }
     architecture = ["n_layers", *(f"units_{number}" for number in range(1, MOST_LAYERS + 1))]
     objectives = {"accuracy": "max", "flops": "min"}
-    metrics = {
-        "accuracy": Metric(description="share of the validation images classified correctly", noisy=True),
-        "flops": Metric(description="operations of one forward pass of one image", log=True, cheap=True),
-        "loss": Metric(description="cross-entropy on the validation images", log=True, noisy=True),
-        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
-        "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(
-            description="share of the test images classified correctly", noisy=True, held_out=True, test_of="accuracy"
-        ),
-    }
+    metrics = classifier_metrics("images")
 
     def __init__(self, data: str = "digits", root: str | None = None, download: bool = False, epochs: int = 10) -> None:
-        if epochs < 1:
-            raise ValueError(f"`epochs` must be at least 1, but is {epochs}")
+        require_at_least_one(epochs=epochs)
         self.epochs = epochs
         self.where = find_images(data, root=root, download=download)
         self.version = self.where.version
@@ -87,32 +79,23 @@ class FlopsMLP(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.threads import one_thread
-        from evo_moo.toolkit.training import accuracy_and_loss, set_determinism, train_classifier
+        from evo_moo.toolkit.training import train_and_test
 
-        (X, y), (X_validation, y_validation) = self.images.train, self.images.validation
-        with one_thread():
-            set_determinism(seed)
-            network = self.network(config)[0]
-            history = train_classifier(
-                network,
-                (X[:N_TRAIN], y[:N_TRAIN]),
-                (X_validation[:N_VALIDATION], y_validation[:N_VALIDATION]),
-                epochs=self.epochs,
-                batch_size=BATCH_SIZE,
-                lr=config["lr"],
-                seed=seed,
-                optimizer="adam",
-                schedule="constant",
-                report=report,
-            )
-            test_accuracy, _ = accuracy_and_loss(network, *self.images.test)
-        return {
-            "accuracy": history.last.accuracy,
-            "loss": history.last.loss,
-            "train_s": history.last.train_s,
-            "test_accuracy": test_accuracy,
-        }
+        train, validation = (
+            (X[:n], y[:n]) for (X, y), n in ((self.images.train, N_TRAIN), (self.images.validation, N_VALIDATION))
+        )
+        settings = {"epochs": self.epochs, "batch_size": BATCH_SIZE, "optimizer": "adam", "schedule": "constant"}
+        _, metrics = train_and_test(
+            lambda: self.network(config)[0],
+            train,
+            validation,
+            self.images.test,
+            lr=config["lr"],
+            seed=seed,
+            report=report,
+            **settings,
+        )
+        return metrics
 
     @cached_property
     def images(self) -> Images:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real, Variable
+from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.classifier_metrics import classifier_metrics
 from evo_moo.toolkit.datasets import Images, find_images
 from evo_moo.toolkit.robustness import Robustness
 
@@ -73,20 +75,12 @@ class ImageClassifier(SearchProblem):
 
     variables = variables_of(["blocks"])
     objectives = {"accuracy": "max", "latency_ms": "min"}
-    metrics = {
-        "accuracy": Metric(description="share of the validation images classified correctly", noisy=True),
-        "loss": Metric(description="cross-entropy on the validation images", log=True, noisy=True),
+    metrics = classifier_metrics("images") | {
         "calibration_error": Metric(description="expected gap of confidence and accuracy", noisy=True),
         "latency_ms": Metric("ms", "forward pass of a batch, freed from drift", log=True, timed=True, cheap=True),
         "throughput_per_s": Metric("1/s", "images per second, batch by batch", log=True, timed=True, cheap=True),
-        "n_params": Metric(description="trainable parameters", log=True, cheap=True),
-        "flops": Metric(description="operations of one forward pass of one image", log=True, cheap=True),
         "peak_memory_mb": Metric("MB", "most memory of tensors in a forward pass of a batch", log=True, cheap=True),
         "size_on_disk_mb": Metric("MB", "file of the weights", log=True, cheap=True),
-        "train_s": Metric("s", "time of the training", timed=True),
-        "test_accuracy": Metric(
-            description="share of the test images classified correctly", noisy=True, held_out=True, test_of="accuracy"
-        ),
     }
 
     def __init__(
@@ -107,9 +101,7 @@ class ImageClassifier(SearchProblem):
     ) -> None:
         if isinstance(networks, str) or not networks or not set(networks) <= set(NETWORKS):
             raise ValueError(f"`networks` must be a list of some of {', '.join(NETWORKS)}, but is {networks!r}")
-        for name, value in (("epochs", epochs), ("patience", patience), ("latency_batch", latency_batch)):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {value}")
+        require_at_least_one(epochs=epochs, patience=patience, latency_batch=latency_batch)
         self.where = find_images(data, root=root, download=download, n_images=n_images, image_size=image_size)
         self.version, self.device, self.latency_batch = self.where.version, device, latency_batch
         self.epochs, self.patience, self.mirror = epochs, patience, mirror
@@ -140,31 +132,25 @@ class ImageClassifier(SearchProblem):
         from evo_moo.threads import one_thread
         from evo_moo.toolkit.augmentation import Augmentation
         from evo_moo.toolkit.network_metrics import calibration_error
-        from evo_moo.toolkit.training import accuracy_and_loss, predict, set_determinism, train_classifier
+        from evo_moo.toolkit.training import predict, train_and_test
 
+        settings = {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
         with one_thread():
-            set_determinism(seed)
-            network, _ = self.network(config)
-            history = train_classifier(
-                network,
+            network, metrics = train_and_test(
+                lambda: self.network(config)[0],
                 self.images.train,
                 self.images.validation,
+                self.images.test,
                 epochs=self.epochs,
                 seed=seed,
                 patience=self.patience,
                 report=report,
                 augment=Augmentation(config["augmentation"], mirror=self.mirror, seed=seed),
-                **{n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")},
+                **settings,
             )
             X, y = self.images.validation
-            accuracy, loss = accuracy_and_loss(network, X, y)
-            return (self.robustness(network, X, y, seed=seed) if self.robustness else {}) | {
-                "accuracy": accuracy,
-                "loss": loss,
-                "calibration_error": calibration_error(predict(network, X), y),
-                "train_s": history.last.train_s,
-                "test_accuracy": accuracy_and_loss(network, *self.images.test)[0],
-            }
+            robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
+            return robust | metrics | {"calibration_error": calibration_error(predict(network, X), y)}
 
     @cached_property
     def images(self) -> Images:

@@ -9,7 +9,6 @@ your own copy of the official files is made with their package, ``pip install na
     write_table(create("NATS-tss-v1_0-3ffb9-simple", "tss", fast_mode=True), "nasbench201.npz")
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ Array = npt.NDArray[np.float64]
 OPS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 EDGES = ["0>1", "0>2", "1>2", "0>3", "1>3", "2>3"]
 DATASETS = ["cifar10", "cifar100", "ImageNet16-120"]
-CELLS = np.array(list(itertools.product(range(5), repeat=6)))
+SHAPE = (len(OPS),) * len(EDGES)
+CELLS = np.array(list(np.ndindex(SHAPE)))
 COLUMNS = ("ops", "edges", "datasets", "arch", "test_acc_12", "test_acc_200", "params_m", "flops_m", "devices")
 USUAL_DEVICE = "gold_6226"
 
@@ -65,7 +65,7 @@ class NASBench201(SearchProblem):
                 raise ProblemError(f"`{option}` must be of {', '.join(there)}, but is {unknown[0]!r}")
         column = names.index(dataset)
         row_of = np.empty(len(CELLS), dtype=int)
-        row_of[table["arch"].astype(int) @ 5 ** np.arange(5, -1, -1)] = np.arange(len(CELLS))
+        row_of[np.ravel_multi_index(table["arch"].astype(int).T, SHAPE)] = np.arange(len(CELLS))
         latencies = {f"latency_{d}_ms": table["latency_ms"][row_of, known.index(d)] for d in devices}
         sizes = {name: table[name][row_of, column] for name in ("params_m", "flops_m")}
         self._cheap = {name: values.astype(float) for name, values in (latencies | sizes).items()}
@@ -95,10 +95,7 @@ class NASBench201(SearchProblem):
         return (goals or self.goals).front_of({"accuracy": self._accuracy[200], **self._cheap})
 
     def _row(self, config: Configuration) -> int:
-        row = 0
-        for name in self.variables:
-            row = 5 * row + OPS.index(config[name])
-        return row
+        return int(np.ravel_multi_index([OPS.index(config[name]) for name in self.variables], SHAPE))
 
 
 def read_table(path: Path) -> Mapping[str, npt.NDArray[Any]]:

@@ -45,14 +45,10 @@ class Synthetic(SearchProblem):
         delay_s: float = 0.0,
         misleading: float = 0.0,
     ) -> None:
-        for name, value, most in (
-            ("noise", noise, math.inf),
-            ("failure_rate", failure_rate, 1.0),
-            ("delay_s", delay_s, math.inf),
-            ("misleading", misleading, 1.0),
-        ):
-            if not 0 <= value <= most:
-                raise ProblemError(f"`{name}` must be {'at least 0' if most > 1 else '0 to 1'}, but is {value}")
+        shares = {"failure_rate": failure_rate, "misleading": misleading}
+        for name, value in {"noise": noise, "delay_s": delay_s, **shares}.items():
+            if not 0 <= value <= (1 if name in shares else math.inf):
+                raise ProblemError(f"`{name}` must be {'0 to 1' if name in shares else 'at least 0'}, but is {value}")
         try:
             self.plain = PymooProblem(get_problem(problem, **(arguments or {})))
         except Exception as error:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.surrogate import (
     Array,
@@ -24,6 +25,8 @@ from evo_moo.surrogate import (
     checked_rows,
 )
 from evo_moo.threads import one_blas_thread
+
+Mask = npt.NDArray[np.bool_]
 
 MAX_POINTS = 500
 """More points are thinned out to these: cost grows with their cube."""
@@ -60,8 +63,8 @@ class GaussianProcess(Surrogate):
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
         with one_blas_thread():
             self._theta = objective.best_from(starts)
-            self._signal = objective.signal(self._theta)
             self._L = _cholesky(objective.covariance(self._theta))
+            self._signal = objective.signal(self._L)
         self._X, self._y = X[rows], y[rows]
         self._solve()
         return self
@@ -144,7 +147,7 @@ class _Objective:
     inverse gamma of ``SIGNAL_COUNT`` observations of variance 1, leaves its best value in closed form.
     """
 
-    def __init__(self, X: Array, y: Array, category: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+    def __init__(self, X: Array, y: Array, category: Mask) -> None:
         self.X, self.y, self.category = X, y, category
         self.numbers = X[:, ~category]
         self.mismatch = np.array([np.not_equal.outer(column, column) for column in X[:, category].T], dtype=float)
@@ -158,10 +161,8 @@ class _Objective:
 
         bounds = [LOG_BOUNDS] * self.X.shape[1] + [LOG_NOISE_BOUNDS]
         options = {"maxiter": MAX_ITERATIONS, "ftol": 1e-7}
-        results = [
-            minimize(self, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts
-        ]
-        best = min(results, key=lambda result: result.fun)
+        settings = {"jac": True, "method": "L-BFGS-B", "bounds": bounds, "options": options}
+        best = min((minimize(self, start, **settings) for start in starts), key=lambda result: result.fun)
         if not (np.isfinite(best.fun) and np.isfinite(best.x).all()):
             raise SurrogateError(f"a fit must end at finite hyperparameters, but ended with {best.message}")
         return np.asarray(best.x)
@@ -172,11 +173,11 @@ class _Objective:
         R[np.diag_indices_from(R)] += math.exp(theta[-1])
         return R
 
-    def signal(self, theta: Array) -> float:
-        """Return the best variance of the signal."""
+    def signal(self, L: Array) -> float:
+        """Return the best variance of the signal for the factor of a covariance."""
         from scipy.linalg import solve_triangular
 
-        half = solve_triangular(_cholesky(self.covariance(theta)), self.y, lower=True)
+        half = solve_triangular(L, self.y, lower=True)
         return float((half @ half + SIGNAL_COUNT) / (len(self.y) + SIGNAL_COUNT))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
@@ -192,10 +193,8 @@ class _Objective:
         overlap = _overlap(self.mismatch, weights) if weights.size else 1.0
         matern, slope = _matern(Z, Z)
         R = matern * overlap
-        A = R.copy()
-        A[np.diag_indices_from(A)] += noise
-        L = _cholesky(A)
         n = len(self.y)
+        L = _cholesky(R + noise * np.eye(n))
         inverse = cho_solve((L, True), np.eye(n), check_finite=False)
         alpha = inverse @ self.y
         signal = (self.y @ alpha + SIGNAL_COUNT) / (n + SIGNAL_COUNT)
@@ -219,7 +218,7 @@ class _Objective:
         return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / std
 
 
-def correlation(A: Array, B: Array, length_scales: Array, category: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
+def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Array:
     """Return the ``(n, m)`` prior correlations between ``(n, n_features)`` and ``(m, n_features)`` points.
 
     Args:
@@ -260,9 +259,7 @@ def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
     raise SurrogateError("a covariance must be positive definite, but is not even with jitter; use another model")
 
 
-def thinned(
-    X: Array, y: Array, n: int, category: np.ndarray[Any, np.dtype[np.bool_]]
-) -> np.ndarray[Any, np.dtype[np.intp]]:
+def thinned(X: Array, y: Array, n: int, category: Mask) -> npt.NDArray[np.intp]:
     """Choose at most ``n`` points: half of them the smallest targets, then each the farthest from all chosen.
 
     Args:

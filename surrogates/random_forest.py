@@ -48,14 +48,13 @@ class RandomForest(Surrogate):
         X, y = checked_data(X, y, self.columns)
         self._order = canonical_order(X, y)
         self._X = X[self._order]
-        forest = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=self.seed)
-        forest.fit(self._design(self._X), y[self._order])
-        trees = [tree.tree_ for tree in forest.estimators_]
+        self._forest = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=self.seed)
+        self._forest.fit(self._design(self._X), y[self._order])
+        trees = [tree.tree_ for tree in self._forest.estimators_]
         self._offsets = np.cumsum([0] + [tree.node_count for tree in trees])
         self._means = np.concatenate([tree.value[:, 0, 0] for tree in trees])
         self._variances = np.maximum(np.concatenate([tree.impurity for tree in trees]), MIN_VARIANCE)
         self._counts = np.concatenate([tree.weighted_n_node_samples for tree in trees])
-        self._forest = forest
         return self
 
     def predict(self, X: Array) -> Prediction:

@@ -4,7 +4,7 @@ import graphlib
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,13 @@ class Conditions:
             circle = [names[i] for i in error.args[1]]
             way = " -> ".join(circle)
             raise SpaceError(f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one") from None
-        if contradictions := self._contradictions():
-            raise SpaceError(
-                "\n".join(
-                    f"`{names[i]}`: its conditions and its parents' must fit together, "
-                    f"but they ask different values of `{names[ancestor]}`; loosen one"
-                    for i, ancestor in contradictions
-                )
-            )
+        faults = [
+            f"`{names[i]}`: its conditions and its parents' must fit together, "
+            f"but they ask different values of `{names[ancestor]}`; loosen one"
+            for i, ancestor in self._contradictions()
+        ]
+        if faults:
+            raise SpaceError("\n".join(faults))
 
     def active(self, codes: Array) -> Mask:
         """Return the ``(n, n_var)`` mask of the columns that exist in each row of ``(n, n_var)`` codes."""
@@ -114,18 +113,16 @@ class Conditions:
 
     def _contradictions(self) -> list[tuple[int, int]]:
         """List the columns that can never exist, each with the ancestor of which different codes are asked."""
-        found = []
+        contradictions = []
         self.needed: dict[int, dict[int, Region]] = {}
-        needed = self.needed
         for i in self.order:
-            needed[i] = {}
+            of_column = self.needed[i] = {}
             for parent, accepted in self.parents.get(i, {}).items():
-                for ancestor, codes in ({parent: accepted} | needed[parent]).items():
-                    both = _overlap(codes, needed[i].get(ancestor, codes))
-                    needed[i][ancestor] = both
-                    if not both:
-                        found.append((i, ancestor))
-        return found
+                for ancestor, codes in ({parent: accepted} | self.needed[parent]).items():
+                    of_column[ancestor] = overlap(codes, of_column.get(ancestor, codes))
+                    if not of_column[ancestor]:
+                        contradictions.append((i, ancestor))
+        return contradictions
 
 
 def condition_faults(name: str, variables: Mapping[str, Variable], sound: Collection[str]) -> list[str]:
@@ -177,13 +174,29 @@ def region(parent: Variable, wanted: Any) -> Region:
         if not allowed:
             raise ValueError("it needs at least one value, but the list is empty")
         cells = [(code, code) for code in sorted({parent.code(value) for value in allowed})]
-    merged = cells[:1]
-    for low, high in cells[1:]:
-        if low == merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], high)
+    return joined(parent, cells)
+
+
+def joined(variable: Variable, intervals: Iterable[tuple[float, float]]) -> Region:
+    """Return intervals of a variable's codes as a region: without the empty ones, and neighbours as one."""
+    region: list[tuple[float, float]] = []
+    for low, high in sorted(interval for interval in intervals if interval[0] <= interval[1]):
+        if region and low <= neighbour(variable, region[-1][1], 1):
+            region[-1] = region[-1][0], max(high, region[-1][1])
         else:
-            merged.append((low, high))
-    return tuple(merged)
+            region.append((low, high))
+    return tuple(region)
+
+
+def neighbour(variable: Variable, code: float, direction: int) -> float:
+    """Return the code next to another one, above it in direction 1 and below it in direction -1."""
+    return code + direction if variable.grid else math.nextafter(code, direction * math.inf)
+
+
+def overlap(a: Region, b: Region) -> Region:
+    """Return the codes that two regions share."""
+    pairs = [(max(a_low, b_low), min(a_high, b_high)) for a_low, a_high in a for b_low, b_high in b]
+    return tuple((low, high) for low, high in pairs if low <= high)
 
 
 def when_text(variable: Variable) -> str:
@@ -204,11 +217,6 @@ def _is_limits(wanted: Any) -> bool:
 
 def _is_list(wanted: Any) -> bool:
     return isinstance(wanted, list | tuple | set | frozenset)
-
-
-def _overlap(a: Region, b: Region) -> Region:
-    pairs = [(max(a_low, b_low), min(a_high, b_high)) for a_low, a_high in a for b_low, b_high in b]
-    return tuple((low, high) for low, high in pairs if low <= high)
 
 
 def _values_by_effect(first: int, last: int, children: Mapping[int, Region]) -> Counter[frozenset[int]]:

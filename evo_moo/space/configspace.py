@@ -1,7 +1,6 @@
 """Spaces of the package ConfigSpace, said in evo-moo's own variables, conditions and rules."""
 
 import functools
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.errors import SpaceError
+from evo_moo.space.conditions import Region, joined, neighbour, overlap
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 
 try:
@@ -21,9 +21,6 @@ except ModuleNotFoundError as error:
     raise ImportError(
         f"This needs ConfigSpace, but there is no module {error.name!r}: pip install 'evo-moo[configspace]'"
     ) from error
-
-Region = list[tuple[float, float]]
-"""Codes of one parent that a condition accepts: closed intervals, ascending and apart from each other."""
 
 Rule = Callable[[dict[str, Any]], bool]
 """Whether a configuration is forbidden."""
@@ -59,9 +56,7 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
     }
     variables = {names[name]: replace(variable, when=when.get(name)) for name, variable in plain.items()}
     forbidden: dict[str, Rule] = {
-        repr(clause).replace("Forbidden: ", ""): functools.partial(
-            _forbids, clause, {name: names[name] for name in _asked(clause)}
-        )
+        repr(clause).replace("Forbidden: ", ""): functools.partial(_forbids, clause, names)
         for clause in cs.forbidden_clauses
     }
     return variables, forbidden
@@ -124,11 +119,7 @@ def _accepted(
     for other in others:
         shared = box.keys() & other.keys()
         if isinstance(condition, ConfigSpace.AndConjunction):
-            both = {
-                parent: [(max(a[0], b[0]), min(a[1], b[1])) for a in box[parent] for b in other[parent]]
-                for parent in shared
-            }
-            box = box | other | {parent: _tidied(variables[parent], region) for parent, region in both.items()}
+            box = box | other | {parent: overlap(box[parent], other[parent]) for parent in shared}
             continue
         differing = [parent for parent in box | other if box.get(parent) != other.get(parent)]
         if len(differing) > 1 or not shared.issuperset(differing):
@@ -136,7 +127,7 @@ def _accepted(
                 f"`{condition.child.name}`: an OrConjunction must be about one parent, but `{condition}` is about "
                 "several; drop the condition and ignore the value where it has no use, or split the variable in two"
             )
-        box |= {parent: _tidied(variables[parent], box[parent] + other[parent]) for parent in differing}
+        box |= {parent: joined(variables[parent], box[parent] + other[parent]) for parent in differing}
     return box
 
 
@@ -148,17 +139,17 @@ def _region(condition: Any, variable: Variable) -> Region:
         case ConfigSpace.EqualsCondition() | ConfigSpace.InCondition():
             region = [(code, code) for code in codes]
         case ConfigSpace.LessThanCondition():
-            region = [(low, _step(variable, codes[0], -1))]
+            region = [(low, neighbour(variable, codes[0], -1))]
         case ConfigSpace.GreaterThanCondition():
-            region = [(_step(variable, codes[0], 1), high)]
+            region = [(neighbour(variable, codes[0], 1), high)]
         case ConfigSpace.NotEqualsCondition():
-            region = [(low, _step(variable, codes[0], -1)), (_step(variable, codes[0], 1), high)]
+            region = [(low, neighbour(variable, codes[0], -1)), (neighbour(variable, codes[0], 1), high)]
         case _:
             raise SpaceError(
                 f"`{condition.child.name}`: a condition must be one of ConfigSpace's own, but `{condition}` is a "
                 f"{type(condition).__name__}; replace it"
             )
-    return _tidied(variable, region)
+    return joined(variable, region)
 
 
 def _code(variable: Variable, value: Any) -> float:
@@ -166,20 +157,6 @@ def _code(variable: Variable, value: Any) -> float:
         # As ConfigSpace does, by ==: there 1.0 and True name the option 1.
         return float(list(variable.options).index(value))
     return float(round(value) if variable.grid else value)
-
-
-def _step(variable: Variable, code: float, direction: int) -> float:
-    return code + direction if variable.grid else math.nextafter(code, direction * math.inf)
-
-
-def _tidied(variable: Variable, region: Region) -> Region:
-    tidy: Region = []
-    for low, high in sorted(interval for interval in region if interval[0] <= interval[1]):
-        if tidy and low <= _step(variable, tidy[-1][1], 1):
-            tidy[-1] = tidy[-1][0], max(high, tidy[-1][1])
-        else:
-            tidy.append((low, high))
-    return tidy
 
 
 def _wanted(condition: ConditionLike, parent: str, variable: Variable, region: Region) -> Any:

@@ -31,10 +31,7 @@ class SpaceSampling(Sampling):  # type: ignore[misc]
     """Return the first population: the user's configurations, then sampled rows that differ from them."""
 
     def __init__(
-        self,
-        space: SearchSpace,
-        method: Method = "random",
-        configurations: Sequence[Mapping[str, Any]] = (),
+        self, space: SearchSpace, method: Method = "random", configurations: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         """Encode the user's configurations.
 
@@ -47,8 +44,7 @@ class SpaceSampling(Sampling):  # type: ignore[misc]
             SpaceError: A configuration does not fit the space.
         """
         super().__init__()
-        self.space = space
-        self.method = method
+        self.space, self.method = space, method
         self.first = space.encode(configurations)
 
     def _do(self, problem: Any, n_samples: int, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
@@ -57,8 +53,7 @@ class SpaceSampling(Sampling):  # type: ignore[misc]
         for _ in range(8):
             if len(X) >= n_samples:
                 break
-            more = self.space.sample(n_samples - len(X), random_state, self.method)
-            X = np.concatenate([X, more])
+            X = np.concatenate([X, self.space.sample(n_samples - len(X), random_state, self.method)])
             X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
         return X
 
@@ -73,8 +68,7 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
     def __init__(self, space: SearchSpace, prob: float = 0.9, eta: float = 15) -> None:
         """Set the space, the probability that a pair is crossed, and the distribution index of SBX."""
         super().__init__(2, 2, prob=prob)
-        self.space = space
-        self.eta = eta
+        self.space, self.eta = space, eta
 
     def crossed(self, X: Array, random_state: np.random.Generator) -> Array:
         """Return the ``(2, n_pairs, n_var)`` children of as many parents."""
@@ -114,9 +108,7 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
             eta: Distribution index of the polynomial mutation; the higher, the smaller the steps.
         """
         super().__init__(prob=1.0)
-        self.space = space
-        self.share = prob_var
-        self.eta = eta
+        self.space, self.share, self.eta = space, prob_var, eta
 
     def mutated(self, X: Array, random_state: np.random.Generator) -> Array:
         """Return the mutants of ``(n, n_var)`` rows."""
@@ -150,8 +142,7 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         chance = np.where(movable, random_state.random(movable.shape), np.inf)
         # The smallest chance of a row falls on any column alike, and hits even if it is not below the share.
         smallest = chance == chance.min(axis=1, keepdims=True)
-        hit: Mask = movable & ((chance < share) | smallest)
-        return hit
+        return np.asarray(movable & ((chance < share) | smallest))
 
     def _moved(self, unit: Array, random_state: Any) -> Array:
         """Mutate ``(k,)`` numbers in [0, 1]; draws that stay, as half do at either end, are repeated."""
@@ -162,8 +153,7 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
             if not still.size:
                 break
             eta, always = np.full(still.size, float(self.eta)), np.ones(still.size)
-            drawn = mut_pm(unit[still, None], *ends, eta, always, False, random_state=random_state)
-            moved[still] = drawn[:, 0]
+            moved[still] = mut_pm(unit[still, None], *ends, eta, always, False, random_state=random_state)[:, 0]
         return moved
 
 
@@ -219,21 +209,10 @@ class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
         return list(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist())
 
 
-def space_operators(
-    space: SearchSpace, *, method: Method = "random", configurations: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """Return all operators of a space as the keyword arguments that pymoo's genetic algorithms take.
-
-    Args:
-        space: The space to search.
-        method: How the first population is sampled, as in ``SearchSpace.sample``.
-        configurations: Configurations to begin with.
-
-    Raises:
-        SpaceError: A configuration does not fit the space.
-    """
+def space_operators(space: SearchSpace) -> dict[str, Any]:
+    """Return all operators of a space as the keyword arguments that pymoo's genetic algorithms take."""
     return {
-        "sampling": SpaceSampling(space, method, configurations),
+        "sampling": SpaceSampling(space),
         "crossover": SpaceCrossover(space),
         "mutation": SpaceMutation(space),
         "repair": SpaceRepair(space),

@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +50,7 @@ class SearchSpace:
     """
 
     def __init__(
-        self,
-        variables: Mapping[str, Variable],
-        forbidden: Mapping[str, Callable[[Configuration], bool]] | None = None,
+        self, variables: Mapping[str, Variable], forbidden: Mapping[str, Callable[[Configuration], bool]] | None = None
     ) -> None:
         """Check the definition and lay out the columns.
 
@@ -63,7 +61,6 @@ class SearchSpace:
         self.forbidden = dict(forbidden or {})
         self.names = tuple(self.variables)
         self.n_var = len(self.names)
-        self._columns_of = {name: column for column, name in enumerate(self.names)}
         if faults := self._faults():
             raise SpaceError("\n".join(faults))
         self._conditions = Conditions(self.variables)
@@ -135,12 +132,8 @@ class SearchSpace:
         """Return the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
         codes = self.codes(X)
         columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
-        active = self._conditions.active(codes).tolist()
-        rows = zip(*columns, strict=True)
-        return [
-            dict(itertools.compress(zip(self.names, row, strict=True), mask))
-            for row, mask in zip(rows, active, strict=True)
-        ]
+        rows = zip(zip(*columns, strict=True), self._conditions.active(codes).tolist(), strict=True)
+        return [dict(itertools.compress(zip(self.names, row, strict=True), active)) for row, active in rows]
 
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
         """Return the canonical ``(n, n_var)`` rows of configurations.
@@ -152,24 +145,22 @@ class SearchSpace:
                 missing, an inactive one is given, a value is out of range, or a rule forbids it.
         """
         codes = np.tile(self.low, (len(configurations), 1))
-        for codes_row, configuration in zip(codes, configurations, strict=True):
+        for row, configuration in zip(codes, configurations, strict=True):
             if not isinstance(configuration, Mapping):
                 raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")
             for name, value in configuration.items():
                 if name not in self.variables:
                     raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
                 try:
-                    codes_row[self._columns_of[name]] = self.variables[name].code(value)
+                    row[self.names.index(name)] = self.variables[name].code(value)
                 except ValueError as fault:
                     raise SpaceError(f"`{name}`: {fault}") from None
         X = self.canonical(self.columns(codes))
-        active = self.active(X)
-        for is_active, configuration in zip(active, configurations, strict=True):
-            self._check_presence(is_active, configuration)
-        if self.forbidden:
-            for configuration in self.decode(X):
-                if rule := self._broken_rule(configuration):
-                    raise SpaceError(f"the rule `{rule}` forbids {configuration}; change one of its values")
+        for active, configuration in zip(self.active(X), configurations, strict=True):
+            self._check_presence(active, configuration)
+        for configuration in self.decode(X) if self.forbidden else ():
+            if rule := self._broken_rule(configuration):
+                raise SpaceError(f"the rule `{rule}` forbids {configuration}; change one of its values")
         return X
 
     def sample(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
@@ -204,12 +195,9 @@ class SearchSpace:
             rng: Source of all randomness.
             method: As in ``sample``.
         """
-        if method == "random":
-            unit = rng.random((n, self.n_var))
-        elif method in ("sobol", "lhs"):
-            unit = _spread(n, self.n_var, rng, method)
-        else:
+        if method not in get_args(Method):
             raise SpaceError(f"`method` must be random, sobol or lhs, but is {method!r}")
+        unit = rng.random((n, self.n_var)) if method == "random" else _spread(n, self.n_var, rng, method)
         return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
 
     def allowed(self, X: npt.ArrayLike) -> Mask:
@@ -228,9 +216,7 @@ class SearchSpace:
         Conditions so entangled that counting would take too long make it an upper bound: the count as if all
         variables were always active.
         """
-        if not self.grid.all():
-            return math.inf
-        return self._conditions.count(self.low, self.high)
+        return self._conditions.count(self.low, self.high) if self.grid.all() else math.inf
 
     def describe(self) -> list[dict[str, str]]:
         """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""
@@ -295,10 +281,8 @@ class SearchSpace:
                 found.append(f"a name must be letters, digits and _, not a digit first, but is {name!r}; rename it")
             if not isinstance(kind, Variable):
                 found.append(f"must be a Real, Integer, Choice or Boolean, but is {kind!r}")
-            else:
-                found += kind.faults()
-                if not found:
-                    sound.add(name)
+            elif not (found := found + kind.faults()):
+                sound.add(name)
             faults += [f"`{name}`: {fault}" for fault in found]
         for rule, predicate in self.forbidden.items():
             if not callable(predicate):

@@ -111,10 +111,12 @@ class _Number(Variable):
     def _bound_fault(self, bound: Any) -> str | None:
         raise NotImplementedError
 
-    def _checked(self, number: float) -> float:
-        if not self.low <= number <= self.high:
-            raise ValueError(f"must lie between {self.low!r} and {self.high!r}, but is {number!r}")
-        return float(number)
+    def code(self, value: Any) -> float:
+        if not (is_integer if self.grid else is_number)(value):
+            raise ValueError(f"must be a {'whole number (an int)' if self.grid else 'number'}, but is {value!r}")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"must lie between {self.low!r} and {self.high!r}, but is {value!r}")
+        return float(value)
 
     def text(self) -> str:
         return f"{self.low} .. {self.high}"
@@ -152,11 +154,6 @@ class Real(_Number):
             return [f"high - low must be at least {least!r} for numbers this large, but is {high - low!r}; {way}"]
         return []
 
-    def code(self, value: Any) -> float:
-        if not is_number(value):
-            raise ValueError(f"must be a number, but is {value!r}")
-        return self._checked(value)
-
     def values(self, codes: Array) -> list[Any]:
         return list(codes.tolist())
 
@@ -179,11 +176,6 @@ class Integer(_Number):
         if not is_integer(bound):
             return "a whole number (an int)"
         return None if abs(bound) <= LARGEST_INTEGER else f"within +-{LARGEST_INTEGER}"
-
-    def code(self, value: Any) -> float:
-        if not is_integer(value):
-            raise ValueError(f"must be a whole number (an int), but is {value!r}")
-        return self._checked(value)
 
     def values(self, codes: Array) -> list[Any]:
         return list(codes.astype(np.int64).tolist())

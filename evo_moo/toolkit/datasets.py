@@ -6,6 +6,7 @@ with one folder of images per class.
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,35 @@ def stratified_order(y: Array, seed: int = 0) -> npt.NDArray[np.intp]:
     return np.argsort(place, kind="stable")
 
 
+def split_in_three(strata: Array, rest: float) -> dict[str, npt.NDArray[np.intp]]:
+    """Split rows, alike in their strata ``(n,)``.
+
+    Returns:
+        ``"train"``, ``"validation"`` and ``"test"`` to row numbers; the last two halve the share ``rest`` of all.
+    """
+    from sklearn.model_selection import train_test_split
+
+    train, others = train_test_split(np.arange(len(strata)), test_size=rest, stratify=strata, random_state=0)
+    validation, test = train_test_split(others, test_size=0.5, stratify=strata[others], random_state=0)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def digits_in_three(scaled: Callable[[Array, Array], Array]) -> "dict[str, Part]":
+    """Return scikit-learn's digits ``(n, 1, 8, 8)`` and labels ``(n,)`` by the name of their part, 60 % to train.
+
+    Args:
+        scaled: Scales all images ``(n, 8, 8)``, of 0 to 16, by the training images among them.
+    """
+    import torch
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = split_in_three(digits.target, 0.4)
+    images = torch.tensor(scaled(digits.images, digits.images[rows["train"]]), dtype=torch.float32)[:, None]
+    labels = torch.tensor(digits.target, dtype=torch.int64)
+    return {name: (images[chosen], labels[chosen]) for name, chosen in rows.items()}
+
+
 @functools.lru_cache(maxsize=4)
 def _load(images: ImageSet, device: str) -> Images:
     import torch
@@ -153,36 +183,31 @@ def _load(images: ImageSet, device: str) -> Images:
     share = min(1.0, (images.n_images or n_all) / n_all)
     _check_labels(images.data, own[1], share)
     own, own_test = _share_of(own, share), own_test and _share_of(own_test, share)
-    names, counts = np.unique(own[1]), len(own[1])
-    n_train = round(0.8 * counts) if own_test else round(0.6 * counts)
-    cuts = [slice(n_train), slice(n_train, None)] if own_test else _three_slices(n_train, counts)
-    parts = [(own[0][cut], own[1][cut]) for cut in cuts] + ([own_test] if own_test else [])
+    names, n = np.unique(own[1]), len(own[1])
+    n_train = round((0.8 if own_test else 0.6) * n)
+    middle = n if own_test else (n_train + n) // 2
+    cuts = slice(n_train), slice(n_train, middle), slice(middle, n)
+    parts = [(own[0][cut], own[1][cut]) for cut in cuts]
+    parts[2] = own_test or parts[2]
     if unknown := set(np.unique(parts[2][1])) - set(names):
         raise ProblemError(f"`data` = {images.data!r} must train every label that it tests, but not {unknown}")
     train, validation, test = (
-        (torch.from_numpy(_as_tensor(X)).to(device), torch.from_numpy(np.searchsorted(names, y)).to(device))
+        (torch.from_numpy(_standard_form(X)).to(device), torch.from_numpy(np.searchsorted(names, y)).to(device))
         for X, y in parts
     )
     std, mean = torch.std_mean(train[0], dim=(0, 2, 3))
     return Images(train, validation, test, len(names), mean, std.clamp(min=1e-3))
 
 
-def _three_slices(n_train: int, n: int) -> list[slice]:
-    middle = (n_train + n) // 2
-    return [slice(n_train), slice(n_train, middle), slice(middle, None)]
-
-
 def _share_of(pair: Pair, share: float) -> Pair:
-    X, y = pair
-    chosen = stratified_order(y)[: round(share * len(y))]
-    return X[chosen], y[chosen]
+    chosen = stratified_order(pair[1])[: round(share * len(pair[1]))]
+    return pair[0][chosen], pair[1][chosen]
 
 
-def _as_tensor(X: Array) -> Array:
-    """Give ``(n, channels, height, width)`` as float32 in [0, 1] of images with the channels last, or with none."""
+def _standard_form(X: Array) -> Array:
+    """Return ``(n, channels, height, width)``, float32 in [0, 1], for images with the channels last, or with none."""
     X = X[:, None] if X.ndim == 3 else np.moveaxis(X, 3, 1)
-    X = X.astype(np.float32) / (255 if X.dtype == np.uint8 else 1)
-    return np.ascontiguousarray(X)
+    return np.ascontiguousarray(X.astype(np.float32) / (255 if X.dtype == np.uint8 else 1))
 
 
 def _read(images: ImageSet) -> tuple[Pair, Pair | None]:

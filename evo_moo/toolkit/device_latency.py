@@ -76,7 +76,14 @@ class DeviceLatency:
         variables = sorted({name for row in rows for name in row if not name.startswith(_LATENCY)})
         seen: dict[tuple[str, ...], list[float]] = defaultdict(list)
         for number, row in enumerate(rows, 1):
-            seen[_key(row, variables)].append(_latency_of(row, device, number))
+            cell = row.get(f"{_LATENCY}[{device}]", row.get(_LATENCY))
+            try:
+                seen[_key(row, variables)].append(float(cell))
+            except (TypeError, ValueError):
+                raise MetricError(
+                    f"row {number} of the table must have a number under `{_LATENCY}[{device}]` or `{_LATENCY}`, "
+                    f"but has {cell!r}"
+                ) from None
         table = {key: statistics.median(values) for key, values in seen.items()}
 
         def look_up(config: Configuration) -> float:
@@ -101,17 +108,6 @@ class DeviceLatency:
         """
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             return cls.from_table(device, csv.DictReader(file))
-
-
-def _latency_of(row: Mapping[str, Any], device: str, number: int) -> float:
-    cell = row.get(f"{_LATENCY}[{device}]", row.get(_LATENCY))
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        raise MetricError(
-            f"row {number} of the table must have a number under `{_LATENCY}[{device}]` or `{_LATENCY}`, "
-            f"but has {cell!r}"
-        ) from None
 
 
 def _key(values: Mapping[str, Any], variables: Iterable[str]) -> tuple[str, ...]:

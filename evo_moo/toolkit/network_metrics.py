@@ -75,12 +75,6 @@ def calibration_error(logits: Tensor, labels: Tensor, n_bins: int = 15) -> float
     return gaps.abs().sum().item() / len(labels)
 
 
-def size_mb(model: nn.Module) -> float:
-    """Return the memory of a network's parameters and buffers, in megabytes of 10^6 bytes."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
-
-
 def size_on_disk_mb(model: nn.Module) -> float:
     """Return the size of the file that ``torch.save`` makes of a network's weights, in megabytes of 10^6 bytes."""
     file = io.BytesIO()

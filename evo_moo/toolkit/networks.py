@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from evo_moo.toolkit.checks import require_one_of
 from evo_moo.toolkit.vision import torchvision
 
 BLOCKS = ("plain", "residual", "depthwise")
@@ -79,9 +80,8 @@ def conv_block(
     Raises:
         ValueError: ``kind`` or ``norm`` is unknown.
     """
-    for name, value, known in (("kind", kind, BLOCKS), ("norm", norm, NORMS)):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}, but is {value!r}")
+    require_one_of(BLOCKS, kind=kind)
+    require_one_of(NORMS, norm=norm)
 
     def convolution(n_in: int, n_out: int, size: int, step: int, groups: int = 1) -> list[nn.Module]:
         conv = nn.Conv2d(n_in, n_out, size, step, size // 2, groups=groups, bias=norm == "none")
@@ -115,14 +115,12 @@ def backbone(name: str, channels: int, n_classes: int, width: float = 1.0) -> nn
         ValueError: The name is unknown.
         ImportError: torchvision is not installed.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"`name` must be one of {', '.join(BACKBONES)}, but is {name!r}")
+    require_one_of(BACKBONES, name=name)
     models = torchvision().models
     model: nn.Module = {"resnet18": models.resnet18, "mobilenet_v3": models.mobilenet_v3_small}[name]()
-    n_outputs = 1000
+    fixed = {3: channels, 1000: n_classes}  # of ImageNet
 
     def scaled(n: int) -> int:
-        fixed = {3: channels, n_outputs: n_classes}
         return fixed.get(n) or max(_MULTIPLE, round(n * width / _MULTIPLE) * _MULTIPLE)
 
     for parent in list(model.modules()):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
+from evo_moo.toolkit.checks import require_at_least_one
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,9 +72,7 @@ class Robustness:
                 raise ValueError(f"`{name}` must be above 0, but is {getattr(self, name)}; leave the perturbation out")
         if not 0 < self.dropout < 1:
             raise ValueError(f"`dropout` must lie between 0 and 1, but is {self.dropout}")
-        for name, value in (("pgd_steps", self.pgd_steps), ("n_samples", self.n_samples)):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {value}")
+        require_at_least_one(pgd_steps=self.pgd_steps, n_samples=self.n_samples)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -98,10 +97,10 @@ class Robustness:
         Raises:
             ValueError: Blur or brightness is asked of what is no image.
         """
+        from evo_moo.toolkit.training import accuracy_and_loss
+
         X, y = X[: self.n_samples], y[: self.n_samples]
-        return _with_worst(
-            {name: _accuracy(model, self.perturb(name, model, X, y, seed), y) for name in self.perturbations}
-        )
+        return self._with_worst(lambda name: accuracy_and_loss(model, self.perturb(name, model, X, y, seed), y)[0])
 
     def of_decisions(
         self, decide: "Callable[[Array], Array]", X: "Array", y: "Array", *, seed: int
@@ -120,8 +119,9 @@ class Robustness:
         import torch
 
         rows, labels = torch.from_numpy(X), torch.from_numpy(y)
-        disturbed = {name: self.perturb(name, None, rows, labels, seed).numpy() for name in self.perturbations}
-        return _with_worst({name: float((decide(its) == y).mean()) for name, its in disturbed.items()})
+        return self._with_worst(
+            lambda name: float((decide(self.perturb(name, None, rows, labels, seed).numpy()) == y).mean())
+        )
 
     def perturb(self, name: str, model: "nn.Module | None", X: "Tensor", y: "Tensor", seed: int) -> "Tensor":
         """Return disturbed inputs of the same shape, within the bounds; arguments as for a call."""
@@ -136,7 +136,10 @@ class Robustness:
         if name == "noise":
             return self._bounded(X + self.noise * torch.randn(X.shape, generator=draw).to(X))
         if name == "blur":
-            return self._bounded(_blurred(X, self.blur))
+            from scipy.ndimage import gaussian_filter
+
+            blurred = gaussian_filter(X.cpu().numpy(), (0, 0, self.blur, self.blur), mode="nearest")
+            return self._bounded(torch.from_numpy(blurred).to(X))
         if name == "brightness":
             sign = torch.randint(2, (len(X), 1, 1, 1), generator=draw).to(X) * 2 - 1
             return self._bounded(X + self.brightness * sign)
@@ -150,6 +153,10 @@ class Robustness:
 
     def _bounded(self, X: "Tensor") -> "Tensor":
         return X if self.bounds is None else X.clamp(*self.bounds)
+
+    def _with_worst(self, accuracy: Callable[[str], float]) -> dict[str, float]:
+        accuracies = {f"accuracy_{name}": accuracy(name) for name in self.perturbations}
+        return accuracies | {"accuracy_worst": min(accuracies.values())}
 
 
 def _attacked(
@@ -182,22 +189,3 @@ def _attacked(
                 now = inputs + (now - inputs).clamp(-epsilon, epsilon)
             changed.append(now.detach())
     return torch.cat(changed)
-
-
-def _with_worst(accuracies: dict[str, float]) -> dict[str, float]:
-    named = {f"accuracy_{name}": value for name, value in accuracies.items()}
-    return named | {"accuracy_worst": min(accuracies.values())}
-
-
-def _blurred(X: "Tensor", sigma: float) -> "Tensor":
-    import torch
-    from scipy.ndimage import gaussian_filter
-
-    blurred = gaussian_filter(X.cpu().numpy(), (0, 0, sigma, sigma), mode="nearest")
-    return torch.from_numpy(blurred).to(X)
-
-
-def _accuracy(model: "nn.Module", X: "Tensor", y: "Tensor") -> float:
-    from evo_moo.toolkit.training import predict
-
-    return (predict(model, X).argmax(1) == y).double().mean().item()

@@ -1,20 +1,23 @@
 """What people deploy networks with: how a module becomes a callable for each runtime."""
 
 import copy
+import functools
 import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
 
+from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.timing import Call
 
 Inputs = tuple[Tensor, ...]
+# TorchScript is deprecated in favour of torch.export, and still deployed.
+_deprecations_ignored = functools.partial(warnings.catch_warnings, action="ignore", category=DeprecationWarning)
 
 
 def device_of(device: torch.device | str | None, inputs: Inputs) -> torch.device:
@@ -37,13 +40,11 @@ def batch_of(inputs: Inputs, batch_size: int | None) -> Inputs:
     Raises:
         ValueError: ``batch_size`` is below 1, or so many samples do not fit into memory.
     """
+    require_at_least_one(batch_size=batch_size)
     if batch_size is None:
         return inputs
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, but is {batch_size}")
-    memory = psutil.virtual_memory().total
-    if batch_size * sum(tensor[:1].nbytes for tensor in inputs) > memory:
-        most = memory // max(sum(tensor[:1].nbytes for tensor in inputs), 1)
+    most = psutil.virtual_memory().total // max(sum(tensor[:1].nbytes for tensor in inputs), 1)
+    if batch_size > most:
         raise ValueError(f"`batch_size` must be at most {most}, to fit into memory, but is {batch_size}")
     return tuple(tensor[:1].repeat(batch_size, *[1] * (tensor.ndim - 1)) for tensor in inputs)
 
@@ -69,12 +70,10 @@ def converted(
     if channels_last:
         # torch's stubs leave this overload of Module.to out.
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model, tuple(_converted_input(tensor, device, dtype, channels_last) for tensor in inputs)
-
-
-def _converted_input(tensor: Tensor, device: torch.device, dtype: torch.dtype | None, channels_last: bool) -> Tensor:
-    tensor = tensor.to(device, dtype if tensor.is_floating_point() else None)
-    return tensor.contiguous(memory_format=torch.channels_last) if channels_last and tensor.ndim == 4 else tensor
+    inputs = tuple(tensor.to(device, dtype if tensor.is_floating_point() else None) for tensor in inputs)
+    if channels_last:
+        inputs = tuple(t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in inputs)
+    return model, inputs
 
 
 @contextmanager
@@ -84,8 +83,7 @@ def torch_threads(n: int) -> Iterator[None]:
     Raises:
         ValueError: ``n`` is below 1 or above the number of cores.
     """
-    if n < 1:
-        raise ValueError(f"`threads` must be at least 1, but is {n}")
+    require_at_least_one(threads=n)
     if n > (cores := os.cpu_count() or 1):
         raise ValueError(f"`threads` must be at most {cores}, the number of cores, but is {n}")
     before = torch.get_num_threads()
@@ -112,8 +110,7 @@ def loader(runtime: str, model: nn.Module, inputs: Inputs, threads: int) -> Call
         ValueError: The runtime is unknown, or cannot do what is asked.
         ImportError: The runtime is not installed.
     """
-    if runtime not in RUNTIMES:
-        raise ValueError(f"`runtime` must be one of {', '.join(RUNTIMES)}, but is {runtime!r}")
+    require_one_of(RUNTIMES, runtime=runtime)
     return RUNTIMES[runtime](model, inputs, threads)
 
 
@@ -132,29 +129,30 @@ def _compile(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[], Cal
 
 
 def _torchscript(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[], Call]:
-    file = io.BytesIO()
     with _deprecations_ignored():
-        torch.jit.save(torch.jit.freeze(torch.jit.trace(model, inputs)), file)
-
-    def load() -> Call:
-        file.seek(0)
-        with _deprecations_ignored():
-            loaded = torch.jit.load(file)
-        return lambda: loaded(*inputs)
-
-    return load
+        traced = torch.jit.freeze(torch.jit.trace(model, inputs))
+    return _from_file(functools.partial(torch.jit.save, traced), torch.jit.load, inputs)
 
 
 def _export(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[], Call]:
+    save = functools.partial(torch.export.save, torch.export.export(model, inputs))
+    return _from_file(save, lambda file: torch.export.load(file).module(), inputs)
+
+
+def _from_file(
+    save: Callable[[io.BytesIO], object], load: Callable[[io.BytesIO], nn.Module], inputs: Inputs
+) -> Callable[[], Call]:
     file = io.BytesIO()
-    torch.export.save(torch.export.export(model, inputs), file)
+    with _deprecations_ignored():
+        save(file)
 
-    def load() -> Call:
+    def loaded() -> Call:
         file.seek(0)
-        loaded = torch.export.load(file).module()
-        return lambda: loaded(*inputs)
+        with _deprecations_ignored():
+            module = load(file)
+        return lambda: module(*inputs)
 
-    return load
+    return loaded
 
 
 def _onnxruntime(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[], Call]:
@@ -178,20 +176,10 @@ def _onnxruntime(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[],
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would slow the reference
         session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-        feed: dict[str, Any] = {
-            put.name: tensor.numpy() for put, tensor in zip(session.get_inputs(), inputs, strict=True)
-        }
+        feed = {put.name: tensor.numpy() for put, tensor in zip(session.get_inputs(), inputs, strict=True)}
         return lambda: session.run(None, feed)
 
     return load
-
-
-@contextmanager
-def _deprecations_ignored() -> Iterator[None]:
-    """TorchScript is deprecated in favour of torch.export, and still deployed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 RUNTIMES: dict[str, Callable[[nn.Module, Inputs, int], Callable[[], Call]]] = {

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import ProblemError
+from evo_moo.toolkit.datasets import split_in_three
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,22 @@ def usable_rows(rows: "pd.DataFrame", columns: TableColumns) -> "pd.DataFrame":
     rows = rows.dropna(subset=[columns.target, columns.sensitive])
     if columns.groups:
         rows = rows[rows[columns.sensitive].isin(columns.groups)]
-    _check_groups(rows, columns)
+    if (n := rows[columns.target].nunique()) != 2:
+        raise ProblemError(f"`target` must have two values, but {columns.target!r} has {n}")
+    if columns.positive is not None and not rows[columns.target].eq(columns.positive).any():
+        values = " and ".join(map(repr, rows[columns.target].unique().tolist()))
+        raise ProblemError(f"`positive` must be a value of {columns.target!r}, {values}, but is {columns.positive!r}")
+    if not 2 <= (n := rows[columns.sensitive].nunique()) <= MOST_GROUPS:
+        raise ProblemError(
+            f"`sensitive` must have 2 to {MOST_GROUPS} groups, but {columns.sensitive!r} has {n}; name those to keep "
+            "by `groups`, or write a column of fewer"
+        )
+    counts = rows.groupby([columns.sensitive, columns.target]).size().unstack(fill_value=0).min(axis=1)
+    if small := [str(name) for name in counts[counts < FEWEST].index]:
+        raise ProblemError(
+            f"every group must have {FEWEST} rows of each class, but {', '.join(small)} of {columns.sensitive!r} has "
+            "fewer; name those to keep by `groups`"
+        )
     return rows.drop(columns=[name for name in columns.drop if name in rows])
 
 
@@ -76,40 +91,17 @@ def split_and_encode(rows: "pd.DataFrame", columns: TableColumns, groups: Sequen
     """
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
-    from sklearn.model_selection import train_test_split
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     positive = rows[columns.target].max() if columns.positive is None else columns.positive
     y = rows[columns.target].eq(positive).to_numpy(dtype=int)
     group = rows[columns.sensitive].map({value: i for i, value in enumerate(groups)}).to_numpy(dtype=int)
-    strata = 2 * group + y
-    train, rest = train_test_split(np.arange(len(y)), test_size=0.5, stratify=strata, random_state=0)
-    validation, test = train_test_split(rest, test_size=0.5, stratify=strata[rest], random_state=0)
+    rows_of = split_in_three(2 * group + y, 0.5)
     numbers, others = make_column_selector(dtype_include="number"), make_column_selector(dtype_exclude="number")
     numeric = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     texts = OneHotEncoder(handle_unknown="ignore", min_frequency=20, sparse_output=False)
     encoder = make_column_transformer((numeric, numbers), (texts, others))
     features = rows.drop(columns=[columns.target, columns.sensitive])
-    encoder.fit(features.iloc[train])
-    named = {"train": train, "validation": validation, "test": test}
-    return {name: (encoder.transform(features.iloc[i]), y[i], group[i]) for name, i in named.items()}
-
-
-def _check_groups(rows: "pd.DataFrame", columns: TableColumns) -> None:
-    if (n := rows[columns.target].nunique()) != 2:
-        raise ProblemError(f"`target` must have two values, but {columns.target!r} has {n}")
-    if columns.positive is not None and not rows[columns.target].eq(columns.positive).any():
-        values = " and ".join(map(repr, rows[columns.target].unique().tolist()))
-        raise ProblemError(f"`positive` must be a value of {columns.target!r}, {values}, but is {columns.positive!r}")
-    if not 2 <= (n := rows[columns.sensitive].nunique()) <= MOST_GROUPS:
-        raise ProblemError(
-            f"`sensitive` must have 2 to {MOST_GROUPS} groups, but {columns.sensitive!r} has {n}; name those to keep "
-            "by `groups`, or write a column of fewer"
-        )
-    counts = rows.groupby([columns.sensitive, columns.target]).size().unstack(fill_value=0).min(axis=1)
-    if small := [str(name) for name in counts[counts < FEWEST].index]:
-        raise ProblemError(
-            f"every group must have {FEWEST} rows of each class, but {', '.join(small)} of {columns.sensitive!r} has "
-            "fewer; name those to keep by `groups`"
-        )
+    encoder.fit(features.iloc[rows_of["train"]])
+    return {name: (encoder.transform(features.iloc[i]), y[i], group[i]) for name, i in rows_of.items()}

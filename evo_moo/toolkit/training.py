@@ -1,10 +1,12 @@
 """One short training of a classifier on data held as tensors: seeded, quick, honest about divergence."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +14,17 @@ from torch.nn.functional import cross_entropy
 
 from evo_moo.evaluation.slots import yield_to_measurements
 from evo_moo.problem.weights import Weights
+from evo_moo.threads import one_thread
+from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.training_state import restored_training, save_training
 
 Data = tuple[Tensor, Tensor]
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
 SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
@@ -80,7 +88,6 @@ def train_classifier(
     label_smoothing: float = 0.0,
     augment: Callable[[Tensor], Tensor] | None = None,
     patience: int | None = None,
-    on_epoch: Callable[[Epoch], object] | None = None,
     report: Callable[[int, Mapping[str, float]], object] | None = None,
     until: int | None = None,
     weights: Weights | None = None,
@@ -106,7 +113,6 @@ def train_classifier(
         augment: Changes each batch of training inputs, such as an ``Augmentation``.
         patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
             lowest; None trains all epochs and keeps the last weights.
-        on_epoch: Called with each epoch's report.
         report: Called with the number, and ``accuracy`` and ``loss`` on the validation data, of each epoch whose
             numbers are finite: what ``evaluate`` gets by that keyword, which may end the training.
         until: Number of epochs after which to stop, by default ``epochs``. The schedule is that of ``epochs``, so that
@@ -120,8 +126,11 @@ def train_classifier(
         ValueError: ``epochs``, ``batch_size`` or ``patience`` is below 1, ``until`` is not from what is done to
             ``epochs``, or an optimizer or schedule is unknown.
     """
-    _check(epochs, batch_size, patience, schedule)
-    steps = _optimizer(optimizer, model, lr, weight_decay)
+    require_at_least_one(epochs=epochs, batch_size=batch_size, patience=patience)
+    require_one_of(SCHEDULES, schedule=schedule)
+    require_one_of(OPTIMIZERS, optimizer=optimizer)
+    # Fused: one call per step instead of several per tensor, which small networks feel.
+    steps = OPTIMIZERS[optimizer](list(model.parameters()), lr=lr, weight_decay=weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
     n_batches = len(_batches(torch.arange(len(train[1])), batch_size))
     factors = [lr_factor(schedule, step / (epochs * n_batches)) for step in range(epochs * n_batches)]
@@ -139,8 +148,6 @@ def train_classifier(
         finite = math.isfinite(train_loss)
         accuracy, loss = accuracy_and_loss(model, *validation) if finite else (math.nan, math.nan)
         reports.append(Epoch(number, train_loss, loss, accuracy, perf_counter() - start_s))
-        if on_epoch is not None:
-            on_epoch(reports[-1])
         if report is not None and math.isfinite(loss):
             report(number, {"accuracy": accuracy, "loss": loss})
         best = History(tuple(reports)).best.number
@@ -153,6 +160,31 @@ def train_classifier(
     if kept:
         model.load_state_dict(kept)
     return History(tuple(reports))
+
+
+def train_and_test(
+    build: Callable[[], nn.Module], train: Data, validation: Data, test: Data, *, seed: int, **settings: Any
+) -> tuple[nn.Module, dict[str, float]]:
+    """Build and train a network on one thread, from the weights that the seed decides.
+
+    Args:
+        build: Builds the untrained network.
+        train: As in ``train_classifier``, like ``validation``, ``seed`` and all ``settings``.
+        validation: What each epoch is judged by.
+        test: Inputs and labels that the trained network is judged by.
+        seed: Seed of the first weights too.
+        settings: All other settings.
+
+    Returns:
+        The trained network, and its ``accuracy``, ``loss``, ``train_s`` and ``test_accuracy``.
+    """
+    with one_thread():
+        set_determinism(seed)
+        model = build()
+        history = train_classifier(model, train, validation, seed=seed, **settings)
+        epoch = history.best if settings.get("patience") else history.last
+        judged = {"accuracy": epoch.accuracy, "loss": epoch.loss, "train_s": history.last.train_s}
+        return model, judged | {"test_accuracy": accuracy_and_loss(model, *test)[0]}
 
 
 def predict(model: nn.Module, X: Tensor, batch_size: int = 1024) -> Tensor:
@@ -177,14 +209,10 @@ def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 
     Returns:
         The share classified correctly and the mean cross-entropy.
     """
-    n_correct, loss = 0.0, 0.0
-    with inference(model):
-        for inputs, labels in zip(torch.split(X, batch_size), torch.split(y, batch_size), strict=True):
-            yield_to_measurements()
-            logits = model(inputs)
-            n_correct += (logits.argmax(1) == labels).sum().item()
-            loss += cross_entropy(logits, labels, reduction="sum").item()
-    return n_correct / len(y), loss / len(y)
+    logits = predict(model, X, batch_size)
+    batches = zip(logits.split(batch_size), y.split(batch_size), strict=True)
+    loss = sum(cross_entropy(*batch, reduction="sum").item() for batch in batches)
+    return (logits.argmax(1) == y).sum().item() / len(y), loss / len(y)
 
 
 def best_device() -> str:
@@ -280,23 +308,3 @@ def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
     if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
         batches[-2:] = [order[-1 - batch_size :]]
     return batches
-
-
-def _optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    parameters = list(model.parameters())
-    # Fused: one call per step instead of several per tensor, which small networks feel.
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
-    if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
-    if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True)
-    raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but is {name!r}")
-
-
-def _check(epochs: int, batch_size: int, patience: int | None, schedule: str) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be at least 1, but is {value}")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}, but is {schedule!r}")

@@ -33,10 +33,6 @@ def torchvision() -> ModuleType:
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
-    return _without_operators()
-
-
-def _without_operators() -> ModuleType:
     import torch
 
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:

@@ -8,7 +8,6 @@ from evo_moo.toolkit.network_metrics import (  # noqa: E402
     count_flops,
     count_parameters,
     peak_memory_mb,
-    size_mb,
     size_on_disk_mb,
 )
 
@@ -39,12 +38,6 @@ def test_flops_are_those_of_a_hand_count(batch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_size_is_that_of_parameters_and_buffers():
-    counter_bytes = 8
-    assert size_mb(NETWORK) == pytest.approx((4 * (N_PARAMETERS + N_STATISTICS) + counter_bytes) / 1e6)
-    assert size_mb(nn.Linear(10, 10, bias=False).half()) == pytest.approx(200 / 1e6)
-
-
 def test_peak_memory_is_that_of_a_hand_count():
     network = nn.Sequential(nn.Linear(1000, 2000, bias=False), nn.ReLU(), nn.Linear(2000, 10, bias=False))
     weights, inputs, hidden = 1000 * 2000 + 2000 * 10, 5 * 1000, 5 * 2000
@@ -72,7 +65,7 @@ def test_the_peak_is_where_most_is_alive():
 def test_the_size_on_disk_is_that_of_the_saved_weights(tmp_path):
     torch.save(NETWORK.state_dict(), tmp_path / "weights.pt")
     assert size_on_disk_mb(NETWORK) == pytest.approx((tmp_path / "weights.pt").stat().st_size / 1e6, rel=0.05)
-    assert size_on_disk_mb(NETWORK) > size_mb(NETWORK)
+    assert size_on_disk_mb(NETWORK) > 4 * (N_PARAMETERS + N_STATISTICS) / 1e6
 
 
 @pytest.mark.parametrize(
