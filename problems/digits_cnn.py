@@ -107,16 +107,9 @@ class DigitsCNN(SearchProblem):
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.toolkit.training import train_and_test
 
-        _, metrics = train_and_test(
-            lambda: build_network(config),
-            **self.data,
-            epochs=self.epochs or config["epochs"],
-            seed=seed,
-            until=fidelity,
-            weights=weights,
-            report=report,
-            **{name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")},
-        )
+        settings = {name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")}
+        settings |= {"epochs": self.epochs or config["epochs"], "until": fidelity, "weights": weights, "report": report}
+        _, metrics = train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings)
         return metrics
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy as np
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Choice, Integer, Real
-from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.data_files import digest, find_data
 from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
 from evo_moo.toolkit.robustness import Robustness
@@ -95,12 +95,11 @@ class FairTabular(SearchProblem):
             raise ProblemError(f"`path` must go with `data` = 'adult', 'compas' or 'credit', but `data` is {data!r}")
         known = TABLES.get(data, TableColumns("", None, ""))
         self.source = data
-        own_groups = () if sensitive else known.groups
         self.table = TableColumns(
             target or known.target,
             positive if positive is not None or target else known.positive,
             sensitive or known.sensitive,
-            tuple(groups or own_groups),
+            tuple(groups or (() if sensitive else known.groups)),
             (*known.drop, *drop),
         )
         self.file = None if data == "demo" else find_data(f"{data}.csv.gz", path if data in TABLES else data)
@@ -128,13 +127,12 @@ class FairTabular(SearchProblem):
             **{f"threshold_{group}": Real(0.05, 0.95) for group in thresholds},
         }
         require_at_least_one(latency_batch=latency_batch)
-        if isinstance(robustness, str) or not set(robustness) <= set(DISTURBANCES):
-            raise ValueError(f"`robustness` must be a list of some of {', '.join(DISTURBANCES)}, but is {robustness!r}")
-        self.latency_batch = latency_batch
-        self.robustness = Robustness(tuple(robustness), bounds=None) if robustness else None
+        self.latency_batch, self.robustness = latency_batch, None
         if latency_batch:
             self.metrics = self.metrics | {"latency_ms": LATENCY}
-        if self.robustness:
+        if robustness:
+            require_some_of(DISTURBANCES, robustness=robustness)
+            self.robustness = Robustness(tuple(robustness), bounds=None)
             self.metrics = self.metrics | self.robustness.metrics
 
     def profile(self, config: Configuration) -> dict[str, float]:
@@ -180,7 +178,12 @@ class FairTabular(SearchProblem):
     def rows(self) -> "pd.DataFrame":
         """The table's rows and columns that are used; read once per process."""
         if self.file is None:
-            return _demonstration()
+            import pandas as pd
+            from sklearn.datasets import load_diabetes
+
+            patients = load_diabetes(scaled=False)
+            rows = pd.DataFrame(patients.data, columns=patients.feature_names).astype({"sex": int})
+            return rows.assign(high_progression=(patients.target > np.median(patients.target)) * 1)
         rows = read_csv(self.file, self.table)
         if self.source == "compas":
             if missing := set(COMPAS_FILTER) - set(rows):
@@ -208,19 +211,5 @@ def build_model(config: Configuration, seed: int) -> Any:
         return MLPClassifier(sizes, batch_size=128, random_state=seed, **settings, **rates)
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
-        max_iter=config["n_trees"],
-        max_leaf_nodes=config["n_leaves"],
-        learning_rate=config["shrinkage"],
-        early_stopping=False,
-        random_state=seed,
-    )
-
-
-def _demonstration() -> "pd.DataFrame":
-    import pandas as pd
-    from sklearn.datasets import load_diabetes
-
-    loaded = load_diabetes(scaled=False)
-    rows = pd.DataFrame(loaded.data, columns=loaded.feature_names)
-    return rows.assign(sex=rows["sex"].astype(int), high_progression=(loaded.target > np.median(loaded.target)) * 1)
+    settings = {"max_leaf_nodes": config["n_leaves"], "learning_rate": config["shrinkage"], "early_stopping": False}
+    return HistGradientBoostingClassifier(max_iter=config["n_trees"], random_state=seed, **settings)

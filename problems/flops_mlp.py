@@ -81,15 +81,13 @@ class FlopsMLP(SearchProblem):
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.toolkit.training import train_and_test
 
-        train, validation = (
-            (X[:n], y[:n]) for (X, y), n in ((self.images.train, N_TRAIN), (self.images.validation, N_VALIDATION))
-        )
-        settings = {"epochs": self.epochs, "batch_size": BATCH_SIZE, "optimizer": "adam", "schedule": "constant"}
+        (X, y), (X_val, y_val) = self.images.train, self.images.validation
+        parts = (X[:N_TRAIN], y[:N_TRAIN]), (X_val[:N_VALIDATION], y_val[:N_VALIDATION]), self.images.test
+        settings: dict[str, Any] = {"batch_size": BATCH_SIZE, "optimizer": "adam", "schedule": "constant"}
         _, metrics = train_and_test(
             lambda: self.network(config)[0],
-            train,
-            validation,
-            self.images.test,
+            *parts,
+            epochs=self.epochs,
             lr=config["lr"],
             seed=seed,
             report=report,

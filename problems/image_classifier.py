@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real, Variable
-from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.classifier_metrics import classifier_metrics
 from evo_moo.toolkit.datasets import Images, find_images
 from evo_moo.toolkit.robustness import Robustness
@@ -99,8 +99,7 @@ class ImageClassifier(SearchProblem):
         latency_batch: int = 16,
         device: str | None = None,
     ) -> None:
-        if isinstance(networks, str) or not networks or not set(networks) <= set(NETWORKS):
-            raise ValueError(f"`networks` must be a list of some of {', '.join(NETWORKS)}, but is {networks!r}")
+        require_some_of(NETWORKS, networks=networks)
         require_at_least_one(epochs=epochs, patience=patience, latency_batch=latency_batch)
         self.where = find_images(data, root=root, download=download, n_images=n_images, image_size=image_size)
         self.version, self.device, self.latency_batch = self.where.version, device, latency_batch
@@ -134,20 +133,12 @@ class ImageClassifier(SearchProblem):
         from evo_moo.toolkit.network_metrics import calibration_error
         from evo_moo.toolkit.training import predict, train_and_test
 
+        parts = self.images.train, self.images.validation, self.images.test
         settings = {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
+        settings |= {"epochs": self.epochs, "patience": self.patience, "report": report}
+        settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)
         with one_thread():
-            network, metrics = train_and_test(
-                lambda: self.network(config)[0],
-                self.images.train,
-                self.images.validation,
-                self.images.test,
-                epochs=self.epochs,
-                seed=seed,
-                patience=self.patience,
-                report=report,
-                augment=Augmentation(config["augmentation"], mirror=self.mirror, seed=seed),
-                **settings,
-            )
+            network, metrics = train_and_test(lambda: self.network(config)[0], *parts, seed=seed, **settings)
             X, y = self.images.validation
             robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
             return robust | metrics | {"calibration_error": calibration_error(predict(network, X), y)}
@@ -155,9 +146,9 @@ class ImageClassifier(SearchProblem):
     @cached_property
     def images(self) -> Images:
         """The images, read once per process."""
-        from evo_moo.toolkit.training import best_device
+        import torch
 
-        return self.where.load(self.device or best_device())
+        return self.where.load(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def build_network(config: Configuration, images: Images) -> "nn.Module":

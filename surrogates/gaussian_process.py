@@ -56,6 +56,8 @@ class GaussianProcess(Surrogate):
 
     def fit(self, X: Array, y: Array) -> Self:
         """Fit the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
+        from scipy.linalg import solve_triangular
+
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
@@ -64,8 +66,9 @@ class GaussianProcess(Surrogate):
         with one_blas_thread():
             self._theta = objective.best_from(starts)
             self._L = _cholesky(objective.covariance(self._theta))
-            self._signal = objective.signal(self._L)
-        self._X, self._y = X[rows], y[rows]
+            half = solve_triangular(self._L, objective.y, lower=True)
+        self._signal = float((half @ half + SIGNAL_COUNT) / (len(half) + SIGNAL_COUNT))
+        self._X, self._y = objective.X, objective.y
         self._solve()
         return self
 
@@ -83,10 +86,8 @@ class GaussianProcess(Surrogate):
         """Draw ``(n, len(X))`` joint samples; the cost grows with the cube of ``len(X)``."""
         cross, V = self._cross(X)
         X = checked_rows(X, self.columns)
-        covariance = correlation(X, X, self._length_scales, self._category) - V.T @ V
-        L = _cholesky(covariance, JITTERS[1:])
-        drawn: Array = cross.T @ self._alpha + math.sqrt(self._signal) * (rng.standard_normal((n, len(X))) @ L.T)
-        return drawn
+        L = _cholesky(correlation(X, X, self._length_scales, self._category) - V.T @ V, JITTERS[1:])
+        return np.asarray(cross.T @ self._alpha + math.sqrt(self._signal) * (rng.standard_normal((n, len(X))) @ L.T))
 
     def condition(self, X: Array, y: Array) -> "GaussianProcess":
         """Extend the Cholesky factor by the new points: quadratic in the number of points, not cubic."""
@@ -151,9 +152,11 @@ class _Objective:
         self.X, self.y, self.category = X, y, category
         self.numbers = X[:, ~category]
         self.mismatch = np.array([np.not_equal.outer(column, column) for column in X[:, category].T], dtype=float)
-        self.location = LENGTH_SCALE_LOC + math.log(max(X.shape[1], 1)) / 2.0
+        n, location = X.shape[1], LENGTH_SCALE_LOC + math.log(max(X.shape[1], 1)) / 2.0
+        self.location = np.append(np.full(n, location), NOISE_LOC)
+        self.std = np.append(np.full(n, LENGTH_SCALE_STD), NOISE_STD)
         # The prior's mode: exp(location - std^2).
-        self.default_start = np.append(np.full(X.shape[1], self.location - LENGTH_SCALE_STD**2), NOISE_LOC)
+        self.default_start = np.append(np.full(n, location - LENGTH_SCALE_STD**2), NOISE_LOC)
 
     def best_from(self, starts: list[Array]) -> Array:
         """Return the best of the optima that are reached from the starts."""
@@ -172,13 +175,6 @@ class _Objective:
         R = correlation(self.X, self.X, np.exp(theta[:-1]), self.category)
         R[np.diag_indices_from(R)] += math.exp(theta[-1])
         return R
-
-    def signal(self, L: Array) -> float:
-        """Return the best variance of the signal for the factor of a covariance."""
-        from scipy.linalg import solve_triangular
-
-        half = solve_triangular(L, self.y, lower=True)
-        return float((half @ half + SIGNAL_COUNT) / (len(self.y) + SIGNAL_COUNT))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return the value and the ``(n_features + 1,)`` gradient by the logarithms of all hyperparameters.
@@ -207,15 +203,9 @@ class _Objective:
         gradient[:-1][~self.category] = -2.0 * squares
         gradient[:-1][self.category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
         gradient[-1] = noise * np.trace(W)
-        prior, prior_gradient = self._prior(theta)
-        return value + prior, gradient + prior_gradient
-
-    def _prior(self, theta: Array) -> tuple[float, Array]:
-        """Negative log density of the log-normal priors; as densities of the values, not of their logarithms."""
-        location = np.append(np.full(len(theta) - 1, self.location), NOISE_LOC)
-        std = np.append(np.full(len(theta) - 1, LENGTH_SCALE_STD), NOISE_STD)
-        scaled = (theta - location) / std
-        return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / std
+        # The log-normal priors, as densities of the values, not of their logarithms.
+        scaled = (theta - self.location) / self.std
+        return value + float((theta + 0.5 * scaled**2).sum()), gradient + (1.0 + scaled / self.std)
 
 
 def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Array:

@@ -112,10 +112,8 @@ class RandomForest(Surrogate):
     @functools.cached_property
     def _sources(self) -> npt.NDArray[np.intp]:
         """The feature that each column of the design comes from: one for each option of a category."""
-        widths = [
-            n if kind == "category" and n > 2 else 1
-            for kind, n in zip(self.columns.kinds, self.columns.n_options, strict=True)
-        ]
+        n_options = np.array(self.columns.n_options)
+        widths = np.where(self.columns.category & (n_options > 2), n_options, 1)
         return np.repeat(np.arange(len(widths)), widths)
 
     def _design(self, X: Array) -> Array:

@@ -183,14 +183,6 @@ def _wanted(condition: ConditionLike, parent: str, variable: Variable, region: R
     return variable.values(np.concatenate([np.arange(low, high + 1) for low, high in region]))
 
 
-def _asked(clause: ForbiddenLike) -> list[str]:
-    if isinstance(clause, ForbiddenConjunction):
-        return [name for part in clause.components for name in _asked(part)]
-    if isinstance(clause, ForbiddenRelation):
-        return [clause.left.name, clause.right.name]
-    return [clause.hyperparameter.name]
-
-
 def _forbids(clause: ForbiddenLike, names: Mapping[str, str], configuration: Mapping[str, Any]) -> bool:
     return _matches(clause, {origin: configuration[name] for origin, name in names.items() if name in configuration})
 
@@ -201,4 +193,5 @@ def _matches(clause: ForbiddenLike, values: dict[str, Any]) -> bool:
         matches = (_matches(part, values) for part in clause.components)
         return all(matches) if isinstance(clause, ConfigSpace.ForbiddenAndConjunction) else any(matches)
     # ConfigSpace 1.2 itself takes some inactive ones for forbidden.
-    return all(name in values for name in _asked(clause)) and bool(clause.is_forbidden_value(values))
+    asked = [clause.left, clause.right] if isinstance(clause, ForbiddenRelation) else [clause.hyperparameter]
+    return all(one.name in values for one in asked) and bool(clause.is_forbidden_value(values))

@@ -118,12 +118,7 @@ def new_rows(
 def grid_faults(space: SearchSpace, points: GridPoints | None) -> list[str]:
     """List what is wrong with the points of a grid over a space, each fault as the rest of a sentence."""
     if isinstance(points, Mapping):
-        faults = []
-        for name, given in points.items():
-            if name not in space.variables:
-                faults.append(f"must name variables, but names {name!r}; they are {', '.join(space.names)}")
-            else:
-                faults += _axis_faults(name, space.variables[name], given)
+        faults = [fault for name, given in points.items() for fault in _axis_faults(name, space, given)]
     else:
         faults = [] if points is None or points >= 2 else [f"must be at least 2, but is {points}"]
     if faults:
@@ -137,7 +132,9 @@ def grid_faults(space: SearchSpace, points: GridPoints | None) -> list[str]:
     return []
 
 
-def _axis_faults(name: str, kind: Variable, values: Any) -> list[str]:
+def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
+    if name not in space.variables:
+        return [f"must name variables, but names {name!r}; they are {', '.join(space.names)}"]
     if is_integer(values):
         return [f"must be at least 2, but is {values} for {name}"] if values < 2 else []
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
@@ -145,7 +142,7 @@ def _axis_faults(name: str, kind: Variable, values: Any) -> list[str]:
     faults = []
     for value in values:
         try:
-            kind.code(value)
+            space.variables[name].code(value)
         except ValueError as error:
             faults.append(f"must hold values of {name}, which {error}")
     return faults

@@ -14,7 +14,6 @@ from pymoo.core.crossover import Crossover
 from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
-from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
@@ -74,8 +73,7 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         """Return the ``(2, n_pairs, n_var)`` children of as many parents."""
         space, (_, n_pairs, n_var) = self.space, X.shape
         active = space.active(X.reshape(-1, n_var)).reshape(X.shape)
-        inherited = np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state))
-        X = np.where(active, X, inherited)
+        X = np.where(active, X, np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state)))
         number = ~space.category
         if number.any():
             U = _scaled(space, X)[:, :, number]
@@ -125,8 +123,7 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         Y[rows, columns] = (X[rows, columns] + shift) % n_options
         rows, columns = np.nonzero(hit & ~space.category)
         U = _scaled(space, X)[rows, columns]
-        V = self._moved(U, random_state)
-        Y[rows, columns] = _unscaled(space, V, columns)
+        Y[rows, columns] = _unscaled(space, self._moved(U, random_state), columns)
         after = space.codes(Y)
         stuck = hit & space.grid & (before == after)
         step = np.where(Y < X, -1.0, 1.0)
@@ -155,18 +152,6 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
             eta, always = np.full(still.size, float(self.eta)), np.ones(still.size)
             moved[still] = mut_pm(unit[still, None], *ends, eta, always, False, random_state=random_state)[:, 0]
         return moved
-
-
-class SpaceRepair(Repair):  # type: ignore[misc]
-    """Make rows canonical."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        """Set the space of the rows."""
-        super().__init__()
-        self.space = space
-
-    def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
-        return self.space.canonical(X)
 
 
 class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
@@ -215,7 +200,6 @@ def space_operators(space: SearchSpace) -> dict[str, Any]:
         "sampling": SpaceSampling(space),
         "crossover": SpaceCrossover(space),
         "mutation": SpaceMutation(space),
-        "repair": SpaceRepair(space),
         "eliminate_duplicates": RowDuplicateElimination(space),
     }
 

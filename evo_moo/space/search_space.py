@@ -16,12 +16,10 @@ import numpy.typing as npt
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
-from evo_moo.space.variables import Array, Boolean, Choice, Integer, Mask, Real, Variable, round_significant
+from evo_moo.space.variables import Array, Mask, Variable, round_significant
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
-
-__all__ = ["Boolean", "Choice", "Configuration", "Integer", "Mask", "Method", "Real", "SearchSpace", "Variable"]
 
 Configuration = dict[str, Any]
 Method = Literal["random", "sobol", "lhs"]
@@ -67,9 +65,7 @@ class SearchSpace:
         kinds = self.variables.values()
         self.grid = np.array([variable.grid for variable in kinds])
         self.log = np.array([getattr(variable, "log", False) for variable in kinds])
-        self.category = np.array(
-            [isinstance(kind, Boolean) or (isinstance(kind, Choice) and not kind.ordered) for kind in kinds]
-        )
+        self.category = np.array([kind.has_options and not getattr(kind, "ordered", False) for kind in kinds])
         self._log_columns = np.flatnonzero(self.log)
         self._log_reals = np.flatnonzero(self.log & ~self.grid)
         self.low, self.high = np.array([variable.span for variable in kinds]).T

@@ -59,10 +59,9 @@ class Images:
     std: "torch.Tensor"
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Channels, height and width of an image."""
-        channels, height, width = self.train[0].shape[1:]
-        return channels, height, width
+        return tuple(self.train[0].shape[1:])
 
 
 @dataclass(frozen=True)
@@ -178,17 +177,14 @@ def digits_in_three(scaled: Callable[[Array, Array], Array]) -> "dict[str, Part]
 def _load(images: ImageSet, device: str) -> Images:
     import torch
 
-    own, own_test = _read(images)
-    n_all = len(own[1]) + (len(own_test[1]) if own_test else 0)
+    pairs = _read(images)
+    n_all = sum(len(y) for _, y in pairs)
     share = min(1.0, (images.n_images or n_all) / n_all)
-    _check_labels(images.data, own[1], share)
-    own, own_test = _share_of(own, share), own_test and _share_of(own_test, share)
-    names, n = np.unique(own[1]), len(own[1])
-    n_train = round((0.8 if own_test else 0.6) * n)
-    middle = n if own_test else (n_train + n) // 2
-    cuts = slice(n_train), slice(n_train, middle), slice(middle, n)
-    parts = [(own[0][cut], own[1][cut]) for cut in cuts]
-    parts[2] = own_test or parts[2]
+    _check_labels(images.data, pairs[0][1], share)
+    (X, y), *own_test = (_share_of(pair, share) for pair in pairs)
+    names, n_train = np.unique(y), round((0.8 if own_test else 0.6) * len(y))
+    end = len(y) if own_test else (n_train + len(y)) // 2
+    parts = [(X[:n_train], y[:n_train]), (X[n_train:end], y[n_train:end]), *(own_test or [(X[end:], y[end:])])]
     if unknown := set(np.unique(parts[2][1])) - set(names):
         raise ProblemError(f"`data` = {images.data!r} must train every label that it tests, but not {unknown}")
     train, validation, test = (
@@ -210,21 +206,19 @@ def _standard_form(X: Array) -> Array:
     return np.ascontiguousarray(X.astype(np.float32) / (255 if X.dtype == np.uint8 else 1))
 
 
-def _read(images: ImageSet) -> tuple[Pair, Pair | None]:
+def _read(images: ImageSet) -> list[Pair]:
     """Return the images to train and judge with, and those to test with where the set has its own."""
     if images.data == "digits":
         from sklearn.datasets import load_digits
 
         digits = load_digits()
-        return (digits.images / 16, digits.target), None
+        return [(digits.images / 16, digits.target)]
     if images.data in OF_TORCHVISION:
-        train, test = (read_torchvision(images.data, images.root, train) for train in (True, False))
-        return train, test
+        return [read_torchvision(images.data, images.root, train) for train in (True, False)]
     path = Path(images.data)
     if path.suffix == ".npz":
         return read_archive(path)
-    pairs = [read_folder(folder, images.image_size) for folder in parts_of(path)]
-    return pairs[0], pairs[1] if len(pairs) == 2 else None
+    return [read_folder(folder, images.image_size) for folder in parts_of(path)]
 
 
 def _path_of(data: str, root: Path) -> Path:

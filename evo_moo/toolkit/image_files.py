@@ -72,7 +72,7 @@ def read_torchvision(data: str, root: str, train: bool) -> Pair:
     return np.asarray(images.data), np.asarray(images.targets)
 
 
-def read_archive(path: Path) -> tuple[Pair, Pair | None]:
+def read_archive(path: Path) -> list[Pair]:
     """Read an ``.npz`` file's images to train and judge with, and those to test with where it has some.
 
     Raises:
@@ -93,7 +93,7 @@ def read_archive(path: Path) -> tuple[Pair, Pair | None]:
     if len(pairs) == 2 and pairs[0][0].shape[1:] != pairs[1][0].shape[1:]:
         shapes = " and ".join(str(pair[0].shape[1:]) for pair in pairs)
         raise ProblemError(f"{path} must hold images of one size, but those to train and to test are {shapes}")
-    return pairs[0], pairs[1] if len(pairs) == 2 else None
+    return pairs
 
 
 def _checked(path: Path, x: str, y: str, arrays: dict[str, Array]) -> Pair:

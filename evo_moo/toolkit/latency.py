@@ -233,19 +233,16 @@ def _measure(load: Callable[[], Call], effort: Effort, reference: Reference, clo
         n_repeats = _repeats(call_ms, effort.block_ms)
         # Long enough to see what the machine did during a long call; a quarter keeps the price low.
         n_reference = _repeats(reference_ms, max(effort.block_ms, call_ms / 4))
-        times: list[float] = []
-        reference_times: list[float] = []
+        times, beside = list[float](), list[float]()
         start_ns = perf_counter_ns()
         while True:
-            reference_times.append(clock(reference.call, n_reference))
+            beside.append(clock(reference.call, n_reference))
             times.append(clock(call, n_repeats))
             n = len(times)
             late = n >= _FEWEST_BLOCKS and perf_counter_ns() - start_ns >= effort.limit_s * 1e9
             due = n == effort.max_blocks or (n >= effort.min_blocks and n % _CHECK_EVERY == 0)
             if late or due:
-                latency = Latency(
-                    tuple(times), tuple(reference_times), nominal_ms, n_repeats, cold_start_ms, batch_size
-                )
+                latency = Latency(tuple(times), tuple(beside), nominal_ms, n_repeats, cold_start_ms, batch_size)
                 if late or n == effort.max_blocks or latency.ci_share <= effort.precision:
                     if latency.is_disturbed:
                         slots.note_disturbance()

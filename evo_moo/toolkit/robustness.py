@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
-from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,11 +62,7 @@ class Robustness:
     n_samples: int | None = None
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.perturbations if name not in PERTURBATIONS]
-        if unknown or not self.perturbations or isinstance(self.perturbations, str):
-            raise ValueError(
-                f"`perturbations` must be a list of some of {', '.join(PERTURBATIONS)}, but is {self.perturbations!r}"
-            )
+        require_some_of(PERTURBATIONS, perturbations=self.perturbations)
         for name in ("epsilon", "noise", "blur", "brightness"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be above 0, but is {getattr(self, name)}; leave the perturbation out")

@@ -67,11 +67,10 @@ def converted(
     weights = next(model.parameters(), None)
     if dtype is not None or channels_last or (weights is not None and weights.device != device):
         model = copy.deepcopy(model).to(device=device, dtype=dtype)
+    inputs = tuple(tensor.to(device, dtype if tensor.is_floating_point() else None) for tensor in inputs)
     if channels_last:
         # torch's stubs leave this overload of Module.to out.
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs = tuple(tensor.to(device, dtype if tensor.is_floating_point() else None) for tensor in inputs)
-    if channels_last:
         inputs = tuple(t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in inputs)
     return model, inputs
 

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -16,7 +16,7 @@ from evo_moo.evaluation.slots import yield_to_measurements
 from evo_moo.problem.weights import Weights
 from evo_moo.threads import one_thread
 from evo_moo.toolkit.checks import require_at_least_one, require_one_of
-from evo_moo.toolkit.training_state import restored_training, save_training
+from evo_moo.toolkit.training_state import Training
 
 Data = tuple[Tensor, Tensor]
 
@@ -66,11 +66,6 @@ class History:
     def last(self) -> Epoch:
         """The last epoch: what the trained weights are worth, unless ``patience`` brought the best ones back."""
         return self.epochs[-1]
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training was stopped because its loss was no longer finite."""
-        return not math.isfinite(self.last.train_loss)
 
 
 def train_classifier(
@@ -137,7 +132,8 @@ def train_classifier(
     reports: list[Epoch] = []
     kept: dict[str, Tensor] = {}
     weights = weights or Weights()
-    n_done, before_s = restored_training(weights, model, steps, generator)
+    training = Training(model, steps, generator)
+    n_done, before_s = training.restore(weights)
     if not n_done < (until or epochs) <= epochs:
         raise ValueError(f"`until` must be from {n_done + 1} to `epochs`, {epochs}, but is {until or epochs}")
     start_s = perf_counter() - before_s
@@ -156,7 +152,7 @@ def train_classifier(
         if not finite or (patience is not None and number - best >= patience):
             break
     else:
-        save_training(weights, model, steps, generator, reports[-1].number, reports[-1].train_s)
+        training.save(weights, reports[-1].number, reports[-1].train_s)
     if kept:
         model.load_state_dict(kept)
     return History(tuple(reports))
@@ -213,11 +209,6 @@ def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 
     batches = zip(logits.split(batch_size), y.split(batch_size), strict=True)
     loss = sum(cross_entropy(*batch, reduction="sum").item() for batch in batches)
     return (logits.argmax(1) == y).sum().item() / len(y), loss / len(y)
-
-
-def best_device() -> str:
-    """Name the GPU where there is one, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def set_determinism(seed: int) -> None:
@@ -278,7 +269,9 @@ def _train_epoch(
     augment: Callable[[Tensor], Tensor] | None,
 ) -> float:
     X, y = train
-    precision = _precision(y.device)
+    # Where a GPU computes with bfloat16 itself; unlike float16 it needs no scaling of gradients.
+    bfloat16 = y.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    precision = torch.autocast("cuda", torch.bfloat16) if bfloat16 else nullcontext()
     model.train()
     total = torch.zeros((), device=y.device)
     for batch, rate in zip(batches, rates, strict=True):
@@ -293,13 +286,6 @@ def _train_epoch(
         optimizer.step()
         total.add_(loss.detach(), alpha=len(batch))
     return total.item() / len(y)
-
-
-def _precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return bfloat16 where a GPU computes with it itself; unlike float16 it needs no scaling of gradients."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """The whole state of a training, so that another one goes on from it bit for bit."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,53 +9,48 @@ from torch import Generator, nn
 from evo_moo.problem.weights import Weights
 
 
-def save_training(
-    weights: Weights,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: Generator,
-    epochs: int,
-    train_s: float,
-) -> None:
-    """Save a training between two epochs.
+@dataclass(frozen=True)
+class Training:
+    """What a training changes.
 
-    Args:
-        weights: Where to.
+    Attributes:
         model: The network.
-        optimizer: Its optimizer; the learning rate is not part of it, as it follows from the number of epochs.
+        optimizer: Its optimizer; the learning rate is not saved, as it follows from the number of epochs.
         generator: Source of the order of the samples.
-        epochs: Number of epochs that are done.
-        train_s: Seconds that they took.
     """
-    device = next(model.parameters()).device
-    weights.save(
-        {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "order": generator.get_state(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-            "epochs": epochs,
-            "train_s": train_s,
-        }
-    )
 
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: Generator
 
-def restored_training(
-    weights: Weights, model: nn.Module, optimizer: torch.optim.Optimizer, generator: Generator
-) -> tuple[int, float]:
-    """Put a training into the state that a shorter one saved, torch's random state included.
+    def save(self, weights: Weights, epochs: int, train_s: float) -> None:
+        """Save the state between two epochs, with their number so far and the seconds that they took."""
+        device = next(self.model.parameters()).device
+        weights.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "order": self.generator.get_state(),
+                "random": torch.get_rng_state(),
+                "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+                "epochs": epochs,
+                "train_s": train_s,
+            }
+        )
 
-    Returns:
-        The number of epochs that are done, and the seconds that they took; zeros where nothing was saved.
-    """
-    state: dict[str, Any] | None = weights.load()
-    if state is None:
-        return 0, 0.0
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    generator.set_state(state["order"])
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] is not None:
-        torch.cuda.set_rng_state(state["random_cuda"], next(model.parameters()).device)
-    return int(state["epochs"]), float(state["train_s"])
+    def restore(self, weights: Weights) -> tuple[int, float]:
+        """Take over the state that a shorter training saved, torch's random state included.
+
+        Returns:
+            The number of epochs that are done, and the seconds that they took; zeros where nothing was saved.
+        """
+        state: dict[str, Any] | None = weights.load()
+        if state is None:
+            return 0, 0.0
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["order"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None:
+            torch.cuda.set_rng_state(state["random_cuda"], next(self.model.parameters()).device)
+        return int(state["epochs"]), float(state["train_s"])

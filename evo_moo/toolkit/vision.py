@@ -4,11 +4,8 @@ import importlib
 import sys
 from types import ModuleType
 
-# The operators whose schemas torchvision needs at its import, as torchvision's own C++ sources declare them.
-_SCHEMAS = {
-    "torchvision::nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "torchvision::qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
+# The schema that torchvision needs at its import, of both operators, as torchvision's own C++ sources declare it.
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def torchvision() -> ModuleType:
@@ -37,6 +34,6 @@ def torchvision() -> ModuleType:
 
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    for name, schema in _SCHEMAS.items():
-        torch.library.define(name, schema)
+    for name in ("torchvision::nms", "torchvision::qnms"):
+        torch.library.define(name, _SCHEMA)
     return importlib.import_module("torchvision")

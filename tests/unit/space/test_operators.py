@@ -10,7 +10,6 @@ from evo_moo.space.operators import (
     RowDuplicateElimination,
     SpaceCrossover,
     SpaceMutation,
-    SpaceRepair,
     SpaceSampling,
     space_operators,
 )
@@ -196,12 +195,6 @@ def test_sampling_a_small_space_gives_all_of_it_once():
     space = SearchSpace({"a": Integer(1, 3), "b": Boolean()})
     X = SpaceSampling(space).do(problem(space), 20, random_state=rng()).get("X")
     assert len(X) == len(np.unique(X, axis=0)) == 6
-
-
-def test_repair_makes_rows_canonical(space):
-    X = space.draw(20, rng())
-    repaired = SpaceRepair(space).do(problem(space), Population.new("X", X)).get("X")
-    np.testing.assert_array_equal(repaired, space.canonical(X))
 
 
 def test_duplicates_within_and_of_seen_rows_are_dropped(space):

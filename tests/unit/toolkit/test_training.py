@@ -56,7 +56,7 @@ def test_training_reduces_the_loss(optimizer, schedule):
     _, history = trained(optimizer=optimizer, schedule=schedule, epochs=5)
     assert history.last.accuracy > 0.95
     assert history.last.train_loss < history.epochs[0].train_loss
-    assert not history.diverged
+    assert math.isfinite(history.last.train_loss)
 
 
 def test_the_same_seed_gives_the_same_weights_bit_by_bit():
@@ -100,7 +100,8 @@ def test_every_sample_is_used_once_per_epoch_and_none_alone(n, batch_size, sizes
 def test_batch_norm_survives_a_sample_left_over():
     X, y = blobs(17, 0)
     model = network()
-    assert not train_classifier(model, (X, y), VALIDATION, epochs=2, batch_size=8, lr=0.01, seed=0).diverged
+    history = train_classifier(model, (X, y), VALIDATION, epochs=2, batch_size=8, lr=0.01, seed=0)
+    assert math.isfinite(history.last.train_loss)
 
 
 def test_each_epoch_is_reported():
@@ -113,8 +114,7 @@ def test_each_epoch_is_reported():
 
 def test_divergence_ends_the_training_and_is_reported_as_nan():
     _, history = trained(optimizer="sgd", lr=1e30, epochs=50)
-    assert history.diverged
-    assert len(history.epochs) < 50
+    assert not math.isfinite(history.last.train_loss) and len(history.epochs) < 50
     assert math.isnan(history.last.loss) and math.isnan(history.last.accuracy)
 
 
