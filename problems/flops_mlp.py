@@ -83,15 +83,9 @@ class FlopsMLP(SearchProblem):
 
         (X, y), (X_val, y_val) = self.images.train, self.images.validation
         parts = (X[:N_TRAIN], y[:N_TRAIN]), (X_val[:N_VALIDATION], y_val[:N_VALIDATION]), self.images.test
-        settings: dict[str, Any] = {"batch_size": BATCH_SIZE, "optimizer": "adam", "schedule": "constant"}
+        settings = {"optimizer": "adam", "lr": config["lr"], "schedule": "constant", "batch_size": BATCH_SIZE}
         _, metrics = train_and_test(
-            lambda: self.network(config)[0],
-            *parts,
-            epochs=self.epochs,
-            lr=config["lr"],
-            seed=seed,
-            report=report,
-            **settings,
+            lambda: self.network(config)[0], *parts, epochs=self.epochs, seed=seed, report=report, **settings
         )
         return metrics
 

@@ -212,7 +212,7 @@ def test_a_cpu_trains_in_full_precision(monkeypatch):
     train_classifier(Recorder(2, 2), TRAIN, VALIDATION, **options)
     assert kinds == {torch.float32}
     # As on a GPU, whose autocast this machine need not have.
-    monkeypatch.setattr(training, "_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(training, "nullcontext", lambda: torch.autocast("cpu", torch.bfloat16))
     history = train_classifier(Recorder(2, 2), TRAIN, VALIDATION, **options | {"epochs": 8, "lr": 0.1})
     assert kinds == {torch.float32, torch.bfloat16} and history.last.accuracy > 0.9
 
