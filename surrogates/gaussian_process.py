@@ -203,9 +203,13 @@ class _Objective:
         gradient[:-1][~self.category] = -2.0 * squares
         gradient[:-1][self.category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
         gradient[-1] = noise * np.trace(W)
-        # The log-normal priors, as densities of the values, not of their logarithms.
+        prior, prior_gradient = self._prior(theta)
+        return value + prior, gradient + prior_gradient
+
+    def _prior(self, theta: Array) -> tuple[float, Array]:
+        """Return the negative log density of the log-normal priors, as densities of the values, and its gradient."""
         scaled = (theta - self.location) / self.std
-        return value + float((theta + 0.5 * scaled**2).sum()), gradient + (1.0 + scaled / self.std)
+        return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / self.std
 
 
 def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Array:
