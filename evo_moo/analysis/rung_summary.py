@@ -34,7 +34,7 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     return {
         "rungs": [_rung(fidelity, rows, by_id, promoted, result.goals) for fidelity in fidelities],
         "spared": _spared(ledger, by_id, {member.id for member in result.front}),
-        "climbs": [_climb(member, by_id, result.goals) for member in result.front],
+        "climbs": [[_shown(e, result.goals) for e in _climb(by_id[m.id], by_id)] for m in result.front],
         "cost": sum(e.cost for e in rows),
         "time_s": sum(e.duration_s or 0.0 for e in rows),
     }
@@ -63,18 +63,17 @@ def _spared(ledger: Ledger, by_id: dict[int, Evaluation], front: set[int]) -> di
     curves = ledger.curves()
     spared = {key for key, curve in curves.items() if curve.would_stop is not None and not curve.judged}
 
-    def lowest(keys: set[int]) -> set[int]:
-        return {[by_id[key], *_below(by_id[key], by_id)][-1].id for key in keys & by_id.keys()}
-
-    return {"n": len(lowest(spared)), "on_front": len(lowest(spared) & lowest(front))}
+    of_spared, of_front = ({_climb(by_id[key], by_id)[0].id for key in keys & by_id.keys()} for keys in (spared, front))
+    return {"n": len(of_spared), "on_front": len(of_spared & of_front)}
 
 
 def _correlations(
     fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], goals: Goals, *, to_full: bool = False
 ) -> dict[str, float]:
     ended = [e for e in rows if e.status in (("ok",) if to_full else ("ok", "partial")) and not e.replicate]
-    pairs = [(below, e) for e in ended for below in _below(e, by_id)[: None if to_full else 1]]
-    pairs = [(low, high) for low, high in pairs if low.fidelity == fidelity]
+    pairs = [
+        (low, e) for e in ended for low in _climb(e, by_id)[None if to_full else -2 : -1] if low.fidelity == fidelity
+    ]
     if len(pairs) < MIN_PAIRS:
         return {}
     low, high = (goals.F([pair[i].metrics for pair in pairs]) for i in (0, 1))
@@ -82,16 +81,15 @@ def _correlations(
     return dict(zip(names, rank_correlations(low, high).tolist(), strict=True))
 
 
-def _below(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
-    """Return the evaluations that an evaluation was promoted from, the nearest first."""
-    below: list[Evaluation] = []
+def _climb(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
+    """Return the evaluations that an evaluation was promoted from, the lowest first, and itself."""
+    climb = [e]
     while e.continues in by_id and e.continues < e.id:
         e = by_id[e.continues]
-        below.append(e)
-    return below
+        climb.insert(0, e)
+    return climb
 
 
-def _climb(member: Evaluation, by_id: dict[int, Evaluation], goals: Goals) -> list[dict[str, Any]]:
-    names = [objective.metric for objective in goals.objectives]
-    climb = [by_id[member.id], *_below(by_id[member.id], by_id)][::-1]
-    return [{"id": e.id, "fidelity": e.fidelity, "objectives": {n: e.metrics.get(n) for n in names}} for e in climb]
+def _shown(e: Evaluation, goals: Goals) -> dict[str, Any]:
+    objectives = {objective.metric: e.metrics.get(objective.metric) for objective in goals.objectives}
+    return {"id": e.id, "fidelity": e.fidelity, "objectives": objectives}

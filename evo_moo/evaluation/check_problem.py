@@ -1,7 +1,9 @@
 """Try a problem out before a search: build it, evaluate a few configurations in workers, and repeat one of them."""
 
+import contextlib
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +12,9 @@ import numpy as np
 
 from evo_moo.errors import EvoMooError
 from evo_moo.evaluation.loky_pool import LokyPool
-from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
+from evo_moo.problem.metrics import Metric
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.seeding import evaluation_seed
 
@@ -65,8 +68,8 @@ def try_problem(source: ProblemSource, n_evals: int = 4, seed: int = 1, timeout_
     *different, again, reseeded = check.outcomes
     _judge_outcomes(check, different)
     if different[0].status == again.status == reseeded.status == "ok":
-        _judge_repeats(check, different[0], again, reseeded)
-    _judge_metrics(check)
+        _judge_repeats(check, problem, different[0], again, reseeded)
+    _judge_metrics(check, problem)
     return check
 
 
@@ -76,50 +79,43 @@ def _evaluated(
     """Evaluate in order; the repeats go to another worker than the first, as far as that is possible."""
     tasks = [Task(i, configuration, seed) for i, (configuration, seed) in enumerate(plan)]
     outcomes: list[Outcome] = []
-    pool = LokyPool(source, problem.goals, 2, timeout_s, retries=0)
-    try:
+    with contextlib.closing(LokyPool(source, problem.goals, 2, PoolOptions(timeout_s, retries=0))) as pool:
         while tasks or pool.running:
             while tasks and pool.free:
                 pool.submit(tasks.pop(0))
             outcomes += pool.next_finished(1.0)
-    finally:
-        pool.close()
     return sorted(outcomes, key=lambda outcome: outcome.id)
 
 
 def _judge_outcomes(check: Check, outcomes: list[Outcome]) -> None:
-    reasons: dict[str, int] = {}
-    for outcome in outcomes:
-        if outcome.status not in ("ok", "infeasible"):
-            reasons[f"{outcome.status}: {outcome.reason}"] = reasons.get(f"{outcome.status}: {outcome.reason}", 0) + 1
-    for reason, count in reasons.items():
+    counts = Counter(f"{o.status}: {o.reason}" for o in outcomes if o.status not in ("ok", "infeasible"))
+    for reason, count in counts.items():
         check.faults.append(f"every evaluation should end well, but {count} of {len(outcomes)} {reason}")
 
 
-def _judge_repeats(check: Check, first: Outcome, again: Outcome, reseeded: Outcome) -> None:
-    known = check.problem.known_metrics if check.problem else {}
+def _judge_repeats(check: Check, problem: SearchProblem, first: Outcome, again: Outcome, reseeded: Outcome) -> None:
     for name, value in first.metrics.items():
-        timed = name in known and known[name].timed
-        if again.metrics.get(name) != value and not timed:
+        metric = problem.known_metrics.get(name, Metric())
+        if again.metrics.get(name) != value and not metric.timed:
             check.faults.append(
                 f"`{name}` must be the same for the same configuration and seed, but is {value:.6g} and then "
                 f"{again.metrics.get(name, math.nan):.6g}; derive every random choice from `seed`, or declare it "
                 "Metric(timed=True)"
             )
-        elif reseeded.metrics.get(name) != value and not timed and not (name in known and known[name].noisy):
+        elif reseeded.metrics.get(name) != value and not metric.timed and not metric.noisy:
             check.notes.append(f"`{name}` depends on the seed; Metric(noisy=True) says so")
 
 
-def _judge_metrics(check: Check) -> None:
+def _judge_metrics(check: Check, problem: SearchProblem) -> None:
     ended = [o for o in check.outcomes if o.status == "ok"]
-    if not ended or check.problem is None:
+    if not ended:
         return
     returned = {name for outcome in ended for name in outcome.metrics}
-    for name in sorted(check.problem.known_metrics.keys() - returned):
+    for name in sorted(problem.known_metrics.keys() - returned):
         check.faults.append(f"`{name}` is declared, but no evaluation returned it; return it or drop it")
-    for name in sorted(returned - check.problem.known_metrics.keys()):
+    for name in sorted(returned - problem.known_metrics.keys()):
         check.notes.append(f"`{name}` is returned but not declared; `metrics` may describe it, for use as objective")
-    for objective in check.problem.goals.objectives:
+    for objective in problem.goals.objectives:
         values = check.observed(objective.metric)
         if len(set(values)) == 1 and len(values) > 3:
             check.notes.append(f"`{objective.metric}` is {values[0]:.6g} in all {len(values)} evaluations")

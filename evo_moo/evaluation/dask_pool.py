@@ -15,7 +15,7 @@ from typing import Any
 
 from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.loky_pool import LokyPool
-from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 
@@ -43,10 +43,7 @@ class DaskPool:
         goals: Objectives and limits of the run.
         n_workers: Number of processes of the local cluster that is started where no address is given.
         address: Address of a scheduler.
-        timeout_s: Time limit of one evaluation; a process that does not heed it is killed.
-        retries: How often an evaluation whose process died is started again.
-        memory_mb: Limit on the memory of one evaluation, in MB.
-        profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
+        options: Limits of one evaluation, and what is reused.
 
     Raises:
         UsageError: ``distributed`` is not installed, or the scheduler cannot be reached.
@@ -55,15 +52,7 @@ class DaskPool:
     is_immediate = in_process = False
 
     def __init__(
-        self,
-        source: ProblemSource,
-        goals: Goals,
-        n_workers: int,
-        address: str | None = None,
-        timeout_s: float | None = None,
-        retries: int = 1,
-        memory_mb: float | None = None,
-        profile_cache: bool = False,
+        self, source: ProblemSource, goals: Goals, n_workers: int, address: str | None, options: PoolOptions
     ) -> None:
         try:
             from distributed import Client, LocalCluster
@@ -72,16 +61,12 @@ class DaskPool:
                 f"`evaluation.pool` = 'dask' needs the package distributed ({error}); pip install 'evo-moo[dask]'"
             ) from error
         self._run = secrets.token_hex(8)
-        self._settings = (source, goals, 1, timeout_s, retries, memory_mb, profile_cache)
-        self._retries = retries
+        self._settings, self._retries = (source, goals, 1, options), options.retries
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
-        self._cluster = None
-        if address is None:
-            self._cluster = LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, memory_limit=None, dashboard_address=None
-            )
+        local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
+        self._cluster = LocalCluster(**local) if address is None else None
         try:
             self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:

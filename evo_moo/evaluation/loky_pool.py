@@ -16,7 +16,7 @@ from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from evo_moo import threads
 from evo_moo.evaluation import worker
 from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
-from evo_moo.evaluation.task import Outcome, Status, Task
+from evo_moo.evaluation.task import Outcome, PoolOptions, Status, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 
@@ -42,15 +42,13 @@ class _Slot:
         os.set_blocking(self.output.fileno(), False)
         self._pipes = (self.output, output, self.reports, reports)
         self._initargs = (*initargs, os.getpid(), output, reports)
-        self.task: Task | None = None
-        self.future: Future[Outcome] | None = None
-        self.attempts = self.deaths = self.false_starts = 0
         self.begin(None)
         self._make()
 
     def begin(self, task: Task | None) -> None:
         """Assign a task to the worker for the first time; None leaves it idle."""
-        self.task, self.future = task, None
+        self.task = task
+        self.future: Future[Outcome] | None = None
         self.attempts = self.deaths = self.false_starts = 0
         self.pid, self.n_before, self.excess_mb, self.tail = 0, 0, 0.0, b""
         if task is not None:
@@ -107,27 +105,15 @@ class LokyPool:
         source: How a worker builds the problem.
         goals: Objectives and limits of the run.
         n_workers: Number of processes.
-        timeout_s: Time limit of one evaluation; a worker that does not heed it is killed.
-        retries: How often an evaluation whose worker died is started again.
-        memory_mb: Limit on the memory of a worker with all that it starts, in MB.
-        profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
+        options: Limits of one evaluation, and what is reused.
     """
 
     is_immediate = in_process = False
 
-    def __init__(
-        self,
-        source: ProblemSource,
-        goals: Goals,
-        n_workers: int,
-        timeout_s: float | None = None,
-        retries: int = 1,
-        memory_mb: float | None = None,
-        profile_cache: bool = False,
-    ) -> None:
+    def __init__(self, source: ProblemSource, goals: Goals, n_workers: int, options: PoolOptions) -> None:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
-        self._timeout_s, self._retries, self._memory_mb = timeout_s or _INFINITE, retries, memory_mb or _INFINITE
-        self._slots = [_Slot((source, goals, timeout_s, profile_cache)) for _ in range(n_workers)]
+        self._options, self._memory_mb = options, options.memory_mb or _INFINITE
+        self._slots = [_Slot((source, goals, options)) for _ in range(n_workers)]
         self._closed = False
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -148,11 +134,10 @@ class LokyPool:
 
     def next_finished(self, wait_s: float) -> list[Outcome]:
         """Wait for the first outcomes; a worker that died is replaced and its evaluation started again."""
-        futures = [slot.future for slot in self._slots if slot.future is not None]
-        done, _ = wait(futures, timeout=wait_s, return_when=FIRST_COMPLETED)
+        futures = {slot: slot.future for slot in self._slots if slot.future is not None}
+        done, _ = wait(futures.values(), timeout=wait_s, return_when=FIRST_COMPLETED)
         now = time.monotonic()
-        busy = [slot for slot in self._slots if slot.future is not None]
-        outcomes = [self._collect(slot) for slot in busy if slot.future in done or now > slot.deadline]
+        outcomes = [self._collect(slot) for slot, future in futures.items() if future in done or now > slot.deadline]
         return [outcome for outcome in outcomes if outcome is not None]
 
     def close(self) -> None:
@@ -180,7 +165,7 @@ class LokyPool:
             return outcome
         except TimeoutError:
             slot.renew()
-            limit = f"ran longer than {self._timeout_s:g} s and had to be killed"
+            limit = f"ran longer than {self._options.timeout_s or _INFINITE:g} s and had to be killed"
             ending = ("timeout", limit) if pid else self._after_death(slot, False, 0.0, "")
         except BrokenProcessPool as error:
             slot.renew()
@@ -207,7 +192,7 @@ class LokyPool:
             return None if slot.false_starts < FALSE_STARTS else ("crashed", never)
         slot.deaths += 1
         dead = f"its worker process died, {slot.deaths} times{how}"
-        return None if slot.deaths <= self._retries else ("crashed", dead)
+        return None if slot.deaths <= self._options.retries else ("crashed", dead)
 
     def _watch(self) -> None:
         """Keep the last of what workers print, and end evaluations that use too much memory.

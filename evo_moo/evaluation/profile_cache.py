@@ -64,8 +64,7 @@ class ProfileCache:
             MetricError: ``profile`` returned something else than finite numbers by name.
         """
         architecture = self._problem.architecture_key(config)
-        kept = self._read(architecture) or self._in_this_process.get(architecture)
-        if kept is not None:
+        if kept := self._read(architecture) or self._in_this_process.get(architecture):
             return kept
         clock = time.perf_counter()
         with listening() as listener:

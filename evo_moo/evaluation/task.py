@@ -7,10 +7,24 @@ from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration
 
 Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
-
-
 USABLE = ("ok", "partial", "stopped", "infeasible")
 """Statuses of outcomes that an optimizer learns from."""
+
+
+class PoolOptions(NamedTuple):
+    """How worker processes treat every evaluation.
+
+    Attributes:
+        timeout_s: Time limit of one evaluation; a process that does not heed it is killed.
+        retries: How often an evaluation whose process died is started again.
+        memory_mb: Limit on the memory of one evaluation with all that it starts, in MB.
+        profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
+    """
+
+    timeout_s: float | None = None
+    retries: int = 1
+    memory_mb: float | None = None
+    profile_cache: bool = False
 
 
 class Task(NamedTuple):

@@ -18,7 +18,7 @@ from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.evaluation.processes import adopt_orphans, end_children, own_children
 from evo_moo.evaluation.profile_cache import ProfileCache
-from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
@@ -53,21 +53,14 @@ _worker: _Worker
 
 
 def start(
-    source: ProblemSource,
-    goals: Goals,
-    timeout_s: float | None,
-    profile_cache: bool,
-    parent: int,
-    output: Connection,
-    reports: Connection,
+    source: ProblemSource, goals: Goals, options: PoolOptions, parent: int, output: Connection, reports: Connection
 ) -> None:
     """Prepare this process: its signals, its output, its problem.
 
     Args:
         source: How to build the problem.
         goals: Objectives and limits of the run.
-        timeout_s: Time limit of one evaluation.
-        profile_cache: Whether known profiles are reused.
+        options: The time limit of one evaluation, and whether known profiles are reused.
         parent: Process id of the pool's owner; the worker does not outlive it.
         output: Takes all that evaluations print.
         reports: Takes a message when an evaluation begins, and when its clock stops or goes on: the process id,
@@ -78,11 +71,11 @@ def start(
     _leave_sigterm_to_parent()
     adopt_orphans()
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-    _worker = _Worker(goals, timeout_s, output, reports)
+    _worker = _Worker(goals, options.timeout_s, output, reports)
     _redirect_output()
     try:
         _worker.problem = source.build()
-        if profile_cache:
+        if options.profile_cache:
             _worker.profiles = ProfileCache(_worker.problem, problem_version(_worker.problem, source))
     except EvoMooError as error:
         _worker.error = str(error)
@@ -98,7 +91,7 @@ def run(task: Task) -> Outcome:
 
     report(math.inf if _worker.timeout_s is None else _worker.timeout_s)
     _worker.n_begun += 1
-    if _worker.problem is None or _worker.error:
+    if _worker.problem is None:
         return Outcome(task.id, "failed", {}, f"the worker could not build the problem: {_worker.error}")
     _redirect_output()
     before = own_children()

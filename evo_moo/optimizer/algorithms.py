@@ -35,17 +35,16 @@ def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: di
     is kept by an algorithm: by NSGA-II.
     """
     algorithm: GeneticAlgorithm
-    selection = TournamentSelection(func_comp=_feasible_first)
+    selection, operators = TournamentSelection(func_comp=_feasible_first), {"pop_size": pop_size, **operators}
     if name == "nsga3":
-        directions = reference_directions(n_obj, pop_size)
-        algorithm = NSGA3(directions, pop_size=pop_size, selection=selection, **operators)
+        algorithm = NSGA3(reference_directions(n_obj, pop_size), selection=selection, **operators)
     elif name == "weighted-sum" or name == "tchebycheff":
         survival = ScalarisedSurvival(reference_directions(n_obj, pop_size), name)
         algorithm = GeneticAlgorithm(
-            pop_size=pop_size, selection=selection, survival=survival, advance_after_initial_infill=True, **operators
+            selection=selection, survival=survival, advance_after_initial_infill=True, **operators
         )
     else:
-        algorithm = NSGA2(pop_size=pop_size, **operators)
+        algorithm = NSGA2(**operators)
     algorithm.mating.crossover = Parentage(algorithm.mating.crossover)
     algorithm.pop = algorithm.opt = Population.empty()
     return algorithm

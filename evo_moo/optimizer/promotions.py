@@ -8,6 +8,7 @@ until it is promoted, or until as many better ones wait there as the population 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 import numpy as np
 
@@ -154,13 +155,10 @@ class SteadyStatePromotions(Promotions):
 
     def prepare(self, candidates: Collection[int]) -> None:
         """Plan one promotion, from the highest rung where one is due, unless something is planned."""
-        ladder = self._ladder
-        if ladder.n_planned:
-            return
-        for rung in reversed(range(ladder.top)):
-            if steps := self._promotions(rung, candidates):
-                ladder.plan(steps[:1])
-                return
+        if not self._ladder.n_planned:
+            rungs = reversed(range(self._ladder.top))
+            due = (step for rung in rungs for step in self._promotions(rung, candidates))
+            self._ladder.plan(islice(due, 1))
 
     def settle(self, candidate: int, candidates: Collection[int], n_waiting: int) -> list[int]:
         """Plan replicates; finish a candidate that is done, and those that wait behind too many."""

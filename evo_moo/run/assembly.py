@@ -3,6 +3,7 @@
 from typing import Any
 
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
+from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.job.job import Job
 from evo_moo.optimizer.optimizer import Optimizer
@@ -87,11 +88,11 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
-    limits = (settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
+    options = PoolOptions(settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
     if settings.pool == "dask":
         from evo_moo.evaluation.dask_pool import DaskPool
 
-        return DaskPool(source, goals, settings.workers, settings.address, *limits)
+        return DaskPool(source, goals, settings.workers, settings.address, options)
     from evo_moo.evaluation.loky_pool import LokyPool
 
-    return LokyPool(source, goals, settings.workers, *limits)
+    return LokyPool(source, goals, settings.workers, options)

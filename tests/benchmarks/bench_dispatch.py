@@ -13,7 +13,7 @@ from evo_moo import Real, SearchProblem
 from evo_moo.evaluation.dask_pool import DaskPool
 from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.loky_pool import LokyPool
-from evo_moo.evaluation.task import Task
+from evo_moo.evaluation.task import PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 
 N_EVALS, N_WORKERS, REPEATS, TARGET_MS = 400, 2, 7, 5
@@ -47,8 +47,8 @@ def by_joblib(parallel: Parallel) -> list[Any]:
 def main() -> None:
     source = ProblemSource("tests.benchmarks.bench_dispatch:Trivial")
     with (
-        closing(LokyPool(source, PROBLEM.goals, N_WORKERS, 60.0, memory_mb=4000)) as loky,
-        closing(DaskPool(source, PROBLEM.goals, N_WORKERS, None, 60.0)) as dask,
+        closing(LokyPool(source, PROBLEM.goals, N_WORKERS, PoolOptions(60.0, memory_mb=4000))) as loky,
+        closing(DaskPool(source, PROBLEM.goals, N_WORKERS, None, PoolOptions(60.0))) as dask,
         Parallel(n_jobs=N_WORKERS, batch_size=1, pre_dispatch=N_WORKERS) as parallel,
     ):
         contenders: dict[str, Callable[[], list[Any]]] = {

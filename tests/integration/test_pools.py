@@ -14,7 +14,7 @@ import pytest
 import evo_moo as package
 from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.pool import Pool, SerialPool
-from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.job.check import check_job
 from evo_moo.plugins import ProblemSource
 from evo_moo.run.api import run_job
@@ -54,16 +54,16 @@ def serial(source: ProblemSource, **_: Any) -> Pool:
     return SerialPool(problem, problem.goals, TIMEOUT_S)
 
 
-def loky(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
+def loky(source: ProblemSource, workers: int = 2, **options: Any) -> Pool:
     from evo_moo.evaluation.loky_pool import LokyPool
 
-    return LokyPool(source, source.build().goals, workers, **limits)
+    return LokyPool(source, source.build().goals, workers, PoolOptions(**options))
 
 
-def dask(source: ProblemSource, workers: int = 2, **limits: Any) -> Pool:
+def dask(source: ProblemSource, workers: int = 2, address: str | None = None, **options: Any) -> Pool:
     from evo_moo.evaluation.dask_pool import DaskPool
 
-    return DaskPool(source, source.build().goals, workers, **limits)
+    return DaskPool(source, source.build().goals, workers, address, PoolOptions(**options))
 
 
 @pytest.fixture(params=[loky, dask])
