@@ -50,11 +50,7 @@ class ComputedMetrics:
         """
         low, high = sorted((sign * float(values.min()), sign * float(values.max())))
         target = Target(location=low, scale=high - low or 1.0)
-
-        def targets(Z: Array) -> Array:
-            return target.transform(sign * self.values(name, features.rows(Z)))
-
-        return MetricModel(sign, target, formula=targets)
+        return MetricModel(sign, target, formula=lambda Z: target.transform(sign * self.values(name, features.rows(Z))))
 
     def _of(self, config: Configuration) -> Metrics:
         key = self._problem.architecture_key(config)

@@ -91,9 +91,7 @@ class Families:
             y: ``(n,)`` standardised targets.
             incumbent: The family in use.
         """
-        validations: dict[str, Validation] = {}
-        scores: dict[str, Scores] = {}
-        faults: dict[str, str] = {}
+        validations, scores, faults = dict[str, Validation](), dict[str, Scores](), dict[str, str]()
         for family in self.classes:
             try:
                 validations[family] = self.validate(self.new(family), Z, y)
@@ -164,12 +162,8 @@ class MetricFit:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
-        return {
-            "family": self._family,
-            "is_hard": self._is_hard,
-            "n_at_choice": self._n_at_choice,
-            "model": self._model and self._model.dump(),
-        }
+        state = {"family": self._family, "is_hard": self._is_hard, "n_at_choice": self._n_at_choice}
+        return state | {"model": self._model and self._model.dump()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a dumped state."""

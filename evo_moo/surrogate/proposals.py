@@ -128,8 +128,7 @@ class Proposals:
         return int(share * n) if n > 1 else int(self._turn % 4 == 0)
 
     def _with_predictions(self, posterior: Posterior, X: Array) -> list[Proposal]:
-        predicted = posterior.metrics(X)
-        proposals = []
+        predicted, proposals = posterior.metrics(X), []
         for i, x in enumerate(X):
             first = next(iter(self.archive.ids_of(x)), None)
             prediction = {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()}

@@ -111,8 +111,8 @@ class Target:
     def _spreading_best(cls, values: Array) -> "Target":
         best, (low, high) = float(values.min()), np.quantile(values, [0.25, 0.75])
         reach = max(float(high - low), 1e-3 * float(np.ptp(values)))
-        origins = [best - share * reach for share in BEYOND if best - share * reach < best]
-        candidates = [cls._standardising(values, True, origin) for origin in origins]
+        origins = (best - share * reach for share in BEYOND)
+        candidates = [cls._standardising(values, True, origin) for origin in origins if origin < best]
         return min(candidates, key=lambda map_: _misfit(map_.transform(values)), default=cls._standardising(values))
 
     @classmethod
@@ -146,8 +146,8 @@ def _location_and_scale(values: Array) -> tuple[float, float]:
 def _power(x: Array, power: float) -> Array:
     from scipy.special import boxcox1p
 
-    bent = np.where(x >= 0, boxcox1p(np.maximum(x, 0.0), power), -boxcox1p(np.maximum(-x, 0.0), 2.0 - power))
-    return np.asarray(bent)
+    up, down = boxcox1p(np.maximum(x, 0.0), power), boxcox1p(np.maximum(-x, 0.0), 2.0 - power)
+    return np.asarray(np.where(x >= 0, up, -down))
 
 
 def _inverse_power(x: Array, power: float) -> Array:

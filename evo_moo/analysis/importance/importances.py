@@ -65,12 +65,8 @@ def importances(
     region = cells.spanned(table.X[table.near_front()]) if near_front else cells.weights
     with one_blas_thread():
         result = {name: _of_metric(validated(table, name), cells, region, table.seed) for name in names}
-    return {
-        "over": NEAR_FRONT if near_front else WHOLE_SPACE,
-        "n_evaluated": table.n_measured,
-        "left_out": table.left_out,
-        "metrics": result,
-    }
+    over = NEAR_FRONT if near_front else WHOLE_SPACE
+    return {"over": over, "n_evaluated": table.n_measured, "left_out": table.left_out, "metrics": result}
 
 
 def importance_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
@@ -86,17 +82,9 @@ def pair_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> dict[str, Any]:
-    result = {
-        "nothing": known.nothing,
-        "model": known.family,
-        "n": len(known.X),
-        "rank_correlation": known.scores and known.scores.rank_correlation,
-        "log": known.log,
-        "unexplained": None,
-        "variables": [],
-        "pairs": [],
-        "forest_rank_correlation": None,
-    }
+    result: dict[str, Any] = {"nothing": known.nothing, "model": known.family, "n": len(known.X)}
+    result |= {"rank_correlation": known.scores and known.scores.rank_correlation, "log": known.log}
+    result |= {"unexplained": None, "variables": [], "pairs": [], "forest_rank_correlation": None}
     if known.model is None:
         return result
     permutation = Permutation(known, cells, region, seed)
