@@ -53,11 +53,11 @@ def refinement_faults(section: RefinementSection | None, problem: SearchProblem)
             if getattr(section, key) is not None
         ]
     rungs = section.ladder(problem)
-    key = "min" if section.rungs is None else "rungs"
+    low, high = ("min", "max") if section.rungs is None else ("rungs", "rungs")
     least = 1 if section.risk is not None else 2
     if rungs != sorted(set(rungs)) or len(rungs) < least:
         faults.append(
-            f"`refinement.{key}` must give at least {['one rung', 'two rungs'][least - 1]}, each higher than the one "
+            f"`refinement.{low}` must give at least {['one rung', 'two rungs'][least - 1]}, each higher than the one "
             f"before, but gives {rungs}"
         )
     if section.risk is not None and not problem.reports:
@@ -66,11 +66,10 @@ def refinement_faults(section: RefinementSection | None, problem: SearchProblem)
             f"{problem.name()} does not name `report`; drop the key, or let it report"
         )
     if min(rungs) < fidelity.low:
-        faults.append(f"`refinement.{key}` must be at least {fidelity.low} {fidelity.name}, but is {min(rungs)}")
+        faults.append(f"`refinement.{low}` must be at least {fidelity.low} {fidelity.name}, but is {min(rungs)}")
     if rungs[-1] != fidelity.high:
-        key = "max" if section.rungs is None else "rungs"
         faults.append(
-            f"`refinement.{key}` must end at the problem's full evaluation, {fidelity.high} {fidelity.name}, but ends "
+            f"`refinement.{high}` must end at the problem's full evaluation, {fidelity.high} {fidelity.name}, but ends "
             f"at {rungs[-1]}"
         )
     return faults

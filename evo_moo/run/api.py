@@ -13,7 +13,7 @@ from evo_moo.optimizer.optimizer import default_pop_size
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.run.assembly import engine_of, pool_of
-from evo_moo.run.callbacks import Callback, reacting
+from evo_moo.run.callbacks import Callback, Reactions
 from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
@@ -207,7 +207,7 @@ def run_job(
             job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
             before = ended_evaluations(folder.ledger, goals) if facts.state != "finished" else []
-        with reacting(callbacks, facts, folder.ledger) as reactions:
+        with Reactions(callbacks, facts, folder.ledger) as reactions:
             if facts.state != "finished":
                 pool = pool_of(job, problem, prepared.source, goals)
                 shown = shown_progress(goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose)

@@ -19,10 +19,9 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.task import Outcome
@@ -53,7 +52,7 @@ class Callback:
 
 
 class Reactions:
-    """Calls callbacks with what is recorded; the engine sees an observer, which passes all on to another one.
+    """Calls callbacks with what is recorded, while its block runs; as an observer it passes all on to another one.
 
     Args:
         callbacks: The callbacks.
@@ -99,8 +98,10 @@ class Reactions:
         stop, self._stop = self._stop, ""
         return stop
 
-    def begin(self) -> None:
+    def __enter__(self) -> Self:
         """Call the callbacks for the beginning, and for all that is recorded already."""
+        if not self._callbacks:
+            return self
         self._call("on_begin", BEGINNING)
         self._run = replace(self._run, is_replay=True)
         ended = {e.id: e for e in self._ledger.ended()}
@@ -112,10 +113,12 @@ class Reactions:
         for evaluation in waiting:
             self._on_evaluation(evaluation)
         self._run = replace(self._run, is_replay=False)
+        return self
 
-    def end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Call the callbacks for the end."""
-        self._call("on_end", "the end", self._ledger.facts().state)
+        if self._callbacks:
+            self._call("on_end", "the end", self._ledger.facts().state)
 
     def _on_evaluation(self, evaluation: Evaluation) -> None:
         self._call("on_evaluation", f"evaluation {evaluation.id}", evaluation)
@@ -144,16 +147,3 @@ class Reactions:
         LOGGER.warning("callback %s failed at %s: %s%s", name, at, fault, ending, exc_info=error)
         with self._ledger.transaction():
             self._ledger.record_event("callback failed", callback=name, at=at, fault=fault, dropped=last)
-
-
-@contextmanager
-def reacting(callbacks: Sequence[Callback], run: RunFacts, ledger: Ledger) -> Iterator[Reactions]:
-    """Let callbacks follow a search while the block runs; arguments as for ``Reactions``."""
-    reactions = Reactions(callbacks, run, ledger)
-    if callbacks:
-        reactions.begin()
-    try:
-        yield reactions
-    finally:
-        if callbacks:
-            reactions.end()

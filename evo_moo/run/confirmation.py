@@ -116,19 +116,15 @@ def _plan(
 ) -> list[Candidate]:
     """Return every replicate: what is recorded in its order, then what is missing, one seed after the other."""
     steps = [(e.configuration, e.replicate) for e in recorded]
-    there = {(json_key(configuration), number) for configuration, number in steps}
-    wanted = [(e.configuration, number) for number in range(1, seeds + 1) for e in members]
-    steps += [step for step in wanted if (json_key(step[0]), step[1]) not in there]
+    steps += [(e.configuration, number) for number in range(1, seeds + 1) for e in members]
     first: dict[str, int] = {}
     candidates = []
-    for key, (configuration, number) in enumerate(steps, 1):
+    distinct = {(json_key(configuration), number): configuration for configuration, number in steps}
+    for key, ((text, number), configuration) in enumerate(distinct.items(), 1):
         x, seed = problem.space.encode([configuration])[0], confirmation_seed(number)
-        continues = first.get(json_key(configuration))
-        candidate = Candidate(
-            key, number, configuration, x, "replicate", replicate=number, continues=continues, seed=seed
-        )
-        candidates.append(candidate)
-        first.setdefault(json_key(configuration), key)
+        candidate = Candidate(key, number, configuration, x, "replicate", replicate=number, seed=seed)
+        candidates.append(candidate._replace(continues=first.get(text)))
+        first.setdefault(text, key)
     return candidates
 
 
@@ -145,4 +141,4 @@ def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str
     folder.write_environment(0)
     confirmation = {"run": run_dir.absolute().name, "is_seeded": problem.is_seeded}
     with folder.ledger.transaction():
-        record_problem(folder, problem, goals, version, front="archive", confirmation=confirmation)
+        record_problem(folder.ledger, problem, goals, version, front="archive", confirmation=confirmation)

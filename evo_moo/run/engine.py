@@ -28,7 +28,9 @@ from evo_moo.run.tasks import Tasks
 from evo_moo.storage.run_folder import RunFolder
 
 POLL_S = 0.5
+"""So long the loop waits for an outcome before it looks whether something asks to stop."""
 MOST_FAILURES = 20
+"""A search ends when so many evaluations, or a smaller first generation, have all failed."""
 
 
 class Engine:
@@ -111,7 +113,7 @@ class Engine:
         self._observer.submitted(len(tasks) - len(replayed))
         with self.ledger.transaction():
             self._records.asked([(candidate, tasks[candidate.id].seed) for candidate in new])
-            # Outcomes of earlier runs at once, so that no kill leaves them asked for, to be evaluated after all.
+            # Outcomes of earlier runs in the same transaction: after a kill in between they would be evaluated.
             self._record(reused)
             self._tell(reused)
         known = {outcome.id for outcome in (*replayed, *reused)}
@@ -124,7 +126,7 @@ class Engine:
         outcomes = self.pool.next_finished(POLL_S)
         if not self._requests.reason:
             return outcomes
-        # Schedulers send their signal to every process: what fails now may fail for that, and is to run again.
+        # Schedulers send their signal to every process: it may be why an evaluation fails now, so that it runs again.
         return [outcome for outcome in outcomes if outcome.status in USABLE]
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
@@ -153,6 +155,7 @@ class Engine:
                 self._records.checkpoint()
 
     def _stop_if(self, reason: str) -> None:
+        """Stop for a reason, if there is one; where nothing is left to do, the search is finished all the same."""
         if reason and (self.optimizer.pending or self._budget.left(1)):
             self._records.state("stopped", reason)
             raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")

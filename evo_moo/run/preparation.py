@@ -20,6 +20,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.facts import RunFacts
+from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
@@ -151,9 +152,8 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     folder.write_environment(job.search.seed)
     front = "population" if job.is_searched_as_by_pymoo(problem) else "archive"
     with folder.ledger.transaction():
-        record_problem(
-            folder, problem, goals, version, job=job.to_toml(), front=front, true_front=_true_front(problem, goals)
-        )
+        more = {"job": job.to_toml(), "front": front, "true_front": _true_front(problem, goals)}
+        record_problem(folder.ledger, problem, goals, version, **more)
         if warm is not None:
             folder.ledger.set_meta(given_start=prepared.job.search.start, known_outcomes=warm.known)
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
@@ -161,9 +161,9 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     return job
 
 
-def record_problem(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str | None, **facts: Any) -> None:
-    """Record in a new folder what is evaluated, with more facts on the run by their names."""
-    folder.ledger.set_meta(
+def record_problem(ledger: Ledger, problem: SearchProblem, goals: Goals, version: str | None, **facts: Any) -> None:
+    """Record in a new ledger what is evaluated, with more facts on the run by their names."""
+    ledger.set_meta(
         goals=goals.to_json(),
         metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
         space=problem.space.to_json(),
@@ -201,8 +201,7 @@ def _as_begun(job: Job, facts: RunFacts) -> Job:
 def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
     """Return the exact Pareto front where the problem knows it, as rows of objectives, minimised."""
     try:
-        known = problem.pareto_front(goals)
-        front = np.empty((0, 0)) if known is None else np.asarray(known, dtype=float)
+        front = np.asarray(problem.pareto_front(goals), dtype=float)  # of None an array without axes
     except Exception as error:
         LOGGER.warning("`pareto_front` of `%s` failed: %s: %s", problem.name(), type(error).__name__, error)
         return None

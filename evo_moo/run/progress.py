@@ -33,17 +33,12 @@ class Progress:
         before: Evaluations that ended before, in a run that goes on.
         budget: When the search ends.
         elapsed_s: Seconds that the run has searched before.
-        with_hypervolume: Whether to follow the hypervolume, against the worst values of the first generation.
     """
 
+    follows_hypervolume = False
+
     def __init__(
-        self,
-        goals: Goals,
-        before: Sequence[Evaluation] = (),
-        budget: Budget | None = None,
-        elapsed_s: float = 0.0,
-        *,
-        with_hypervolume: bool = False,
+        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
         self.n_done, self.n_failed = len(before), 0
@@ -52,7 +47,6 @@ class Progress:
         self._began_at = self._line_at = time.monotonic()
         self._per_generation = math.inf
         self._end_at = self._expected_end()
-        self._with_hypervolume = with_hypervolume and 2 <= len(goals.objectives) <= MOST_OBJECTIVES
         self._F = goals.F([])  # feasible objective values: those of the first generation, later the front
         self._ref_point: Array | None = None
         later = [evaluation for evaluation in before if evaluation.generation > 1]
@@ -131,7 +125,7 @@ class Progress:
             name = objective.metric
             before = [self.best[name]] if name in self.best else []
             self.best[name] = objective.best([*before, *(metrics[name] for metrics in feasible)])
-        if self._with_hypervolume:
+        if self.follows_hypervolume and 2 <= len(self.goals.objectives) <= MOST_OBJECTIVES:
             self._F = np.vstack([self._F, self.goals.F(feasible)])
         if self._ref_point is not None:  # before, the worst points count too
             self._F = self._F[pareto_rows(self._F, np.zeros(len(self._F)))]
@@ -142,24 +136,29 @@ class Progress:
             self._ref_point = reference_point(self._F)
 
 
-class _Bar(Progress):
+class ShownProgress(Progress):
+    """Also follows the hypervolume, against the worst values of the first generation."""
+
+    follows_hypervolume = True
+
+
+class _Bar(ShownProgress):
     """Draws a bar, which is full at the expected end, and what is known so far."""
 
     def __init__(
         self, goals: Goals, before: Sequence[Evaluation], budget: Budget, elapsed_s: float, pool: Pool
     ) -> None:
-        super().__init__(goals, before, budget, elapsed_s, with_hypervolume=True)
+        super().__init__(goals, before, budget, elapsed_s)
         from rich import progress
         from rich.table import Column
 
         self._pool = pool
+        left, words = Column(no_wrap=True, min_width=12), Column(no_wrap=True, overflow="ellipsis", ratio=1)
         columns = (  # in a narrow terminal the words are cut
             progress.SpinnerColumn(),
             progress.BarColumn(bar_width=12),
-            progress.TextColumn("{task.fields[progress].left}", table_column=Column(no_wrap=True, min_width=12)),
-            progress.TextColumn(
-                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
-            ),
+            progress.TextColumn("{task.fields[progress].left}", table_column=left),
+            progress.TextColumn("{task.description}", markup=False, table_column=words),
         )
         self.bar = progress.Progress(*columns, transient=True, expand=True)
         self._task = self.bar.add_task("", total=None, progress=self)
@@ -175,12 +174,10 @@ class _Bar(Progress):
 
     def _draw(self) -> None:
         passed_s = self._elapsed_s + time.monotonic() - self._began_at
-        total_s = passed_s + self.left_s
+        total_s = passed_s + self.left_s if self.left_s < math.inf else None  # None leaves it as it is
         busy = f"{self._pool.running} of {self._pool.running + self._pool.free} workers busy, "
         words = self.summary() if self._pool.is_immediate else busy + self.summary()
-        self.bar.update(self._task, completed=passed_s, description=words)
-        if total_s < math.inf:
-            self.bar.update(self._task, total=total_s)
+        self.bar.update(self._task, completed=passed_s, total=total_s, description=words)
 
 
 def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
@@ -223,6 +220,6 @@ def shown_progress(
         handler.setFormatter(Printable())
         LOGGER.addHandler(handler)
         try:
-            yield Progress(goals, before, budget, elapsed_s, with_hypervolume=True)
+            yield ShownProgress(goals, before, budget, elapsed_s)
         finally:
             LOGGER.removeHandler(handler)

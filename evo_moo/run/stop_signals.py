@@ -32,10 +32,8 @@ class StopRequests:
 
     def __init__(self, deadline: float | None = None) -> None:
         self._deadline, self._received, self._interruptible = deadline, "", False
-        self._deadline_words = ""
-        if deadline is not None:
-            moment = datetime.datetime.fromtimestamp(deadline).astimezone()
-            self._deadline_words = f"the deadline {moment.isoformat(timespec='seconds')}"
+        moment = deadline and datetime.datetime.fromtimestamp(deadline).astimezone().isoformat(timespec="seconds")
+        self._deadline_words = f"the deadline {moment}"
         self._previous: dict[int, Any] = {}
         self._timer: threading.Timer | None = None
 

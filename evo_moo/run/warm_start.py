@@ -229,8 +229,6 @@ def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tup
     """Return observations with the keys that sort them: the rank, then the negated crowding distance."""
     import moocore
 
-    if not observations:
-        return []
     F = goals.F([o.metrics for o in observations])
     violation = np.array([goals.violation(o.metrics) for o in observations])
     ranks, crowding = np.zeros(len(F), dtype=int), np.zeros(len(F))

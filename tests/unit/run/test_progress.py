@@ -9,7 +9,7 @@ import pytest
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.problem.goals import Goals
-from evo_moo.run.progress import Progress
+from evo_moo.run.progress import Progress, ShownProgress
 
 GOALS = Goals.declared({"error": "min", "speed": "max"}, {"size": {"at_most": 5}})
 
@@ -43,7 +43,7 @@ def test_progress_counts_earlier_evaluations():
 
 
 def test_hypervolume_is_of_the_first_generation_and_only_grows():
-    progress = Progress(GOALS, with_hypervolume=True)
+    progress = ShownProgress(GOALS)
     progress.evaluated([ended(1, 1.0, 0.0), ended(2, 0.0, 1.0)])
     assert "hypervolume" not in progress.summary()
     progress.generation_ended(1, 2)
@@ -58,16 +58,16 @@ def test_hypervolume_is_of_the_first_generation_and_only_grows():
 def test_a_run_that_goes_on_measures_the_hypervolume_as_before():
     rng = np.random.default_rng(2)
     first, second, third = ([ended(i, *rng.normal(0, 2, 2)) for i in range(5)] for _ in range(3))
-    whole = Progress(GOALS, with_hypervolume=True)
+    whole = ShownProgress(GOALS)
     for outcome in first:
         whole.evaluated([outcome])
     whole.generation_ended(1, 5)
     whole.evaluated([*second, *third])
-    resumed = Progress(GOALS, [*before(first), *before(second, 2)], with_hypervolume=True)
+    resumed = ShownProgress(GOALS, [*before(first), *before(second, 2)])
     assert hypervolume_in(resumed) > 0
     resumed.evaluated(third)
     assert hypervolume_in(resumed) == hypervolume_in(whole)
-    assert "hypervolume" not in Progress(GOALS, before(first), with_hypervolume=True).summary()
+    assert "hypervolume" not in ShownProgress(GOALS, before(first)).summary()
 
 
 class Clock:
@@ -126,15 +126,15 @@ def test_a_long_generation_logs_a_line_a_minute(monkeypatch, caplog):
 
 def test_hypervolume_of_many_objectives_is_left_out():
     goals = Goals.declared({f"f{i}": "min" for i in range(6)}, {})
-    progress = Progress(goals, with_hypervolume=True)
+    progress = ShownProgress(goals)
     progress.evaluated([Outcome(1, "ok", {f"f{i}": 1.0 for i in range(6)})])
     progress.generation_ended(1, 1)
     assert "hypervolume" not in progress.summary()
 
 
-@pytest.mark.parametrize("with_hypervolume", [False, True])
-def test_nothing_feasible_is_no_error(with_hypervolume):
-    progress = Progress(GOALS, with_hypervolume=with_hypervolume)
+@pytest.mark.parametrize("kind", [Progress, ShownProgress])
+def test_nothing_feasible_is_no_error(kind):
+    progress = kind(GOALS)
     progress.evaluated([ended(1, 1.0, 1.0, size=9.0)])
     progress.generation_ended(1, 1)
     assert progress.summary() == "1 evaluated"
