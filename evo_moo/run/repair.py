@@ -18,7 +18,7 @@ from evo_moo.storage.database import open_to_read
 from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.ledger import unknown_format
 from evo_moo.storage.migrations import FORMAT, format_of
-from evo_moo.storage.reading import csv_text
+from evo_moo.storage.reading import csv_text, guarded_reads
 from evo_moo.storage.run_folder import journal_for
 from evo_moo.storage.salvage import name_aside, salvage
 
@@ -39,7 +39,7 @@ def repair(path: Path) -> list[str]:
     if not faults:
         return []
     done: list[str] = []
-    with guarded_writes(path, "repair a copy of it"), contextlib.closing(FolderLock(path)):
+    with guarded_writes(path, "repair a copy of it"), guarded_reads(path), contextlib.closing(FolderLock(path)):
         if "ledger" in faults:
             done.append(salvage(file))
         if faults - {"job.toml", "front.csv"}:

@@ -217,6 +217,19 @@ def test_a_missing_checkpoint_is_no_damage(sound: Path, tmp_path: Path) -> None:
         )
 
 
+def test_a_repair_on_a_full_disk_leaves_the_ledger_in_its_place(sound: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "200k"):
+        shutil.copytree(sound, tmp_path / "disk" / "r")
+        with_garbage_amid(tmp_path / "disk" / "r")
+        damaged = (tmp_path / "disk" / "r" / "run.sqlite").read_bytes()
+        with contextlib.suppress(OSError):
+            (tmp_path / "disk" / "filling").write_bytes(b"x" * 200_000)
+        os.truncate(tmp_path / "disk" / "filling", (tmp_path / "disk" / "filling").stat().st_size - 40_000)
+        refused = command("doctor", "disk/r", "--repair", cwd=tmp_path, code=1).stderr
+        assert "disk is full" in refused and "Traceback" not in refused
+        assert (tmp_path / "disk" / "r" / "run.sqlite").read_bytes() == damaged
+
+
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 500])
 def test_a_ledger_of_garbage_is_said_to_be_lost(content: bytes, sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "r")

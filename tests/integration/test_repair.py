@@ -140,6 +140,15 @@ def test_a_missing_table_is_made_anew(run: Path, finished: Path) -> None:
     assert ledger_of(run) == ledger_of(finished)
 
 
+def test_what_is_no_text_is_removed(run: Path, finished: Path) -> None:
+    change(run, "UPDATE events SET detail = CAST(x'ff' AS TEXT) WHERE id = 1")
+    change(run, "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE key = 'front'")
+    done = repair(run)
+    assert "events: unreadable 1 removed" in done and "meta: unreadable front removed" in done
+    evo_moo.resume(run)
+    assert ledger_of(run) == ledger_of(finished) and all(finding.sound for finding in examine(run))
+
+
 def test_an_empty_ledger_names_the_command_that_can_begin_it(run: Path) -> None:
     (run / "run.sqlite").write_bytes(b"")
     with pytest.raises(RunFolderError, match=r"`evo-moo resume .* begins it anew"):
