@@ -56,6 +56,16 @@ def test_computed_metric_is_exact_far_from_the_data():
     assert model.with_fantasies(features.matrix(ROWS[2:3])) is model and not model.is_noisy
 
 
+@pytest.mark.parametrize(("sign", "targets"), [(1, [0, 1, 0.5]), (-1, [1, 0, 0.5])])
+def test_targets_of_a_computed_metric_span_its_values(sign, targets):
+    features = Features(Sized().space)
+    seen = np.array([1000.0, 27_000.0, 14_000.0])
+    model = ComputedMetrics(Sized()).model_of("size", sign, seen, features)
+    np.testing.assert_allclose(model.target.transform(sign * seen), targets, atol=1e-9)
+    flat = ComputedMetrics(Sized()).model_of("size", sign, seen[:1], features)
+    np.testing.assert_allclose(flat.target.transform(sign * seen[:1]), 0, atol=1e-9)
+
+
 def test_computed_metric_is_a_feature():
     features = Features(Sized().space, ComputedMetrics(Sized()).table)
     assert features.columns.names == ("width", "lr", "size") and features.columns.kinds == ("numeric",) * 3
