@@ -140,7 +140,7 @@ def test_a_missing_table_is_made_anew(run: Path, finished: Path) -> None:
     assert ledger_of(run) == ledger_of(finished)
 
 
-def test_what_is_no_text_is_removed(run: Path, finished: Path) -> None:
+def test_broken_text_is_removed(run: Path, finished: Path) -> None:
     change(run, "UPDATE events SET detail = CAST(x'ff' AS TEXT) WHERE id = 1")
     change(run, "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE key = 'front'")
     done = repair(run)

@@ -95,7 +95,7 @@ def test_runs_without_the_new_metrics_rank_by_their_own_goals():
 
 
 @pytest.mark.parametrize("names", ["", "f", "fg", "fgh"])
-def test_an_outcome_is_known_where_every_metric_of_the_goals_is_reusable(names):
+def test_outcome_with_all_metrics_of_the_goals_is_reused(names):
     start = start_of([observation(1, 1, 1, reusable=dict.fromkeys(names, 1.0))])
     assert [known["seed"] for known in start.known] == ([1] if names == "fgh" else [])
     assert ids(start) == [1]
