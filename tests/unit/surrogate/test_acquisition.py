@@ -69,6 +69,7 @@ def test_the_range_is_inside_that_of_the_non_dominated_points(F):
 
 @given(POINTS, st.sampled_from([0.25, 2.0, 1024.0]))
 def test_the_range_does_not_depend_on_the_units(F, factor):
+    F = F.round(6)  # what differs by less than 1e-12 is one value, whatever the units
     ideal, nadir = proper_range(F)
     scaled_ideal, scaled_nadir = proper_range(F * factor)
     ends, scaled_ends = np.array([ideal, nadir]), np.array([scaled_ideal, scaled_nadir])
