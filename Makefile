@@ -8,7 +8,7 @@ PEERS := .venv/peers
 search: $(READY)  ## run the main job
 	$(BIN)/evo-moo run digits_cnn
 
-check: style  ## style, types and the quick tests, in two minutes
+check: style  ## style, types and the quick tests
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 test: style  ## style, types and all tests
