@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from difflib import unified_diff
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=30, help="number of mutants")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a mutant counts as killed")
+    parser.add_argument("--jobs", type=int, default=1, help="number of mutants tried at once")
     parser.add_argument("--quick", action="store_true", help="leave out the slow tests")
     options = parser.parse_args()
     markers = ["not slow"] if options.quick else ["not slow", "slow"]
@@ -77,13 +79,18 @@ def main() -> None:
     drawn = [(room, path, *rng.choice(each)) for room, path, each in rng.sample(at, options.n)]
     if unfit := [room for room in sorted({room for room, *_ in drawn}) if fail(room, options.limit, markers)]:
         sys.exit(f"the tests must pass without a mutant, but those of {', '.join(unfit)} fail or run over the limit")
-    for i, (room, path, operator, occurrence) in enumerate(drawn, 1):
+
+    def judge(mutant: tuple[str, Path, str, int]) -> tuple[bool, list[str]]:
+        room, path, operator, occurrence = mutant
         name, before = str(path.relative_to(ROOT)), path.read_text()
         after = mutate_code(before, get_operator(operator)(), occurrence)
-        lives = not fail(room, options.limit, markers, name, after)
-        n_alive += lives
         diff = unified_diff(before.split("\n"), after.split("\n"), name, "mutant", lineterm="", n=0)
-        print(f"{i} {'LIVES' if lives else 'killed'}", *diff, sep="\n", flush=True)
+        return not fail(room, options.limit, markers, name, after), list(diff)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for i, (lives, diff) in enumerate(pool.map(judge, drawn), 1):
+            n_alive += lives
+            print(f"{i} {'LIVES' if lives else 'killed'}", *diff, sep="\n", flush=True)
     print(f"{n_alive} of {options.n} mutants live, of {len(at)} places, seed {options.seed}")
 
 

@@ -218,7 +218,7 @@ def test_an_exhausted_space_was_asked_for_every_configuration(algorithm, seed):
 @BOTH
 @pytest.mark.parametrize("share_failed", [0.0, 1.0])
 def test_space_is_exhausted_only_after_all_configurations(algorithm, share_failed):
-    optimizer = new("grid", algorithm, pop_size=4)
+    optimizer = new("grid", algorithm, pop_size=20)
     asked = list(steps("grid", optimizer, 400, share_failed))
     assert len(asked) == 400 and not optimizer.exhausted
 
