@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from difflib import unified_diff
 from pathlib import Path
@@ -47,8 +48,8 @@ def places(source: str) -> list[list[tuple[str, int]]]:
     return list(at.values())
 
 
-def fail(room: str, limit_s: float, markers: list[str], path: str = "README.md", text: str = "") -> bool:
-    """Return whether a room's tests fail, or run over the limit, in a copy of the tree where a file is another."""
+def fate(room: str, limit_s: float, markers: list[str], path: str = "README.md", text: str = "") -> str:
+    """Return what a room's tests say of a copy of the tree where a file is another: LIVES, killed, over the limit."""
     with tempfile.TemporaryDirectory() as folder:
         tree = shutil.copytree(ROOT, Path(folder, "tree"), ignore=shutil.ignore_patterns(".*", "runs", "build"))
         (tree / path).write_text(text)
@@ -58,40 +59,44 @@ def fail(room: str, limit_s: float, markers: list[str], path: str = "README.md",
             try:
                 done = subprocess.run(command, cwd=tree, env=environment, timeout=limit_s, capture_output=True)
             except subprocess.TimeoutExpired:
-                return True
+                return "over the limit"
             if done.returncode not in (0, 5):  # 5: a room without slow tests
-                return True
-    return False
+                return "killed"
+    return "LIVES"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, default=30, help="number of mutants")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a mutant counts as killed")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds that the tests of a mutant may take")
     parser.add_argument("--jobs", type=int, default=1, help="number of mutants tried at once")
     parser.add_argument("--quick", action="store_true", help="leave out the slow tests")
     options = parser.parse_args()
     markers = ["not slow"] if options.quick else ["not slow", "slow"]
-    rng, core, n_alive = random.Random(options.seed), ROOT / "evo_moo", 0
+    rng, core = random.Random(options.seed), ROOT / "evo_moo"
     files = [(room, path) for room in ROOMS for path in sorted([core / room, *(core / room).glob("*.py")])]
     at = [(room, path, each) for room, path in files if path.is_file() for each in places(path.read_text())]
     drawn = [(room, path, *rng.choice(each)) for room, path, each in rng.sample(at, options.n)]
-    if unfit := [room for room in sorted({room for room, *_ in drawn}) if fail(room, options.limit, markers)]:
+    if unfit := [
+        room for room in sorted({room for room, *_ in drawn}) if fate(room, options.limit, markers) != "LIVES"
+    ]:
         sys.exit(f"the tests must pass without a mutant, but those of {', '.join(unfit)} fail or run over the limit")
 
-    def judge(mutant: tuple[str, Path, str, int]) -> tuple[bool, list[str]]:
+    def judge(mutant: tuple[str, Path, str, int]) -> tuple[str, list[str]]:
         room, path, operator, occurrence = mutant
         name, before = str(path.relative_to(ROOT)), path.read_text()
         after = mutate_code(before, get_operator(operator)(), occurrence)
         diff = unified_diff(before.split("\n"), after.split("\n"), name, "mutant", lineterm="", n=0)
-        return not fail(room, options.limit, markers, name, after), list(diff)
+        return fate(room, options.limit, markers, name, after), list(diff)
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        for i, (lives, diff) in enumerate(pool.map(judge, drawn), 1):
-            n_alive += lives
-            print(f"{i} {'LIVES' if lives else 'killed'}", *diff, sep="\n", flush=True)
-    print(f"{n_alive} of {options.n} mutants live, of {len(at)} places, seed {options.seed}")
+        fates = []
+        for i, (each, diff) in enumerate(pool.map(judge, drawn), 1):
+            fates.append(each)
+            print(f"{i} {each}", *diff, sep="\n", flush=True)
+    counts = ", ".join(f"{n} {each}" for each, n in Counter(fates).most_common())
+    print(f"{counts}; {len(at)} places, seed {options.seed}")
 
 
 if __name__ == "__main__":
