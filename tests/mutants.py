@@ -78,9 +78,8 @@ def main() -> None:
     files = [(room, path) for room in ROOMS for path in sorted([core / room, *(core / room).glob("*.py")])]
     at = [(room, path, each) for room, path in files if path.is_file() for each in places(path.read_text())]
     drawn = [(room, path, *rng.choice(each)) for room, path, each in rng.sample(at, options.n)]
-    if unfit := [
-        room for room in sorted({room for room, *_ in drawn}) if fate(room, options.limit, markers) != "LIVES"
-    ]:
+    rooms = sorted({room for room, *_ in drawn})
+    if unfit := [room for room in rooms if fate(room, options.limit, markers) != "LIVES"]:
         sys.exit(f"the tests must pass without a mutant, but those of {', '.join(unfit)} fail or run over the limit")
 
     def judge(mutant: tuple[str, Path, str, int]) -> tuple[str, list[str]]:
