@@ -61,7 +61,7 @@ class GaussianProcess(Surrogate):
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
-        objective = _Objective(X[rows], y[rows], self._category)
+        objective = LogPosterior(X[rows], y[rows], self._category)
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
         with one_blas_thread():
             self._theta = objective.best_from(starts)
@@ -141,7 +141,7 @@ class GaussianProcess(Surrogate):
             raise SurrogateError("a model must be fitted before it is asked, but there was no `fit`; call it first")
 
 
-class _Objective:
+class LogPosterior:
     """Negative log posterior of the hyperparameters, and its gradient.
 
     The covariance is ``signal * (R + noise * I)``. The signal's variance is profiled out: its prior, the
@@ -203,10 +203,10 @@ class _Objective:
         gradient[:-1][~self.category] = -2.0 * squares
         gradient[:-1][self.category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
         gradient[-1] = noise * np.trace(W)
-        prior, prior_gradient = self._prior(theta)
+        prior, prior_gradient = self.prior(theta)
         return value + prior, gradient + prior_gradient
 
-    def _prior(self, theta: Array) -> tuple[float, Array]:
+    def prior(self, theta: Array) -> tuple[float, Array]:
         """Return the negative log density of the log-normal priors, as densities of the values, and its gradient."""
         scaled = (theta - self.location) / self.std
         return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / self.std

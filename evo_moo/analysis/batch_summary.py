@@ -102,7 +102,7 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     for of_problem in fronts.values():
         for i, volume in zip(of_problem, common_hypervolumes(list(of_problem.values())), strict=True):
             rows[i].hypervolume = volume
-    return [_group_row(members) for members in groups.values()], rows
+    return [group_row(members) for members in groups.values()], rows
 
 
 def without_seed(job: Mapping[str, Any]) -> str:
@@ -181,7 +181,8 @@ def _last_words(file: Path) -> str:
     return "; ".join(line.removeprefix("evo-moo: ") for line in lines if line.startswith("evo-moo: "))
 
 
-def _group_row(members: list[RunRow]) -> GroupRow:
+def group_row(members: list[RunRow]) -> GroupRow:
+    """Average the finished runs of a group."""
     finished = [row for row in members if row.state == "finished"]
     averaged = ("n_evals", "hypervolume", "n_front", "n_failed", "time_s")
     known = {key: [x for row in finished if (x := getattr(row, key)) is not None] for key in averaged}

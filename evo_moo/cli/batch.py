@@ -35,7 +35,7 @@ def batch(
     if show is not None:
         # A folder of job files is often named like the batch that was made of it.
         is_batch = any(show.glob("*.log")) or not (RUNS / show).is_dir()
-        _print_table(show if is_batch else RUNS / show, as_json)
+        print_table(show if is_batch else RUNS / show, as_json)
         return
     from evo_moo.errors import RunStoppedError
     from evo_moo.run.batch import read_batch, run_batch
@@ -46,9 +46,9 @@ def batch(
     try:
         code = run_batch(runs, folder, workers or os.cpu_count() or 1, at_once, lambda line: typer.echo(line, err=True))
     except RunStoppedError:
-        _print_table(folder, as_json, write=True)
+        print_table(folder, as_json, write=True)
         raise
-    _print_table(folder, as_json, write=True)
+    print_table(folder, as_json, write=True)
     raise typer.Exit(code)
 
 
@@ -63,7 +63,8 @@ def _name_of(files: list[Path]) -> str:
     return files[0].stem if len(files) == 1 else folders.pop().name
 
 
-def _print_table(folder: Path, as_json: bool, *, write: bool = False) -> None:
+def print_table(folder: Path, as_json: bool, *, write: bool = False) -> None:
+    """Print the table of a batch: a row for each group and each run."""
     from evo_moo.analysis.batch_summary import read_table, table_json, write_summary
     from evo_moo.cli.overview_tables import print_batch
     from evo_moo.text import printable

@@ -67,7 +67,7 @@ def report_latency(
     console = open_console()
     console.print(safe(", ".join(f"{name}={value}" for name, value in configuration.items())))
     _print_table(console, measured)
-    _print_histogram(console, measured)
+    print_histogram(console, measured)
     _print_verdict(console, measured)
 
 
@@ -116,7 +116,8 @@ def _print_table(console: Console, measured: "list[Latency]") -> None:
     console.print(table)
 
 
-def _print_histogram(console: Console, measured: "list[Latency]") -> None:
+def print_histogram(console: Console, measured: "list[Latency]") -> None:
+    """Print the histogram of all corrected times as bars."""
     times = np.concatenate([latency.corrected_times_ms for latency in measured])
     low, high = np.quantile(times, [0.02, 0.98])  # a few blocks far off would squeeze all others into one bar
     counts, edges = np.histogram(times, bins=BINS, range=(low, high))

@@ -15,7 +15,7 @@ from typing import Any
 from evo_moo.files import write_whole
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
+GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
 _CPU_FIELDS = ("model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
 
 
@@ -40,7 +40,7 @@ def cpu_model() -> str:
 def gpu_models() -> list[str]:
     """Name the models of the NVIDIA GPUs of this host; empty where there are none."""
     with contextlib.suppress(OSError):
-        return sorted(_fields(path.read_text())["Model"] for path in _GPU_FOLDER.glob("*/information"))
+        return sorted(_fields(path.read_text())["Model"] for path in GPU_FOLDER.glob("*/information"))
     return []
 
 

@@ -34,7 +34,7 @@ _FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the
 _CHECK_EVERY = 10
 DISTURBED = 1.25
 """Times that the reference takes of its nominal time, from which on a measurement is not worth keeping."""
-_CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
+CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
 _NORMAL_95 = 1.96
 _SHORTEST_MS = 1e-5  # less, no call of Python takes
 
@@ -264,7 +264,7 @@ def _warm_up(call: Call, clock: Clock, effort: Effort) -> float:
 def _fastest_ms(call: Call, clock: Clock) -> float:
     """Return the time of a call on the quiet machine: the fastest of many blocks, whose size no caller chooses."""
     n = _repeats(clock(call, 1), _CALIBRATION_BLOCK_MS)
-    stop_ns = perf_counter_ns() + round(_CALIBRATION_S * 1e9)
+    stop_ns = perf_counter_ns() + round(CALIBRATION_S * 1e9)
     fastest_ms = clock(call, n)
     while perf_counter_ns() < stop_ns:
         fastest_ms = min(fastest_ms, clock(call, n))

@@ -83,6 +83,11 @@ class Forest:
             of_trees, of_all = of_trees - main_of_trees, of_all - main_of_all
         return _effect(np.maximum(of_trees, 0.0), max(of_all, 0.0), region)
 
+    def predict(self, cells: Indices) -> Array:
+        """Return the ``(n,)`` means over the trees of ``(n, n_var)`` cells."""
+        design = self._design(cells)
+        return np.asarray(np.mean([tree.predict(design) for tree in self._trees], axis=0))
+
     def _in(self, weights: Weights) -> _Region:
         key = b"".join(column.tobytes() for column in weights)
         if key not in self._regions:
@@ -90,8 +95,7 @@ class Forest:
             likely = inside.prod(axis=1)
             means = np.array([likely[leaves] @ self._values[leaves] for leaves in self._leaves_of])
             squares = np.array([likely[leaves] @ self._values[leaves] ** 2 for leaves in self._leaves_of])
-            drawn = self._design(self._cells.draw(weights, N_DRAWN, np.random.default_rng(self._seed)))
-            values = np.mean([tree.predict(drawn) for tree in self._trees], axis=0)
+            values = self.predict(self._cells.draw(weights, N_DRAWN, np.random.default_rng(self._seed)))
             self._regions[key] = _Region(inside, squares - means**2, float(values.var()))
         return self._regions[key]
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evo_moo.analysis.batch_summary import RunRow, _group_row, common_hypervolumes, read_table
-from evo_moo.cli.batch import _print_table
+from evo_moo.analysis.batch_summary import RunRow, group_row, common_hypervolumes, read_table
+from evo_moo.cli.batch import print_table
 from evo_moo.errors import RunFolderError
 
 POINTS = arrays(float, st.tuples(st.integers(0, 6), st.just(2)), elements=st.integers(0, 20).map(float))
@@ -63,8 +63,8 @@ def test_a_folder_without_runs_is_refused(tmp_path):
 
 def test_a_group_of_mixed_budgets_shows_their_range(tmp_path, monkeypatch, capsys):
     rows = [RunRow("a,seed=1", "a", "finished", 24), RunRow("a,seed=2", "a", "finished", 30), RunRow("a", "a", "new")]
-    groups = [_group_row(rows), _group_row(rows[:1])]
+    groups = [group_row(rows), group_row(rows[:1])]
     monkeypatch.setattr("evo_moo.analysis.batch_summary.read_table", lambda folder: (groups, rows))
-    _print_table(tmp_path, as_json=False)
+    print_table(tmp_path, as_json=False)
     shown = capsys.readouterr().out
     assert "a: 24 to 30 evaluations per run" in shown and shown.count("evaluations per run") == 1

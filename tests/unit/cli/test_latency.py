@@ -49,7 +49,7 @@ class Torn(Networks):
 def reference(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.toolkit.latency._CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.latency.CALIBRATION_S", 0.01)
     (tmp_path / "networks.py").write_text(FILE)
     return f"{tmp_path / 'networks.py'}:Networks"
 
@@ -135,10 +135,10 @@ def test_problem_that_cannot_be_deployed_is_one_message(reference):
 def test_a_histogram_of_equal_times_is_drawn(capsys):
     from rich.console import Console
 
-    from evo_moo.cli.latency import _print_histogram
+    from evo_moo.cli.latency import print_histogram
     from evo_moo.toolkit.latency import Latency
 
-    _print_histogram(Console(width=80), [Latency((1.0,) * 9, (1.0,) * 9, 1.0, 1, 1.0)])
+    print_histogram(Console(width=80), [Latency((1.0,) * 9, (1.0,) * 9, 1.0, 1, 1.0)])
     assert np.sum([int(n) for n in re.findall(r"█ (\d+)", capsys.readouterr().out)]) == 9
 
 

@@ -95,9 +95,10 @@ def test_profile_is_reused_only_for_the_same_version_and_machine(monkeypatch: py
 
 
 def test_last_of_two_simultaneous_profiles_is_kept() -> None:
-    ours, theirs = ProfileCache(Counting(), "1"), ProfileCache(Counting(), "1")
+    problem = Counting()
+    ours, theirs = ProfileCache(problem, "1"), ProfileCache(Counting(), "1")
     theirs.profile(B)
-    ours._problem.profile = lambda config: theirs.profile(config).metrics | {"n_params": 70}
+    problem.profile = lambda config: theirs.profile(config).metrics | {"n_params": 70}
     assert ours.profile(A) == ({"n_params": 70, "latency_ms": theirs.profile(A).metrics["latency_ms"]}, 0.0)
     assert theirs.profile(A).metrics["n_params"] == 70
 
@@ -170,7 +171,7 @@ def test_a_machine_is_its_cpu_and_its_gpus(tmp_path: Path, monkeypatch: pytest.M
     for i, model in enumerate(["B200", "A100"]):
         (tmp_path / "gpus" / str(i)).mkdir(parents=True)
         (tmp_path / "gpus" / str(i) / "information").write_text(f"Model: \t\t NVIDIA {model}\nIRQ:   {i}\n")
-    monkeypatch.setattr("evo_moo.evaluation.machine._GPU_FOLDER", tmp_path / "gpus")
+    monkeypatch.setattr("evo_moo.evaluation.machine.GPU_FOLDER", tmp_path / "gpus")
     assert gpu_models() == ["NVIDIA A100", "NVIDIA B200"]
-    monkeypatch.setattr("evo_moo.evaluation.machine._GPU_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("evo_moo.evaluation.machine.GPU_FOLDER", tmp_path / "none")
     assert gpu_models() == []

@@ -3,7 +3,7 @@ import pytest
 import evo_moo
 from evo_moo.analysis.batch_summary import read_table
 from evo_moo.errors import JobError, RunFolderError, UsageError
-from evo_moo.run.batch import _run_all, read_batch
+from evo_moo.run.batch import read_batch, run_batch
 
 BASE = '[problem]\nuse = "pymoo:bnh"\n[budget]\nn_evals = 40\n'
 
@@ -118,9 +118,8 @@ def test_failed_run_is_named_at_the_end_with_its_error(tmp_path):
     runs = read_batch([job_file(tmp_path)], tmp_path / "b")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "job").write_text("a file where the run's folder is to be")
-    (tmp_path / "b" / "job.toml").write_text(BASE)
     told = []
-    assert _run_all(runs, tmp_path / "b", 1, 1, told.append) == [1]
+    assert run_batch(runs, tmp_path / "b", 1, 1, told.append) == 1
     assert told[-1].startswith("job failed: ") and "must be writable, but is not: " in told[-1]
 
 

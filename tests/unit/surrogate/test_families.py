@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from evo_moo.surrogates import gaussian_process
-from evo_moo.surrogates.gaussian_process import GaussianProcess, _Objective, thinned
-from evo_moo.surrogates.random_forest import RandomForest
+from evo_moo.surrogates.gaussian_process import GaussianProcess, LogPosterior, thinned
+from evo_moo.surrogates.random_forest import N_TREES, RandomForest
 from pymoo.problems import get_problem
 from scipy.optimize import approx_fprime
 from scipy.stats import norm
+from sklearn.ensemble import ExtraTreesRegressor
 
 from evo_moo.errors import SurrogateError
 from evo_moo.surrogate.model_selection import AveragedSurrogate
@@ -50,7 +51,7 @@ def mixed(n, seed=0):
 def test_the_gradient_of_the_posterior_is_that_of_its_value(columns):
     rng = np.random.default_rng(1)
     X = np.where(columns.category, rng.integers(0, 3, (30, len(columns))), rng.random((30, len(columns))))
-    objective = _Objective(X, rng.normal(size=30), columns.category)
+    objective = LogPosterior(X, rng.normal(size=30), columns.category)
     for _ in range(3):
         theta = objective.default_start + rng.normal(size=len(columns) + 1)
         numeric = approx_fprime(theta, lambda t: objective(t)[0], 1e-6)
@@ -104,7 +105,7 @@ def test_the_prior_keeps_a_rugged_function_from_being_overfitted():
 
     with_prior = np.mean([score(seed) for seed in range(3)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Objective, "_prior", lambda self, theta: (0.0, np.zeros_like(theta)))
+        patch.setattr(LogPosterior, "prior", lambda self, theta: (0.0, np.zeros_like(theta)))
         without = np.mean([score(seed) for seed in range(3)])
     assert with_prior > without + 0.5
 
@@ -126,7 +127,7 @@ def test_a_warm_start_is_never_worse_than_the_default_one():
         model.load({"theta": theta})
         model.fit(X, y)
         order = canonical_order(X, y)
-        objective = _Objective(X[order], y[order], MIXED.category)
+        objective = LogPosterior(X[order], y[order], MIXED.category)
         default = objective.best_from([objective.default_start])
         assert objective(model.dump()["theta"])[0] <= objective(default)[0] + 1e-9
 
@@ -152,7 +153,8 @@ def test_a_leaf_learns_what_falls_into_it():
     x, y = np.zeros((4, 1)), np.array([1.0, 2.0, 3.0, 6.0])
     forest = RandomForest(Columns.numeric(1)).fit(x, y)
     other = forest.condition(x[:1], np.array([8.0]))
-    drawn = [np.append(y[rows], 8.0) for rows in forest._forest.estimators_samples_]
+    trees = ExtraTreesRegressor(N_TREES, bootstrap=True, random_state=0).fit(x, y)
+    drawn = [np.append(y[rows], 8.0) for rows in trees.estimators_samples_]
     means, variances = [values.mean() for values in drawn], [values.var() for values in drawn]
     mean, std = other.predict(x[:1])
     np.testing.assert_allclose([mean[0], std[0] ** 2], [np.mean(means), np.mean(variances) + np.var(means)], rtol=1e-4)

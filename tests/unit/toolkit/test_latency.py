@@ -19,7 +19,7 @@ QUICK = Effort(warmup_s=0.01, min_blocks=7, max_blocks=7, block_ms=0.2)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.toolkit.latency._CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.latency.CALIBRATION_S", 0.01)
     return tmp_path
 
 
