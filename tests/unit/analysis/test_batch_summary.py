@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evo_moo.analysis.batch_summary import RunRow, group_row, common_hypervolumes, read_table
+from evo_moo.analysis.batch_summary import RunRow, common_hypervolumes, group_row, read_table
 from evo_moo.cli.batch import print_table
 from evo_moo.errors import RunFolderError
 
