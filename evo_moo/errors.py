@@ -4,6 +4,7 @@ A message states the rule, then the value, then the way out:
 "`pop_size` must be at least 4, but is 2".
 """
 
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -103,6 +104,18 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     return (Path(own[-1].filename), own[-1].lineno or 0) if own else None
 
 
-def missing_extra(extra: str) -> UsageError:
-    """Return the error that the packages of an extra are missing, which an export needs."""
-    return UsageError(f"`--to {extra}` must have the extra of this name; pip install 'evo-moo[{extra}]'")
+def missing_extra(extra: str, what: str = "") -> UsageError:
+    """Return the error that the packages of an extra are missing: of an export, or of ``what`` needs them."""
+    return UsageError(f"{what or f'`--to {extra}`'} must have packages that are not installed; {to_install(extra)}")
+
+
+def to_install(extra: str) -> str:
+    """Return the command that installs the packages of an extra; it needs no copy of evo-moo itself."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        parts = [each.partition(";") for each in requires("evo-moo") or []]
+    except PackageNotFoundError:
+        parts = []
+    names = [name.strip() for name, _, marker in parts if re.search(rf"extra\s*==\s*['\"]{extra}['\"]", marker)]
+    return f"pip install {' '.join(map(repr, names or [f'evo-moo[{extra}]']))}"

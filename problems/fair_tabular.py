@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evo_moo.errors import ProblemError
+from evo_moo.errors import ProblemError, to_install
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
@@ -90,7 +90,7 @@ class FairTabular(SearchProblem):
         latency_batch: int | None = None,
     ) -> None:
         if importlib.util.find_spec("fairlearn") is None:
-            raise ProblemError("`fair_tabular` must have fairlearn, but it is missing; pip install 'evo-moo[fairness]'")
+            raise ProblemError(f"`fair_tabular` must have fairlearn, but it is missing; {to_install('fairness')}")
         if path and (data == "demo" or data not in TABLES):
             raise ProblemError(f"`path` must go with `data` = 'adult', 'compas' or 'credit', but `data` is {data!r}")
         known = TABLES.get(data, TableColumns("", None, ""))

@@ -3,9 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from evo_moo.report.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from evo_moo.analysis.run_front import RunFront
@@ -90,7 +92,7 @@ def _show_surrogate(ledger: "Ledger", path: Path, as_json: bool, plot: bool) -> 
 
 def export(
     path: RunDir,
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="csv, json, parquet, optuna or mlflow.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
     output: Annotated[
         str | None, typer.Option(help="File to write, - for standard output, or MLflow's tracking URI.")
     ] = None,
@@ -100,7 +102,7 @@ def export(
     """Write a run for another program; its problem is not needed."""
     from evo_moo.report.export import export_run
 
-    written = export_run(folder_of(path), to, output, front_only=front, force=force)  # type: ignore[arg-type]
+    written = export_run(folder_of(path), cast(Format, to), output, front_only=front, force=force)
     if written != "-":
         typer.echo(f"{written} is written")
 

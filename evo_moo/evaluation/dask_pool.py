@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from evo_moo.errors import RunStoppedError, UsageError
+from evo_moo.errors import RunStoppedError, UsageError, missing_extra
 from evo_moo.evaluation.loky_pool import LokyPool
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
@@ -57,9 +57,7 @@ class DaskPool:
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
-            raise UsageError(
-                f"`evaluation.pool` = 'dask' needs the package distributed ({error}); pip install 'evo-moo[dask]'"
-            ) from error
+            raise missing_extra("dask", "`evaluation.pool` = 'dask'") from error
         self._run = secrets.token_hex(8)
         self._settings, self._retries = (source, goals, 1, options), options.retries
         self._running: dict[int, _Running] = {}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ PARETO = ("nsga2", "nsga3")
 """The algorithms that select by dominance, as pymoo has them; the others are the baselines to compare them with."""
 EVOLUTIONARY = (*PARETO, "weighted-sum", "tchebycheff")
 """The algorithms that learn from outcomes."""
+BASELINES = ("random", "sobol", "grid")
+"""Those that do not."""
 
 _NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 _RANKING = ("rank", "crowding", "niche", "dist_to_niche")
@@ -36,15 +38,18 @@ def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: di
     """
     algorithm: GeneticAlgorithm
     selection, operators = TournamentSelection(func_comp=_feasible_first), {"pop_size": pop_size, **operators}
-    if name == "nsga3":
-        algorithm = NSGA3(reference_directions(n_obj, pop_size), selection=selection, **operators)
-    elif name == "weighted-sum" or name == "tchebycheff":
-        survival = ScalarisedSurvival(reference_directions(n_obj, pop_size), name)
-        algorithm = GeneticAlgorithm(
-            selection=selection, survival=survival, advance_after_initial_infill=True, **operators
-        )
-    else:
-        algorithm = NSGA2(**operators)
+    match name:
+        case "nsga3":
+            algorithm = NSGA3(reference_directions(n_obj, pop_size), selection=selection, **operators)
+        case "weighted-sum" | "tchebycheff":
+            survival = ScalarisedSurvival(reference_directions(n_obj, pop_size), name)
+            algorithm = GeneticAlgorithm(
+                selection=selection, survival=survival, advance_after_initial_infill=True, **operators
+            )
+        case "nsga2" | "random" | "sobol" | "grid":
+            algorithm = NSGA2(**operators)
+        case _:
+            assert_never(name)
     algorithm.mating.crossover = Parentage(algorithm.mating.crossover)
     algorithm.pop = algorithm.opt = Population.empty()
     return algorithm

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from pymoo.core.population import Population
 
+from evo_moo.errors import UsageError
+from evo_moo.optimizer.algorithms import BASELINES
 from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.space.designs import Design, GridDesign, GridPoints, SobolDesign, new_rows
 from evo_moo.space.search_space import SearchSpace
@@ -20,11 +22,16 @@ class Fixed(Source):
         seed: Seed of the design.
         start: Encoded rows to begin with.
         grid_points: Values of a grid, as in ``GridDesign``.
+
+    Raises:
+        UsageError: There is no such design.
     """
 
     def __init__(
         self, space: SearchSpace, name: str, seed: int, start: Sequence[bytes], grid_points: GridPoints | None
     ) -> None:
+        if name not in BASELINES:
+            raise UsageError(f"a fixed design must be one of {', '.join(BASELINES)}, but is {name!r}")
         self._space, self._name, self._start, self._grid_points = space, name, start, grid_points
         self.fills_up = name != "grid"
         self._position = 0

@@ -20,11 +20,12 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, assert_never
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, RunFolderError, UsageError, missing_extra
 from evo_moo.files import guarded_writes, whole_file
+from evo_moo.report.formats import FORMATS, SUFFIXES, Format
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
 from evo_moo.text import moment
@@ -32,8 +33,6 @@ from evo_moo.text import moment
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Format = Literal["csv", "parquet", "json", "optuna", "mlflow"]
-SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "json": ".json", "optuna": ".db"}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
 """Facts that stand before an evaluation's configuration and metrics, and their types in Arrow."""
@@ -82,8 +81,8 @@ def export_run(
         UsageError: The format is unknown, the output exists, or the extra is not installed.
         RunFolderError: It is no run folder, or the output cannot be written.
     """
-    if to not in get_args(Format):
-        raise UsageError(f"`to` must be one of {', '.join(get_args(Format))}, but is {to!r}")
+    if to not in FORMATS:
+        raise UsageError(f"`to` must be one of {', '.join(FORMATS)}, but is {to!r}")
     record = RunRecord.read(run_dir)
     chosen = [e for e in record.evaluations if not front_only or e.id in record.front_ids]
     try:
@@ -111,14 +110,17 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     if path.exists() and not force:
         raise UsageError(f"`{path}` must not exist yet, but does; name another by --output, or replace it by --force")
     with guarded_writes(path), whole_file(path) as file:
-        if to in texts:
-            file.write(texts[to](record, chosen).encode())
-        elif to == "parquet":
-            _write_parquet(record, chosen, file)
-        else:
-            from evo_moo.report.export_optuna import write_optuna
+        match to:
+            case "csv" | "json":
+                file.write(texts[to](record, chosen).encode())
+            case "parquet":
+                _write_parquet(record, chosen, file)
+            case "optuna":
+                from evo_moo.report.export_optuna import write_optuna
 
-            write_optuna(record, chosen, file)
+                write_optuna(record, chosen, file)
+            case _:
+                assert_never(to)
     return str(path)
 
 

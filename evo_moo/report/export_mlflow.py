@@ -64,11 +64,11 @@ def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *
             if logged and not force:
                 rule = f"`{uri}` must not hold run {record.name} yet, but does"
                 raise UsageError(f"{rule}; name another by --output, or replace it by --force")
-            parent = _log_search(client, experiment, record)
+            parent, end_s = _log_search(client, experiment, record)
             for e in chosen:
                 log_evaluation(client, experiment, parent, record, e, e.id in record.front_ids)
             if not record.is_going_on:
-                client.set_terminated(parent, state_of(record.state))
+                client.set_terminated(parent, state_of(record.state), int(1000 * end_s))
             for run_id in logged:
                 client.delete_run(run_id)
     except RunFolderError:
@@ -95,14 +95,15 @@ def logged_runs(client: "MlflowClient", experiment: str, run: RunFacts) -> Itera
             return
 
 
-def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> str:
+def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> tuple[str, float]:
+    """Log what is known of the search as a whole; return the id of MLflow's run, and when the search ended."""
     times = [t for e in record.evaluations for t in (e.asked_at, _end(e)) if t]
     start_s, end_s = (min(times), max(times)) if times else (0.0, 0.0)
     run_id = begin_search(client, experiment, record, start_s)
     counts = {"n_evals": len(record.evaluations), "front_size": len(record.front_ids)}
     log(client, run_id, counts, {}, {}, end_s)
     log_artifacts(client, run_id, record)
-    return run_id
+    return run_id, end_s
 
 
 def begin_search(client: "MlflowClient", experiment: str, run: RunFacts, start_s: float) -> str:

@@ -1,4 +1,4 @@
-"""A callback that logs a search to MLflow while it runs: ``pip install 'evo-moo[mlflow]'``.
+"""A callback that logs a search to MLflow while it runs: ``pip install '.[mlflow]'``.
 
 It writes what ``evo-moo export --to mlflow`` writes of a run that is over (see ``export_mlflow``), as it happens,
 and the best values and the hypervolume over generations. Which evaluations are on the front is known
@@ -44,7 +44,7 @@ class MLflowWriter(Callback):
         try:
             import mlflow  # noqa: F401
         except ImportError:
-            raise missing_extra("mlflow") from None
+            raise missing_extra("mlflow", "`MLflowWriter`") from None
         self._uri = uri
 
     def on_begin(self, run: RunFacts) -> None:

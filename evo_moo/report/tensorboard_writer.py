@@ -1,4 +1,4 @@
-"""A callback that writes a search for TensorBoard: ``pip install 'evo-moo[tensorboard]'``.
+"""A callback that writes a search for TensorBoard: ``pip install '.[tensorboard]'``.
 
 ``evaluation/METRIC`` over the ids of evaluations, ``search/best.METRIC`` and ``search/hypervolume`` over generations.
 """
@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Any
 
-from evo_moo.errors import UsageError
+from evo_moo.errors import missing_extra
 from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import Callback
 from evo_moo.storage.evaluation_row import Evaluation
@@ -32,8 +32,7 @@ class TensorBoardWriter(Callback):
         try:
             import tensorboardX  # noqa: F401
         except ImportError:
-            way_out = "pip install 'evo-moo[tensorboard]'"
-            raise UsageError(f"TensorBoardWriter must have the package tensorboardX; {way_out}") from None
+            raise missing_extra("tensorboard", "`TensorBoardWriter`") from None
         self._folder = folder
 
     def on_begin(self, run: RunFacts) -> None:

@@ -20,7 +20,6 @@ from evo_moo.run.preparation import (
     begin,
     prepare,
     recorded_job,
-    refuse_fewer_evaluations,
 )
 from evo_moo.run.progress import ended_evaluations, shown_progress
 from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
@@ -203,7 +202,6 @@ def run_job(
     before_run = names_in(run_dir)
     with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
         with guarded_reads(folder.path):
-            refuse_fewer_evaluations(prepared.job, folder.ledger.cost())
             job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
             before = ended_evaluations(folder.ledger, goals) if facts.state != "finished" else []

@@ -1,6 +1,6 @@
 """What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.task import PoolOptions
@@ -89,10 +89,13 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
     options = PoolOptions(settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
-    if settings.pool == "dask":
-        from evo_moo.evaluation.dask_pool import DaskPool
+    match settings.pool:
+        case "dask":
+            from evo_moo.evaluation.dask_pool import DaskPool
 
-        return DaskPool(source, goals, settings.workers, settings.address, options)
-    from evo_moo.evaluation.loky_pool import LokyPool
+            return DaskPool(source, goals, settings.workers, settings.address, options)
+        case "auto" | "loky":
+            from evo_moo.evaluation.loky_pool import LokyPool
 
-    return LokyPool(source, goals, settings.workers, options)
+            return LokyPool(source, goals, settings.workers, options)
+    assert_never(settings.pool)

@@ -29,23 +29,15 @@ from typing import Any
 
 import tomli_w
 
-from evo_moo.errors import JobError, RunFolderError, RunStoppedError, StopNow, UsageError
+from evo_moo.errors import JobError, RunStoppedError, StopNow, UsageError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
 from evo_moo.run.assembly import evaluates_in_process
-from evo_moo.run.preparation import (
-    PreparedJob,
-    Recorded,
-    differences,
-    prepare,
-    refuse_fewer_evaluations,
-    refuse_past_deadline,
-)
+from evo_moo.run.preparation import PreparedJob, Recorded, deadline_faults, misfits
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
-from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import by_dotted_key
 
 Report = Callable[[str], None]
@@ -92,8 +84,8 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
                 twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
                 if twin != name:
                     of_file.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
-                prepared = prepare(job, problem, source, batch_dir / name)
-                of_file += _misfits(prepared, batch_dir / name)
+                prepared = PreparedJob.of_folder(job, problem, source, batch_dir / name)
+                of_file += [*_misfits(prepared, batch_dir / name), *prepared.budget_faults()]
                 runs[name] = Run(name, job, evaluates_in_process(prepared.job, problem))
             except JobError as error:
                 of_file += error.faults
@@ -149,11 +141,10 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
             while children or (waiting and not requests.reason):
                 while waiting and len(children) < at_once and not requests.reason:
                     run = waiting.pop(0)
-                    try:
-                        refuse_past_deadline(run.job, Recorded.read(batch_dir / run.name))
-                        children[run.name] = _started(run.name, batch_dir, workers)
-                    except JobError:
+                    if deadline_faults(run.job, Recorded.read(batch_dir / run.name)):
                         end(run.name, RESUMABLE, "not begun, its deadline has passed")
+                    else:
+                        children[run.name] = _started(run.name, batch_dir, workers)
                 if requests.reason:
                     for child in children.values():
                         child.terminate()
@@ -192,15 +183,10 @@ def _started(name: str, batch_dir: Path, workers: int) -> "subprocess.Popen[byte
 
 def _misfits(prepared: PreparedJob, run_dir: Path) -> list[str]:
     """Return why a run's folder, if there is one, cannot go on with a job; what is damaged fails alone, as it runs."""
-    changed: list[str] = []
-    if (facts := prepared.recorded.facts) is not None:
-        with contextlib.suppress(RunFolderError), guarded_reads(run_dir):
-            changed = differences(facts, prepared.job, prepared.goals)
-    refuse_fewer_evaluations(prepared.job, prepared.recorded.cost)
     return [
         f"a batch's folder belongs to its jobs, but `{run_dir.parent}` has runs of another: {change}; "
         "name a new one by --batch-dir"
-        for change in changed
+        for change in misfits(prepared, run_dir)
     ]
 
 

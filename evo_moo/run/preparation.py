@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.reading import read_job, reading
+from evo_moo.storage.reading import guarded_reads, read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
 
 LOGGER = logging.getLogger("evo_moo")
@@ -113,9 +113,19 @@ class PreparedJob:
         """Objectives and limits."""
         return self.job.goals(self.problem)
 
+    @classmethod
+    def of_folder(cls, job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None) -> Self:
+        """Read what a job's folder holds, and decide by that whether models propose; arguments as for ``prepare``."""
+        recorded = Recorded.read(run_dir)
+        return cls(_with_models_decided(job, problem, recorded), problem, source, recorded)
+
+    def budget_faults(self) -> list[str]:
+        """Return every fault of a budget that has no sense for what the folder holds."""
+        return [*deadline_faults(self.job, self.recorded), *_n_evals_faults(self.job, self.recorded.cost)]
+
 
 def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None) -> PreparedJob:
-    """Read what a job's folder holds, and decide by that whether models propose the candidates.
+    """Prepare a job to run from where its folder stands.
 
     Args:
         job: The job.
@@ -124,11 +134,21 @@ def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         run_dir: The run folder; None where nothing is written, or where it is new.
 
     Raises:
-        JobError: The deadline has passed.
+        JobError: The deadline has passed, or the budget is smaller than what the run has asked for; both are listed.
+            Of a folder that belongs to another job, ``begin`` says so first.
     """
-    recorded = Recorded.read(run_dir)
-    refuse_past_deadline(job, recorded)
-    return PreparedJob(_with_models_decided(job, problem, recorded), problem, source, recorded)
+    prepared = PreparedJob.of_folder(job, problem, source, run_dir)
+    if (faults := prepared.budget_faults()) and not misfits(prepared, run_dir):
+        raise JobError(*faults)
+    return prepared
+
+
+def misfits(prepared: PreparedJob, run_dir: Path | None) -> list[str]:
+    """Return in what a job differs from the one that its folder was made for; a damaged folder speaks for itself."""
+    if (facts := prepared.recorded.facts) is not None:
+        with contextlib.suppress(RunFolderError), guarded_reads(run_dir):
+            return differences(facts, prepared.job, prepared.goals)
+    return []
 
 
 def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: WarmStart | None) -> Job:
@@ -179,6 +199,8 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
             f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
             "name a new folder"
         )
+    if faults := _n_evals_faults(prepared.job, folder.ledger.cost()):
+        raise JobError(*faults)
     job = _as_begun(prepared.job, facts)
     state = facts.state if _ends_alike(facts.job, job) else "stopped"
     if changes := _changes(facts.job, job):
@@ -242,37 +264,24 @@ def differences(facts: RunFacts, job: Job, goals: Goals) -> list[str]:
     return changed if facts.goals == goals else [*changed, "the problem's goals"]
 
 
-def refuse_fewer_evaluations(job: Job, cost: float) -> None:
-    """Refuse a budget of fewer evaluations than a run has asked for.
-
-    Args:
-        job: The job.
-        cost: Cost of what the run has asked for, in full evaluations.
-
-    Raises:
-        JobError: The budget is smaller.
-    """
+def _n_evals_faults(job: Job, cost: float) -> list[str]:
     n_asked, n_evals = math.ceil(cost), job.budget.n_evals
-    if n_evals is not None and n_evals < n_asked:
-        raise JobError(
-            f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
-            "give more, or name a new folder"
-        )
+    if n_evals is None or n_evals >= n_asked:
+        return []
+    return [
+        f"`budget.n_evals` must be at least {n_asked}, as many as the run has asked for, but is {n_evals}; "
+        "give more, or name a new folder"
+    ]
 
 
-def refuse_past_deadline(job: Job, recorded: Recorded) -> None:
-    """Refuse a job whose deadline has passed, unless its run is finished.
-
-    Raises:
-        JobError: The deadline has passed.
-    """
+def deadline_faults(job: Job, recorded: Recorded) -> list[str]:
+    """Return the fault of a deadline that has passed, unless the run is finished."""
     deadline, facts = job.budget.limits().deadline, recorded.facts
     is_finished = facts is not None and facts.state == "finished" and _ends_alike(facts.job, job)
-    if deadline is not None and deadline <= time.time() and not is_finished:
-        raise JobError(
-            f"`budget.deadline` must be in the future, but is {job.budget.deadline}; give a later one, or none "
-            "(--deadline none)"
-        )
+    if deadline is None or deadline > time.time() or is_finished:
+        return []
+    rule = f"`budget.deadline` must be in the future, but is {job.budget.deadline}"
+    return [f"{rule}; give a later one, or none (--deadline none)"]
 
 
 def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.errors import SpaceError
+from evo_moo.errors import SpaceError, to_install
 from evo_moo.space.conditions import Region, joined, neighbour, overlap
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 
@@ -19,7 +19,7 @@ try:
     from ConfigSpace.hyperparameters import FloatHyperparameter, Hyperparameter, IntegerHyperparameter
 except ModuleNotFoundError as error:
     raise ImportError(
-        f"This needs ConfigSpace, but there is no module {error.name!r}: pip install 'evo-moo[configspace]'"
+        f"This needs ConfigSpace, but there is no module {error.name!r}: {to_install('configspace')}"
     ) from error
 
 Rule = Callable[[dict[str, Any]], bool]

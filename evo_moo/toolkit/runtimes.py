@@ -12,6 +12,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from evo_moo.errors import to_install
 from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.timing import Call
 
@@ -163,7 +164,7 @@ def _onnxruntime(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[],
         import onnxruntime
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"The runtime onnxruntime needs {error.name!r}, but there is no such module: pip install 'evo-moo[onnx]'"
+            f"The runtime onnxruntime needs {error.name!r}, but there is no such module: {to_install('onnx')}"
         ) from error
     file = io.BytesIO()
     with _deprecations_ignored():

@@ -4,6 +4,8 @@ import importlib
 import sys
 from types import ModuleType
 
+from evo_moo.errors import to_install
+
 # The schema that torchvision needs at its import, of both operators, as torchvision's own C++ sources declare it.
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -25,7 +27,7 @@ def torchvision() -> ModuleType:
         return importlib.import_module("torchvision")
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"This needs torchvision, but there is no module {error.name!r}: pip install 'evo-moo[torch]'"
+            f"This needs torchvision, but there is no module {error.name!r}: {to_install('torch')}"
         ) from error
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):

@@ -200,7 +200,7 @@ def test_a_missing_package_is_named_by_its_extra(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"pip install 'evo-moo\[{to}\]'"):
+    with pytest.raises(UsageError, match=rf"`--to {to}` must have packages .*; pip install .*'{package}"):
         export_run(run_dir, to, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -263,6 +263,7 @@ def test_mlflow_export_has_a_parent_run_and_one_per_evaluation(
     assert parent.data.params["search.pop_size"] == "10" and parent.data.tags["environment.seed"] == "2"
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"job.toml", "front.csv"}
     assert sorted(children) == [e.id for e in result.evaluations]
+    assert parent.info.end_time == max(child.info.end_time for child in children.values())
     for e in result.evaluations:
         assert children[e.id].data.metrics == e.metrics
         assert set(children[e.id].data.params) == set(e.configuration)

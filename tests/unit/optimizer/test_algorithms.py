@@ -4,7 +4,9 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
 
+from evo_moo.errors import UsageError
 from evo_moo.optimizer.algorithms import Parentage
+from evo_moo.optimizer.baselines import Fixed
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.plugins import load_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -95,3 +97,9 @@ def test_queued_children_keep_their_origin():
     second.load(first.dump())
     assert second.pending[0].origin == "start"
     assert [(c.id, c.origin) for c in second.ask(4)] == [(i, "sample") for i in range(3, 7)]
+
+
+def test_a_fixed_design_of_an_unknown_name_is_refused():
+    space = SearchSpace({"x": Real(0, 1)})
+    with pytest.raises(UsageError, match="must be one of random, sobol, grid, but is 'halton'"):
+        Fixed(space, "halton", 1, [], None)

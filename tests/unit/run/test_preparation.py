@@ -2,9 +2,12 @@ import json
 
 import pytest
 
+from evo_moo import search
+from evo_moo.errors import JobError, RunFolderError
 from evo_moo.job.check import check_job
 from evo_moo.problem.goals import Goals
-from evo_moo.run.preparation import Recorded, differences
+from evo_moo.run.api import run_job
+from evo_moo.run.preparation import Recorded, differences, prepare
 from evo_moo.storage.facts import RunFacts
 
 GOALS = Goals.declared({"f1": "min"}, {})
@@ -51,3 +54,19 @@ def test_a_folder_without_a_run_records_nothing(tmp_path):
     assert Recorded.read(tmp_path) == Recorded()
     (tmp_path / "job.toml").write_text("[search]\nseed = 3\n")  # outlives the ledger
     assert Recorded.read(tmp_path) == Recorded(job={"search": {"seed": 3}})
+
+
+def test_another_job_in_an_old_folder_hears_that_first(tmp_path):
+    search("pymoo:bnh", pop_size=4, termination=("n_evals", 8), workers=1, run_dir=tmp_path)
+    late = {"n_evals": 4, "deadline": "2020-01-01T00:00:00"}
+    other = check_job({"problem": {"use": "pymoo:zdt1"}, "budget": late})
+    with pytest.raises(RunFolderError, match=r"made for another: problem\.use: 'pymoo:bnh' there, 'pymoo:zdt1'"):
+        run_job(prepare(*other, tmp_path), tmp_path, verbose=False)
+
+
+def test_all_faults_of_a_budget_in_an_old_folder_are_listed(tmp_path):
+    search("pymoo:bnh", pop_size=4, termination=("n_evals", 8), workers=1, run_dir=tmp_path)
+    late = {"n_evals": 4, "deadline": "2020-01-01T00:00:00"}
+    with pytest.raises(JobError) as raised:
+        prepare(*check_job({"problem": {"use": "pymoo:bnh"}, "search": {"pop_size": 4}, "budget": late}), tmp_path)
+    assert [fault.partition(" ")[0] for fault in raised.value.faults] == ["`budget.deadline`", "`budget.n_evals`"]
