@@ -19,7 +19,7 @@ from evo_moo.analysis.statistics.intervals import (
     posterior_means,
     summary_of_rows,
 )
-from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
@@ -148,7 +148,7 @@ def p_nondominated(goals: Goals, values: Mapping[str, Array]) -> list[float | No
     for limit in goals.limits:
         excess: Array = limit.violation(columns[limit.metric])  # type: ignore[arg-type, assignment]
         if limit.relation == "equals":
-            violation += np.abs(excess) * (np.abs(excess) > EQUALITY_TOLERANCE)
+            violation += np.abs(excess) * (np.abs(excess) > limit.tolerance)
         else:
             violation += np.maximum(excess, 0.0)
     for i, share in zip(np.flatnonzero(enough), nondominated_share(F, violation).tolist(), strict=True):

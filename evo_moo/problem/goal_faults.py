@@ -7,6 +7,9 @@ from typing import Any
 
 from evo_moo.problem.metrics import Metric, is_finite_number
 
+SMALLEST_EQUAL = 1e-3
+"""Below, the tolerance of an equality would be more than a tenth of the bound."""
+
 
 def find_faults(
     objectives: Mapping[str, Any], constraints: Mapping[str, Any], known: Mapping[str, Metric]
@@ -46,6 +49,11 @@ def limit_faults(section: str, limits: Mapping[str, Any], known: Mapping[str, Me
                 faults.append(f"`{key}.{relation}`: a limit is at_most, at_least or equals")
             elif not is_finite_number(bound):
                 faults.append(f"`{key}.{relation}` must be a finite number, but is {bound!r}")
+            elif relation == "equals" and 0 < abs(bound) < SMALLEST_EQUAL:
+                faults.append(
+                    f"`{key}.equals` must be 0 or at least {SMALLEST_EQUAL:g} in size, but is {bound:g}: what is 1e-4 "
+                    "off still counts as equal; return the metric in a smaller unit"
+                )
         low, high = bounds.get("at_least", 0), bounds.get("at_most", math.inf)
         if "at_least" in bounds and len(faults) == before and low > high:
             faults.append(f"`{key}`: at_least must not exceed at_most, but {low} exceeds {high}")

@@ -13,8 +13,8 @@ from evo_moo.problem.metrics import with_unit
 
 Array = npt.NDArray[np.float64]
 Limits = Mapping[str, Mapping[str, float]]
-EQUALITY_TOLERANCE = 1e-4
-"""How far off its bound an equality still counts as kept, as in pymoo."""
+EQUALITY_TOLERANCE, RELATIVE_TOLERANCE = 1e-4, 1e-6
+"""How far off an equality still counts as kept: by as much as in pymoo, or by a millionth of the bound."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Limit:
     def violation(self, value: float) -> float:
         """Return the constraint's value: feasible when at most 0 (equality: when 0)."""
         return self.bound - value if self.relation == "at_least" else value - self.bound
+
+    @property
+    def tolerance(self) -> float:
+        """How far off an equality's bound still counts as kept."""
+        return max(EQUALITY_TOLERANCE, RELATIVE_TOLERANCE * abs(self.bound))
 
 
 @dataclass(frozen=True)
@@ -162,11 +167,17 @@ class Goals:
         return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.inequalities]
 
     def equality_values(self, metrics: Mapping[str, float]) -> list[float]:
-        """Return the row of H, ``(n_eq_constr,)``; a metric that is not known yet counts as feasible."""
-        return [limit.violation(metrics.get(limit.metric, limit.bound)) for limit in self.equalities]
+        """Return the row of H, ``(n_eq_constr,)``, kept up to ``EQUALITY_TOLERANCE``; what is not known is feasible.
+
+        Where a limit's own tolerance is larger, the value is smaller in that proportion: pymoo has one for all.
+        """
+        return [
+            limit.violation(metrics.get(limit.metric, limit.bound)) * (EQUALITY_TOLERANCE / limit.tolerance)
+            for limit in self.equalities
+        ]
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Return the total constraint violation: 0 when feasible, with pymoo's tolerance on equalities."""
+        """Return the total constraint violation: 0 when feasible, with a tolerance on equalities."""
         excess = sum((max(g, 0.0) for g in self.inequality_values(metrics)), 0.0)
         return excess + sum(max(abs(h) - EQUALITY_TOLERANCE, 0.0) for h in self.equality_values(metrics))
 

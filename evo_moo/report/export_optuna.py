@@ -5,7 +5,8 @@
   Options that Optuna cannot hold or distinguish (lists, tables, ``1`` beside ``True``) are their JSON texts.
 - States: ``ok`` is COMPLETE; ``failed``, ``timeout`` and ``crashed`` are FAIL; ``asked`` is RUNNING;
   ``infeasible`` is PRUNED, since it was stopped before its objectives were known.
-- Limits are the trial's constraints in Optuna's sense, feasible when at most 0; an equality is ``|h| - 1e-4``.
+- Limits are the trial's constraints in Optuna's sense, feasible when at most 0; an equality is ``|h| - 1e-4``, as
+  ``Goals.equality_values`` has it.
 - Other metrics are user attributes by their names; ``evo_moo.id``, ``.generation``, ``.seed``, ``.status`` and
   ``.reason`` hold the rest.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from evo_moo.problem.goals import EQUALITY_TOLERANCE, Goals, Limit
+from evo_moo.problem.goals import Goals, Limit
 from evo_moo.problem.metrics import Metric
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Surrogate
@@ -89,7 +89,7 @@ class MetricModel:
         mean, std = self.predict(X)
         std = np.maximum(std, 1e-9)
         if limit.relation == "equals":
-            low, high = (self._bound(limit.bound + end * EQUALITY_TOLERANCE * self.sign) for end in (-1, 1))
+            low, high = (self._bound(limit.bound + end * limit.tolerance * self.sign) for end in (-1, 1))
             # The density: the probability of a thin band vanishes.
             return np.asarray(-0.5 * (((low + high) / 2 - mean) / std) ** 2 - np.log(std))
         below = (limit.relation == "at_most") == (self.sign == 1)

@@ -12,23 +12,42 @@ METRICS = {
     "auc": "area under the ROC curve, of the scores before thresholds",
     "demographic_parity_difference": "largest minus smallest share predicted positive among the groups",
     "demographic_parity_ratio": "smallest by largest of these shares (disparate impact); 1 where nobody is positive",
-    "equal_opportunity_difference": "largest minus smallest true positive rate",
+    "equal_opportunity_difference": "largest minus smallest true positive rate among the groups",
     "equalized_odds_difference": "the larger of the differences of true and of false positive rates",
 }
 """Names of the metrics to what they are."""
 
 
 def group_metrics(y: Array, score: Array, decided: Array, group: Array) -> dict[str, float]:
-    """Return every metric of ``METRICS`` for labels, scores, decisions and groups, each ``(n,)``."""
+    """Return the metrics of ``METRICS`` for labels, scores, decisions and groups, each ``(n,)``.
+
+    What is undefined is left out: a difference of true positive rates where a group has no positive label, one of both
+    rates also where a group has no negative label, AUC and recalls where only one label is there.
+    """
     from fairlearn import metrics as fair
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
     decided = np.asarray(decided, dtype=int)
-    found = {name: getattr(fair, name)(y, decided, sensitive_features=group) for name in list(METRICS)[3:]}
+    labels = [set(np.unique(y[group == one]).tolist()) for one in np.unique(group)]
+    undefined: set[str] = set()
+    if not all(1 in here for here in labels):
+        undefined |= {"equal_opportunity_difference", "equalized_odds_difference"}
+    if not all(0 in here for here in labels):
+        undefined.add("equalized_odds_difference")
+    if len(set.union(*labels)) < 2:
+        undefined |= {"balanced_accuracy", "auc"}
+    metrics = {
+        "accuracy": lambda: accuracy_score(y, decided),
+        "balanced_accuracy": lambda: balanced_accuracy_score(y, decided),
+        "auc": lambda: roc_auc_score(y, score),
+        **{
+            name: lambda name=name: getattr(fair, name)(y, decided, sensitive_features=group)
+            for name in list(METRICS)[3:]
+        },
+    }
     if not decided.any():
-        found["demographic_parity_ratio"] = 1.0  # fairlearn divides 0 by 0
-    accuracies = accuracy_score(y, decided), balanced_accuracy_score(y, decided), roc_auc_score(y, score)
-    return dict(zip(METRICS, map(float, (*accuracies, *found.values())), strict=True))
+        metrics["demographic_parity_ratio"] = lambda: 1.0  # fairlearn divides 0 by 0
+    return {name: float(metrics[name]()) for name in METRICS if name not in undefined}
 
 
 def reweighting(y: Array, group: Array, strength: float) -> Array:

@@ -1,7 +1,8 @@
 """Whether two samples differ: values by seed of two configurations, or hypervolumes of two groups of runs.
 
 Values that share their seeds are compared in pairs: Student's paired t-test and Wilcoxon's signed ranks. Others by
-Welch's t-test and the ranks of Mann and Whitney.
+Welch's t-test and the ranks of Mann and Whitney. Where values are tied and few, the p-values by ranks count all ways to
+share the values out.
 """
 
 import bisect
@@ -22,6 +23,10 @@ ALPHA, POWER = 1 - LEVEL, 0.8
 MOST_NEEDED = 100_000
 ROUNDING = 1e-12
 """Relative size of what is no difference, but the rounding of one."""
+MOST_ENUMERATED = 20_000
+"""Ties are counted out over at most so many ways to share the values out, as two samples of 8 have; SciPy's normal
+approximation holds beyond.
+"""
 FEW = 6
 """With fewer pairs than so many, Wilcoxon's p-value cannot be below 0.05."""
 
@@ -168,7 +173,7 @@ def _of_pairs(difference: Array) -> tuple[Any, ...]:
     ranks = rankdata(np.abs(difference[difference != 0]))
     signs = np.sign(difference[difference != 0])
     rank_effect = float(ranks @ signs / ranks.sum()) if len(ranks) else 0.0
-    p_ranks = float(_quietly(lambda: wilcoxon(difference).pvalue)) if len(ranks) else 1.0
+    p_ranks = _p_of_ranks(wilcoxon, 2**n, np.abs(difference), difference) if len(ranks) else 1.0
     if sd:
         t = mean / sd * math.sqrt(n)
         p = float(2 * stdtr(n - 1, -abs(t)))
@@ -181,8 +186,9 @@ def _of_two(x: Array, y: Array) -> tuple[Any, ...]:
     from scipy.stats import mannwhitneyu, ttest_ind
 
     mean = float(x.mean() - y.mean())
+    p_ranks = _p_of_ranks(mannwhitneyu, math.comb(len(x) + len(y), len(x)), np.concatenate([x, y]), x, y)
     if not np.ptp(x) and not np.ptp(y):
-        p = p_ranks = float(_quietly(lambda: mannwhitneyu(x, y).pvalue)) if mean else 1.0
+        p = p_ranks
         t = math.copysign(math.inf, mean) if mean else 0.0
         low, high, effect = mean, mean, None
     else:
@@ -190,8 +196,25 @@ def _of_two(x: Array, y: Array) -> tuple[Any, ...]:
         t, p = float(test.statistic), float(test.pvalue)
         low, high = map(float, test.confidence_interval(LEVEL))
         pooled = ((len(x) - 1) * x.var(ddof=1) + (len(y) - 1) * y.var(ddof=1)) / (len(x) + len(y) - 2)
-        effect, p_ranks = mean / math.sqrt(pooled), float(_quietly(lambda: mannwhitneyu(x, y).pvalue))
+        effect = mean / math.sqrt(pooled)
     return mean, low, high, t, p, p_ranks, effect, float(np.sign(x[:, None] - y[None]).mean())
+
+
+def _p_of_ranks(test: Callable[..., Any], n_ways: int, ranked: Array, *samples: Array) -> float:
+    """Return the p-value of a test by ranks.
+
+    Args:
+        test: SciPy's.
+        n_ways: In how many ways the values could have been shared out, or have got their signs.
+        ranked: What gets the ranks.
+        samples: What the test takes.
+    """
+    from scipy.stats import PermutationMethod
+
+    # SciPy's tables hold without ties and zeros only.
+    tied = len(np.unique(ranked)) < len(ranked) or (len(samples) == 1 and not ranked.all())
+    exact = {"method": PermutationMethod(n_resamples=MOST_ENUMERATED)} if tied and n_ways <= MOST_ENUMERATED else {}
+    return float(_quietly(lambda: test(*samples, **exact).pvalue))
 
 
 def power(effect: float, n: int, *, paired: bool = True) -> float:

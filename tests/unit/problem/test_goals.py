@@ -76,6 +76,22 @@ def test_the_violation_is_the_sum_of_all_excesses(changed, violation):
     assert GOALS.violation(metrics) == pytest.approx(violation, abs=1e-9)
 
 
+@pytest.mark.parametrize(("bound", "tolerance"), [(0, 1e-4), (-8, 1e-4), (100, 1e-4), (2e6, 2.0), (-3e9, 3e3)])
+def test_an_equality_holds_within_the_larger_tolerance(bound, tolerance):
+    goals = Goals.declared({"f": "min"}, {"f": {"equals": bound}})
+    for off, kept in ((0.999, True), (-0.999, True), (1.001, False), (-1.001, False)):
+        metrics = {"f": bound + off * tolerance}
+        assert (goals.violation(metrics) == 0) == kept
+        (((h,),),) = (goals.matrices([metrics])[2],)
+        assert (abs(h) <= 1e-4) == kept  # as pymoo's survival judges it
+    assert find_faults({"accuracy": "max"}, {"accuracy": {"equals": bound}}, KNOWN) == []
+
+
+def test_an_equality_to_less_than_its_tolerance_is_refused():
+    (fault,) = find_faults({"accuracy": "max"}, {"accuracy": {"equals": -2e-4}}, KNOWN)
+    assert "`constraints.accuracy.equals` must be 0 or at least 0.001 in size, but is -0.0002" in fault
+
+
 def test_everything_is_feasible_without_limits():
     assert Goals.declared({"f": "min"}, {}).violation({"f": 1e9}) == 0
 

@@ -114,6 +114,20 @@ def test_the_metrics_are_what_a_count_by_hand_gives(drawn):
     assert found["equalized_odds_difference"] == pytest.approx(max(np.ptp(true_rate), np.ptp(false_rate)))
 
 
+@pytest.mark.parametrize(
+    ("y", "undefined"),
+    [
+        ([1, 0, 0, 0], {"equal_opportunity_difference", "equalized_odds_difference"}),
+        ([1, 0, 1, 1], {"equalized_odds_difference"}),
+        ([1, 1, 1, 1], {"equalized_odds_difference", "auc", "balanced_accuracy"}),
+        ([0, 0, 0, 0], {"equal_opportunity_difference", "equalized_odds_difference", "auc", "balanced_accuracy"}),
+    ],
+)
+def test_a_gap_over_a_group_without_positives_is_left_out(y, undefined):
+    y, decided, group = np.array(y), np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])
+    assert set(METRICS) - set(group_metrics(y, decided + 0.0, decided, group)) == undefined
+
+
 @given(decisions())
 @settings(max_examples=25)
 def test_full_reweighting_makes_label_and_group_independent(drawn):

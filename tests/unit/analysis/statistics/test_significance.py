@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -136,12 +137,52 @@ def test_pairs_have_the_numbers_of_scipy():
 
 
 def test_two_samples_have_the_numbers_of_scipy():
-    x, y = [0.91, 0.93, 0.96, 0.90], [0.88, 0.95, 0.90, 0.80, 0.85]
+    x, y = [0.91, 0.93, 0.96, 0.90], [0.88, 0.95, 0.89, 0.80, 0.85]
     (test,) = compare_samples({"a": dict(zip("pqrs", x, strict=True)), "b": dict(enumerate(y))}, "acc")
     expected = stats.ttest_ind(x, y, equal_var=False)
     assert not test.paired and (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue))
     assert test.p_ranks == stats.mannwhitneyu(x, y).pvalue
     assert test.rank_effect == pytest.approx(2 * stats.mannwhitneyu(x, y).statistic / 20 - 1)
+
+
+def mid_ranks(values):
+    return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
+
+
+@given(st.lists(st.integers(0, 3), min_size=4, max_size=10), st.data())
+@settings(max_examples=50, deadline=None)
+def test_tied_samples_have_the_p_value_of_enumeration(values, data):
+    """By hand: the share of all ways to choose the first sample whose rank sum is as far off its mean, two-sided."""
+    n = data.draw(st.integers(2, len(values) - 2))
+    samples = {"a": dict(zip("abcdefgh", map(float, values[:n]), strict=False)), "b": dict(enumerate(values[n:]))}
+    if len(set(values)) == len(values):
+        values[1] = values[0]
+    (test,) = compare_samples(samples, "acc")
+    ranks = mid_ranks(values)
+    sums = [sum(ranks[i] for i in chosen) for chosen in itertools.combinations(range(len(values)), n)]
+    seen = sum(ranks[:n])
+    one_sided = min(np.mean([s <= seen for s in sums]), np.mean([s >= seen for s in sums]))
+    assert test.p_ranks == pytest.approx(min(1.0, 2 * one_sided))
+
+
+@given(st.lists(st.integers(-2, 3), min_size=2, max_size=9))
+@settings(max_examples=50, deadline=None)
+def test_tied_pairs_have_the_p_value_of_enumeration(differences):
+    (test,) = compare_samples({"a": dict(enumerate(differences)), "b": dict.fromkeys(range(len(differences)), 0)}, "x")
+    nonzero = [d for d in differences if d]
+    ranks = mid_ranks([abs(d) for d in nonzero])
+    sums = [
+        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
+        for signs in itertools.product([0, 1], repeat=len(ranks))
+    ]
+    seen = sum(rank for rank, d in zip(ranks, nonzero, strict=True) if d > 0)
+    one_sided = min(np.mean([s <= seen for s in sums]), np.mean([s >= seen for s in sums]))
+    assert test.p_ranks == pytest.approx(min(1.0, 2 * one_sided))
+
+
+def test_three_constants_against_three_show_no_difference():
+    (test,) = compare_samples({"a": dict.fromkeys("abc", 1.0), "b": dict.fromkeys("def", 2.0)}, "size")
+    assert test.p == test.p_ranks == pytest.approx(0.1)
 
 
 def test_constant_metric_is_no_proof():
