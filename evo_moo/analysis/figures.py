@@ -98,8 +98,7 @@ def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
         axes.plot([m[names[0]] for m in evaluated], ".", color=OTHERS)
         axes.set(xlabel="evaluation", ylabel=axis_label(result, names[0]))
         return
-    title = f"Pareto front: {len(result.front)}" if result.feasible else "nothing keeps the limits; the nearest"
-    axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=title, zorder=3)
+    axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=_front_in_words(result), zorder=3)
     for axis, name in zip("xyz", names, strict=False):
         getattr(axes, f"set_{axis}label")(axis_label(result, name))
     if n_obj == 2:
@@ -108,6 +107,14 @@ def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
     label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
     axes.scatter(*columns(evaluated, names), color=OTHERS, s=18, alpha=0.6, label=label)
     axes.legend(loc="best", fontsize=8)
+
+
+def _front_in_words(result: EvaluatedFront) -> str:
+    """Say how many are on the front, and at how many points where some are equal."""
+    if not result.feasible:
+        return "nothing keeps the limits; the nearest"
+    n, n_points = len(result.front), len(np.unique(result.F, axis=0))
+    return f"Pareto front: {n}" + (f" at {n_points} points" if n_points < n else "")
 
 
 def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:

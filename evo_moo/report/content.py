@@ -1,6 +1,7 @@
 """Everything that a report shows: the page and the figures for papers are drawn from it alone."""
 
 import datetime
+import itertools
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ class Report:
         columns: The evaluations.
         roles: Names of the roles that the columns index.
         frame: Metric to the range that shows the front.
+        outside: For every two objectives, in order, how many evaluations lie outside of both ranges' frame.
         true_front: ``(m, n_obj)`` in the metrics' own direction, or None.
         history: Progress over the evaluations.
         failures: What did not end well.
@@ -119,6 +121,7 @@ class Report:
     columns: Table
     roles: tuple[str, ...]
     frame: dict[str, tuple[float, float]]
+    outside: list[int]
     true_front: Array | None
     history: History
     failures: list[Failure]
@@ -149,6 +152,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
     with reading(path) as ledger:
         record = RunRecord.of_open(ledger, path)
         goals, table, history = record.goals, table_of(record), _history(record)
+        ranges = _frame(table, goals)
         refined = any(e.fidelity is not None for e in record.evaluations)
         return Report(
             result=record.result,
@@ -161,7 +165,8 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             feasible=record.result.feasible,
             columns=table,
             roles=ROLES,
-            frame=_frame(table, goals),
+            frame=ranges,
+            outside=_outside(table, ranges),
             true_front=_true_front(record.result),
             history=history,
             failures=record.result.failures(),
@@ -266,6 +271,15 @@ def _frame(table: Table, goals: Goals) -> dict[str, tuple[float, float]]:
         column, is_max = table.metric(objective.metric), objective.direction == "max"
         ranges[column.name] = frame(column.values[front], column.values[others], is_max=is_max, is_log=column.log)
     return ranges
+
+
+def _outside(table: Table, ranges: dict[str, tuple[float, float]]) -> list[int]:
+    rows = np.concatenate([table.rows(role) for role in ("front", "dominated", "over a limit")])
+    inside = {}
+    for name, (low, high) in ranges.items():
+        values = table.metric(name).values[rows]
+        inside[name] = (low <= values) & (values <= high)
+    return [int((~(inside[x] & inside[y])).sum()) for x, y in itertools.combinations(ranges, 2)]
 
 
 def _true_front(result: Result) -> Array | None:

@@ -1,5 +1,7 @@
 """How fair decisions are to groups, by fairlearn, and training data made fairer by weights."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,15 +38,13 @@ def group_metrics(y: Array, score: Array, decided: Array, group: Array) -> dict[
         undefined.add("equalized_odds_difference")
     if len(set.union(*labels)) < 2:
         undefined |= {"balanced_accuracy", "auc"}
-    metrics = {
+    metrics: dict[str, Callable[[], Any]] = {
         "accuracy": lambda: accuracy_score(y, decided),
         "balanced_accuracy": lambda: balanced_accuracy_score(y, decided),
         "auc": lambda: roc_auc_score(y, score),
-        **{
-            name: lambda name=name: getattr(fair, name)(y, decided, sensitive_features=group)
-            for name in list(METRICS)[3:]
-        },
     }
+    for name in list(METRICS)[3:]:
+        metrics[name] = functools.partial(getattr(fair, name), y, decided, sensitive_features=group)
     if not decided.any():
         metrics["demographic_parity_ratio"] = lambda: 1.0  # fairlearn divides 0 by 0
     return {name: float(metrics[name]()) for name in METRICS if name not in undefined}

@@ -24,7 +24,8 @@ const KIND_NAMES = { "short": "short evaluations", "over a limit": "over a limit
 function traces(make, many) {
   return KINDS.filter(([role]) => ROWS[role].length).map(([role, colour, symbol, size, opacity, visible]) => {
     const rows = ROWS[role], large = rows.length > FEW;
-    return { name: `${KIND_NAMES[role]} (${number(rows.length)})`, meta: { rows }, visible, hoverinfo: "none", mode: "markers",
+    const points = role === "front" ? new Set(rows.map(i => OBJECTIVES.map(o => o.column.values[i]).join())).size : rows.length;
+    return { name: `${KIND_NAMES[role]} (${number(rows.length)}${points < rows.length ? ` at ${number(points)} points` : ""})`, meta: { rows }, visible, hoverinfo: "none", mode: "markers",
       ...(kept && !many ? { selectedpoints: rows.flatMap((i, j) => kept.has(i) ? [j] : []), unselected: { marker: { opacity: .08 } } } : {}),
       marker: { color: css(colour), symbol, size: large ? size * .7 : size, opacity: large ? opacity * .7 : opacity, line: role === "front" ? { color: css("bg"), width: 1 } : { width: 0 } }, ...make(rows) };
   });
@@ -63,9 +64,8 @@ function front2d(figure) {
     its["error_" + axisName] = { type: "data", array: ROWS.front.map(i => COLS.sd[o.name][i] ?? 0), color: css("front"), thickness: 1, width: 3 };
   const truth = DATA.true_front ? [{ type: "scatter", mode: "markers", name: "true front", hoverinfo: "skip", x: DATA.true_front.map(p => p[0]), y: DATA.true_front.map(p => p[1]), marker: { color: css("true"), size: 3.5, symbol: "circle" } }] : [];
   show(figure, [...drawn.slice(0, -1), ...truth, staircase(x, y), its], layout(520, { shapes: goalLines(x, y), xaxis: ranged(x, { range: [...ranges[0]] }), yaxis: ranged(y, { range: [...ranges[1]] }) }));
-  const inside = (o, f, i) => { const v = o.column.log ? Math.log10(o.column.values[i]) : o.column.values[i]; return v >= f[0] && v <= f[1]; };
-  const all = [...ROWS.front, ...ROWS.dominated, ...ROWS["over a limit"]], out = all.filter(i => !(inside(x, frames[0], i) && inside(y, frames[1], i))).length;
-  el("front-note").textContent = (out ? `${number(out)} of ${number(all.length)} evaluations lie outside of the frame around the front. ` : "") + leftOut() + "Numbers are those of evaluations.";
+  const all = ROWS.front.length + ROWS.dominated.length + ROWS["over a limit"].length, out = DATA.outside[0];
+  el("front-note").textContent = (out ? `${number(out)} of ${number(all)} evaluations lie outside of the frame around the front. ` : "") + leftOut() + "Numbers are those of evaluations.";
   if (!before) {
     el("zoom-front").hidden = el("zoom-all").hidden = false;
     el("zoom-front").onclick = () => Plotly.relayout(figure, { "xaxis.range": [...frames[0]], "yaxis.range": [...frames[1]] });
@@ -93,7 +93,7 @@ function front3d(figure) {
 }
 
 function pairs(figure) {
-  const places = [[0, 1], [0, 2], [1, 2]], drawn = [], axes = {}, shapes = [];
+  const places = [[0, 1], [0, 2], [1, 2]], drawn = [], axes = {}, shapes = [], annotations = [];
   places.forEach(([a, b], k) => {
     const s = k ? String(k + 1) : "", x = OBJECTIVES[a], y = OBJECTIVES[b];
     for (const t of traces(rows => ({ type: kindOfScatter(rows), x: pick(x.column, rows), y: pick(y.column, rows) })))
@@ -101,8 +101,9 @@ function pairs(figure) {
     axes["xaxis" + s] = ranged(x, { range: frameOf(x), domain: [k / 3 + (k ? .045 : 0), (k + 1) / 3 - (k < 2 ? .035 : 0)], anchor: "y" + s, nticks: 6 });
     axes["yaxis" + s] = ranged(y, { range: frameOf(y), anchor: "x" + s, automargin: !k, nticks: 6, title: { text: plain(y.words), standoff: 4 } });
     shapes.push(...goalLines(x, y, s));
+    if (DATA.outside[k]) annotations.push({ xref: `x${s} domain`, yref: `y${s} domain`, x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false, text: `${number(DATA.outside[k])} outside of the frame`, font: { size: 11, color: css("muted") } });
   });
-  show(figure, drawn, layout(386, { ...axes, shapes, margin: { l: 60, r: 10, t: 36, b: 60 } }));
+  show(figure, drawn, layout(386, { ...axes, shapes, annotations, margin: { l: 60, r: 10, t: 36, b: 60 } }));
 }
 
 function frontMany(figure) {

@@ -1,5 +1,7 @@
 """A run as columns and as a timeline."""
 
+import itertools
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,3 +115,41 @@ def test_equal_events_at_one_point_are_one_entry(monkeypatch):
 )
 def test_numbers_are_written_as_people_read_them(value, words):
     assert number(value) == words
+
+
+class Wide(evo_moo.SearchProblem):
+    """Three objectives; most evaluations lie far off the front in one of them."""
+
+    variables = {"i": evo_moo.Integer(0, 39)}
+    objectives = {"a": "min", "b": "min", "c": "max"}
+
+    def evaluate(self, config):
+        i = config["i"]
+        if i < 10:
+            return {"a": float(i), "b": 9.0 - i, "c": float(i // 2)}
+        return {"a": 10.0 + i % 3, "b": 10.0 + 100 * (i % 4 == 0), "c": -1.0 - 1000 * (i % 5 == 0)}
+
+
+def test_evaluations_outside_of_a_pair_are_counted(tmp_path):
+    evo_moo.search(Wide(), "grid", termination=("n_evals", 40), grid_points=40, workers=1, run_dir=tmp_path / "r")
+    report = read_report(tmp_path / "r")
+    rows = [e.metrics for e in report.result.evaluations]
+    by_hand = [
+        sum(any(not report.frame[name][0] <= row[name] <= report.frame[name][1] for name in pair) for row in rows)
+        for pair in itertools.combinations("abc", 2)
+    ]
+    assert report.outside == by_hand and max(by_hand) > 0
+    assert json.loads(report.to_json())["outside"] == by_hand
+
+
+def test_equal_points_of_a_front_are_named_in_the_legend():
+    class Twice(evo_moo.SearchProblem):
+        variables = {"i": evo_moo.Integer(0, 5)}
+        objectives = {"a": "min", "b": "min"}
+
+        def evaluate(self, config):
+            return {"a": float(config["i"] // 2), "b": 3.0 - config["i"] // 2}
+
+    result = evo_moo.search(Twice(), "grid", termination=("n_evals", 6), grid_points=6, workers=1)
+    words = [text.get_text() for text in result.plot().axes[0].get_legend().get_texts()]
+    assert words[0] == "Pareto front: 6 at 3 points"
