@@ -111,7 +111,7 @@ def of_file(state):
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_search_loaded_at_any_moment_goes_on_as_the_dumped_one(name, algorithm, seed, stop, share, mode):
     optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):

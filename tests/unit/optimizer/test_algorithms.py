@@ -103,3 +103,13 @@ def test_a_fixed_design_of_an_unknown_name_is_refused():
     space = SearchSpace({"x": Real(0, 1)})
     with pytest.raises(UsageError, match="must be one of random, sobol, grid, but is 'halton'"):
         Fixed(space, "halton", 1, [], None)
+
+
+@pytest.mark.parametrize(("n_evaluated", "origin"), [(1, "sample"), (2, "mating")])
+def test_two_members_are_enough_for_children(n_evaluated, origin):
+    optimizer = Optimizer(Mixed(), pop_size=6, seed=1, mode="steady-state")
+    for i, candidate in enumerate(optimizer.ask(6)):
+        metrics = {"a": float(i), "b": float(i)}  # each is better in one of the two
+        optimizer.tell(candidate.id, metrics if i < n_evaluated else None)
+    assert len(optimizer.population_ids()) == n_evaluated
+    assert optimizer.ask(1)[0].origin == origin

@@ -13,7 +13,7 @@ from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import words_on_the_grid
-from evo_moo.space.designs import GridDesign
+from evo_moo.space.designs import GridDesign, new_rows
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 
@@ -101,6 +101,13 @@ def test_a_sobol_sequence_is_continued_from_batch_to_batch(mode):
     problem = as_search_problem(get_problem("zdt1", n_var=2))
     points = np.array([list(c.values()) for c in asked(Optimizer(problem, "sobol", pop_size=7, mode=mode), 64)[:64]])
     assert len({tuple(box) for box in (points * 8).astype(int).tolist()}) == 64
+
+
+def test_new_rows_are_followed_by_the_first_not_looked_at():
+    design = GridDesign(Large().space, 1)
+    keys = [row.tobytes() for row in design.rows(0, 6)]
+    assert new_rows(design, 2, 2, [], lambda rows: np.ones(len(rows), bool)) == (keys[2:4], 4)
+    assert new_rows(design, 2, 2, [keys[2]], lambda rows: rows[:, 0] != design.rows(3, 1)[0, 0])[1] == 5
 
 
 @pytest.mark.parametrize("algorithm", ["random", "sobol", "nsga2"])

@@ -203,6 +203,12 @@ def test_samples_depend_on_the_bit_generators_state_alone(space, method):
     assert space.sample(10, used, method).tobytes() == space.sample(10, restored, method).tobytes()
 
 
+def test_designs_fill_every_slice_and_random_draws_do_not():
+    square = SearchSpace({"a": Real(0, 1), "b": Real(0, 1)})
+    filled = {m: [len(set(slices)) for slices in (square.draw(16, rng(), m).T * 16).astype(int)] for m in METHODS}
+    assert filled["sobol"] == filled["lhs"] == [16, 16] and max(filled["random"]) < 16
+
+
 def test_unknown_sampling_method_is_refused(space):
     with pytest.raises(SpaceError, match="random, sobol or lhs, but is 'halton'"):
         space.sample(3, rng(), "halton")
