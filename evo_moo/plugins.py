@@ -8,27 +8,26 @@ A reference is one of
 - ``path/to/file.py:Class``.
 
 Workers get a ``ProblemSource`` and build the problem themselves, because a class from a file loaded by path
-cannot be sent to another process.
+cannot be sent to another process. It carries the text of the user's own files, so that all of them, and whatever
+records the version of the problem, have the same; see ``user_code``.
 """
 
 import difflib
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.protocol import Surrogate
+from evo_moo.user_code import UserCode
 
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
@@ -43,11 +42,21 @@ class ProblemSource:
         options: Keyword arguments of the problem's class.
         pickled: The object by cloudpickle, where there is no reference. It travels to worker processes of
             this run only; it is never stored.
+        code: The user's own files that the reference leads to, by default as they are now; None where there are none.
+
+    Raises:
+        PluginError: The reference leads nowhere.
     """
 
     reference: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     pickled: bytes | None = None
+    code: UserCode | None = None
+
+    def __post_init__(self) -> None:
+        """Read the code; another process has it from here."""
+        if self.reference is not None and self.code is None:
+            object.__setattr__(self, "code", _code_of(self.reference, PROBLEMS))
 
     @classmethod
     def of_object(cls, problem: Any) -> "ProblemSource":
@@ -82,7 +91,7 @@ class ProblemSource:
             return as_search_problem(cloudpickle.loads(self.pickled))
         if self.reference is None:
             raise PluginError("a problem must be named by a reference, but there is none")
-        return load_problem(self.reference, self.options)
+        return _built(self.reference, self.options, self.code)
 
 
 def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
@@ -98,19 +107,7 @@ def load_problem(reference: str, options: Mapping[str, Any] | None = None) -> Se
         ProblemError: The definition is wrong, or does not take these options.
         SpaceError: The variables are wrong.
     """
-    options = dict(options or {})
-    if reference.startswith("pymoo:"):
-        return _pymoo_problem(reference.removeprefix("pymoo:"), options)
-    target = _resolve(reference, PROBLEMS)
-    if isinstance(target, type):
-        _check_options(reference, target, options)
-        target = _guarded(reference, lambda: target(**options))
-    elif options:
-        raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
-    try:
-        return as_search_problem(target)
-    except EvoMooError as error:
-        raise type(error)(f"`{reference}`: {error}") from error
+    return ProblemSource(reference, dict(options or {})).build()
 
 
 def load_surrogate(reference: str) -> type[Surrogate]:
@@ -119,7 +116,7 @@ def load_surrogate(reference: str) -> type[Surrogate]:
     Raises:
         PluginError: The reference cannot be resolved, or leads to something else.
     """
-    target = _resolve(reference, SURROGATES)
+    target = _resolve(reference, SURROGATES, _code_of(reference, SURROGATES))
     if not (isinstance(target, type) and issubclass(target, Surrogate)):
         shown = target.__name__ if isinstance(target, type) else f"a {type(target).__name__}"
         raise PluginError(
@@ -151,14 +148,49 @@ def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
     return {point.name: point for point in sorted(points, key=lambda point: point.name)}
 
 
-def _resolve(reference: str, group: str) -> Any:
-    path, colon, name = reference.rpartition(":")
-    if not colon:
-        return _registered(reference, group)
-    if path.endswith(".py"):
-        module = _module_of_file(Path(path))
-    else:
-        module = _guarded(reference, lambda: importlib.import_module(path))
+def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) -> SearchProblem:
+    if reference.startswith("pymoo:"):
+        return _pymoo_problem(reference.removeprefix("pymoo:"), dict(options))
+    target = _resolve(reference, PROBLEMS, code)
+    if isinstance(target, type):
+        _check_options(reference, target, options)
+        target = _guarded(reference, lambda: target(**options))
+    elif options:
+        raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
+    try:
+        return as_search_problem(target)
+    except EvoMooError as error:
+        raise type(error)(f"`{reference}`: {error}") from error
+
+
+def _code_of(reference: str, group: str) -> UserCode | None:
+    """Read the code that a reference leads to; None where there is none of the user's own."""
+    if reference.startswith("pymoo:"):
+        return None
+    place, colon, _ = reference.rpartition(":")
+    try:
+        if not colon:
+            return UserCode.of_module(_registered(reference, group).module)
+        if not place.endswith(".py"):
+            return UserCode.of_module(place)
+        path = Path(place).expanduser().resolve()
+        if not path.is_file():
+            raise PluginError(f"`{path}` must be a Python file, but there is no such file")
+        return UserCode.of_file(path)
+    except OSError as error:
+        raise PluginError(f"`{reference}`: the file `{error.filename}` cannot be read: {error.strerror}") from error
+
+
+def _resolve(reference: str, group: str, code: UserCode | None) -> Any:
+    place, colon, name = reference.rpartition(":")
+    shown = str(Path(place).expanduser().resolve()) if place.endswith(".py") else reference
+    module = _guarded(shown, code.load if code else lambda: importlib.import_module(place)) if code or colon else None
+    if module is None or not colon:
+        return _guarded(reference, _registered(reference, group).load)
+    if place.endswith(".py"):
+        from cloudpickle import register_pickle_by_value
+
+        register_pickle_by_value(module)  # the workers of a joblib.Parallel in an evaluation cannot import it by name
     try:
         return getattr(module, name)
     except AttributeError:
@@ -168,10 +200,10 @@ def _resolve(reference: str, group: str) -> Any:
         raise PluginError(f"`{reference}`: there is no `{name}` in {file}; {there}") from None
 
 
-def _registered(reference: str, group: str) -> Any:
+def _registered(reference: str, group: str) -> importlib.metadata.EntryPoint:
     names, kind = _names(group), "problem" if group == PROBLEMS else "surrogate"
     if reference in names:
-        return _guarded(reference, names[reference].load)
+        return names[reference]
     near = difflib.get_close_matches(reference, names, n=1)
     hint = f"did you mean `{near[0]}`? " if near else ""
     if reference.endswith(".py"):
@@ -180,31 +212,6 @@ def _registered(reference: str, group: str) -> Any:
         f"`{reference}` names no {kind}; {hint}use one of {', '.join(names)}, "
         f"{'`pymoo:NAME`, ' if group == PROBLEMS else ''}`package.module:Class` or `path/to/file.py:Class`"
     )
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    path = path.expanduser().resolve()
-    if not path.is_file():
-        raise PluginError(f"`{path}` must be a Python file, but there is no such file")
-    name = f"evo_moo_user_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
-    if name in sys.modules:
-        return sys.modules[name]
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"`{path}` must be a Python file, but cannot be loaded as one")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        _guarded(str(path), lambda: spec.loader.exec_module(module))
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    from cloudpickle import register_pickle_by_value
-
-    register_pickle_by_value(module)  # the workers of a joblib.Parallel in an evaluation cannot import it by its name
-    return module
 
 
 def _guarded(reference: str, load: Any) -> Any:

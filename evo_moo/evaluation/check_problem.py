@@ -129,10 +129,9 @@ def check_problem(problem: Any, options: Mapping[str, Any] | None = None, n_eval
         options: Keyword arguments of the class behind a reference.
         n_evals: Number of different configurations to evaluate.
     """
-    if isinstance(problem, str):
-        return try_problem(ProblemSource(problem, options or {}), n_evals)
     try:
-        source = ProblemSource.of_object(problem)
+        named = isinstance(problem, str)
+        source = ProblemSource(problem, options or {}) if named else ProblemSource.of_object(problem)
     except EvoMooError as error:
         return Check(faults=[str(error)])
     return try_problem(source, n_evals)

@@ -57,25 +57,24 @@ def check_job(
     if job is not None and job.budget.stop_when is not None:
         objectives = job.objectives or (built.objectives if built else {})
         faults += _stop_when_faults(job.budget.stop_when, len(objectives))
-    if faults or job is None or built is None:
+    if faults or job is None or source is None or built is None:
         raise JobError(*faults)
     return job, built, source
 
 
-def _build(data: Mapping[str, Any], problem: Any) -> tuple[ProblemSource, SearchProblem | None, list[str]]:
-    """Return the source of a job's problem, the problem, if it can be built, and the faults if not."""
+def _build(data: Mapping[str, Any], problem: Any) -> tuple[ProblemSource | None, SearchProblem | None, list[str]]:
+    """Return the source of a job's problem and the problem, if it can be built, and the faults if not."""
     section = data.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     options = section.get("options", {}) if isinstance(section, dict) else {}
-    source = ProblemSource(use, options)
     if not isinstance(use, str) or not isinstance(options, dict):
-        return source, None, []
+        return None, None, []
     try:
-        source = source if problem is None else ProblemSource.of_object(problem)
+        source = ProblemSource(use, options) if problem is None else ProblemSource.of_object(problem)
         return source, source.build(), []
     except EvoMooError as error:
         key = "problem.use" if problem is None else "problem"
-        return source, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
+        return None, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
 
 
 def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
