@@ -72,6 +72,16 @@ def climb(problem, ladder, n, order=None, share_failed=0.0, chunk=3):
         yield candidate, metrics
 
 
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+def test_moments_to_save_are_generation_ends_or_all_outcomes(mode):
+    ladder, generation, saved = new(Curve(), mode), 0, []
+    for _ in climb(Curve(), ladder, 60):
+        assert ladder.is_settled == (ladder.generation > generation or mode == "steady-state")
+        generation = ladder.generation
+        saved.append(ladder.is_settled)
+    assert any(saved)
+
+
 def described(candidates):
     return sorted((c.id, c.generation, c.fidelity, c.replicate, c.continues, c.x.tobytes()) for c in candidates)
 
