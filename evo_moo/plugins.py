@@ -16,7 +16,6 @@ import difflib
 import importlib
 import importlib.metadata
 import importlib.util
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
+from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.protocol import Surrogate
@@ -31,6 +31,7 @@ from evo_moo.user_code import UserCode
 
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
+PYMOO = "pymoo:"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ class ProblemSource:
             raise PluginError("a problem must be named by a reference, but there is none")
         return _built(self.reference, self.options, self.code)
 
+    def read_options(self) -> Options:
+        """Read the options as the class behind the reference declares them, without building the problem.
+
+        Raises:
+            PluginError: The reference cannot be resolved.
+        """
+        is_class = self.reference is not None and not self.reference.startswith(PYMOO)
+        return read_options(_resolve(str(self.reference), PROBLEMS, self.code) if is_class else None, self.options)
+
 
 def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
     """Return the registered problems by name, sorted."""
@@ -149,12 +159,14 @@ def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) -> SearchProblem:
-    if reference.startswith("pymoo:"):
-        return _pymoo_problem(reference.removeprefix("pymoo:"), dict(options))
-    target = _resolve(reference, PROBLEMS, code)
+    target = None if reference.startswith(PYMOO) else _resolve(reference, PROBLEMS, code)
+    read = read_options(target, options)
+    if read.faults:
+        raise ProblemError("\n".join(f"`{reference}`: option {fault}" for fault in read.faults))
+    if target is None:
+        return _pymoo_problem(reference.removeprefix(PYMOO), read.typed)
     if isinstance(target, type):
-        _check_options(reference, target, options)
-        target = _guarded(reference, lambda: target(**options))
+        target = _guarded(reference, lambda: target(**read.typed))
     elif options:
         raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
     try:
@@ -165,7 +177,7 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) ->
 
 def _code_of(reference: str, group: str) -> UserCode | None:
     """Read the code that a reference leads to; None where there is none of the user's own."""
-    if reference.startswith("pymoo:"):
+    if reference.startswith(PYMOO):
         return None
     place, colon, _ = reference.rpartition(":")
     try:
@@ -226,17 +238,6 @@ def _guarded(reference: str, load: Any) -> Any:
         place = place_of(error)
         shown = f" ({place[0]}, line {place[1]})" if place else ""
         raise PluginError(f"`{reference}`: {type(error).__name__}: {error}{shown}") from error
-
-
-def _check_options(reference: str, cls: type, options: Mapping[str, Any]) -> None:
-    try:
-        parameters = inspect.signature(cls).parameters
-    except ValueError:
-        return
-    any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if not any_name and (unknown := [name for name in options if name not in parameters]):
-        takes = ", ".join(f"`{name}`" for name in parameters) or "none"
-        raise ProblemError(f"`{reference}` has no option {', '.join(map(repr, unknown))}; its options: {takes}")
 
 
 def _pymoo_problem(name: str, options: dict[str, Any]) -> SearchProblem:

@@ -1,6 +1,7 @@
 """Check of a whole job: every fault at once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,12 @@ def check_job(
     """
     data, faults = override(data, changes or {})
     data = with_absolute_paths(data, base or Path())
+    data, source, built, problem_faults = _read_problem(data, problem)
     job = None
     try:
         job = Job.model_validate(data)
     except ValidationError as error:
         faults += [fault_text(fault, Job) for fault in error.errors()]
-    source, built, problem_faults = _build(data, problem)
     faults += problem_faults
     if built is not None:
         faults += _goal_faults(data, built)
@@ -62,19 +63,40 @@ def check_job(
     return job, built, source
 
 
-def _build(data: Mapping[str, Any], problem: Any) -> tuple[ProblemSource | None, SearchProblem | None, list[str]]:
-    """Return the source of a job's problem and the problem, if it can be built, and the faults if not."""
-    section = data.get("problem")
+def _read_problem(
+    data: Mapping[str, Any], problem: Any
+) -> tuple[dict[str, Any], ProblemSource | None, SearchProblem | None, list[str]]:
+    """Return a job's data with the options read by their types, the problem's source, the problem, and the faults."""
+    data, section = dict(data), data.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     options = section.get("options", {}) if isinstance(section, dict) else {}
     if not isinstance(use, str) or not isinstance(options, dict):
-        return None, None, []
+        return data, None, None, []
     try:
-        source = ProblemSource(use, options) if problem is None else ProblemSource.of_object(problem)
-        return source, source.build(), []
+        if problem is not None:
+            source = ProblemSource.of_object(problem)
+            return data, source, source.build(), []
+        source = ProblemSource(use, options)
+        read = source.read_options()
+        lost = {name: value for name, value in read.plain.items() if _has_none(value)}
+        faults = [f"`problem.options.{fault[1:]}" for fault in read.faults]
+        faults += [
+            f"`problem.options.{name}` must be a value that TOML has a word for, but is {value!r}; let None be the "
+            "option's default, or give it another word"
+            for name, value in lost.items()
+        ]
+        plain = {name: value for name, value in read.plain.items() if name not in lost}
+        data["problem"] = {**data["problem"], "options": plain}
+        source = replace(source, options=plain)
+        return data, source, None if faults else source.build(), faults
     except EvoMooError as error:
         key = "problem.use" if problem is None else "problem"
-        return None, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
+        return data, None, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
+
+
+def _has_none(value: Any) -> bool:
+    below = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return value is None or any(map(_has_none, below))
 
 
 def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:

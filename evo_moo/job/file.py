@@ -8,6 +8,9 @@ from typing import Any
 
 from evo_moo.errors import JobError
 from evo_moo.plugins import absolute_reference
+from evo_moo.problem.options import Text
+
+OPTIONS = "problem.options."
 
 
 def read_job_file(path: Path) -> dict[str, Any]:
@@ -68,6 +71,8 @@ def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[
 def settings(assignments: Iterable[str]) -> dict[str, Any]:
     """Read ``section.key=value`` assignments: dotted keys to values, which are text where they are not TOML.
 
+    What an option of the problem means depends on the problem: it stays a ``Text``.
+
     Raises:
         JobError: An assignment has no ``=``, or its key no section.
     """
@@ -76,6 +81,9 @@ def settings(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = (part.strip() for part in assignment.partition("="))
         if equals and "." in key:
+            if key.startswith(OPTIONS):
+                values[key] = Text(text)
+                continue
             values[key] = text
             with suppress(tomllib.TOMLDecodeError):
                 values[key] = tomllib.loads(f"value = {text}")["value"]
@@ -96,7 +104,7 @@ def option_settings(options: Iterable[str]) -> dict[str, Any]:
     wrong = [option for option in options if "=" not in option or not option.partition("=")[0].strip()]
     if wrong:
         raise JobError(*(f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong))
-    return settings(f"problem.options.{option.lstrip()}" for option in options)
+    return settings(f"{OPTIONS}{option.lstrip()}" for option in options)
 
 
 def problem_options(options: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from evo_moo.errors import JobError
 from evo_moo.job.budget import seconds
 from evo_moo.job.check import check_job
 from evo_moo.job.file import override, read_job_file, settings
+from evo_moo.problem.options import Text
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Real
 
@@ -54,6 +55,11 @@ class Mine(SearchProblem):
 
     def evaluate(self, config):
         return {"f": self.shift, "g": 0}
+
+
+class Typed(Mine):
+    def __init__(self, n_samples: int = 3, noise: bool | None = True, rate: float | None = None):
+        self.given = n_samples, noise, rate
 
 
 def faults_of(data):
@@ -181,6 +187,30 @@ def test_a_budget_without_any_limit_is_refused():
     assert [key_of(fault) for fault in faults_of(MINIMAL | {"budget": {"n_evals": None}})] == ["budget"]
 
 
+def test_wrong_options_are_faults_beside_all_others():
+    options = {"n_samples": "many", "noise": Text("yes"), "depth": Text("3")}
+    data = {"problem": {"use": f"{__file__}:Typed", "options": options}, "search": {"seed": -1}}
+    assert faults_of(data) == [
+        "`search.seed` must be at least 0, but is -1",
+        "`problem.options.n_samples` must be int, but is 'many'",
+        "`problem.options.depth` is no option of Typed; its options: `n_samples`, `noise`, `rate`",
+        "`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100",
+    ]
+
+
+def test_texts_of_options_reach_the_job_as_values():
+    texts = {"noise": Text("no"), "n_samples": Text("7"), "rate": Text("None")}
+    job, problem, source = check_job(MINIMAL | {"problem": {"use": f"{__file__}:Typed", "options": texts}})
+    assert job.problem.options == source.options == {"noise": False, "n_samples": 7}
+    assert problem.given == (7, False, None)
+
+
+def test_a_none_that_would_become_the_default_is_refused():
+    section = {"use": f"{__file__}:Typed", "options": {"noise": None}}
+    (fault,) = faults_of(MINIMAL | {"problem": section})
+    assert fault.startswith("`problem.options.noise` must be a value that TOML has a word for, but is None")
+
+
 def test_an_option_that_toml_cannot_hold_is_refused():
     with pytest.raises(JobError, match="must hold values that TOML knows"):
         check_job(MINIMAL | {"problem": {"use": "an object", "options": {"data": None}}}, Mine())
@@ -257,7 +287,7 @@ def test_assignments_change_a_job():
         "budget": {"time": "2 h"},
         "objectives": {"f1": "max"},
         "constraints": {"f1": {"at_most": 1, "at_least": 0.5}},
-        "problem": {"options": {"deep": {"n": [1, 2]}}},
+        "problem": {"options": {"deep": {"n": Text("[1, 2]")}}},
     }
     assert faults == [] and data == {"search": {"seed": 1}, "constraints": {"f1": {"at_most": 1}}}
 

@@ -73,7 +73,7 @@ def test_the_disturbances_of_rows_are_those_of_networks():
     ("options", "message"),
     [
         ({"robustness": ["fgsm"]}, r"`robustness` must be a list of some of noise, dropout, but is \['fgsm'\]"),
-        ({"robustness": "noise"}, "`robustness` must be a list of some of noise, dropout, but is 'noise'"),
+        ({"robustness": "noise"}, r"`robustness` must be Sequence\[str\], but is 'noise'"),
         ({"latency_batch": 0}, "`latency_batch` must be at least 1, but is 0"),
     ],
 )
