@@ -17,11 +17,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
@@ -70,6 +72,8 @@ class ProblemSource:
         import cloudpickle
 
         as_search_problem(problem)
+        if script := sys.modules.get("__mp_main__"):  # of a process that was itself spawned
+            send_by_value(script)
         try:
             return cls(pickled=cloudpickle.dumps(problem))
         except Exception as error:
@@ -89,6 +93,7 @@ class ProblemSource:
         if self.pickled is not None:
             import cloudpickle
 
+            send_definitions()
             return as_search_problem(cloudpickle.loads(self.pickled))
         if self.reference is None:
             raise PluginError("a problem must be named by a reference, but there is none")
@@ -200,9 +205,7 @@ def _resolve(reference: str, group: str, code: UserCode | None) -> Any:
     if module is None or not colon:
         return _guarded(reference, _registered(reference, group).load)
     if place.endswith(".py"):
-        from cloudpickle import register_pickle_by_value
-
-        register_pickle_by_value(module)  # the workers of a joblib.Parallel in an evaluation cannot import it by name
+        send_by_value(module)
     try:
         return getattr(module, name)
     except AttributeError:

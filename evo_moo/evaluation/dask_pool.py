@@ -5,7 +5,6 @@ hangs, dies or uses too much memory is dealt with on its own host as it is witho
 """
 
 import contextlib
-import multiprocessing.process
 import queue
 import secrets
 import threading
@@ -191,9 +190,6 @@ def _take_pool(run: str, settings: tuple[Any, ...]) -> LokyPool:
             pool, timer = _idle[run].popitem()
             timer.cancel()
             return pool
-    # A nanny starts its worker as a daemon, to which multiprocessing forbids children, lest they stay behind when
-    # it ends. Ours end by themselves.
-    multiprocessing.process.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     return LokyPool(*settings)
 
 

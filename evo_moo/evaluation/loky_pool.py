@@ -112,6 +112,9 @@ class LokyPool:
 
     def __init__(self, source: ProblemSource, goals: Goals, n_workers: int, options: PoolOptions) -> None:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
+        # multiprocessing forbids children to a daemon, as a worker of Dask or of a Pool is, lest they stay behind when
+        # it ends. Ours end by themselves, and are none, so that evaluations may start processes.
+        multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
         self._slots = [_Slot((source, goals, options)) for _ in range(n_workers)]
         self._closed = False

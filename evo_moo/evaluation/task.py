@@ -19,12 +19,14 @@ class PoolOptions(NamedTuple):
         retries: How often an evaluation whose process died is started again.
         memory_mb: Limit on the memory of one evaluation with all that it starts, in MB.
         profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
+        start_method: How evaluations start processes, as in ``multiprocessing.set_start_method``; None is Python's own.
     """
 
     timeout_s: float | None = None
     retries: int = 1
     memory_mb: float | None = None
     profile_cache: bool = False
+    start_method: str | None = None
 
 
 class Task(NamedTuple):

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import math
+import multiprocessing
 import os
 import signal
 import sys
@@ -60,13 +61,14 @@ def start(
     Args:
         source: How to build the problem.
         goals: Objectives and limits of the run.
-        options: The time limit of one evaluation, and whether known profiles are reused.
+        options: The time limit of one evaluation, how it starts processes, and whether known profiles are reused.
         parent: Process id of the pool's owner; the worker does not outlive it.
         output: Takes all that evaluations print.
         reports: Takes a message when an evaluation begins, and when its clock stops or goes on: the process id,
             the number of evaluations before, the seconds left.
     """
     global _worker
+    multiprocessing.set_start_method(options.start_method, force=True)  # instead of loky's, which only loky can use
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_sigterm_to_parent()
     adopt_orphans()
@@ -150,6 +152,9 @@ def _end_new_children(before: set[int]) -> None:
     if joblib_pool is not None and joblib_pool._executor is not None:
         executor = joblib_pool._executor
         getattr(executor, "terminate", executor.shutdown)(kill_workers=True)
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    if forkserver is not None and forkserver._forkserver._forkserver_pid not in {None, *before}:
+        forkserver._forkserver._stop()  # likewise: the next evaluation that needs one starts it
     end_children(keep=before)
 
 

@@ -1,5 +1,6 @@
 """What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
 
+import multiprocessing
 from typing import Any, assert_never
 
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
@@ -88,7 +89,8 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
         return BatchPool(problem, goals)
     if settings.pool == "serial":
         return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
-    options = PoolOptions(settings.timeout, settings.retries, settings.memory_mb, settings.profile_cache)
+    limits = settings.timeout, settings.retries, settings.memory_mb
+    options = PoolOptions(*limits, settings.profile_cache, _start_method())
     match settings.pool:
         case "dask":
             from evo_moo.evaluation.dask_pool import DaskPool
@@ -99,3 +101,9 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
 
             return LokyPool(source, goals, settings.workers, options)
     assert_never(settings.pool)
+
+
+def _start_method() -> str | None:
+    """Return how the user's program starts processes, if it says so; a pool that it runs in may have set its own."""
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    return chosen if chosen in multiprocessing.get_all_start_methods() else None

@@ -49,9 +49,9 @@ HARD = {
 }
 
 
-def serial(source: ProblemSource, **_: Any) -> Pool:
+def serial(source: ProblemSource, workers: int = 1, timeout_s: float = TIMEOUT_S) -> Pool:
     problem = source.build()
-    return SerialPool(problem, problem.goals, TIMEOUT_S)
+    return SerialPool(problem, problem.goals, timeout_s)
 
 
 def loky(source: ProblemSource, workers: int = 2, **options: Any) -> Pool:
@@ -107,6 +107,36 @@ def test_outcomes_of_every_kind(pool: Pool, tmp_path: Path) -> None:
     assert len(flood) <= 4096 and flood.endswith("flood last from a child\n")
     children = [int(pid) for file in tmp_path.glob("children *") for pid in file.read_text().split()]
     assert len(children) == 2 and not any(psutil.pid_exists(pid) for pid in children)
+
+
+@pytest.mark.parametrize("make", [serial, loky, dask])
+def test_evaluations_start_processes_in_every_pool(tmp_path: Path, make: Callable[..., Pool]) -> None:
+    pool = make(fates(tmp_path), workers=1, timeout_s=PATIENCE_S)
+    outcomes = evaluated(pool, ["starts processes", "loads data"] * 2)
+    pool.close()
+    assert {(o.status, o.reason) for o in outcomes} == {("ok", "")}
+
+
+def test_processes_get_what_a_script_defines(tmp_path: Path) -> None:
+    """Also where the search itself runs in a daemon, and with the start method that the script has chosen."""
+    (tmp_path / "script.py").write_text(
+        "import multiprocessing\n\nimport evo_moo\n\n\n"
+        "def send(pipe, x):\n    pipe.send(x)\n\n\n"
+        "def evaluate(config):\n    receiver, sender = multiprocessing.Pipe(duplex=False)\n"
+        "    child = multiprocessing.Process(target=send, args=(sender, config['x']))\n"
+        "    child.start()\n    x = receiver.recv()\n    child.join()\n"
+        "    return {'a': x, 'b': -x, 'spawns': float(multiprocessing.get_start_method() == 'spawn')}\n\n\n"
+        "def search(seed):\n    n = ('n_evals', 4)\n"
+        "    goals = {'variables': {'x': evo_moo.Real(0, 1)}, 'objectives': {'a': 'min', 'b': 'min'}}\n"
+        "    result = evo_moo.search(evaluate, workers=2, termination=n, pop_size=4, **goals)\n"
+        "    return [(e.status, e.metrics['spawns']) for e in result.evaluations]\n\n\n"
+        "if __name__ == '__main__':\n    multiprocessing.set_start_method('spawn')\n"
+        "    with multiprocessing.Pool(1) as pool:\n        nested = pool.map(search, [1])[0]\n"
+        "    print(search(1) == nested == [('ok', 1.0)] * 4)\n"
+    )
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_a_pool_that_is_closed_leaves_no_process(pool: Pool, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"errors", "files", "lazy", "pareto", "scalarisation", "seeding", "text", "threads", "user_code"}
+GROUND = {"by_value", "errors", "files", "lazy", "pareto", "scalarisation", "seeding", "text", "threads", "user_code"}
 ALLOWED = {
     "space": set(),
     "problem": {"space"},

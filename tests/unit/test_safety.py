@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(path for folder in ("evo_moo", "problems", "surrogates") for path in (ROOT / folder).rglob("*.py"))
 UNSAFE_MODULES = {"pickle", "dill", "shelve", "marshal", "cPickle", "jsonpickle", "yaml"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
-TRANSPORT = {("plugins.py", "cloudpickle")}
-"""A Python object on its way to a worker process of the same run."""
+TRANSPORT = {("plugins.py", "cloudpickle"), ("by_value.py", "cloudpickle")}
+"""Python objects on their way to a process of the same run."""
 
 
 def name_of(node: ast.AST) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ FATES = [
     "leaves children",
     "helpers",
     "shares",
+    "starts processes",
+    "loads data",
     "waits",
     "leaks",
     "loses its host",
@@ -46,6 +49,27 @@ SLEEPER = [sys.executable, "-c", "import time; time.sleep(3600)"]
 def scaled_mean(table, factor):
     """In the module of the problem, which no process can import by its name."""
     return round(float(table.mean() * factor))
+
+
+def send_doubled(pipe, number):
+    pipe.send(Doubled(2 * number))
+
+
+class Doubled:
+    """Sent from process to process."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+class Numbers:
+    """A data set of this file."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return float(i)
 
 
 class Fates(SearchProblem):
@@ -158,6 +182,28 @@ class Fates(SearchProblem):
         table = np.ones(300_000)  # handed over as a file
         if Parallel(n_jobs=2)(delayed(scaled_mean)(table, x) for x in (4, 5)) != [4, 5]:
             raise RuntimeError("wrong")
+
+    def starts_processes(self, i):
+        """Start processes in every way that Python has, with a function and a class of this file."""
+        for method in (None, "spawn", "fork", "forkserver"):
+            context = multiprocessing.get_context(method)
+            receiver, sender = context.Pipe(duplex=False)
+            child = context.Process(target=send_doubled, args=(sender, i))
+            child.start()
+            doubled = receiver.recv()
+            child.join()
+            if type(doubled) is not Doubled or doubled.number != 2 * i:
+                raise RuntimeError(f"{method}: {doubled}")
+        with ProcessPoolExecutor(1) as executor:
+            list(executor.map(abs, [-1]))
+
+    def loads_data(self, i):
+        from torch.utils.data import DataLoader
+
+        for method in (None, "spawn"):
+            loader = DataLoader(Numbers(), num_workers=1, multiprocessing_context=method)
+            if [float(value) for value in loader] != [0, 1, 2, 3]:
+                raise RuntimeError("wrong")
 
     def waits(self, i):
         """Hold on, with two children, until the test says or kills; go through once it has said."""
