@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evo_moo.errors import EvoMooError
+from evo_moo.values import value_text
 
 
 def printable(text: str) -> str:
@@ -15,6 +16,11 @@ def printable(text: str) -> str:
 def shown(value: Any) -> str:
     """Return a value as tables and pages show it: four digits of a number, nothing of None."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def shown_option(value: Any) -> str:
+    """Return a variable's value as tables and pages show it: four digits of a number, else as files have it."""
+    return f"{value:.4g}" if isinstance(value, float) else printable(value_text(value))
 
 
 def by_dotted_key(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,11 +13,11 @@ from evo_moo.analysis.statistics.intervals import Array
 from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.seeding import seed_for
-from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
+from evo_moo.values import json_key
 
 FOLDER = "confirmation"
 Replicates = dict[int, Evaluation]

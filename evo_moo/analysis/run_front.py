@@ -14,6 +14,7 @@ from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
+from evo_moo.values import METRIC, OPTION
 
 
 @dataclass(frozen=True)
@@ -147,15 +148,18 @@ class RunFront:
         return share_of_front(self.F if self.feasible else self.true_front[:0], self.true_front)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the front as flat rows: id, metrics with the objectives first, then the configuration."""
+        """Return the front as flat rows with the columns of ``front.csv``, named as in ``export``.
+
+        ``id``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the standard deviation of what was repeated; and
+        ``config.NAME`` for each variable that is active.
+        """
         names = [objective.metric for objective in self.goals.objectives]
         return [
             {
                 "id": e.id,
-                **{name: e.metrics[name] for name in names},
-                **e.metrics,
-                **{f"{name}_sd": sd for name, sd in self.spread.get(e.id, {}).items()},
-                **e.configuration,
+                **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*names, *e.metrics])},
+                **{f"sd.{name}": sd for name, sd in self.spread.get(e.id, {}).items()},
+                **{OPTION + name: value for name, value in e.configuration.items()},
             }
             for e in self.front
         ]

@@ -14,12 +14,11 @@ from evo_moo.errors import EvoMooError, MetricError, RunFolderError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Boolean, Choice, Integer, Mask, Real, Variable
+from evo_moo.space.variables import Mask, variable_of
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.surrogate.protocol import Array
 
-KINDS: dict[str, type[Variable]] = {"real": Real, "integer": Integer, "choice": Choice, "boolean": Boolean}
 FEWEST_NEAR_FRONT = 20
 SHARE_NEAR_FRONT = 0.25
 
@@ -72,7 +71,7 @@ class RunTable:
         """Return the table of a run that is read; errors as for ``read``."""
         with guarded_reads(record.path):
             try:
-                space = SearchSpace({name: _variable(facts) for name, facts in record.space.items()})
+                space = SearchSpace({name: variable_of(facts) for name, facts in record.space.items()})
                 X = space.encode([e.configuration for e in record.evaluations])
             except RunFolderError:
                 raise
@@ -135,10 +134,6 @@ class RunTable:
 def columns_of(rows: Sequence[Mapping[str, Any]], *names: str) -> dict[str, list[Any]]:
     """Return the columns of these names of a table that is given by rows."""
     return {name: [row[name] for row in rows] for name in names}
-
-
-def _variable(facts: dict[str, Any]) -> Variable:
-    return KINDS[facts["kind"]](**{name: value for name, value in facts.items() if name != "kind"})
 
 
 def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, float]:

@@ -12,13 +12,16 @@ from rich.table import Column, Table
 
 from evo_moo.files import save_figure
 from evo_moo.problem.metrics import Metric, with_unit
-from evo_moo.text import printable, shown
+from evo_moo.text import printable, shown, shown_option
+from evo_moo.values import METRIC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 40
 """Rows of a table."""
+OURS = ("id", "configuration", "n", "on the front")
+"""Headings of the columns beside those of the metrics."""
 
 
 def open_console() -> Console:
@@ -59,14 +62,12 @@ def safe(text: str) -> str:
 
 def pairs(values: dict[str, Any]) -> str:
     """Write values by their names, as tables show them."""
-    return ", ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
-    )
+    return ", ".join(f"{key}={shown_option(value)}" for key, value in values.items())
 
 
 def heading(name: str, known: dict[str, Metric]) -> str:
-    """Name a metric with its unit, unless the name ends with it."""
-    return with_unit(name, known[name].unit if name in known else "")
+    """Name a metric with its unit, unless the name ends with it, and tell it from the columns that are ours."""
+    return METRIC * (name in OURS) + with_unit(name, known[name].unit if name in known else "")
 
 
 def cell(value: Any) -> str:

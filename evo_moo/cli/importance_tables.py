@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evo_moo.cli.console import cell, new_table, open_console, pairs, safe
-from evo_moo.text import shown as plain
+from evo_moo.cli.console import new_table, open_console, pairs, safe
+from evo_moo.text import shown_option
 
 MAX_VARIABLES = 20
 MAX_PAIRS = 5
@@ -58,13 +58,13 @@ def print_changes(data: dict[str, Any]) -> None:
     console, metrics = open_console(), data["metrics"]
     console.print(safe(f"Around evaluation {data['id']}: {pairs(data['configuration'])}"), highlight=False)
     for name, metric in metrics.items():
-        measured = "" if metric["measured"] is None else f"measured {plain(metric['measured'])}, "
-        predicted = f"{plain(metric['predicted'])} ± {metric['sd']:.2g}"
+        measured = "" if metric["measured"] is None else f"measured {shown_option(metric['measured'])}, "
+        predicted = f"{shown_option(metric['predicted'])} ± {metric['sd']:.2g}"
         console.print(safe(f"{name}: {measured}predicted {predicted}"), highlight=False)
     table = new_table(("variable", "from", "to", *metrics, "besides"))
     for change in data["changes"]:
         effects = [_effect(change["effects"][name]) for name in metrics]
-        ends = [cell(change["value"]), cell(change["becomes"])]
+        ends = [safe(shown_option(change["value"])), safe(shown_option(change["becomes"]))]
         table.add_row(safe(change["variable"]), *ends, *effects, safe(_notes(change)))
     if metrics:
         console.print(table)
@@ -120,7 +120,7 @@ def _ends(curve: dict[str, Any] | None) -> str:
     if curve is None:
         return ""
     at = sorted(zip(curve["mean"], curve["value"], strict=True), key=lambda point: point[0])
-    return f"{plain(at[0][0])} at {plain(at[0][1])} to {plain(at[-1][0])} at {plain(at[-1][1])}"
+    return " to ".join(f"{shown_option(mean)} at {shown_option(value)}" for mean, value in (at[0], at[-1]))
 
 
 def _effect(effect: dict[str, float]) -> str:
@@ -129,7 +129,7 @@ def _effect(effect: dict[str, float]) -> str:
 
 
 def _notes(change: dict[str, Any]) -> str:
-    notes = [f"with {name}={plain(value)}" for name, value in change["new"].items()]
+    notes = [f"with {name}={shown_option(value)}" for name, value in change["new"].items()]
     notes += [f"without {', '.join(change['gone'])}"] if change["gone"] else []
     return ", ".join(notes if change["tried"] else [*notes, "never tried: extrapolated"])
 

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from evo_moo.analysis.result import Result
-from evo_moo.cli.console import new_table, open_console, safe
+from evo_moo.cli.console import new_table, open_console, pairs, safe
 from evo_moo.errors import ProblemError, SpaceError
 from evo_moo.plugins import absolute_reference, load_problem
 from evo_moo.storage.reading import reading
@@ -65,7 +65,7 @@ def report_latency(
         rule = f"`{reference}` must have a network that runs as asked"
         raise ProblemError(f"{rule}, but: {reason}; a smaller batch may fit") from error
     console = open_console()
-    console.print(safe(", ".join(f"{name}={value}" for name, value in configuration.items())))
+    console.print(safe(pairs(configuration)))
     _print_table(console, measured)
     print_histogram(console, measured)
     _print_verdict(console, measured)

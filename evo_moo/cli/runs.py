@@ -69,7 +69,11 @@ def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
     if as_json:
         share = front.share_of_true_hypervolume()
         known = {} if share is None else {"share_of_true_hypervolume": share}
-        typer.echo(json.dumps({"feasible": front.feasible, **known, "front": front.rows()}, indent=1))
+        members = [
+            {"id": e.id, "metrics": e.metrics, "sd": front.spread.get(e.id, {}), "configuration": e.configuration}
+            for e in front.front
+        ]
+        typer.echo(json.dumps({"feasible": front.feasible, **known, "front": members}, indent=1))
     elif as_csv:
         text = csv_text(front.rows())
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)

@@ -20,6 +20,7 @@ from evo_moo.plugins import ProblemSource, load_surrogate
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.designs import grid_faults
+from evo_moo.values import plain
 
 
 def check_job(
@@ -36,7 +37,7 @@ def check_job(
     Raises:
         JobError: With every fault, each with its key, the rule and the value.
     """
-    data, faults = override(data, changes or {})
+    data, faults = override(plain(data), plain(changes or {}))
     data = with_absolute_paths(data, base or Path())
     data, source, built, problem_faults = _read_problem(data, problem)
     job = None

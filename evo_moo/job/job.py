@@ -63,6 +63,7 @@ from evo_moo.optimizer.surrogate_optimizer import BATCH
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.proposals import InfillName
+from evo_moo.values import for_toml
 
 
 class ProblemSection(Section):
@@ -138,5 +139,6 @@ class Job(Section):
         return self.model_copy(update={"search": self.search.model_copy(update={"start": start})})
 
     def to_toml(self) -> dict[str, Any]:
-        """Return plain data for a TOML file; what is None is left out."""
-        return self.model_dump(exclude_none=True, by_alias=True)
+        """Return plain data for a TOML file; what is not set is left out, and an option that is None is ``none``."""
+        data = self.model_dump(exclude_none=True, by_alias=True)
+        return data | {"search": for_toml(data["search"])}

@@ -8,6 +8,7 @@ from evo_moo.optimizer.algorithms import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.search_problem import Configuration
+from evo_moo.values import plain
 
 
 class Candidate(NamedTuple):
@@ -52,7 +53,7 @@ def awaited_id(candidate: int | Candidate, is_awaited: Callable[[int], bool]) ->
     Raises:
         StateError: It is not.
     """
-    key = candidate.id if isinstance(candidate, Candidate) else candidate
+    key = candidate.id if isinstance(candidate, Candidate) else plain(candidate)
     if not is_awaited(key):
         raise StateError(f"a told candidate must be awaited, but {key} is not")
     return key

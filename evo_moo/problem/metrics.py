@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evo_moo.errors import MetricError
+from evo_moo.values import plain
 
 Metrics = dict[str, float]
 
@@ -67,6 +68,8 @@ def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
     Raises:
         MetricError: It is no mapping, a value is no finite number, or a required name is missing.
     """
+    if hasattr(returned, "to_dict"):  # a row of a pandas table
+        returned = plain(returned)
     if not isinstance(returned, Mapping):
         raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}")
     metrics = {name: _number(name, value) for name, value in returned.items()}

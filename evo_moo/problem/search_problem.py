@@ -32,7 +32,8 @@ from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Variable, json_key
+from evo_moo.space.variables import Variable
+from evo_moo.values import json_key
 
 __all__ = ["Configuration", "Fidelity", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 

@@ -23,6 +23,7 @@ from evo_moo.analysis.figures import (
 )
 from evo_moo.analysis.weight_sweep import Reach
 from evo_moo.scalarisation import normalised
+from evo_moo.text import shown_option
 
 MAX_BARS = 20
 CURVES_PER_ROW = 5
@@ -143,6 +144,6 @@ def _draw_curve(axes: Any, curve: Mapping[str, Any]) -> None:
         mean, low, high = (np.array(curve[key]) for key in ("mean", "low", "high"))
         ends = [mean - low, high - mean]
         axes.errorbar(range(len(values)), curve["mean"], yerr=ends, fmt="o", color=FRONT, ecolor=OTHERS)
-        axes.set_xticks(range(len(values)), [literal(str(value)) for value in values], rotation=30, fontsize=7)
+        axes.set_xticks(range(len(values)), [literal(shown_option(value)) for value in values], rotation=30, fontsize=7)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)

@@ -13,6 +13,7 @@ from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
+from evo_moo.values import METRIC, OPTION, is_number, value_text
 
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
 MOST_ROWS = 10_000
@@ -25,7 +26,7 @@ class Column:
 
     Attributes:
         name: Its name.
-        title: The name with the unit.
+        title: The name with the unit, and what tells a variable and a metric of one name apart.
         log: Whether its axis is logarithmic.
         values: ``(n,)``, NaN where a variable is not active or a metric not known.
         levels: The texts that the values index; None where the values are numbers.
@@ -75,6 +76,8 @@ def table_of(record: RunRecord) -> Table:
     """Return a run's evaluations: of more than ``MOST_ROWS`` the front, and an even share of the others."""
     evaluations = _thinned(record)
     configurations = [e.configuration for e in evaluations]
+    names = record.variable_names(), record.metric_names()
+    clash = {*(set(names[0]) & set(names[1])), "id"}
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
     return Table(
         np.array([e.id for e in evaluations], dtype=np.int64),
@@ -82,12 +85,12 @@ def table_of(record: RunRecord) -> Table:
         np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
         np.array([ROLES.index(_role(e, record)) for e in evaluations], dtype=np.int64),
         [
-            _variable(name, record.space.get(name, {}), [c.get(name) for c in configurations])
-            for name in record.variable_names()
+            _variable(name, OPTION * (name in clash) + name, record.space.get(name, {}), configurations)
+            for name in names[0]
         ],
         [
-            _metric(name, record.metrics.get(name, Metric()), [row.get(name) for row in metrics])
-            for name in record.metric_names()
+            _metric(name, METRIC * (name in clash), record.metrics.get(name, Metric()), [m.get(name) for m in metrics])
+            for name in names[1]
         ],
         _spreads(evaluations, record),
         len(record.evaluations) - len(evaluations),
@@ -126,20 +129,22 @@ def _role(e: Evaluation, record: RunRecord) -> str:
     return "over a limit" if e.status == "infeasible" else "no result"
 
 
-def _variable(name: str, definition: Mapping[str, Any], values: list[Any]) -> Column:
-    numeric = all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
-    if numeric and definition.get("kind") not in ("choice", "boolean"):
-        return Column(name, name, bool(definition.get("log")), significant(values))
+def _variable(
+    name: str, title: str, definition: Mapping[str, Any], configurations: Sequence[Mapping[str, Any]]
+) -> Column:
+    values = [c[name] for c in configurations if name in c]
+    if definition.get("kind") not in ("choice", "boolean") and all(map(is_number, values)):
+        return Column(name, title, bool(definition.get("log")), significant([c.get(name) for c in configurations]))
     declared = definition.get("options") or ([False, True] if definition.get("kind") == "boolean" else [])
-    levels = list(dict.fromkeys(str(v) for v in (*declared, *values) if v is not None))
+    levels = list(dict.fromkeys(map(value_text, (*declared, *values))))
     place = {level: i for i, level in enumerate(levels)}
-    codes = [math.nan if v is None else place[str(v)] for v in values]
-    return Column(name, name, False, np.array(codes, dtype=float), levels)
+    codes = [place[value_text(c[name])] if name in c else math.nan for c in configurations]
+    return Column(name, title, False, np.array(codes, dtype=float), levels)
 
 
-def _metric(name: str, declared: Metric, values: list[float | None]) -> Column:
+def _metric(name: str, prefix: str, declared: Metric, values: list[float | None]) -> Column:
     is_log = declared.log and all(value is None or value > 0 for value in values)
-    return Column(name, with_unit(name, declared.unit), is_log, significant(values))
+    return Column(name, prefix + with_unit(name, declared.unit), is_log, significant(values))
 
 
 def _spreads(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[str, float]]:

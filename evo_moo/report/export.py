@@ -6,7 +6,7 @@ evaluation, or per member of the front, with the columns
 
 - ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``stopped``, ``infeasible``, ``failed``,
   ``timeout``, ``crashed``);
-- ``config.NAME`` for each variable, empty where it is not active;
+- ``config.NAME`` for each variable, empty where it is not active; an option that is None is ``none``;
 - ``metrics.NAME`` for each metric, empty where it is not known;
 - ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),
   ``violation``;
@@ -14,8 +14,6 @@ evaluation, or per member of the front, with the columns
 - ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
 """
 
-import csv
-import io
 import json
 import sys
 from dataclasses import asdict
@@ -28,12 +26,14 @@ from evo_moo.files import guarded_writes, whole_file
 from evo_moo.report.formats import FORMATS, SUFFIXES, Format
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
+from evo_moo.storage.reading import csv_text
 from evo_moo.text import moment
+from evo_moo.values import METRIC, OPTION, value_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_ABSENT = object()
 _KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
 """Facts that stand before an evaluation's configuration and metrics, and their types in Arrow."""
 _KINDS_AFTER = {
@@ -138,25 +138,7 @@ def _fact(record: RunRecord, e: Evaluation, name: str) -> Any:
 
 
 def _csv_text(record: RunRecord, chosen: list[Evaluation]) -> str:
-    """Write comma-separated values.
-
-    A text that begins as a formula does in a spreadsheet (``= + - @``, tab, carriage return) gets an apostrophe
-    before it; JSON and Parquet hold it as it is. Numbers stay numbers. Lists and tables are JSON.
-    """
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    columns = table_columns(record, chosen)
-    writer.writerow([_cell(name) for name in columns])
-    writer.writerows(zip(*(map(_cell, values) for values in columns.values()), strict=True))
-    return file.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
-    return value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else value
+    return csv_text(_table_rows(record, chosen), _table_columns(record))
 
 
 def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
@@ -171,16 +153,23 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
         "space": record.space,
         "evaluations": [{name: _fact(record, e, name) for name in names} for e in chosen],
     }
-    return json.dumps(document, indent=1, default=_cell) + "\n"
+    return json.dumps(document, indent=1, default=lambda time: time.isoformat(timespec="milliseconds")) + "\n"
 
 
-def table_columns(record: RunRecord, chosen: list[Evaluation]) -> dict[str, list[Any]]:
-    """Return evaluations as columns: name to one value for each, None where there is none."""
-    configurations = [e.configuration for e in chosen]
-    columns = {name: [_fact(record, e, name) for e in chosen] for name in _KINDS_BEFORE}
-    columns |= {f"config.{name}": [c.get(name) for c in configurations] for name in record.variable_names()}
-    columns |= {f"metrics.{name}": [e.metrics.get(name) for e in chosen] for name in record.metric_names()}
-    return columns | {name: [_fact(record, e, name) for e in chosen] for name in _KINDS_AFTER}
+def _table_columns(record: RunRecord) -> list[str]:
+    """Return the names of all columns in order."""
+    variables, metrics = ([OPTION + v for v in record.variable_names()], [METRIC + m for m in record.metric_names()])
+    return [*_KINDS_BEFORE, *variables, *metrics, *_KINDS_AFTER]
+
+
+def _table_rows(record: RunRecord, chosen: list[Evaluation]) -> list[dict[str, Any]]:
+    """Return evaluations as rows: columns to values; a variable that is not active is left out."""
+    return [
+        {name: _fact(record, e, name) for name in (*_KINDS_BEFORE, *_KINDS_AFTER)}
+        | {OPTION + name: value for name, value in e.configuration.items()}
+        | {METRIC + name: value for name, value in e.metrics.items()}
+        for e in chosen
+    ]
 
 
 def _write_parquet(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:
@@ -190,32 +179,33 @@ def _write_parquet(record: RunRecord, chosen: list[Evaluation], file: IO[bytes])
         import pyarrow.parquet as pq
     except ImportError:
         raise missing_extra("parquet") from None
-    fields, arrays = [], []
-    for name, values in table_columns(record, chosen).items():
-        array = _arrow_array(values, _arrow_kind(record, name, values))
-        metric = record.metrics.get(name.removeprefix("metrics.")) if name.startswith("metrics.") else None
+    fields, arrays, rows = [], [], _table_rows(record, chosen)
+    for name in _table_columns(record):
+        array = _arrow_array([row.get(name, _ABSENT) for row in rows], _arrow_kind(record, name, rows))
+        metric = record.metrics.get(name.removeprefix(METRIC)) if name.startswith(METRIC) else None
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={"unit": metric.unit} if metric and metric.unit else None))
     pq.write_table(pa.table(arrays, schema=pa.schema(fields)), file)
 
 
-def _arrow_kind(record: RunRecord, column: str, values: list[Any]) -> str:
+def _arrow_kind(record: RunRecord, column: str, rows: list[dict[str, Any]]) -> str:
     """Name the Arrow type of a column: by the variable's definition, where there is one, else by its values."""
     if kind := (_KINDS_BEFORE | _KINDS_AFTER).get(column):
         return kind
-    definition = record.space.get(column.removeprefix("config."), {}) if column.startswith("config.") else {}
+    definition = record.space.get(column.removeprefix(OPTION), {}) if column.startswith(OPTION) else {}
     if kind := {"real": "float64", "integer": "int64", "boolean": "bool_"}.get(definition.get("kind", "")):
         return kind
-    types = {type(value) for value in [*definition.get("options", []), *values]} - {type(None)}
+    types = {type(value) for value in [*definition.get("options", []), *(row[column] for row in rows if column in row)]}
     if types <= {int, float}:
         return "int64" if types == {int} else "float64"
-    return "bool_" if types == {bool} else "string"
+    return "bool_" if types == {bool} else "string" if types == {str} else "option"
 
 
 def _arrow_array(values: list[Any], kind: str) -> "pa.Array[Any]":
-    """Make an Arrow array; where a column of text holds other values, those are JSON."""
+    """Make an Arrow array; an option of a variable that has several kinds of them is text, as in CSV."""
     import pyarrow as pa
 
-    if kind == "string":
-        return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
-    return pa.array(values, pa.timestamp("us", "UTC") if kind == "time" else getattr(pa, kind)())
+    if kind == "option":
+        return pa.array([None if v is _ABSENT else value_text(v) for v in values], pa.string())
+    known = [None if v is _ABSENT else v for v in values]
+    return pa.array(known, pa.timestamp("us", "UTC") if kind == "time" else getattr(pa, kind)())

@@ -6,13 +6,16 @@
   where they are there.
 - An evaluation's run has its configuration as parameters, its metrics, and its facts as tags. It is FINISHED when
   ``ok`` or ``infeasible``, RUNNING when still asked, else FAILED.
-- What MLflow refuses in a name becomes ``_``, and a parameter's value ends after 500 characters.
+- What MLflow refuses in a name becomes ``_``; metrics whose names would then be one end with a checksum. A parameter's
+  value ends after 500 characters.
 """
 
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ from evo_moo.errors import RunFolderError, UsageError, missing_extra
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.text import by_dotted_key
+from evo_moo.values import value_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -132,7 +136,9 @@ def log_evaluation(
     run_id = client.create_run(experiment, int(1000 * start_s), tags, f"evaluation {e.id}").info.run_id
     facts = {f"evo_moo.{name}": getattr(e, name) for name in FACTS}
     facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
-    log(client, run_id, e.metrics, e.configuration, facts, end_s)
+    options = {name: value_text(value) for name, value in e.configuration.items()}
+    keys = _distinct_keys([*run.metrics, *e.metrics])
+    log(client, run_id, {keys[name]: value for name, value in e.metrics.items()}, options, facts, end_s)
     if e.status != "asked":
         client.set_terminated(run_id, STATUSES.get(e.status, "FAILED"), int(1000 * end_s))
 
@@ -158,6 +164,13 @@ def log(
 
 def _key(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)
+
+
+def _distinct_keys(names: Iterable[str]) -> dict[str, str]:
+    """Return the keys of metrics; where two would have the same, each ends with a number of its own name."""
+    keys = {name: _key(name) for name in names}
+    taken = Counter(keys.values())
+    return {name: key if taken[key] == 1 else f"{key}_{zlib.crc32(name.encode()):08x}" for name, key in keys.items()}
 
 
 def _short(value: Any) -> str:

@@ -25,6 +25,7 @@ from evo_moo.pareto import Array
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report
 from evo_moo.storage.reading import csv_text, guarded_reads
+from evo_moo.values import METRIC
 
 Rows = list[dict[str, Any]]
 SECOND = "#0072b2"
@@ -237,7 +238,8 @@ def _climbs(report: Report) -> tuple[Figure, Rows]:
         if objective.log:
             make_logarithmic(axes, "y")
     rows = [
-        {"member": climb[-1]["id"], "id": step["id"], "fidelity": step["fidelity"], **step["objectives"]}
+        {"member": climb[-1]["id"], "id": step["id"], "fidelity": step["fidelity"]}
+        | {METRIC + name: value for name, value in step["objectives"].items()}
         for climb in climbs
         for step in climb
     ]

@@ -1,6 +1,7 @@
 """A callback that writes a search for TensorBoard: ``pip install '.[tensorboard]'``.
 
-``evaluation/METRIC`` over the ids of evaluations, ``search/best.METRIC`` and ``search/hypervolume`` over generations.
+``evaluation/METRIC`` and ``time/duration_s`` over the ids of evaluations, ``search/best.METRIC`` and
+``search/hypervolume`` over generations.
 """
 
 from pathlib import Path
@@ -48,9 +49,9 @@ class TensorBoardWriter(Callback):
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
         """Write an evaluation's metrics and its duration."""
         self._summary.see(evaluation)
-        values = evaluation.metrics | {"duration_s": evaluation.duration_s or 0.0}
-        for name, value in values.items():
-            self._writer.add_scalar(f"evaluation/{name}", value, evaluation.id, self._summary.at_s)
+        values = {f"evaluation/{name}": value for name, value in evaluation.metrics.items()}
+        for name, value in (values | {"time/duration_s": evaluation.duration_s or 0.0}).items():
+            self._writer.add_scalar(name, value, evaluation.id, self._summary.at_s)
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Write the best values and the hypervolume so far."""

@@ -80,7 +80,7 @@ def search(
         mode: ``"generational"``, or ``"steady-state"``: no worker waits for the last evaluation of a generation,
             but with several workers the result depends on which evaluation ends first.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
-        start: Configurations that the first population begins with.
+        start: Configurations that the first population begins with; any of ``Result.configurations`` can be one.
         from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
             ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
         grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the

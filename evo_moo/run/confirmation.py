@@ -26,10 +26,10 @@ from evo_moo.run.engine import Engine
 from evo_moo.run.preparation import record_problem, recorded_job
 from evo_moo.run.progress import ended_evaluations, shown_progress
 from evo_moo.run.tasks import Tasks
-from evo_moo.space.variables import json_key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import guarded_reads, reading
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.values import json_key
 
 SEEDS = 5
 

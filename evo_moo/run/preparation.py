@@ -23,6 +23,7 @@ from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import guarded_reads, read_job, reading
 from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
+from evo_moo.values import for_toml
 
 LOGGER = logging.getLogger("evo_moo")
 OBJECT = "the Python object "
@@ -217,7 +218,8 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
 
 def _as_begun(job: Job, facts: RunFacts) -> Job:
     """Return a job with all that its run began with: its own start, and what earlier runs added."""
-    return job.starting_with(facts.job["search"]["start"]) if facts.given_start == job.search.start else job
+    is_as_given = for_toml(facts.given_start) == for_toml(job.search.start)
+    return job.starting_with(facts.job["search"]["start"]) if is_as_given else job
 
 
 def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:

@@ -11,10 +11,10 @@ from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.run.tasks import Tasks
-from evo_moo.space.variables import json_key
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.values import json_key
 
 
 class Replay:
@@ -52,7 +52,8 @@ class Replay:
         recorded = self._recorded[candidate.id]
         with guarded_reads(self._path):
             before = recorded.configuration
-        if (before, recorded.fidelity) != (candidate.configuration, candidate.fidelity):
+        now = json_key(candidate.configuration)
+        if (json_key(before), recorded.fidelity) != (now, candidate.fidelity):
             raise StateError(
                 f"evaluation {candidate.id} must be the configuration in the ledger, {before}, but the search now "
                 f"asks for {candidate.configuration}; the problem or a library has changed since: start a new run"

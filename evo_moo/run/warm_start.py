@@ -33,8 +33,9 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import Configuration, SearchSpace
-from evo_moo.space.variables import Array, Mask, Variable, is_number, json_key
+from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.storage.environment import environment
+from evo_moo.values import is_number, json_key
 
 MACHINE = ("platform", "processor", "cores", "memory_gb")
 

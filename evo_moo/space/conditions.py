@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from evo_moo.errors import SpaceError
-from evo_moo.space.variables import Array, Mask, Real, Variable, is_number
+from evo_moo.space.variables import Array, Mask, Real, Variable
+from evo_moo.values import is_number, value_text
 
 Region = tuple[tuple[float, float], ...]
 """Codes that a condition accepts: closed intervals, ascending and apart from each other."""
@@ -207,7 +208,7 @@ def when_text(variable: Variable) -> str:
 def _wanted_text(wanted: Any) -> str:
     if _is_limits(wanted):
         return " and ".join(f"{word.replace('_', ' ')} {limit}" for word, limit in wanted.items())
-    return f"in {list(wanted)}" if _is_list(wanted) else f"= {wanted}"
+    return f"in [{', '.join(map(value_text, wanted))}]" if _is_list(wanted) else f"= {value_text(wanted)}"
 
 
 def _is_limits(wanted: Any) -> bool:

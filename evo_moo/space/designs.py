@@ -11,7 +11,8 @@ import numpy as np
 
 from evo_moo.errors import JobError
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Array, Mask, Real, Variable, is_integer
+from evo_moo.space.variables import Array, Mask, Real, Variable
+from evo_moo.values import is_integer, plain
 
 GridPoints = int | Mapping[str, int | Sequence[Any]]
 """Number of points of every ``Real``; or by a variable's name the number of its points, or its values."""
@@ -71,6 +72,7 @@ class GridDesign:
     """
 
     def __init__(self, space: SearchSpace, seed: int, points: GridPoints | None = None) -> None:
+        points = plain(points)
         if faults := grid_faults(space, points):
             raise JobError(*[f"`grid_points` {fault}" for fault in faults])
         axes = [_axis(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
@@ -117,10 +119,12 @@ def new_rows(
 
 def grid_faults(space: SearchSpace, points: GridPoints | None) -> list[str]:
     """List what is wrong with the points of a grid over a space, each fault as the rest of a sentence."""
+    points = plain(points)
     if isinstance(points, Mapping):
         faults = [fault for name, given in points.items() for fault in _axis_faults(name, space, given)]
     else:
-        faults = [] if points is None or points >= 2 else [f"must be at least 2, but is {points}"]
+        is_sound = points is None or (is_integer(points) and points >= 2)
+        faults = [] if is_sound else [f"must be a whole number of at least 2, but is {points!r}"]
     if faults:
         return faults
     sizes = [_axis_size(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
@@ -137,7 +141,7 @@ def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
         return [f"must name variables, but names {name!r}; they are {', '.join(space.names)}"]
     if is_integer(values):
         return [f"must be at least 2, but is {values} for {name}"] if values < 2 else []
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) == 0:
         return [f"must be a number of points or a list of values, but is {values!r} for {name}"]
     faults = []
     for value in values:

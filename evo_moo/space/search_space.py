@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
-from evo_moo.space.variables import Array, Mask, Variable, round_significant
+from evo_moo.space.rounding import round_significant
+from evo_moo.space.variables import Array, Mask, Variable
+from evo_moo.values import plain
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -141,6 +143,7 @@ class SearchSpace:
                 missing, an inactive one is given, a value is out of range, or a rule forbids it.
         """
         codes = np.tile(self.low, (len(configurations), 1))
+        configurations = plain(list(configurations))
         for row, configuration in zip(codes, configurations, strict=True):
             if not isinstance(configuration, Mapping):
                 raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")

@@ -11,7 +11,6 @@ import copy
 import functools
 import json
 import math
-import numbers
 import sys
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields
@@ -19,14 +18,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import orjson
+
+from evo_moo.space.rounding import DIGITS, LARGEST_EXPONENT
+from evo_moo.values import (
+    NONE,
+    for_toml,
+    from_tuples,
+    is_integer,
+    is_number,
+    json_key,
+    plain,
+    value_text,
+    with_tuples,
+)
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-DIGITS = 12
-"""Significant digits of a value searched in log scale; more would not survive ``exp`` and ``log``."""
 LARGEST_INTEGER = 10**DIGITS
-LARGEST_EXPONENT = 290
 SMALLEST_LOG_RATIO = 1.001
 """Of high to low, in log scale: much less would leave few values of 12 digits between them."""
 FEWEST_STEPS = 2**24
@@ -82,7 +92,7 @@ class Variable:
     def to_json(self) -> dict[str, Any]:
         """Return the definition as plain data: ``kind``, and each attribute that is not at its default."""
         declared = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        plain: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **declared}, default=_plain))
+        plain: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **declared}, default=_for_json))
         return plain
 
 
@@ -91,6 +101,10 @@ class _Number(Variable):
     low: float
     high: float
     log: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", plain(self.low))
+        object.__setattr__(self, "high", plain(self.high))
 
     @property
     def span(self) -> tuple[float, float]:
@@ -112,6 +126,7 @@ class _Number(Variable):
         raise NotImplementedError
 
     def code(self, value: Any) -> float:
+        value = plain(value)
         if not (is_integer if self.grid else is_number)(value):
             raise ValueError(f"must be a {'whole number (an int)' if self.grid else 'number'}, but is {value!r}")
         if not self.low <= value <= self.high:
@@ -204,32 +219,36 @@ class Choice(Variable):
     def __post_init__(self) -> None:
         # A set is refused below: its order, and so every code, would differ from process to process.
         if isinstance(self.options, Iterable) and not isinstance(self.options, str | bytes | Mapping | Set):
-            plain = (o.item() if isinstance(o, np.generic) else o for o in self.options)
-            object.__setattr__(self, "options", tuple(plain))
+            object.__setattr__(self, "options", tuple(map(plain, self.options)))
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:
-        return {json_key(option): code for code, option in enumerate(self.options)}
+        exact = {json_key(option): code for code, option in enumerate(self.options)}
+        return {json_key(for_toml(option)): code for code, option in enumerate(self.options)} | exact
 
     @property
     def span(self) -> tuple[float, float]:
-        return 0.0, len(self._index) - 1.0
+        return 0.0, float(len(tuple(self.options)) - 1)
 
     def faults(self) -> list[str]:
         if not isinstance(self.options, tuple):
             return [f"options must be a list, but are {self.options!r}; put them in brackets"]
         if not self.options:
             return ["options must hold at least one value, but are empty; add one or leave the variable out"]
-        faults, seen = [], set()
+        faults, seen, in_files = [], set(), set()
         for option in self.options:
             try:
-                key = json_key(option)
+                orjson.dumps(option)  # refuses longer integers and other keys than texts, which files would change
+                key, in_file = json_key(option), json_key(for_toml(option))
             except (TypeError, ValueError):
                 faults.append(f"options must be JSON values, but one is {option!r}; use a name or a plain number")
                 continue
             if key in seen:
                 faults.append(f"options must all be different, but {key} is there twice; drop one")
+            elif in_file in in_files:
+                faults.append(f"options must differ where None is written as {NONE}, but {in_file} is both; rename it")
             seen.add(key)
+            in_files.add(in_file)
         return faults
 
     def code(self, value: Any) -> float:
@@ -250,8 +269,12 @@ class Choice(Variable):
         return [(code, code) for code, option in enumerate(self.options) if low <= option <= high]
 
     def text(self) -> str:
-        parts = [option if isinstance(option, str) else json_key(option) for option in self.options]
-        return (" < " if self.ordered else " | ").join(parts)
+        return (" < " if self.ordered else " | ").join(map(value_text, self.options))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the definition as plain data; ``declared`` has the options where JSON does not keep their tuples."""
+        definition, options = super().to_json(), list(self.options)
+        return definition if definition["options"] == options else definition | {"declared": with_tuples(options)}
 
 
 @dataclass(frozen=True)
@@ -265,7 +288,7 @@ class Boolean(Variable):
         return 0.0, 1.0
 
     def code(self, value: Any) -> float:
-        if not isinstance(value, bool | np.bool_):
+        if not isinstance(value := plain(value), bool):
             raise ValueError(f"must be True or False, but is {value!r}")
         return float(value)
 
@@ -276,41 +299,18 @@ class Boolean(Variable):
         return "false | true"
 
 
-def is_number(value: Any) -> bool:
-    """Return whether a value is a real number; ``True`` and ``False`` are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+KINDS: dict[str, type[Variable]] = {"real": Real, "integer": Integer, "choice": Choice, "boolean": Boolean}
 
 
-def is_integer(value: Any) -> bool:
-    """Return whether a value is a whole number by its type; ``True`` and ``3.0`` are not."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+def variable_of(definition: Mapping[str, Any]) -> Variable:
+    """Return the variable of a definition that ``Variable.to_json`` returned."""
+    declared = {name: value for name, value in definition.items() if name not in ("kind", "declared")}
+    if "declared" in definition:
+        declared["options"] = from_tuples(definition["declared"])
+    return KINDS[definition["kind"]](**declared)
 
 
-def json_key(value: Any) -> str:
-    """Write a value as JSON, so that equal text means the same option."""
-    return json.dumps(value.item() if isinstance(value, np.generic) else value, sort_keys=True, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON has no word for as something that it has: NumPy's numbers, sets and other mappings."""
-    if isinstance(value, np.generic):
-        return value.item()
-    return dict(value) if isinstance(value, Mapping) else sorted(value, key=json_key)
-
-
-def round_significant(values: Array) -> Array:
-    """Round positive numbers within ``1e-290 .. 1e290`` to 12 significant digits.
-
-    A number that is off a rounded one by a few units in the last place is rounded to that very float, which
-    is what makes ``exp`` and ``log`` undo each other exactly.
-    """
-    decimals = DIGITS - 1 - np.floor(np.log10(values)).astype(np.int64)
-    digits = np.rint(values * _POWERS[np.maximum(decimals, 0)] / _POWERS[np.maximum(-decimals, 0)])
-    carried = digits >= 10**DIGITS
-    digits[carried] /= 10
-    decimals = decimals - carried
-    rounded: Array = digits / _POWERS[np.maximum(decimals, 0)] * _POWERS[np.maximum(-decimals, 0)]
-    return rounded
-
-
-_POWERS = np.array([float(f"1e{exponent}") for exponent in range(LARGEST_EXPONENT + DIGITS + 2)])
+def _for_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value, key=json_key) if isinstance(value, Set) else plain(value)

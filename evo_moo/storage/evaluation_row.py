@@ -1,10 +1,16 @@
 """A row of the ledger's table of evaluations, as readers see it."""
 
+import copy
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.values import from_tuples, json_key
+
+Declared = Mapping[str, Mapping[str, Any]]
+"""Options that JSON does not keep: the variable to an option's JSON to the option as it was declared."""
 
 FAILED = ("failed", "timeout", "crashed")
 """Statuses of evaluations that gave no metrics to learn from."""
@@ -12,7 +18,7 @@ STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", *FAILED)
 
 
 class Evaluation(NamedTuple):
-    """A row of the ledger; see the module for its fields. Those on ``_json`` are columns as they stand."""
+    """A row of the ledger; see ``Ledger`` for the fields. Those on ``_json`` are columns as they stand."""
 
     id: int
     generation: int
@@ -37,10 +43,11 @@ class Evaluation(NamedTuple):
     replicate: int
     continues: int | None
     cost: float
+    declared: Declared = {}
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
-        """Read a row as SQLite gives it.
+        """Read a row of the ledger's columns, and what was declared.
 
         Raises:
             RunFolderError: It has a status or values that no evaluation has.
@@ -54,8 +61,12 @@ class Evaluation(NamedTuple):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Names to values, active variables only."""
-        return dict(orjson.loads(self.configuration_json))
+        """Names to values as they were declared, active variables only."""
+        configuration = dict(orjson.loads(self.configuration_json))
+        for name in self.declared.keys() & configuration.keys():
+            value = configuration[name]
+            configuration[name] = copy.deepcopy(self.declared[name].get(json_key(value), value))
+        return configuration
 
     @property
     def parents(self) -> list[int]:
@@ -73,7 +84,16 @@ class Evaluation(NamedTuple):
         return self.status == "ok" and self.violation == 0
 
 
-COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields)
+COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields[:-1])
+
+
+def declared_options(space: Mapping[str, Mapping[str, Any]]) -> Declared:
+    """Return the options that JSON does not keep of a recorded space; mostly none."""
+    return {
+        name: {json_key(option): option for option in from_tuples(definition["declared"])}
+        for name, definition in space.items()
+        if "declared" in definition
+    }
 
 
 def _damaged(words: str) -> RunFolderError:

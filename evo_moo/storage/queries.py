@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from evo_moo.problem.learning_curve import LearningCurve
-from evo_moo.storage.evaluation_row import COLUMNS, FAILED, Evaluation
+from evo_moo.storage.evaluation_row import COLUMNS, FAILED, Evaluation, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
 
@@ -80,10 +80,13 @@ class Queries:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Read all evaluations as they stand, for ``Evaluation.of_row``."""
-        return self._select("1").fetchall()
+        return list(self._select("1"))
 
-    def _select(self, where: str, *parameters: Any) -> sqlite3.Cursor:
-        return self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
+    def _select(self, where: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
+        space = self._column("SELECT value FROM meta WHERE key = 'space'")
+        declared = declared_options(orjson.loads(space[0])) if space else {}
+        rows = self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
+        return ((*row, declared) for row in rows)
 
     def encoded_rows(self, up_to: int) -> list[bytes]:
         """Read the encoded rows of the first ``up_to`` evaluations."""

@@ -2,29 +2,57 @@
 
 import contextlib
 import csv
+import datetime
 import io
+import json
 import sqlite3
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.storage.ledger import Ledger
 from evo_moo.text import in_words
+from evo_moo.values import OPTION, is_number, value_text
 
-WHAT_DAMAGE_RAISES = (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+WHAT_DAMAGE_RAISES = (
+    *(sqlite3.Error, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 """What code raises that trusts a damaged ledger."""
 
 
-def csv_text(rows: list[dict[str, Any]]) -> str:
-    """Write rows as CSV: one column for every name that any of them has."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> str:
+    """Write rows as CSV, with a column for every name that any of them has.
+
+    What a row does not have is empty; an option that is None is ``none``. Truth values, lists and tables are JSON. A
+    text that begins as a formula does in a spreadsheet (``= + - @``, tab, carriage return) gets an apostrophe before
+    it; numbers stay numbers.
+
+    Args:
+        rows: Names of columns to values.
+        columns: Names that come first, whether a row has them or not.
+    """
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_csv_cell("", name) for name in columns])
+    writer.writerows([_csv_cell(name, row[name]) if name in row else "" for name in columns] for row in rows)
     return text.getvalue()
+
+
+def _csv_cell(column: str, value: Any) -> Any:
+    if column.startswith(OPTION) and not is_number(value):
+        value = value_text(value)
+    elif isinstance(value, bool | list | tuple | dict):
+        value = json.dumps(value)
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime.datetime) else value
 
 
 def read_job(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from evo_moo.errors import MetricError
+from evo_moo.values import NONE, value_text
 
 Configuration = Mapping[str, Any]
 _LATENCY = "latency_ms"
@@ -61,7 +62,8 @@ class DeviceLatency:
             device: Name of the device.
             rows: Names of variables to values, and the latency under ``latency_ms[device]`` or ``latency_ms``.
                 Other columns that begin with ``latency_ms`` are passed over. A variable that is missing or empty
-                does not exist in that configuration. Of several rows of one configuration the median counts.
+                does not exist in that configuration; the option None is ``none``. Of several rows of one configuration
+                the median counts.
                 Variables that no row names do not matter to the latency.
 
         Returns:
@@ -90,7 +92,7 @@ class DeviceLatency:
             try:
                 return table[_key(config, variables)]
             except KeyError:
-                shown = ", ".join(f"{name}={config[name]}" for name in variables if name in config)
+                shown = ", ".join(f"{name}={value_text(config[name])}" for name in variables if name in config)
                 raise MetricError(
                     f"the table of `{device}` must have every configuration that is asked, but has none of its "
                     f"{len(table)} for {shown}; measure it, or give a function instead"
@@ -111,13 +113,13 @@ class DeviceLatency:
 
 
 def _key(values: Mapping[str, Any], variables: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_text(values.get(name)) for name in variables)
+    return tuple(_text(values.get(name, "")) for name in variables)
 
 
 def _text(value: Any) -> str:
-    """Write a value so that a configuration's and a cell's compare: 3, 3.0 and "3", True and "true"."""
-    text = "" if value is None else str(value).strip()
+    """Write an option or a cell so that the same ones compare: 3, 3.0 and "3", True and "true", None and "none"."""
+    text = value.strip() if isinstance(value, str) else value_text(value)
     try:
         return f"{float(text):.12g}"
     except ValueError:
-        return text.lower() if text.lower() in ("true", "false") else text
+        return text.lower() if text.lower() in ("true", "false", NONE) else text

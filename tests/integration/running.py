@@ -46,7 +46,7 @@ def front_of(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def reproducible(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in MEASURED}
+    return {key: value for key, value in row.items() if key.rpartition(".")[2] not in MEASURED}
 
 
 def fates(folder: Path) -> ProblemSource:

@@ -74,7 +74,7 @@ def csv_rows(run_dir: Path, **options: Any) -> list[dict[str, str]]:
 def test_a_table_has_every_evaluation_and_marks_the_front(run_dir: Path) -> None:
     result, rows = Result.read(run_dir), csv_rows(run_dir)
     assert [int(row["id"]) for row in rows] == list(range(1, N_EVALS + 1))
-    assert {int(row["id"]) for row in rows if row["on_front"] == "True"} == {e.id for e in result.front}
+    assert {int(row["id"]) for row in rows if row["on_front"] == "true"} == {e.id for e in result.front}
     assert {row["status"] for row in rows} == {"ok", "failed", "infeasible"}
     for row, e in zip(rows, result.evaluations, strict=True):
         assert (row["config.bend"] == "") == ("bend" not in e.configuration)
@@ -87,7 +87,7 @@ def test_a_table_has_every_evaluation_and_marks_the_front(run_dir: Path) -> None
 
 def test_texts_never_begin_as_formulas_and_numbers_stay_numbers(odd_dir: Path) -> None:
     rows = csv_rows(odd_dir)
-    assert {row["config.word"] for row in rows} == {f"'{FORMULA}", "'@a", "plain", "'-3"}
+    assert {row["config.word"] for row in rows} == {f"'{FORMULA}", "'@a", "plain", '"-3"'}
     assert {float(row["metrics.odd one"]) for row in rows} == {-7.5}
 
 

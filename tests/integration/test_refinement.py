@@ -104,7 +104,7 @@ def test_the_front_holds_full_evaluations_and_their_means(tmp_path: Path) -> Non
                 abs(first.metrics["loss"] - again.metrics["loss"]) / 2**0.5
             )
     assert {e.continues for e in repeated} & means.keys()
-    assert "loss_sd" in (tmp_path / "r" / "front.csv").read_text()
+    assert "sd.loss" in (tmp_path / "r" / "front.csv").read_text()
     with reading(tmp_path / "r") as ledger:
         assert 29 < ledger.cost() <= 30
         for _, _, population, _ in ledger.generations():

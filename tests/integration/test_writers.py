@@ -41,7 +41,7 @@ def test_tensorboard_gets_every_number_of_a_stopped_run_once(tmp_path):
     for e in result.evaluations:
         for name, value in e.metrics.items():
             assert written["evaluation/" + name, e.id] == pytest.approx(value)
-    assert {step for tag, step in written if tag == "evaluation/duration_s"} == set(range(1, N_EVALS + 1))
+    assert {step for tag, step in written if tag == "time/duration_s"} == set(range(1, N_EVALS + 1))
     assert [written["search/n_evals", g] for g in range(1, N_GEN + 1)] == [POP_SIZE * g for g in range(1, N_GEN + 1)]
     assert written["search/best.loss", N_GEN] == pytest.approx(min(m["loss"] for m in result.metrics))
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from evo_moo.analysis.importance.cells import Cells
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Boolean, Choice, Integer, Real
+from evo_moo.space.variables import Boolean, Choice, Integer, Real, variable_of
+from evo_moo.values import for_toml
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -21,7 +22,11 @@ def kinds(draw, when, finite):
         high = low + draw(st.integers(1, 4))
         return Integer(low, high, log=low > 0 and draw(st.booleans()), when=when)
     if kind == "choice":
-        options = draw(st.lists(st.sampled_from(["a", 1, 1.0, True, None, [1, 2]]), min_size=1, max_size=4))
+        options = draw(
+            st.lists(
+                st.sampled_from(["a", 1, 1.0, True, None, [1, 2], (3, 3), {"a": (1, None)}]), min_size=1, max_size=4
+            )
+        )
         unique = list({json.dumps(option): option for option in options}.values())
         return Choice(unique, ordered=draw(st.booleans()), when=when)
     if kind == "boolean":
@@ -84,6 +89,10 @@ def test_rows_and_configurations_are_one_to_one(space, seed):
     assert space.encode(configurations).tobytes() == X.tobytes()
     # What the ledger stores is JSON; it must lead back to the same row.
     assert space.encode(json.loads(json.dumps(configurations))).tobytes() == X.tobytes()
+    assert space.encode(for_toml(configurations)).tobytes() == X.tobytes()
+    recorded = json.loads(json.dumps(space.to_json()))
+    again = SearchSpace({name: variable_of(definition) for name, definition in recorded.items()})
+    assert repr(again.decode(X)) == repr(configurations)
     for (row, config), (other_row, other) in itertools.combinations(zip(X, configurations, strict=True), 2):
         assert (row.tobytes() == other_row.tobytes()) == (json.dumps(config) == json.dumps(other))
 

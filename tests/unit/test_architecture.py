@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"by_value", "errors", "files", "lazy", "pareto", "scalarisation", "seeding", "text", "threads", "user_code"}
+GROUND = {
+    *("by_value", "errors", "files", "lazy", "pareto", "scalarisation", "seeding", "text", "threads", "user_code"),
+    "values",
+}
 ALLOWED = {
     "space": set(),
     "problem": {"space"},

@@ -14,6 +14,7 @@ from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate.protocol import Array
 from evo_moo.threads import one_blas_thread
+from evo_moo.values import value_text
 
 N_POINTS = 15
 """Values of a number at which a curve is drawn."""
@@ -116,7 +117,7 @@ def _untried(space: SearchSpace, column: int, tried: Array) -> str:
     low, high = space.xl[column], space.xu[column]
     if list(space.variables.values())[column].has_options:
         missing = np.setdiff1d(np.arange(low, high + 1), tried)
-        return ", ".join(str(value) for value in decoded(space, column, missing))
+        return ", ".join(map(value_text, decoded(space, column, missing)))
     first, last = decoded(space, column, np.array([tried.min(), tried.max()]))
     ends = [f"below {first:.4g}"] if tried.min() - low > WIDE * (high - low) else []
     ends += [f"above {last:.4g}"] if high - tried.max() > WIDE * (high - low) else []

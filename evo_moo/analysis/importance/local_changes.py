@@ -16,6 +16,7 @@ from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array
 from evo_moo.threads import one_blas_thread
+from evo_moo.values import json_key
 
 N_SAMPLES = 400
 STEP = 0.1
@@ -98,7 +99,7 @@ def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[l
         for code in _others(space, column, x[column]):
             row = space.canonical(np.where(np.arange(space.n_var) == column, code, filled)[None])
             (now,) = space.decode(row)
-            if now == configuration or not space.allowed(row)[0]:
+            if json_key(now) == json_key(configuration) or not space.allowed(row)[0]:
                 continue
             was_tried = code in tried if space.category[column] else tried.min() <= code <= tried.max()
             changes.append(

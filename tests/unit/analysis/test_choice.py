@@ -35,6 +35,7 @@ def row(key, metrics, status="ok", replicate=0, continues=None):
         "x": b"",
         "replicate": replicate,
         "continues": continues,
+        "declared": {},
     }
     return tuple(fields.values())
 

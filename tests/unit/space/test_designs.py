@@ -151,7 +151,7 @@ def test_the_state_of_another_grid_is_refused():
 @pytest.mark.parametrize(
     ("points", "fault"),
     [
-        (1, "must be at least 2, but is 1"),
+        (1, "must be a whole number of at least 2, but is 1"),
         ({"lr": 1}, "must be at least 2, but is 1 for lr"),
         ({"rate": 3}, "must name variables, but names 'rate'; they are n, act, skip, lr"),
         ({"n": [7]}, "must hold values of n, which must lie between 1 and 3, but is 7"),

@@ -49,7 +49,7 @@ def test_a_latency_is_a_positive_number(value):
 
 
 def test_a_configuration_without_a_row_is_named(path):
-    with pytest.raises(MetricError, match="has none of its 3 for act=tanh, n_layers=1, wide=True; measure it"):
+    with pytest.raises(MetricError, match="has none of its 3 for act=tanh, n_layers=1, wide=true; measure it"):
         DeviceLatency.from_csv(path, "pixel3")(SHALLOW | {"act": "tanh"})
 
 
