@@ -57,7 +57,7 @@ class Evaluation(NamedTuple):
         for name, text in (("configuration", row[2]), ("metrics", row[5])):
             if not text.startswith("{"):
                 raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
-        return cls(*row[:5], orjson.loads(row[5]), *row[6:])
+        return cls._make((*row[:5], orjson.loads(row[5]), *row[6:]))
 
     @property
     def configuration(self) -> dict[str, Any]:
