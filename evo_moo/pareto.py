@@ -1,6 +1,7 @@
 """Dominance and hypervolume, by moocore."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,12 +69,50 @@ def share_of_front(F: Array, front: Array) -> float | None:
 def reference_point(F: Array) -> Array:
     """Return a reference point for a set of points: its worst values, and a tenth of its range beyond.
 
+    Where all values are the same, their size stands for the range, or 1 where they are 0.
+
     Args:
         F: ``(n, n_obj)`` array, at least one row.
     """
     worst, best = F.max(axis=0), F.min(axis=0)
-    span = np.where(worst > best, worst - best, 1.0)
+    span = np.where(worst > best, worst - best, np.where(worst != 0, np.abs(worst), 1.0))
     return np.asarray(worst + 0.1 * span)
+
+
+class Box(NamedTuple):
+    """The unit in which hypervolumes are measured: a box of objectives, minimised.
+
+    Attributes:
+        best: ``(n_obj,)`` corner of the best values.
+        ref: ``(n_obj,)`` reference point, worse in every objective.
+    """
+
+    best: Array
+    ref: Array
+
+    @classmethod
+    def around(cls, F: Array) -> Self:
+        """Return the box from the best values of ``(n, n_obj)`` points, at least one, to their reference point."""
+        return cls(F.min(axis=0), reference_point(F))
+
+    @classmethod
+    def joint(cls, boxes: "Iterable[Box]") -> Self:
+        """Return the smallest box that holds all of some, at least one."""
+        bests, refs = zip(*boxes, strict=True)
+        return cls(np.min(bests, axis=0), np.max(refs, axis=0))
+
+    def share(self, F: Array) -> float:
+        """Return the hypervolume of ``(n, n_obj)`` points as a share of the box; above 1 where they lie beyond it.
+
+        No unit of an objective counts. Above five objectives it is approximated, without chance.
+        """
+        import moocore
+
+        N, ref = (F - self.best) / (self.ref - self.best), np.ones(len(self.ref))
+        if len(ref) <= MOST_EXACT:
+            return hypervolume(N, ref)
+        inside = N[(ref > N).all(axis=1)]
+        return float(moocore.hv_approx(inside, ref=ref, nsamples=N_DIRECTIONS)) if len(inside) else 0.0
 
 
 def frame(front: Array, others: Array, *, is_max: bool, is_log: bool) -> tuple[float, float]:
@@ -105,37 +144,33 @@ class History(NamedTuple):
 
     Attributes:
         counts: ``(m,)`` numbers of evaluations.
-        volumes: ``(m,)`` hypervolumes after them, for one reference point.
+        volumes: ``(m,)`` hypervolumes after them, as shares of one box.
         sizes: ``(m,)`` numbers of points on the front, equal ones counted once.
-        ref_point: ``(n_obj,)`` reference point, minimised.
     """
 
     counts: npt.NDArray[np.int64]
     volumes: Array
     sizes: npt.NDArray[np.int64]
-    ref_point: Array
 
 
-def hypervolume_history(F: Array, n_points: int = 200) -> History:
+def hypervolume_history(F: Array, box: Box, n_points: int = 200) -> History:
     """Return the hypervolume after growing numbers of evaluations.
-
-    Above five objectives, where the exact hypervolume takes too long, it is approximated without chance.
 
     Args:
         F: ``(n, n_obj)`` array in the order of evaluation, at least one row.
+        box: What the hypervolumes are shares of.
         n_points: About how many numbers of evaluations to take; a quarter of it above four objectives.
     """
     import moocore
 
-    ref, n_obj = reference_point(F), F.shape[1]
+    n_obj = F.shape[1]
     n_points = n_points if n_obj <= 4 else -(-n_points // 4)
     counts = np.unique(np.linspace(1, len(F), min(n_points, len(F))).astype(int))
     volumes, sizes, front, start = [], [], F[:0], 0
     for count in counts:
         front = np.vstack([front, F[start:count]])
         front = front[moocore.is_nondominated(front)]
-        exact = n_obj <= MOST_EXACT
-        volumes.append(hypervolume(front, ref) if exact else moocore.hv_approx(front, ref=ref, nsamples=N_DIRECTIONS))
+        volumes.append(box.share(front))
         sizes.append(len(front))
         start = count
-    return History(counts, np.array(volumes), np.array(sizes), ref)
+    return History(counts, np.array(volumes), np.array(sizes))

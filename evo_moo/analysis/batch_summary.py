@@ -1,33 +1,27 @@
 """What the runs of a batch came to, side by side: one row for all runs that differ in their seed only.
 
-Hypervolumes are comparable: all finished runs of a batch that search the same problem, with the same options and
-the same goals, share one reference point. Their fronts together give the ideal point (the best value of each
-objective) and the nadir (the worst on the joint front); objectives are normalised to 0 at the ideal and 1 at the
-nadir, the reference point is 1.1 in each, and the hypervolume is given as a share of the box from the ideal to the
-reference point.
+Hypervolumes are comparable: those of all finished runs of a batch that search the same problem, with the same options
+and the same goals, are shares of one box, the smallest that holds the boxes of them all. A run's own box is around what
+its first generation found: of a single run, the hypervolume is the one that ``show`` has.
 """
 
 import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
-from evo_moo.pareto import Array, hypervolume, pareto_rows
+from evo_moo.pareto import Box
 from evo_moo.storage.evaluation_row import FAILED
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.folder_lock import holder_of
 from evo_moo.storage.reading import csv_text, read_toml, reading
-
-MARGIN = 1.1
 
 
 @dataclass
@@ -42,7 +36,7 @@ class RunRow:
         n_failed: Number of those that failed, crashed or ran too long.
         n_front: Size of the feasible front.
         time_s: Seconds of searching.
-        hypervolume: Share of the box up to the common reference point; None unless it is finished.
+        hypervolume: As a share of the common box, above 1 where the front lies beyond it; None unless it is finished.
         reason: Why it is not finished.
     """
 
@@ -89,7 +83,7 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
     if not files:
         raise RunFolderError(f"`{batch_dir}` must be a batch's folder with a NAME.toml for each run, but has none")
     rows: list[RunRow] = []
-    fronts: dict[str, dict[int, Array]] = defaultdict(dict)
+    fronts: dict[str, dict[int, RunFront]] = defaultdict(dict)
     groups: dict[str, list[RunRow]] = defaultdict(list)
     for file in files:
         job = read_toml(file)
@@ -97,11 +91,12 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
         groups[without_seed(job)].append(row)
         if front is not None:
             problem = json.dumps([job["problem"], front.goals.to_json()], sort_keys=True, default=str)
-            fronts[problem][len(rows)] = front.F if front.feasible else front.F[:0]
+            fronts[problem][len(rows)] = front
         rows.append(row)
     for of_problem in fronts.values():
-        for i, volume in zip(of_problem, common_hypervolumes(list(of_problem.values())), strict=True):
-            rows[i].hypervolume = volume
+        box = common_box(of_problem.values())
+        for i, front in of_problem.items():
+            rows[i].hypervolume = box.share(front.archive) if box else 0.0
     return [group_row(members) for members in groups.values()], rows
 
 
@@ -116,20 +111,10 @@ def group_name(run: str) -> str:
     return re.sub(r",seed=[^,]*", "", run)
 
 
-def common_hypervolumes(fronts: Sequence[Array]) -> list[float]:
-    """Return the hypervolumes of fronts as shares of one common box; see the module.
-
-    Args:
-        fronts: ``(n, n_obj)`` arrays, minimised; an empty one has the hypervolume 0.
-    """
-    points = np.vstack(fronts)
-    if not len(points):
-        return [0.0] * len(fronts)
-    joint = points[pareto_rows(points, np.zeros(len(points)))]
-    ideal, nadir = joint.min(axis=0), joint.max(axis=0)
-    span = np.where(nadir > ideal, nadir - ideal, 1.0)
-    ref = np.full(len(ideal), MARGIN)
-    return [hypervolume((F - ideal) / span, ref) / MARGIN ** len(ideal) for F in fronts]
+def common_box(fronts: Iterable[RunFront]) -> Box | None:
+    """Return the smallest box that holds the boxes of runs; None where none of them has one."""
+    boxes = [front.box for front in fronts if front.box is not None]
+    return Box.joint(boxes) if boxes else None
 
 
 def write_summary(batch_dir: Path, groups: Sequence[GroupRow]) -> None:

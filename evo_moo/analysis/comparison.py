@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.batch_summary import common_hypervolumes, group_name, without_seed
+from evo_moo.analysis.batch_summary import common_box, group_name, without_seed
 from evo_moo.analysis.confirmation_ledger import FOLDER, members_of_run, read_confirmation
-from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.run_front import RunFront, means_and_spread
 from evo_moo.analysis.run_record import RunRecord
-from evo_moo.analysis.statistics.intervals import Array, bootstrap_interval
+from evo_moo.analysis.statistics.intervals import bootstrap_interval
 from evo_moo.analysis.statistics.significance import Comparison, Sample, adjusted, compare_samples, per_seed
 from evo_moo.errors import MetricError, UsageError
+from evo_moo.pareto import Box
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading
@@ -121,11 +122,13 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     runs = {name: [RunRecord.read(path) for path in paths] for name, paths in groups.items()}
     every = [run for members in runs.values() for run in members]
     at = _common_budget(every, n_evals)
-    volumes = iter(common_hypervolumes([_front_after(run, at) for run in every]))
+    box = common_box(run.result for run in every)
     samples: dict[str, dict[Any, float]] = {}
     for name, members in runs.items():
         distinct = len({run.seed for run in members}) == len(members)
-        samples[name] = {run.seed if distinct else (name, i): next(volumes) for i, run in enumerate(members)}
+        samples[name] = {
+            run.seed if distinct else (name, i): _hypervolume_after(run, at, box) for i, run in enumerate(members)
+        }
     tests = compare_samples(_of_several(samples), HYPERVOLUME)
     intervals: dict[Any, tuple[float, float] | None] = {
         name: bootstrap_interval((np.array(list(sample.values())),)) for name, sample in samples.items()
@@ -160,12 +163,13 @@ def _spent(run: RunRecord) -> float:
     return round(sum(e.cost for e in _ended(run)), 6)
 
 
-def _front_after(run: RunRecord, n_evals: float) -> Array:
-    """Return the objectives of what was feasible among the first so many evaluations, ``(n, n_obj)`` array."""
+def _hypervolume_after(run: RunRecord, n_evals: float, box: Box | None) -> float:
+    """Return the hypervolume of what was feasible among the first so many evaluations, means where it was repeated."""
     ended = _ended(run)
     spent = itertools.accumulate(e.cost for e in ended)
     within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
-    return run.goals.F([e.metrics for e in within if e.feasible])
+    means, _ = means_and_spread(e for e in within if e.status == "ok")
+    return box.share(run.goals.F([m for m in means.values() if not run.goals.violation(m)])) if box else 0.0
 
 
 def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:

@@ -1,16 +1,12 @@
 """The Pareto front of a run, with every evaluation behind it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.errors import MetricError
-from evo_moo.pareto import Array, hypervolume, reference_point
+from evo_moo.pareto import Array
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 
@@ -46,28 +42,9 @@ class EvaluatedFront(RunFront):
 
     @property
     def all_F(self) -> Array:
-        """Objectives of every feasible evaluation in the order of asking, ``(n, n_obj)`` array."""
-        return self.goals.F([e.metrics for e in self.evaluations if e.feasible])
+        """Objectives of every feasible configuration in the order of asking, means where it was repeated.
 
-    def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
-        """Return the hypervolume of the front.
-
-        Args:
-            ref_point: Reference point: metric names to values in their own direction, or ``(n_obj,)`` values
-                minimised like ``F``. By default a tenth of the range beyond the worst feasible evaluation, which
-                differs from run to run.
-
-        Raises:
-            MetricError: The reference point lacks an objective, or has another number of values.
+        Returns:
+            ``(n, n_obj)`` array, minimised.
         """
-        names = [objective.metric for objective in self.goals.objectives]
-        if isinstance(ref_point, Mapping) and set(names) - set(ref_point):
-            raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(ref_point)}")
-        if not self.feasible:
-            return 0.0
-        if isinstance(ref_point, Mapping):
-            ref_point = self.goals.F([ref_point])[0]
-        ref = reference_point(self.all_F) if ref_point is None else np.atleast_1d(np.asarray(ref_point, dtype=float))
-        if ref.shape != (len(names),):
-            raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
-        return hypervolume(self.F, ref)
+        return self.goals.F([e.metrics for e in self.measured if not self.goals.violation(e.metrics)])

@@ -152,8 +152,9 @@ def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[
 def _draw_hypervolume(axes: Any, result: EvaluatedFront) -> None:
     F = result.all_F
     axes.set(xlabel="feasible evaluations", ylabel="hypervolume")
-    if len(F) and F.shape[1] > 1:
-        axes.plot(*hypervolume_history(F)[:2], color=FRONT, drawstyle="steps-post")
+    if result.box and F.shape[1] > 1:
+        axes.plot(*hypervolume_history(F, result.box)[:2], color=FRONT, drawstyle="steps-post")
+        axes.set_ylabel(f"hypervolume, share of {result.box_of}")
     axes.grid(alpha=0.3)
 
 

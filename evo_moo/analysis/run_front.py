@@ -1,17 +1,19 @@
 """The Pareto front of a run, read from the ledger without the evaluations behind it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from evo_moo.pareto import Array, pareto_rows, share_of_front
+from evo_moo.errors import MetricError
+from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
+from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 from evo_moo.values import METRIC, OPTION
@@ -45,6 +47,11 @@ class RunFront:
         means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation;
             empty where nothing was repeated with another seed.
         spread: Standard deviations of the metrics of the configurations that were repeated, by the same ids.
+        archive: Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised: the objectives
+            of ``front``, or better ones where that is the last population's.
+        box: What hypervolumes are shares of: of the first generation, and before its end of what was measured so far;
+            None where nothing keeps the limits.
+        box_of: The box in words; empty where there is none.
     """
 
     goals: Goals
@@ -55,6 +62,9 @@ class RunFront:
     true_front: Array | None = None
     means: dict[int, Metrics] = field(default_factory=dict)
     spread: dict[int, Metrics] = field(default_factory=dict)
+    archive: Array = field(default_factory=lambda: np.empty((0, 0)))
+    box: Box | None = None
+    box_of: str = ""
 
     @classmethod
     def read(cls, run_dir: str | Path) -> Self:
@@ -77,16 +87,20 @@ class RunFront:
         means, spread = dict[int, Metrics](), dict[int, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
+        candidates = list(means.items()) if means else ledger.least_violating()
+        F, violation = goals.F(rows := [row for _, row in candidates]), np.array([goals.violation(row) for row in rows])
+        best = pareto_rows(F, violation)
         last = ledger.last_generation()
-        if facts.front == "population" and last is not None and last.n_asked == sum(endings.values()):
-            ids = last.optimum
-        else:
-            candidates = list(means.items()) if means else ledger.least_violating()
-            metrics = [row for _, row in candidates]
-            violation = np.array([goals.violation(row) for row in metrics])
-            ids = [candidates[i][0] for i in pareto_rows(goals.F(metrics), violation)]
+        is_populations = facts.front == "population" and last is not None and last.n_asked == sum(endings.values())
+        ids = last.optimum if last and is_populations else [candidates[i][0] for i in best]
         front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
-        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread)
+        box, box_of = None, ""
+        if (feasible := violation == 0).any():
+            fixed = fixed_box(ledger, goals)
+            box = fixed.box if fixed else Box.around(F[feasible])
+            box_of = box_in_words(fixed)
+        archive = F[best[feasible[best]]]
+        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, archive, box, box_of)
 
     @property
     def n_evaluations(self) -> int:
@@ -137,6 +151,48 @@ class RunFront:
                 counts[status, reason.partition(", but is ")[0]] += n
         return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
 
+    def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
+        """Return the hypervolume of the front.
+
+        By default it is the one that a search logs, and that ``list``, ``show`` and the report have: of everything
+        feasible that was measured, as a share of ``box``, above 1 where the front lies beyond it.
+
+        Args:
+            ref_point: Reference point: metric names to values in their own direction, or ``(n_obj,)`` values
+                minimised like ``F``. With it, the volume of the front up to there, in the objectives' own units.
+
+        Raises:
+            MetricError: The reference point lacks an objective, or has another number of values.
+        """
+        if ref_point is None:
+            return self.box.share(self.archive) if self.box else 0.0
+        names = [objective.metric for objective in self.goals.objectives]
+        if isinstance(ref_point, Mapping) and set(names) - set(ref_point):
+            raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(ref_point)}")
+        if isinstance(ref_point, Mapping):
+            ref_point = self.goals.F([ref_point])[0]
+        ref = np.atleast_1d(np.asarray(ref_point, dtype=float))
+        if ref.shape != (len(names),):
+            raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
+        return hypervolume(self.F, ref) if self.feasible else 0.0
+
+    @property
+    def hypervolume_box(self) -> dict[str, tuple[float, float]]:
+        """Objectives to the best value and the reference value of the box, in their own direction."""
+        if self.box is None:
+            return {}
+        corners = zip(*(self.goals.signs * corner for corner in self.box), strict=True)
+        return {
+            o.metric: (float(best), float(ref)) for o, (best, ref) in zip(self.goals.objectives, corners, strict=True)
+        }
+
+    def hypervolume_in_words(self) -> str:
+        """Return the hypervolume and what it is a share of; empty of a single objective, and without a box."""
+        if self.box is None or len(self.goals.objectives) < 2:
+            return ""
+        ends = ", ".join(f"{name} {best:.4g} to {ref:.4g}" for name, (best, ref) in self.hypervolume_box.items())
+        return f"{self.hypervolume():.4g} of {self.box_of} ({ends})"
+
     def share_of_true_hypervolume(self) -> float | None:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
 
@@ -163,6 +219,34 @@ class RunFront:
             }
             for e in self.front
         ]
+
+
+def fixed_box(ledger: Ledger, goals: Goals) -> RunBox | None:
+    """Return what a run's hypervolumes are shares of, once that is fixed.
+
+    The box is around the feasible full evaluations of the first generations by whose end two of them differ. It is
+    recorded at that moment; of a ledger that lacks it, it is the same by its generations.
+    """
+    if (recorded := ledger.facts().box) is not None:
+        return recorded
+    last = ledger.last_generation()
+    if last is None:
+        return None
+    seen = [e for e in ledger.feasible() if e.generation <= last.number]
+    F, generations = goals.F([e.metrics for e in seen]), np.array([e.generation for e in seen])
+    differ = [int(g) for g in np.unique(generations) if np.ptp(F[generations <= g], axis=0).any()]
+    return RunBox(differ[0], *Box.around(F[generations <= differ[0]])) if differ else None
+
+
+def box_in_words(fixed: RunBox | None) -> str:
+    """Name the box of a run."""
+    if fixed is None:
+        return "the box of all evaluations so far"
+    return (
+        "the first generation's box"
+        if fixed.generation == 1
+        else f"the box of the first {fixed.generation} generations"
+    )
 
 
 def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:

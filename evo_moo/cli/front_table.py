@@ -36,6 +36,8 @@ def print_front(result: RunFront) -> None:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
         if len(shown) < len(names):
             console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
+    if words := result.hypervolume_in_words():
+        console.print(safe(f"Hypervolume: {words}"))
     share = result.share_of_true_hypervolume()
     if share is not None and result.true_front is not None:
         console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")

@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 
 def print_runs(root: Path) -> None:
     """Print one row per run below ``root``: state, progress, best value of each objective."""
-    table = new_table(("run", "problem", "state", "evaluations", "best"))
+    from evo_moo.analysis.run_front import RunFront
+
+    table = new_table(("run", "problem", "state", "evaluations", "hypervolume", "best"))
     for path in run_dirs(root):
         try:
             with reading(path) as ledger:
-                ended = ledger.cost_of_ended()
-                table.add_row(*map(safe, _run_row(path, ledger.facts(), ended, ledger.ok())))
+                facts, ended = ledger.facts(), ledger.cost_of_ended()
+                front = RunFront.of_ledger(ledger) if facts.has_begun else None
+                words = front.hypervolume_in_words().partition(" ")[0] if front else ""
+                table.add_row(*map(safe, _run_row(path, facts, ended, words, ledger.ok())))
         except EvoMooError as error:
-            table.add_row(safe(path.name), "", "damaged", "", safe(str(error)))
-    open_console().print(table if table.row_count else f"No runs in {safe(str(root))}.")
+            table.add_row(safe(path.name), "", "damaged", "", "", safe(str(error)))
+    console = open_console()
+    console.print(table if table.row_count else f"No runs in {safe(str(root))}.")
+    if table.row_count:
+        console.print("Hypervolume: as a share of the run's own box, which evo-moo show names.")
 
 
 def print_findings(findings: "list[Finding]") -> None:
@@ -50,16 +57,19 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
         means = [cell(mean) for mean in (group.n_front, group.n_failed, group.time_s)]
         table.add_row(safe(group.group), count, cell(group.n_evals), volume, *means)
     console.print(table)
-    console.print("Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem.")
+    console.print(
+        "Means over the finished runs; hypervolume ± standard deviation, as a share of one box per problem, around the "
+        "first generations of all its runs."
+    )
     for row in rows:
         if row.state != "finished":
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
-def _run_row(path: Path, facts: RunFacts, done: float, ok: Iterable[Evaluation]) -> list[str]:
+def _run_row(path: Path, facts: RunFacts, done: float, volume: str, ok: Iterable[Evaluation]) -> list[str]:
     state = run_state(facts.state, holder_of(path) is not None)
     total = facts.job.get("budget", {}).get("n_evals")
     metrics = [e.metrics for e in ok if e.feasible]
     objectives = facts.goals.objectives if metrics else ()
     best = [f"{o.metric} {o.best(m[o.metric] for m in metrics):.4g}" for o in objectives]
-    return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", ", ".join(best)]
+    return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", volume, ", ".join(best)]

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -68,7 +68,9 @@ def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
 
     if as_json:
         share = front.share_of_true_hypervolume()
-        known = {} if share is None else {"share_of_true_hypervolume": share}
+        known: dict[str, Any] = {} if share is None else {"share_of_true_hypervolume": share}
+        if front.hypervolume_in_words():
+            known |= {"hypervolume": front.hypervolume(), "hypervolume_box": front.hypervolume_box}
         members = [
             {"id": e.id, "metrics": e.metrics, "sd": front.spread.get(e.id, {}), "configuration": e.configuration}
             for e in front.front

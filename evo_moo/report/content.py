@@ -19,7 +19,7 @@ from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quality
 from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
-from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume, hypervolume_history, share_of_front
+from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front
 from evo_moo.problem.goals import Goals, Objective
 from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state
@@ -61,9 +61,10 @@ class History:
     Attributes:
         n: Numbers of evaluations, ``(n,)``.
         best: Of a single objective the best value, ``(n,)``.
-        volume: The hypervolume, ``(n,)``.
+        volume: The hypervolume as a share of the run's box, ``(n,)``.
         size: The size of the front, ``(n,)``.
-        ref_point: The reference point of the hypervolume: metrics to values.
+        box: That box: objectives to the best value and the reference value.
+        box_of: The box in words.
         true: The hypervolume of the true front, where it is known.
     """
 
@@ -71,7 +72,8 @@ class History:
     best: Array | None = None
     volume: Array | None = None
     size: npt.NDArray[np.int64] | None = None
-    ref_point: dict[str, float] | None = None
+    box: dict[str, tuple[float, float]] | None = None
+    box_of: str = ""
     true: float | None = None
 
 
@@ -217,7 +219,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
-        "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.5g}",
+        "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.4g} of {history.box_of}",
         "True front": "" if share is None else f"{share:.2%} of the true front's",
         "Limits": ", ".join(_limits(record.goals)),
     }
@@ -246,21 +248,21 @@ def _objective(objective: Objective, table: Table, record: RunRecord) -> Objecti
 
 def _history(record: RunRecord) -> History:
     goals, result = record.goals, record.result
-    feasible = [e for e in record.evaluations if e.feasible and not e.replicate]
-    n = np.array([e.id for e in feasible], dtype=np.int64)
-    if not feasible:
+    feasible = [e for e in result.measured if not goals.violation(e.metrics)]
+    n, F, box = np.array([e.id for e in feasible], dtype=np.int64), result.all_F, result.box
+    if box is None:
         return History(n)
-    F = goals.F([result.means.get(e.id, e.metrics) for e in feasible])
     if len(goals.objectives) == 1:
         return History(n, best=significant(goals.signs[0] * np.minimum.accumulate(F[:, 0])))
-    seen, true = hypervolume_history(F), result.true_front
+    seen, true = hypervolume_history(F, box), result.true_front
     known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= MOST_OBJECTIVES
     return History(
         n[seen.counts - 1],
         volume=significant(seen.volumes),
         size=seen.sizes,
-        ref_point=dict(zip([o.metric for o in goals.objectives], (goals.signs * seen.ref_point).tolist(), strict=True)),
-        true=hypervolume(true, seen.ref_point) if true is not None and known else None,
+        box=result.hypervolume_box,
+        box_of=result.box_of,
+        true=box.share(true) if true is not None and known else None,
     )
 
 

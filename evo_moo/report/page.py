@@ -198,7 +198,9 @@ def _tiles(report: Report) -> list[dict[str, str]]:
         size, _, rest = facts["Front"].partition(" ")
         tiles.append({"what": "On the Pareto front", "value": size, "words": rest})
     if "Hypervolume" in facts:
-        tiles.append({"what": "Hypervolume", "value": facts["Hypervolume"], "words": facts.get("True front", "")})
+        value, _, box = facts["Hypervolume"].partition(" ")
+        words = "; ".join(filter(None, (box, facts.get("True front"))))
+        tiles.append({"what": "Hypervolume", "value": value, "words": words})
     for objective in report.objectives:
         if objective.best is not None and math.isfinite(objective.best):
             words = f"evaluation {objective.best_id}"
@@ -208,11 +210,12 @@ def _tiles(report: Report) -> list[dict[str, str]]:
 
 
 def _history_words(history: History) -> str:
-    if history.ref_point is None:
+    if history.box is None:
         return ""
-    point = ", ".join(f"{name} {value:.4g}" for name, value in history.ref_point.items())
-    about = ", approximated" if len(history.ref_point) > 5 else ""
+    ends = ", ".join(f"{name} {best:.4g} to {ref:.4g}" for name, (best, ref) in history.box.items())
+    about = ", approximated" if len(history.box) > 5 else ""
     return (
-        f"Hypervolume of the feasible evaluations{about}, up to the reference point {point}: a tenth of their range "
-        "beyond the worst of them, so it compares within this run only. Equal points of the front count once."
+        f"Hypervolume of the feasible evaluations{about}, as a share of {history.box_of}: {ends}, from the best values "
+        "to a tenth of their range beyond the worst. It is above 1 where the front lies beyond the box, and compares "
+        "within this run only. Equal points of the front count once."
     )

@@ -2,44 +2,41 @@
 
 import numpy as np
 
-from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
+from evo_moo.analysis.run_front import means_and_spread
+from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.metrics import Metrics
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunBox
 
 
 class Summary:
     """The best values and the hypervolume so far, for callbacks that write them down.
 
-    The reference point is a tenth of the range beyond the worst of the first generation. ``at_s`` is the time at which
-    the latest evaluation ended.
+    The hypervolume is the run's, a share of its box. ``at_s`` is the time at which the latest evaluation ended.
     """
 
     def __init__(self, goals: Goals) -> None:
         """Begin with nothing seen."""
         self._goals, self.n_evals = goals, 0
-        self._ref: Array | None = None
-        self._front: Array = np.empty((0, len(goals.objectives)))
-        self._seen: list[Metrics] = []
+        self._full: list[Evaluation] = []
         self.at_s = 0.0
 
     def see(self, evaluation: Evaluation) -> None:
         """Take an evaluation in."""
         self.n_evals += 1
         self.at_s = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
-        if evaluation.feasible:
-            self._seen.append(evaluation.metrics)
+        if evaluation.status == "ok":
+            self._full.append(evaluation)
 
-    def numbers(self) -> dict[str, float]:
+    def numbers(self, generation: int, fixed: RunBox | None) -> dict[str, float]:
         """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
-        if self._seen:
-            seen = np.vstack([self._front, self._goals.F(self._seen)])
-            self._ref = reference_point(seen) if self._ref is None else self._ref
-            self._front, self._seen = seen[pareto_rows(seen, np.zeros(len(seen)))], []
+        means, _ = means_and_spread(self._full)
+        F = self._goals.F([metrics for metrics in means.values() if not self._goals.violation(metrics)])
+        front = F[pareto_rows(F, np.zeros(len(F)))]
         numbers: dict[str, float] = {"n_evals": self.n_evals}
-        if len(self._front):
-            for objective, value in zip(self._goals.objectives, self._front.min(axis=0).tolist(), strict=True):
+        if len(front):
+            for objective, value in zip(self._goals.objectives, front.min(axis=0).tolist(), strict=True):
                 numbers[f"best.{objective.metric}"] = objective.sign * value
-            if 2 <= self._front.shape[1] <= MOST_OBJECTIVES:
-                numbers["hypervolume"] = hypervolume(self._front, self._ref)
+            if fixed is not None and generation >= fixed.generation and 2 <= F.shape[1] <= MOST_OBJECTIVES:
+                numbers["hypervolume"] = fixed.box.share(front)
         return numbers

@@ -208,7 +208,9 @@ def run_job(
         with Reactions(callbacks, facts, folder.ledger) as reactions:
             if facts.state != "finished":
                 pool = pool_of(job, problem, prepared.source, goals)
-                shown = shown_progress(goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose)
+                shown = shown_progress(
+                    goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose, folder.ledger
+                )
                 with closing(pool), shown as observer:
                     engine_of(job, problem, goals, pool, folder, reactions.beside(observer)).run()
             with guarded_reads(folder.path):

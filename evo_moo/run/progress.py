@@ -10,12 +10,14 @@ from datetime import timedelta
 
 import numpy as np
 
+from evo_moo.analysis.run_front import RunFront, box_in_words
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
-from evo_moo.pareto import MOST_OBJECTIVES, Array, hypervolume, pareto_rows, reference_point
+from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import FAILED, Evaluation
+from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import Printable
 from evo_moo.text import printable
@@ -33,30 +35,34 @@ class Progress:
         before: Evaluations that ended before, in a run that goes on.
         budget: When the search ends.
         elapsed_s: Seconds that the run has searched before.
+        ledger: Says what hypervolumes are shares of, and what was repeated; None leaves hypervolumes out.
     """
 
-    follows_hypervolume = False
-
     def __init__(
-        self, goals: Goals, before: Sequence[Evaluation] = (), budget: Budget | None = None, elapsed_s: float = 0.0
+        self,
+        goals: Goals,
+        before: Sequence[Evaluation] = (),
+        budget: Budget | None = None,
+        elapsed_s: float = 0.0,
+        ledger: Ledger | None = None,
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
+        self._ledger = ledger if 2 <= len(goals.objectives) <= MOST_OBJECTIVES else None
         self.n_done, self.n_failed = len(before), 0
         self.spent = self._spent_before = sum(e.cost for e in before)
         self.best: dict[str, float] = {}
         self._began_at = self._line_at = time.monotonic()
         self._per_generation = math.inf
         self._end_at = self._expected_end()
-        self._F = goals.F([])  # feasible objective values: those of the first generation, later the front
-        self._ref_point: Array | None = None
-        later = [evaluation for evaluation in before if evaluation.generation > 1]
-        self._count([evaluation for evaluation in before if evaluation.generation <= 1])
-        if later:
-            self._fix_reference_point()
-        self._count(later)
+        self._F = goals.F([])  # of the front of what is feasible
+        self._box: RunBox | None = None
+        self._repeats = False
+        self._count(before)
+        self._look()
 
     def submitted(self, n: int) -> None:
-        """Evaluations have begun."""
+        """Evaluations have begun: note whether configurations are repeated, which changes what is known of them."""
+        self._note_repeats()
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes; now and then log a line."""
@@ -69,7 +75,7 @@ class Progress:
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
-        self._fix_reference_point()
+        self._look()
         self._per_generation = self.spent / generation
         self._end_at = self._expected_end()
         self._log(f"generation {generation}")
@@ -86,8 +92,8 @@ class Progress:
             words[0] += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
         if self.n_failed:
             words.append(f"{self.n_failed} failed")
-        if self._ref_point is not None:
-            words.append(f"hypervolume {hypervolume(self._F, self._ref_point):.4g}")
+        if self._box is not None:
+            words.append(f"hypervolume {self._box.box.share(self._F):.4g} of {box_in_words(self._box)}")
         return ", ".join([*words, *(f"best {printable(name)} {value:.4g}" for name, value in self.best.items())])
 
     @property
@@ -125,30 +131,35 @@ class Progress:
             name = objective.metric
             before = [self.best[name]] if name in self.best else []
             self.best[name] = objective.best([*before, *(metrics[name] for metrics in feasible)])
-        if self.follows_hypervolume and 2 <= len(self.goals.objectives) <= MOST_OBJECTIVES:
-            self._F = np.vstack([self._F, self.goals.F(feasible)])
-        if self._ref_point is not None:  # before, the worst points count too
-            self._F = self._F[pareto_rows(self._F, np.zeros(len(self._F)))]
+        if self._ledger is not None and not self._repeats:
+            F = np.vstack([self._F, self.goals.F(feasible)])
+            self._F = F[pareto_rows(F, np.zeros(len(F)))]
 
-    def _fix_reference_point(self) -> None:
-        """At the end of the first generation with a feasible point, measure hypervolumes from the worst values."""
-        if self._ref_point is None and len(self._F):
-            self._ref_point = reference_point(self._F)
+    def _note_repeats(self) -> None:
+        self._repeats = self._repeats or (self._ledger is not None and self._ledger.has_replicates())
+
+    def _look(self) -> None:
+        """Look up in the ledger what only it knows: the box of the hypervolume, and means over repetitions."""
+        if self._ledger is not None:
+            self._box = self._box or self._ledger.facts().box
+            self._note_repeats()
+            if self._repeats:
+                self._F = RunFront.of_ledger(self._ledger).archive
 
 
-class ShownProgress(Progress):
-    """Also follows the hypervolume, against the worst values of the first generation."""
-
-    follows_hypervolume = True
-
-
-class _Bar(ShownProgress):
+class _Bar(Progress):
     """Draws a bar, which is full at the expected end, and what is known so far."""
 
     def __init__(
-        self, goals: Goals, before: Sequence[Evaluation], budget: Budget, elapsed_s: float, pool: Pool
+        self,
+        goals: Goals,
+        before: Sequence[Evaluation],
+        budget: Budget,
+        elapsed_s: float,
+        ledger: Ledger | None,
+        pool: Pool,
     ) -> None:
-        super().__init__(goals, before, budget, elapsed_s)
+        super().__init__(goals, before, budget, elapsed_s, ledger)
         from rich import progress
         from rich.table import Column
 
@@ -165,6 +176,7 @@ class _Bar(ShownProgress):
 
     def submitted(self, n: int) -> None:
         """Redraw."""
+        super().submitted(n)
         self._draw()
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
@@ -197,7 +209,13 @@ def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
 
 @contextmanager
 def shown_progress(
-    goals: Goals, budget: Budget, before: Sequence[Evaluation], elapsed_s: float, pool: Pool, verbose: bool
+    goals: Goals,
+    budget: Budget,
+    before: Sequence[Evaluation],
+    elapsed_s: float,
+    pool: Pool,
+    verbose: bool,
+    ledger: Ledger | None = None,
 ) -> Iterator[Progress]:
     """Show progress while the block runs: a bar on a terminal, else a line per generation on standard error.
 
@@ -208,11 +226,12 @@ def shown_progress(
         elapsed_s: Seconds that the run has searched before.
         pool: Says how many workers are busy.
         verbose: Whether to show anything; the run's log file is written in any case.
+        ledger: Says what hypervolumes are shares of; None leaves them out.
     """
     if not verbose:
-        yield Progress(goals, before, budget, elapsed_s)
+        yield Progress(goals, before, budget, elapsed_s, ledger)
     elif sys.stderr.isatty():
-        bar = _Bar(goals, before, budget, elapsed_s, pool)
+        bar = _Bar(goals, before, budget, elapsed_s, ledger, pool)
         with bar.bar:
             yield bar
     else:
@@ -220,6 +239,6 @@ def shown_progress(
         handler.setFormatter(Printable())
         LOGGER.addHandler(handler)
         try:
-            yield ShownProgress(goals, before, budget, elapsed_s)
+            yield Progress(goals, before, budget, elapsed_s, ledger)
         finally:
             LOGGER.removeHandler(handler)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from evo_moo.analysis.run_front import fixed_box
 from evo_moo.errors import SearchFailedError
 from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
@@ -30,6 +31,7 @@ class Records:
         self._ledger, self._optimizer, self._budget = ledger, optimizer, budget
         counts = ledger.counts()
         self._n_usable = sum(counts.get(status, 0) for status in USABLE)
+        self._has_box = ledger.facts().box is not None
 
     def asked(self, candidates: Iterable[tuple[Candidate, int]]) -> None:
         """Record candidates, each with the seed of its evaluation, and the decisions that led to them."""
@@ -55,10 +57,13 @@ class Records:
         self._ledger.set_meta(elapsed_s=self._budget.elapsed_s)
 
     def generation(self) -> None:
-        """Record the generation that has just ended."""
+        """Record the generation that has just ended, and what the run's hypervolumes are shares of from now on."""
         optimizer = self._optimizer
         ids = optimizer.population_ids(), optimizer.optimum_ids()
         self._ledger.record_generation(optimizer.generation, optimizer.n_asked, *ids)
+        if not self._has_box and (box := fixed_box(self._ledger, optimizer.goals)) is not None:
+            self._ledger.set_meta(hypervolume_box=box.to_json())
+            self._has_box = True
         self._budget.generation_ended(self._ledger)
 
     def decisions(self) -> None:

@@ -19,11 +19,12 @@ from pymoo.termination.robust import RobustTermination
 from pymoo.termination.xtol import DesignSpaceTermination
 
 from evo_moo.job.budget import StopWhen
-from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.pareto import pareto_rows
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 
 Array = npt.NDArray[np.float64]
@@ -34,6 +35,7 @@ class _Generation(NamedTuple):
     n_asked: int
     population: Population
     optimum: Population
+    box: RunBox | None
 
 
 class StopWatch:
@@ -60,12 +62,13 @@ class StopWatch:
         """Apply the rule to the generations of the ledger that are new."""
         if self._rule is None:
             return
+        box = ledger.facts().box
         for number, n_asked, population, optimum in ledger.generations(self._seen):
             if self.reason:
                 return
             by_id = {e.id: e for e in ledger.of_ids([*population, *optimum])}
             members = self._members(population, by_id), self._members(optimum, by_id)
-            reason = self._rule.see(_Generation(number, n_asked, *members))
+            reason = self._rule.see(_Generation(number, n_asked, *members, box))
             self.reason = f"{reason} at generation {number}" if reason else ""
             self._seen = number
 
@@ -79,27 +82,23 @@ class StopWatch:
 class _HypervolumeStalls:
     """Ends a search when the hypervolume of the best so far grows by no more than a share of it.
 
-    The best so far is the front of all generations' optima. The reference point is that of ``reference_point`` for
-    the feasible members of the first population that has some: their worst values, and a tenth of their range.
+    The best so far is the front of all generations' optima. The hypervolume is the run's, a share of its box.
     """
 
     def __init__(self, settings: StopWhen) -> None:
         self._tol = 0.001 if settings.tol is None else settings.tol
         self._period = settings.period or 10
-        self._ref: Array | None = None
         self._front = np.empty((0, 0))
         self._volumes: list[float] = []
 
     def see(self, generation: _Generation) -> str:
         """Return the reason to stop at the next generation; empty where the search goes on."""
-        F = _feasible_F(generation.optimum)
-        if self._ref is None and len(F):
-            self._ref, self._front = reference_point(_feasible_F(generation.population)), F[:0]
-        if self._ref is None:
+        fixed, F = generation.box, _feasible_F(generation.optimum)
+        if fixed is None or generation.number < fixed.generation:
             return ""
-        seen = np.vstack([self._front, F]) if len(F) else self._front
+        seen = np.vstack([self._front, F]) if self._front.size and len(F) else F if len(F) else self._front
         self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]
-        self._volumes = [*self._volumes[-self._period :], hypervolume(self._front, self._ref)]
+        self._volumes = [*self._volumes[-self._period :], fixed.box.share(self._front)]
         growth = self._volumes[-1] - self._volumes[0]
         if len(self._volumes) <= self._period or self._volumes[-1] == 0 or growth > self._tol * self._volumes[-1]:
             return ""

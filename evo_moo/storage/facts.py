@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import orjson
 
-from evo_moo.pareto import Array
+from evo_moo.pareto import Array, Box
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 
@@ -30,6 +30,29 @@ EventKind = Literal[
     "callback failed",
 ]
 """Kind of a decision or an incident of a run."""
+
+
+class RunBox(NamedTuple):
+    """What the hypervolumes of a run are shares of, fixed once and for all.
+
+    Attributes:
+        generation: At whose end it was fixed.
+        best: ``(n_obj,)`` corner of the best values by then, minimised.
+        ref: ``(n_obj,)`` reference point, minimised.
+    """
+
+    generation: int
+    best: Array
+    ref: Array
+
+    @property
+    def box(self) -> Box:
+        """The box alone."""
+        return Box(self.best, self.ref)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fact as the ledger keeps it."""
+        return {"generation": self.generation, "best": self.best.tolist(), "ref": self.ref.tolist()}
 
 
 @dataclass(frozen=True)
@@ -117,6 +140,12 @@ class RunFacts:
     def given_start(self) -> list[Any] | None:
         """The job's start before configurations of earlier runs were added; None where there were none."""
         return cast(list[Any] | None, self._fact("given_start"))
+
+    @cached_property
+    def box(self) -> "RunBox | None":
+        """What the run's hypervolumes are shares of; None before it is fixed."""
+        recorded = self._fact("hypervolume_box")
+        return recorded and RunBox(recorded["generation"], *(np.array(recorded[key]) for key in ("best", "ref")))
 
     @cached_property
     def known_outcomes(self) -> list[dict[str, Any]]:

@@ -49,6 +49,10 @@ class Queries:
         """Read the full evaluations that ended well."""
         return self._evaluations("status = 'ok'")
 
+    def feasible(self) -> Iterator[Evaluation]:
+        """Read the full evaluations that keep every limit."""
+        return self._evaluations("status = 'ok' AND violation = 0")
+
     def failed(self) -> Iterator[Evaluation]:
         """Read the evaluations that failed, crashed or ran too long."""
         return self._evaluations(f"status IN {FAILED}")

@@ -203,7 +203,7 @@ def test_a_batch_runs_resumes_and_compares(tmp_path: Path) -> None:
     assert before == {name: (home / name / "log.txt").read_text() for name in names}
     shown = json.loads(evo_moo("batch", "--show", "jobs", "--json", cwd=tmp_path).stdout)
     assert [run["state"] for run in shown["runs"]] == ["finished"] * 3 + ["failed"]
-    assert all(0 < run["hypervolume"] < 1 for run in shown["runs"][:3])
+    assert all(run["hypervolume"] > 0 for run in shown["runs"][:3])
 
 
 def test_faults_of_all_files_are_listed_before_anything_runs(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import evo_moo as evo_moo_package
 from tests.integration.running import PATIENCE_S, USER_FILE, evo_moo, front_of, ledger_of
 
 pytestmark = pytest.mark.slow
@@ -67,6 +70,53 @@ def test_killed_runs_end_like_one_left_in_peace(
     assert len(front_of(tmp_path / "war")) > 1
     assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
     assert front_of(tmp_path / "war") == front_of(tmp_path / "peace")
+
+
+def volumes_of(run: str, folder: Path) -> set[str]:
+    """The hypervolume in every place that has it, as four digits."""
+    result = evo_moo_package.Result.read(folder / run)
+    row = next(line for line in evo_moo("list", ".", cwd=folder).stdout.splitlines() if f" {run} " in line)
+    shown = evo_moo("show", run, cwd=folder).stdout
+    log = (folder / run / "log.txt").read_text().splitlines()
+    evo_moo("report", run, "--figures", f"{run}-figures", cwd=folder)
+    report = json.loads((folder / f"{run}-figures" / "report.json").read_text())
+    batch = folder / f"{run}-batch"
+    batch.mkdir()
+    shutil.copytree(folder / run, batch / run)
+    shutil.copy(folder / run / "job.toml", batch / f"{run}.toml")
+    (in_batch,) = json.loads(evo_moo("batch", "--show", batch, "--json", cwd=folder).stdout)["runs"]
+    numbers = [
+        result.hypervolume(),
+        json.loads(evo_moo("show", run, "--json", cwd=folder).stdout)["hypervolume"],
+        report["history"]["volume"][-1],
+        in_batch["hypervolume"],
+    ]
+    words = [
+        re.search(r"Hypervolume: (\S+) of the first generation's box", shown),
+        re.search(
+            r"hypervolume (\S+) of the first generation's box", [line for line in log if "generation" in line][-1]
+        ),
+        re.search(r"(\S+) of the first generation's box", report["facts"]["Hypervolume"]),
+    ]
+    assert str(f"{result.hypervolume():.4g}") in row
+    return {f"{number:.4g}" for number in numbers} | {found[1] for found in words if found}
+
+
+def test_hypervolume_is_one_whether_killed_or_not(tmp_path: Path) -> None:
+    peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
+    peace.write_text("")
+    war.write_text("0.9 0.7 0.61 0.8 0.65")
+    evo_moo("run", job(tmp_path, "peace", "nsga2", 2, turns=str(peace)), "--run-dir", "peace", cwd=tmp_path)
+    path, kills = job(tmp_path, "war", "nsga2", 2, turns=str(war)), 0
+    while war.read_text():
+        evo_moo("run", path, "--run-dir", "war", cwd=tmp_path, code=-9)
+        kills += 1
+    evo_moo("run", path, "--run-dir", "war", cwd=tmp_path)
+    assert kills == 5
+    (volume,) = volumes_of("peace", tmp_path)
+    assert volumes_of("war", tmp_path) == {volume} and float(volume) > 0
+    lines = [re.findall(r"generation \d.*box", (tmp_path / run / "log.txt").read_text()) for run in ("peace", "war")]
+    assert set(lines[0]) == set(lines[1]) and len(lines[0]) == 5
 
 
 def test_kill_in_steady_state_loses_and_repeats_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from evo_moo.pareto import frame, hypervolume, hypervolume_history, pareto_rows, reference_point
+from evo_moo.pareto import Box, frame, hypervolume, hypervolume_history, pareto_rows, reference_point
 
 TIED = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16))
 """Few different values, so that ties and duplicates are common."""
@@ -74,26 +74,39 @@ def test_the_reference_point_is_worse_than_every_point(F):
 
 
 def test_reference_point_lies_a_tenth_beyond_the_worst():
-    np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])), [11.0, 5.1])
+    np.testing.assert_allclose(reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])), [11.0, 5.5])
 
 
 @given(points(st.integers(2, 3)), st.integers(2, 20))
 def test_the_history_grows_to_the_hypervolume_of_all_points(F, n_points):
-    counts, volumes, sizes, seen_ref = hypervolume_history(F, n_points)
-    ref = reference_point(F)
+    box = Box.around(F)
+    counts, volumes, sizes = hypervolume_history(F, box, n_points)
     assert (np.diff(counts) > 0).all() and counts[-1] == len(F) and len(counts) <= n_points
-    np.testing.assert_allclose(volumes, [hypervolume(F[:count], ref) for count in counts], rtol=1e-9)
+    whole = np.prod(box.ref - box.best)
+    np.testing.assert_allclose(volumes, [hypervolume(F[:count], box.ref) / whole for count in counts], rtol=1e-9)
     assert (np.diff(volumes) >= -1e-9 * volumes.max()).all()
     fronts = [F[:count][pareto_rows(F[:count], np.zeros(count))] for count in counts]
     assert sizes.tolist() == [len(np.unique(front, axis=0)) for front in fronts]
-    np.testing.assert_array_equal(seen_ref, ref)
 
 
 def test_history_of_many_objectives_is_near_the_hypervolume():
     F = np.random.default_rng(0).random((30, 6))
-    history = hypervolume_history(F, 8)
+    box = Box.around(F)
+    history = hypervolume_history(F, box, 8)
     assert len(history.counts) == 2 and history.counts[-1] == 30
-    np.testing.assert_allclose(history.volumes[-1], hypervolume(F, reference_point(F)), rtol=0.02)
+    exact = hypervolume(F, box.ref) / np.prod(box.ref - box.best)
+    np.testing.assert_allclose(history.volumes[-1], exact, rtol=0.02)
+
+
+@given(points(st.integers(2, 6)), st.sampled_from([0.25, 2.0, 64.0]), st.integers(-50, 50))
+def test_the_share_of_a_box_knows_no_units(F, scale, shift):
+    box, moved = Box.around(F), F * scale + shift
+    if (np.ptp(F, axis=0) > 0).all():
+        assert 0 < box.share(F) <= 1 + 1e-9
+        assert Box.around(moved).share(moved) == pytest.approx(box.share(F))
+    assert box.share(F[:0]) == 0.0
+    joint = Box.joint([box, Box(box.best - 1, box.ref + 2)])
+    np.testing.assert_array_equal(joint, [box.best - 1, box.ref + 2])
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1), st.lists(st.floats(-1, 1000)), st.booleans(), st.booleans())

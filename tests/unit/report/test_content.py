@@ -80,9 +80,11 @@ def test_true_front_and_units_are_in_the_report(tmp_path):
     report = read_report(tmp_path / "r")
     assert [objective.words for objective in report.objectives] == ["a (ms), less is better", "b, more is better"]
     history = report.history
-    assert history.ref_point == pytest.approx({"a": 11.0, "b": -1.0})
-    # Eleven steps of a staircase below the reference point.
-    assert history.volume[-1] == pytest.approx(history.true) == 66
+    assert history.box == {"a": (0.0, pytest.approx(11.0)), "b": (10.0, pytest.approx(-1.0))}
+    assert history.box_of == "the first generation's box"
+    # Eleven steps of a staircase below the reference point, in a box of 11 by 11.
+    assert history.volume[-1] == pytest.approx(history.true) == pytest.approx(66 / 121, rel=1e-5)
+    assert report.facts["Hypervolume"] == "0.5455 of the first generation's box"
 
 
 def test_equal_events_at_one_point_are_one_entry(monkeypatch):

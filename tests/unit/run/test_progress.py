@@ -6,10 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from evo_moo.analysis.run_front import box_in_words, fixed_box
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
+from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
-from evo_moo.run.progress import Progress, ShownProgress
+from evo_moo.run.progress import Progress
+from evo_moo.storage.ledger import Ledger
 
 GOALS = Goals.declared({"error": "min", "speed": "max"}, {"size": {"at_most": 5}})
 
@@ -21,11 +24,6 @@ def ended(key, error, speed, size=1.0, status="ok"):
 def before(outcomes, generation=1):
     """What a ledger would give of these."""
     return [SimpleNamespace(**outcome._asdict(), generation=generation) for outcome in outcomes]
-
-
-def hypervolume_in(progress):
-    (words,) = [words for words in progress.summary().split(", ") if words.startswith("hypervolume")]
-    return float(words.removeprefix("hypervolume "))
 
 
 def test_failures_are_counted_and_the_best_feasible_values_kept():
@@ -42,32 +40,54 @@ def test_progress_counts_earlier_evaluations():
     assert progress.summary() == "2 evaluated, 1 failed, best error 0.5, best speed 10"
 
 
-def test_hypervolume_is_of_the_first_generation_and_only_grows():
-    progress = ShownProgress(GOALS)
-    progress.evaluated([ended(1, 1.0, 0.0), ended(2, 0.0, 1.0)])
+def recorded(ledger, outcomes, generation):
+    """Record evaluations, and that their generation has ended."""
+    candidates = [(Candidate(o.id, generation, {"x": o.id}, np.array([float(o.id)])), 1) for o in outcomes]
+    ledger.record_asked(candidates)
+    ledger.record_outcomes((o, GOALS.violation(o.metrics)) for o in outcomes)
+    ledger.record_generation(generation, outcomes[-1].id, [], [])
+    if (box := fixed_box(ledger, GOALS)) is not None:
+        ledger.set_meta(hypervolume_box=box.to_json())
+
+
+def test_the_hypervolume_is_a_share_of_the_first_generations_box():
+    ledger = Ledger(None)
+    progress = Progress(GOALS, ledger=ledger)
+    first = [ended(1, 1.0, 0.0), ended(2, 0.0, 1.0), ended(3, 0.5, 9.0, size=9.0)]
+    progress.evaluated(first)
     assert "hypervolume" not in progress.summary()
-    progress.generation_ended(1, 2)
-    assert "hypervolume 1.21" in progress.summary()
-    volumes, rng = [], np.random.default_rng(1)
-    for key in range(3, 40):
-        progress.evaluated([ended(key, *rng.normal(0, 2, 2))])
-        volumes.append(hypervolume_in(progress))
-    assert volumes == sorted(volumes) and volumes[-1] > 1.21
+    recorded(ledger, first, 1)
+    progress.generation_ended(1, 3)
+    # From error 0 to 1.1, from speed 1 to -0.1; of the box the two points leave 0.1 + 1 squared above.
+    share = (1.1 * 0.1 + 0.1 * 1.1 - 0.01 + 1.0) / 1.21
+    assert f"hypervolume {share:.4g} of the first generation's box" in progress.summary()
+    progress.evaluated([ended(4, 0.0, 2.2)])
+    assert f"hypervolume {2.3 / 1.1:.4g} of the first generation's box" in progress.summary()
 
 
-def test_a_run_that_goes_on_measures_the_hypervolume_as_before():
-    rng = np.random.default_rng(2)
-    first, second, third = ([ended(i, *rng.normal(0, 2, 2)) for i in range(5)] for _ in range(3))
-    whole = ShownProgress(GOALS)
-    for outcome in first:
-        whole.evaluated([outcome])
-    whole.generation_ended(1, 5)
-    whole.evaluated([*second, *third])
-    resumed = ShownProgress(GOALS, [*before(first), *before(second, 2)])
-    assert hypervolume_in(resumed) > 0
-    resumed.evaluated(third)
-    assert hypervolume_in(resumed) == hypervolume_in(whole)
-    assert "hypervolume" not in ShownProgress(GOALS, before(first)).summary()
+def test_hypervolume_of_a_run_that_goes_on_is_that_of_its_ledger():
+    rng, ledger = np.random.default_rng(2), Ledger(None)
+    parts = [[ended(5 * g + i + 1, *rng.normal(0, 2, 2).tolist()) for i in range(5)] for g in range(3)]
+    whole = Progress(GOALS, ledger=ledger)
+    for generation, outcomes in enumerate(parts, 1):
+        for outcome in outcomes:
+            whole.evaluated([outcome])
+        recorded(ledger, outcomes, generation)
+        whole.generation_ended(generation, outcomes[-1].id)
+        resumed = Progress(GOALS, before([o for part in parts[:generation] for o in part]), ledger=ledger)
+        assert resumed.summary() == whole.summary() and "hypervolume" in whole.summary()
+
+
+def test_the_box_waits_for_two_feasible_points_that_differ():
+    ledger = Ledger(None)
+    recorded(ledger, [ended(1, 1.0, 1.0), ended(2, 5.0, 5.0, size=6.0), ended(3, 1.0, 1.0)], 1)
+    assert fixed_box(ledger, GOALS) is None
+    recorded(ledger, [ended(4, 2.0, 1.0), ended(5, 0, 0, status="failed")], 2)
+    box = fixed_box(ledger, GOALS)
+    assert box.generation == 2 and box_in_words(box) == "the box of the first 2 generations"
+    assert box.best.tolist() == [1.0, -1.0] and box.ref.tolist() == pytest.approx([2.1, -0.9])
+    recorded(ledger, [ended(6, -9.0, 99.0)], 3)
+    assert fixed_box(ledger, GOALS).ref.tolist() == box.ref.tolist()
 
 
 class Clock:
@@ -126,15 +146,15 @@ def test_a_long_generation_logs_a_line_a_minute(monkeypatch, caplog):
 
 def test_hypervolume_of_many_objectives_is_left_out():
     goals = Goals.declared({f"f{i}": "min" for i in range(6)}, {})
-    progress = ShownProgress(goals)
+    progress = Progress(goals, ledger=Ledger(None))
     progress.evaluated([Outcome(1, "ok", {f"f{i}": 1.0 for i in range(6)})])
     progress.generation_ended(1, 1)
     assert "hypervolume" not in progress.summary()
 
 
-@pytest.mark.parametrize("kind", [Progress, ShownProgress])
-def test_nothing_feasible_is_no_error(kind):
-    progress = kind(GOALS)
+@pytest.mark.parametrize("ledger", [None, Ledger(None)])
+def test_nothing_feasible_is_no_error(ledger):
+    progress = Progress(GOALS, ledger=ledger)
     progress.evaluated([ended(1, 1.0, 1.0, size=9.0)])
     progress.generation_ended(1, 1)
     assert progress.summary() == "1 evaluated"

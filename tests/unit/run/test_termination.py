@@ -9,10 +9,11 @@ from pymoo.termination.robust import RobustTermination
 from pymoo.termination.xtol import DesignSpaceTermination
 
 import evo_moo
+from evo_moo.analysis.run_front import fixed_box
 from evo_moo.errors import JobError
 from evo_moo.job.budget import StopWhen
 from evo_moo.optimizer.candidate import Candidate
-from evo_moo.pareto import hypervolume, pareto_rows, reference_point
+from evo_moo.pareto import pareto_rows
 from evo_moo.plugins import load_problem
 from evo_moo.problem.goals import Goals
 from evo_moo.run.termination import StopWatch
@@ -69,19 +70,16 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
     result = evo_moo.search(
         "pymoo:osy", pop_size=16, termination=("stop_when", stop_when), seed=4, run_dir=tmp_path / "r"
     )
-    volumes, ref, front = [], None, None
+    volumes, front = [], np.empty((0, 2))
     with reading(tmp_path / "r") as ledger:
-        for _, _, population, optimum in ledger.generations():
-            members = [result.evaluations[i - 1] for i in population]
-            feasible = result.goals.F([e.metrics for e in members if e.feasible])
-            if ref is None and len(feasible):
-                ref, front = reference_point(feasible), feasible[:0]
-            if ref is not None:
+        fixed = fixed_box(ledger, result.goals)
+        for generation, _, _, optimum in ledger.generations():
+            if generation >= fixed.generation:
                 best = [result.evaluations[i - 1] for i in optimum]
                 F = result.goals.F([e.metrics for e in best if e.feasible])
                 front = np.vstack([front, F])
                 front = front[pareto_rows(front, np.zeros(len(front)))]
-                volumes.append(hypervolume(front, ref))
+                volumes.append(fixed.box.share(front))
     stalled = [i for i in range(period, len(volumes)) if volumes[i] - volumes[i - period] <= tol * volumes[i]]
     assert stalled == [len(volumes) - 1]
     share = (volumes[-1] - volumes[-1 - period]) / volumes[-1]
