@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from evo_moo.analysis.choice import pick as pick
     from evo_moo.analysis.result import Result as Result
     from evo_moo.errors import EvoMooError as EvoMooError
+    from evo_moo.errors import JobError as JobError
+    from evo_moo.errors import MetricError as MetricError
+    from evo_moo.errors import NoChoiceError as NoChoiceError
+    from evo_moo.errors import PluginError as PluginError
+    from evo_moo.errors import ProblemError as ProblemError
+    from evo_moo.errors import RunFolderError as RunFolderError
+    from evo_moo.errors import RunStoppedError as RunStoppedError
+    from evo_moo.errors import SearchFailedError as SearchFailedError
+    from evo_moo.errors import SpaceError as SpaceError
+    from evo_moo.errors import StateError as StateError
+    from evo_moo.errors import SurrogateError as SurrogateError
+    from evo_moo.errors import UsageError as UsageError
     from evo_moo.optimizer.optimizer import Optimizer as Optimizer
     from evo_moo.plugins import load_problem as load_problem
     from evo_moo.problem.fidelity import Fidelity as Fidelity
@@ -34,7 +46,8 @@ _load, __all__ = lazy_names(
     {
         "analysis.choice": "pick",
         "analysis.result": "Result",
-        "errors": "EvoMooError",
+        "errors": "EvoMooError JobError MetricError NoChoiceError PluginError ProblemError RunFolderError "
+        "RunStoppedError SearchFailedError SpaceError StateError SurrogateError UsageError",
         "optimizer.optimizer": "Optimizer",
         "plugins": "load_problem",
         "problem": "Fidelity FunctionProblem Metric SearchProblem",

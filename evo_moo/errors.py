@@ -84,7 +84,15 @@ class StopNow(BaseException):
 
 
 class RunStoppedError(EvoMooError, RuntimeError):
-    """A run was asked to stop before its budget was spent; it can be resumed."""
+    """A run was asked to stop before its budget was spent; with a run folder it can be resumed.
+
+    Attributes:
+        result: What was measured until then, as ``evo_moo.search`` returns it; None where another work was stopped.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def _is_engine(path: Path) -> bool:

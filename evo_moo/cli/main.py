@@ -61,7 +61,7 @@ def main() -> None:
     except EvoMooError as error:
         _exit(WRONG_INPUT, str(error))
     except StopNow:
-        _exit(RESUMABLE, "stopped at once; everything that ended is recorded")
+        _exit(RESUMABLE, "stopped at once; everything that ended is recorded, and `evo-moo resume` goes on")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -101,8 +101,7 @@ class DaskPool:
         outcomes = [self._collect(number, future) for number, future in ended]
         if self._client.status != "running" and not any(outcomes):
             raise RunStoppedError(
-                f"a run needs its Dask scheduler, but the one {self._scheduler} is gone; everything that ended is "
-                "recorded: start the cluster and `evo-moo resume`"
+                f"a run needs its Dask scheduler, but the one {self._scheduler} is gone, and must be started again"
             )
         return [outcome for outcome in outcomes if outcome is not None]
 

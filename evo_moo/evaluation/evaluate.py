@@ -111,14 +111,18 @@ def _in_one_line(error: BaseException) -> str:
     return f"{name}: {' '.join(str(error).split())[:300]}{shown}"
 
 
+def can_interrupt() -> bool:
+    """Return whether an evaluation in this thread can be interrupted: by a signal, which the main thread receives."""
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
 @contextlib.contextmanager
 def _time_limit(timeout_s: float | None, on_clock: Callable[[float], None]) -> Iterator[None]:
     """Interrupt the block by a signal; without one (Windows, other threads) the pool's own limit remains.
 
     While the process waits for the measurements of others, the clock stands still.
     """
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if timeout_s is None or not usable:
+    if timeout_s is None or not can_interrupt():
         yield
         return
     left_s = timeout_s

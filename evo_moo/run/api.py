@@ -1,14 +1,17 @@
 """Search and resume, from Python and from the command line alike."""
 
+import shlex
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.result import Result
-from evo_moo.errors import JobError, UsageError
+from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
+from evo_moo.job.job import Job
 from evo_moo.optimizer.optimizer import default_pop_size
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
@@ -66,7 +69,8 @@ def search(
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
             several of them as a dict, of which whichever comes first.
         seed: Decides everything but measured times.
-        workers: Number of worker processes; by default one per core. 1 evaluates in this process.
+        workers: Number of worker processes; by default one per core. 1 evaluates in this process, but with
+            ``timeout_s`` in one worker process where this thread is not the main one: there nothing can interrupt it.
         surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
             ``"rf"`` or a reference names the model; ``"none"`` is the algorithm alone. A dict has the keys of a job
             file's section: ``{"model": "rf", "infill": "prescreen"}``. By default ``"auto"`` up to 1000 evaluations,
@@ -96,7 +100,8 @@ def search(
         UsageError: A callback is none.
         RunFolderError: The folder cannot be written, is held, or belongs to another job.
         SearchFailedError: Every evaluation failed.
-        RunStoppedError: A signal stopped the search; call again with the same ``run_dir`` to go on.
+        RunStoppedError: A signal stopped the search; ``error.result`` has what was measured. Call again with the same
+            ``run_dir`` to go on.
     """
     if not isinstance(termination, Mapping):
         if not isinstance(termination, tuple | list) or len(termination) != 2:
@@ -211,12 +216,28 @@ def run_job(
                 shown = shown_progress(
                     goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose, folder.ledger
                 )
-                with closing(pool), shown as observer:
-                    engine_of(job, problem, goals, pool, folder, reactions.beside(observer)).run()
+                try:
+                    with closing(pool), shown as observer:
+                        engine_of(job, problem, goals, pool, folder, reactions.beside(observer)).run()
+                except RunStoppedError as error:
+                    result = Result.of_ledger(folder.ledger, folder.path)
+                    raise RunStoppedError(f"{error}; {_way_on(job, folder.path)}", result) from None
             with guarded_reads(folder.path):
                 result = Result.of_ledger(folder.ledger, folder.path)
                 folder.write_front(result.rows())
             return result
+
+
+def _way_on(job: Job, run_dir: Path | None) -> str:
+    """Say what is left of a run that was stopped, and how it goes on."""
+    if run_dir is None:
+        return "there is no run folder, so it cannot go on, but `error.result` has what was measured"
+    limits = job.budget.limits()
+    is_late = limits.deadline is not None and limits.deadline <= time.time()
+    command = f"`evo-moo resume {shlex.quote(str(run_dir))}{' --deadline none' if is_late else ''}`"
+    if job.problem.use.startswith(OBJECT):
+        command = f"`evo_moo.search` as before, with this `run_dir`{' and a later deadline,' if is_late else ','}"
+    return f"everything that ended is recorded, and {command} goes on"
 
 
 def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:

@@ -3,6 +3,7 @@
 import multiprocessing
 from typing import Any, assert_never
 
+from evo_moo.evaluation.evaluate import can_interrupt
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
@@ -77,18 +78,24 @@ def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
 
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Return whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
+    settings = job.evaluation
+    if settings.pool == "serial":
+        return settings.timeout is None or can_interrupt()
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
-    in_one_call = job.evaluation.pool == "auto" and problem.is_vectorised and not one_by_one
-    return job.evaluation.pool == "serial" or in_one_call
+    is_limited = settings.timeout is not None or settings.memory_mb is not None
+    return settings.pool == "auto" and problem.is_vectorised and not one_by_one and not is_limited
 
 
 def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
-    """Start the workers that a job asks for, or none where it evaluates in this process."""
+    """Start the workers that a job asks for, or none where it evaluates in this process.
+
+    Outside of the main thread nothing interrupts an evaluation, so one with a time limit has a worker.
+    """
     settings = job.evaluation
-    if settings.pool == "auto" and evaluates_in_process(job, problem):
+    if evaluates_in_process(job, problem):
+        if settings.pool == "serial":
+            return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
         return BatchPool(problem, goals)
-    if settings.pool == "serial":
-        return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
     limits = settings.timeout, settings.retries, settings.memory_mb
     options = PoolOptions(*limits, settings.profile_cache, _start_method())
     match settings.pool:
@@ -96,10 +103,10 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
             from evo_moo.evaluation.dask_pool import DaskPool
 
             return DaskPool(source, goals, settings.workers, settings.address, options)
-        case "auto" | "loky":
+        case "auto" | "loky" | "serial":
             from evo_moo.evaluation.loky_pool import LokyPool
 
-            return LokyPool(source, goals, settings.workers, options)
+            return LokyPool(source, goals, 1 if settings.pool == "serial" else settings.workers, options)
     assert_never(settings.pool)
 
 

@@ -167,7 +167,8 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
                 child.kill()
             raise
     if requests.reason:
-        raise RunStoppedError(f"stopped by {requests.reason}; everything that ended is recorded")
+        kept = "everything that ended is recorded, and the same line goes on"
+        raise RunStoppedError(f"stopped by {requests.reason}; {kept}")
     for name in failed:
         report(f"{name} failed: {_last_line(batch_dir / f'{name}.log')}")
     return codes

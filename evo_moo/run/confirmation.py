@@ -12,7 +12,7 @@ from typing import Any
 from evo_moo.analysis.confirmation_ledger import FOLDER, confirmation_seed, members_of_run, read_confirmation
 from evo_moo.analysis.confirmed_front import Confirmation
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.errors import UsageError
+from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.budget import Budget
 from evo_moo.job.job import Job
@@ -87,7 +87,11 @@ def confirm(
             shown = shown_progress(goals, budget, before, elapsed_s, pool, verbose)
             with closing(pool), shown as observer:
                 optimizer = Replication(built.space, goals, candidates)
-                Engine(optimizer, pool, folder, budget, Tasks(seed=0), observer).run()
+                try:
+                    Engine(optimizer, pool, folder, budget, Tasks(seed=0), observer).run()
+                except RunStoppedError as error:
+                    goes_on = "everything that ended is recorded, and the same call goes on"
+                    raise RunStoppedError(f"{error}; {goes_on}") from None
         with guarded_reads(folder.path):
             folder.write_front(RunFront.of_ledger(folder.ledger, folder.path).rows())
     return read_confirmation(run_dir, [e.id for e in members], seeds)

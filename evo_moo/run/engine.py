@@ -158,7 +158,7 @@ class Engine:
         """Stop for a reason, if there is one; where nothing is left to do, the search is finished all the same."""
         if reason and (self.optimizer.pending or self._budget.left(1)):
             self._records.state("stopped", reason)
-            raise RunStoppedError(f"stopped by {reason}; everything that ended is recorded")
+            raise RunStoppedError(f"stopped by {reason}")
 
     def _restore(self) -> None:
         """Load the checkpoint, and keep what was recorded after it to be reused."""

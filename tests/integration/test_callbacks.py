@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import MOST_FAILURES
 from evo_moo.storage.reading import reading
-from tests.integration.running import ledger_of
+from tests.integration.running import USER_FILE, ledger_of
+from tests.integration.running import evo_moo as command_line
 
 N_EVALS, POP_SIZE = 24, 6
 
@@ -84,6 +87,27 @@ def test_each_evaluation_and_each_generation_is_told_once(tmp_path, mode):
     assert places == [7 * k + 6 for k in range(N_EVALS // POP_SIZE)]
     assert not any(seen.is_replay) and seen.ends == ["finished"]
     assert seen.begun == (tmp_path / "r", result.goals, result.known_metrics["loss"], POP_SIZE)
+
+
+@pytest.mark.parametrize("name", [None, "a run"])
+def test_a_stopped_search_hands_over_what_it_measured(tmp_path, name):
+    run_dir = name and tmp_path / name
+    with pytest.raises(evo_moo.RunStoppedError, match="stopped by Seen at evaluation 8: good enough; ") as stopped:
+        search(run_dir, Seen(stop_at=8))
+    result = stopped.value.result
+    assert len(result.evaluations) == 8 and result.front and result.run_dir == run_dir
+    way_on = "recorded, and `evo_moo.search` as before, with this `run_dir`, goes on"
+    assert (way_on if name else "but `error.result` has what was measured") in str(stopped.value)
+
+
+def test_a_stopped_run_names_the_command_that_goes_on(tmp_path):
+    run_dir = tmp_path / "a run"
+    with pytest.raises(evo_moo.RunStoppedError) as stopped:
+        seen, small = Seen(stop_at=8), f"{USER_FILE}:Small"
+        evo_moo.search(small, "nsga2", 8, ("n_evals", 20), surrogate="none", run_dir=run_dir, callbacks=[seen])
+    (command,) = re.findall(r"`evo-moo (.*)` goes on", str(stopped.value))
+    command_line(*shlex.split(command), cwd=tmp_path)
+    assert len(evo_moo.Result.read(run_dir).evaluations) == 20
 
 
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])

@@ -4,10 +4,14 @@ import contextlib
 import math
 import os
 import signal
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pymoo.core.problem import Problem
 
 import evo_moo as package
 from evo_moo.analysis.result import Result
@@ -111,6 +115,38 @@ def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: 
     result = package.search(Stuck(), start=start, pop_size=4, termination=("n_evals", 4), workers=2, timeout_s=10.0)
     assert {e.status for e in result.evaluations if e.configuration["stuck"]} == {"timeout"}
     assert {e.status for e in result.evaluations if not e.configuration["stuck"]} == {"ok"}
+
+
+def test_a_time_limit_holds_in_every_thread_and_call() -> None:
+    class Slow(package.SearchProblem):
+        variables = {"x": package.Real(0, 1), "slow": package.Boolean()}
+        objectives = {"a": "min", "b": "min"}
+
+        def evaluate(self, config):
+            if config["slow"]:
+                threading.Event().wait()
+            return {"a": config["x"], "b": 1 - config["x"]}
+
+    class SlowInOneCall(Problem):
+        def __init__(self):
+            super().__init__(n_var=1, n_obj=2, xl=0.0, xu=1.0)
+
+        def _evaluate(self, X, out, *args, **kwargs):
+            if (X > 0.5).any():
+                threading.Event().wait()
+            out["F"] = np.hstack([X, 1 - X])
+
+    def searched(problem, **more):
+        result = package.search(problem, pop_size=4, termination=("n_evals", 4), timeout_s=2.0, **more)
+        return [(e.configuration, e.status) for e in result.evaluations]
+
+    start = [{"x": 0.1 * i, "slow": i == 1} for i in range(4)]
+    with ThreadPoolExecutor(1) as thread:
+        ends = thread.submit(searched, Slow(), start=start, workers=1).result()
+    assert ends == [(c, "timeout" if c["slow"] else "ok") for c in start]
+    with ThreadPoolExecutor(1) as thread:
+        ends = thread.submit(searched, SlowInOneCall(), workers=2).result()
+    assert {(c["x1"] > 0.5, status) for c, status in ends} == {(True, "timeout"), (False, "ok")}
 
 
 def test_first_traceback_is_shown_if_everything_fails(tmp_path: Path) -> None:
