@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from evo_moo.errors import MetricError, StopNow, place_of
-from evo_moo.evaluation.profile_cache import Profile, ProfileCache
+from evo_moo.evaluation.profile_cache import Profile, ProfileCache, new_profile
 from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import Outcome, Status, Task
 from evo_moo.problem.goals import Goals
@@ -57,10 +57,9 @@ def evaluate_task(
     report = Report()
     try:
         with _time_limit(timeout_s, on_clock):
-            known = profiles.profile if profiles else lambda config: Profile(problem.call_profile(config))
-            profile = known(task.configuration)
+            profile = _profile(problem, task, profiles)
             report = Report(goals, task.bounds, profile.metrics)
-            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile.metrics, report)
+            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile, report)
     except TrainingStopped as stop:
         status, metrics, reason = "stopped", profile.metrics | report.metrics, str(stop)
     except _TimeLimitReached:
@@ -75,15 +74,23 @@ def evaluate_task(
         trace = traceback.format_exc(limit=-20)
     duration_s = time.perf_counter() - clock
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
-    return outcome._replace(profile_measured_at=profile.measured_at, curve=report.curve(stopped=status == "stopped"))
+    curve = report.curve(stopped=status == "stopped")
+    return outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements, curve=curve)
+
+
+def _profile(problem: SearchProblem, task: Task, profiles: ProfileCache | None) -> Profile:
+    if profiles is None:
+        return new_profile(problem, task.configuration)
+    return profiles.profile(task.configuration, anew=task.only_profile)
 
 
 def _evaluate_within_limits(
-    problem: SearchProblem, goals: Goals, task: Task, profile: Metrics, report: Report
+    problem: SearchProblem, goals: Goals, task: Task, profile: Profile, report: Report
 ) -> tuple[Status, Metrics, str]:
-    broken = goals.broken_limits(profile)
-    if broken:
-        return "infeasible", profile, "; ".join(broken)
+    if task.only_profile:
+        return "ok", profile.metrics, ""
+    if broken := _surely_broken(goals, profile):
+        return "infeasible", profile.metrics, "; ".join(broken)
     with compute_slot():
         evaluated = problem.call_evaluate(
             task.configuration,
@@ -94,7 +101,16 @@ def _evaluate_within_limits(
             replicate=task.replicate,
             report=report,
         )
-    return "partial" if task.is_partial else "ok", checked_metrics(profile | evaluated, goals.metric_names), ""
+    return "partial" if task.is_partial else "ok", checked_metrics(profile.metrics | evaluated, goals.metric_names), ""
+
+
+def _surely_broken(goals: Goals, profile: Profile) -> list[str]:
+    """Describe the limits that a profile exceeds; none where what is in doubt may as well keep them."""
+    broken, whole = goals.broken_limits(profile.metrics), profile.pooled()
+    if not broken or whole is None or not whole.in_doubt:
+        return broken
+    ends = ({name: interval[end] for name, interval in whole.intervals.items()} for end in (0, 1))
+    return broken if all(goals.broken_limits(profile.metrics | end) for end in ends) else []
 
 
 def _definition_of(problem: SearchProblem) -> str:

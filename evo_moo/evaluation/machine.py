@@ -1,11 +1,16 @@
 """The models of this machine's processors, and the folder that keeps what was measured on it.
 
+The nominal time of a reference workload is the unit of the latencies that were measured beside it. A lower one takes
+the place of a higher one, since others only ever add to a time; what was measured with the higher one is rescaled.
+
 The folder is ``EVO_MOO_CACHE_DIR``, else ``evo-moo`` in the user's cache folder. Hosts that share it may write at the
 same time.
 """
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import platform
 import tempfile
@@ -16,6 +21,8 @@ from evo_moo.files import write_whole
 
 _CPU_INFO = Path("/proc/cpuinfo")
 GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
+_SAME_SHARE = 0.02  # a nominal time is not lowered by less: each time rescales what was measured
+_nominal_ms: dict[Path, float] = {}  # of this process, where nothing can be written or the machine is not quiet
 _CPU_FIELDS = ("model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
 
 
@@ -42,6 +49,40 @@ def gpu_models() -> list[str]:
     with contextlib.suppress(OSError):
         return sorted(_fields(path.read_text())["Model"] for path in GPU_FOLDER.glob("*/information"))
     return []
+
+
+def nominal_ms_of(reference: str) -> float | None:
+    """Return the nominal time of a reference workload in milliseconds, the lowest that is known; None without one."""
+    path = _nominal_file(reference)
+    return min((ms for ms in (_kept_ms(path), _nominal_ms.get(path)) if ms is not None), default=None)
+
+
+def note_nominal_ms(reference: str, time_ms: float, *, keep: bool) -> float:
+    """Note a time of a reference workload, and return the nominal time that follows.
+
+    Args:
+        reference: The workload.
+        time_ms: How long it took.
+        keep: Whether the machine was quiet, so that other processes may rely on it.
+    """
+    before, path = nominal_ms_of(reference), _nominal_file(reference)
+    _nominal_ms[path] = lowest = time_ms if before is None or time_ms < before * (1 - _SAME_SHARE) else before
+    kept = _kept_ms(path)
+    if keep and (kept is None or lowest < kept):
+        with contextlib.suppress(OSError):
+            write_json(path, {"workload": reference, "nominal_ms": lowest})
+    return lowest
+
+
+def _kept_ms(path: Path) -> float | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        kept = float(json.loads(path.read_text(encoding="utf-8"))["nominal_ms"])
+        return kept if 0 < kept < math.inf else None
+    return None
+
+
+def _nominal_file(reference: str) -> Path:
+    return cache_folder() / f"reference-{hashlib.blake2b(reference.encode(), digest_size=6).hexdigest()}.json"
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:

@@ -17,8 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from evo_moo.problem.measurements import Timing
 
 try:
     import fcntl
@@ -42,11 +44,13 @@ class Listener:
 
     Attributes:
         on_wait: Called with True when the process begins to wait for others, and with False when it ceases.
-        is_disturbed: Whether a measurement met a machine that others slowed down.
+        timings: What was measured, in its order.
+        is_sound: Whether the machine was quiet whenever something was measured.
     """
 
     on_wait: Callable[[bool], None]
-    is_disturbed: bool = False
+    timings: list[Timing] = field(default_factory=list)
+    is_sound: bool = True
 
 
 _held: _Slot | None = None
@@ -55,7 +59,7 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def listening(on_wait: Callable[[bool], None] = lambda waiting: None) -> Iterator[Listener]:
-    """Note waits and disturbances as long as the block runs; ``on_wait`` as in ``Listener``."""
+    """Note waits and measurements as long as the block runs; ``on_wait`` as in ``Listener``."""
     listener = Listener(on_wait)
     _listeners.append(listener)
     try:
@@ -64,10 +68,11 @@ def listening(on_wait: Callable[[bool], None] = lambda waiting: None) -> Iterato
         _listeners.remove(listener)
 
 
-def note_disturbance() -> None:
-    """Let every listener know that a measurement met a machine that others slowed down."""
+def note_timings(*timings: Timing, is_sound: bool) -> None:
+    """Let every listener know what was measured, and whether the machine was quiet meanwhile."""
     for listener in _listeners:
-        listener.is_disturbed = True
+        listener.timings += timings
+        listener.is_sound &= is_sound
 
 
 def holds_slot() -> bool:

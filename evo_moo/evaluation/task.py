@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
+from evo_moo.problem.measurements import Measurement
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration
 
@@ -43,6 +44,7 @@ class Task(NamedTuple):
         weights: Folder for the weights that a longer evaluation may go on from.
         replicate: Number of the replicate, 0 for the first evaluation of a configuration.
         bounds: What its learning curve is judged by; None: it runs to its end.
+        only_profile: Whether to measure its profile again, and nothing else.
     """
 
     id: int
@@ -55,6 +57,7 @@ class Task(NamedTuple):
     weights: str | None = None
     replicate: int = 0
     bounds: Bounds | None = None
+    only_profile: bool = False
 
 
 class Outcome(NamedTuple):
@@ -74,6 +77,7 @@ class Outcome(NamedTuple):
         attempts: How many times it was started.
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
+        measurements: What was measured of its architecture, this time and before.
         cost: The cost of the evaluation, in full evaluations; the engine sets it.
         curve: What it reported while it ran; None where it reported nothing.
     """
@@ -89,5 +93,6 @@ class Outcome(NamedTuple):
     attempts: int = 1
     output: str = ""
     profile_measured_at: float = 0.0
+    measurements: tuple[Measurement, ...] = ()
     cost: float = 1.0
     curve: LearningCurve | None = None

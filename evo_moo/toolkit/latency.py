@@ -1,4 +1,4 @@
-"""Latency of a call or a network, measured alone on this host and freed from the machine's drift.
+"""Latency of a call or a network, measured alone on this host and freed from the load of others.
 
 A measurement holds the host's measurement slot: trainings that yield between their batches stand still, and other
 measurements wait, those of another search included. (A training that does not yield is waited for to its end.)
@@ -6,37 +6,58 @@ The call is warmed up until its time is stable. Then blocks of it alternate with
 workload, until the confidence interval of the median is narrow enough. Each block's time is divided by that of
 the reference beside it: what slows both, such as a neighbour or a lower clock, cancels. The corrected latency is
 the median ratio times the reference's nominal time (``evo_moo.toolkit.reference_workload`` says why), and comparable
-between measurements; the raw median is kept beside it.
+between measurements; the raw median of the wall times is kept beside it.
+
+Both times are CPU times of the measuring thread: they stand still while other processes have the core, so that a busy
+machine adds little to them, where it multiplies wall times. A call that computes in other threads too, or waits, shows
+this in its first blocks, and is measured by the wall clock instead, as is a network on several threads; a GPU has a
+clock of its own. Those clocks count the load of others. A measurement whose blocks were interrupted, or by such a
+clock met a slow machine, is marked as not sound; a search measures it again (``evo_moo.evaluation.profile_cache``).
 """
 
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.evaluation import slots
-from evo_moo.evaluation.slots import measurement_slot
-from evo_moo.toolkit.reference_workload import Reference, numpy_reference, torch_reference
-from evo_moo.toolkit.timing import Call, Clock, cuda_clock, quiet_process, wall_clock
+from evo_moo.evaluation.machine import nominal_ms_of
+from evo_moo.evaluation.slots import measurement_slot, note_timings
+from evo_moo.problem.measurements import Timing
+from evo_moo.toolkit.reference_workload import (
+    CALIBRATION_BLOCK_MS,
+    Reference,
+    calibrate,
+    note_blocks,
+    numpy_reference,
+    torch_reference,
+)
+from evo_moo.toolkit.timing import (
+    WALL_CLOCK,
+    Call,
+    Clock,
+    Reading,
+    cuda_clock,
+    is_all_of,
+    quiet_process,
+    repeats,
+    thread_clock,
+    warm_up,
+    were_alone,
+)
 
 if TYPE_CHECKING:
     import torch
 
-# Warm-up ends when this many blocks in a row were not faster than the fastest by this share.
-_STABLE_BLOCKS = 5
-_STABLE_SHARE = 0.02
 _FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the median in 95 % of all cases
 _CHECK_EVERY = 10
-DISTURBED = 1.25
-"""Times that the reference takes of its nominal time, from which on a measurement is not worth keeping."""
-CALIBRATION_S, _CALIBRATION_BLOCK_MS = 1.0, 3.0
+_SLOW = 1.25
+"""Times that the reference takes of its nominal time by a clock that counts waiting, from which on it is not quiet."""
 _NORMAL_95 = 1.96
-_SHORTEST_MS = 1e-5  # less, no call of Python takes
 
 
 @dataclass(frozen=True)
@@ -76,12 +97,15 @@ class Latency:
     """What was measured: the blocks in their order, and what follows from them.
 
     Attributes:
-        times_ms: Mean time per call of each block, in milliseconds.
+        times_ms: Mean time per call of each block by the clock, in milliseconds.
         reference_times_ms: Mean time per call of the reference's block beside each.
         nominal_ms: The reference's time on this machine when it is quiet.
         n_repeats: Number of calls per block.
         cold_start_ms: Time from nothing loaded to the end of the first call; of a callable, that of its first call.
         batch_size: Number of samples that one call handles.
+        wall_times_ms: Wall time per call of each block.
+        clock: What the times count, in words.
+        is_sound: Whether the machine was quiet enough for the corrected latency to be trusted.
     """
 
     times_ms: tuple[float, ...]
@@ -90,21 +114,24 @@ class Latency:
     n_repeats: int
     cold_start_ms: float
     batch_size: int = 1
+    wall_times_ms: tuple[float, ...] = ()
+    clock: str = "simulated"
+    is_sound: bool = True
 
     @property
     def median_ms(self) -> float:
-        """Median of the raw times."""
-        return float(np.median(self.times_ms))
+        """Median of the raw wall times."""
+        return float(np.median(self.wall_times_ms))
 
     @property
     def iqr_ms(self) -> float:
-        """Interquartile range of the raw times."""
-        return float(np.subtract(*np.quantile(self.times_ms, [0.75, 0.25])))
+        """Interquartile range of the raw wall times."""
+        return float(np.subtract(*np.quantile(self.wall_times_ms, [0.75, 0.25])))
 
     @property
     def p95_ms(self) -> float:
-        """95th percentile of the raw times (of blocks, so of single calls only with ``block_ms=0``)."""
-        return float(np.quantile(self.times_ms, 0.95))
+        """95th percentile of the raw wall times (of blocks, so of single calls only with ``block_ms=0``)."""
+        return float(np.quantile(self.wall_times_ms, 0.95))
 
     @functools.cached_property
     def corrected_times_ms(self) -> npt.NDArray[np.float64]:
@@ -139,11 +166,6 @@ class Latency:
         return float(np.median(self.reference_times_ms))
 
     @property
-    def is_disturbed(self) -> bool:
-        """Whether the machine was so slow that the correction may be far off."""
-        return self.reference_ms > DISTURBED * self.nominal_ms
-
-    @property
     def throughput_per_s(self) -> float:
         """Samples per second at the corrected latency, one call after the other."""
         return self.batch_size / self.corrected_ms * 1e3
@@ -154,7 +176,7 @@ def measure_latency(
     *,
     effort: Effort | None = None,
     reference: Reference | None = None,
-    clock: Clock = wall_clock,
+    clock: Clock | None = None,
     batch_size: int = 1,
 ) -> Latency:
     """Measure how long one call takes, in this host's measurement slot.
@@ -163,13 +185,14 @@ def measure_latency(
         call: A callable without arguments.
         effort: How long to measure.
         reference: A workload that drifts as the call does; by default small matrix products of numpy.
-        clock: How calls are timed.
+        clock: How calls are timed; by default the CPU time of this thread where it is all of the call's, else the
+            wall time.
         batch_size: Number of samples that one call handles, for the throughput.
 
     Returns:
         The times of all blocks.
     """
-    return _measure(lambda: call, effort or Effort(), reference or numpy_reference(), clock, batch_size)
+    return _measured(lambda: call, effort or Effort(), reference or numpy_reference(), clock, batch_size)
 
 
 def model_latency(
@@ -186,8 +209,8 @@ def model_latency(
 ) -> Latency:
     """Measure one forward pass in evaluation and inference mode.
 
-    The model, its training flags and torch's number of threads are as before afterwards. On a GPU, calls are
-    timed by events on its stream.
+    The model, its training flags and torch's number of threads are as before afterwards. On one thread, calls are
+    timed by its CPU time, on several by the wall time, and on a GPU by events on its stream.
 
     Args:
         model: The network.
@@ -217,59 +240,82 @@ def model_latency(
     model, inputs = runtimes.converted(model, inputs, place, dtype, channels_last)
     with runtimes.torch_threads(threads), inference(model):
         load = runtimes.loader(runtime, model, inputs, threads)
-        clock = cuda_clock(place) if place.type == "cuda" else wall_clock
+        clock = cuda_clock(place) if place.type == "cuda" else WALL_CLOCK if threads > 1 else None
         n_samples = inputs[0].shape[0] if inputs[0].ndim else 1
-        return _measure(load, effort or Effort(), torch_reference(place, threads), clock, n_samples)
+        return _measured(load, effort or Effort(), torch_reference(place, threads), clock, n_samples)
 
 
-def _measure(load: Callable[[], Call], effort: Effort, reference: Reference, clock: Clock, batch_size: int) -> Latency:
+def _measured(
+    load: Callable[[], Call], effort: Effort, reference: Reference, clock: Clock | None, batch_size: int
+) -> Latency:
     with measurement_slot(), quiet_process():
         start_ns = perf_counter_ns()
         call = load()
-        cold_start_ms = (perf_counter_ns() - start_ns) / 1e6 + clock(call, 1)
-        call_ms = _warm_up(call, clock, effort)
-        reference_ms = _warm_up(reference.call, clock, effort)
-        nominal_ms = reference.nominal_ms(lambda: _fastest_ms(reference.call, clock))
-        n_repeats = _repeats(call_ms, effort.block_ms)
+        loaded_ms = (perf_counter_ns() - start_ns) / 1e6
+        cold_start_ms = loaded_ms + (clock or thread_clock()).read(call, 1).wall_ms
+        series = clock is None and _Series(call, effort, reference, thread_clock())
+        if not series or not series.may_go_on():
+            series = _Series(call, effort, reference, clock or WALL_CLOCK)
+        latency = series.measured(cold_start_ms, batch_size)
+    scale = reference.key(latency.clock), latency.nominal_ms
+    (low_ms, high_ms), per_s = latency.ci_ms, latency.throughput_per_s
+    ends = per_s * latency.corrected_ms / high_ms, per_s * latency.corrected_ms / low_ms
+    timings = Timing(latency.corrected_ms, low_ms, high_ms, *scale, 1), Timing(per_s, *ends, *scale, -1)
+    note_timings(*timings, is_sound=latency.is_sound)
+    return latency
+
+
+class _Series:
+    """Blocks of a call, each after a block of the reference, by one clock."""
+
+    def __init__(self, call: Call, effort: Effort, reference: Reference, clock: Clock) -> None:
+        self._call, self._effort, self._reference, self._clock = call, effort, reference, clock
+        call_ms, reference_ms = (
+            warm_up(each, clock, effort.block_ms, effort.warmup_s) for each in (call, reference.call)
+        )
+        self._key = reference.key(clock.name)
+        self._nominal_ms = nominal_ms_of(self._key) or calibrate(self._key, reference.call, clock)
+        self._n_repeats = repeats(call_ms, effort.block_ms)
         # Long enough to see what the machine did during a long call; a quarter keeps the price low.
-        n_reference = _repeats(reference_ms, max(effort.block_ms, call_ms / 4))
-        times, beside = list[float](), list[float]()
-        start_ns = perf_counter_ns()
+        self._n_reference = repeats(reference_ms, max(effort.block_ms, call_ms / 4))
+        self._blocks, self._beside = list[Reading](), list[Reading]()
+        self._start_ns = perf_counter_ns()
+
+    def may_go_on(self) -> bool:
+        """Measure the first blocks, and return whether the clock counts all that the call does."""
+        while len(self._blocks) < _FEWEST_BLOCKS:
+            self._add_block()
+        return self._clock.counts_waiting or is_all_of(self._blocks, self._beside)
+
+    def measured(self, cold_start_ms: float, batch_size: int) -> Latency:
+        """Measure until the interval is narrow or the limits are reached."""
+        effort = self._effort
         while True:
-            beside.append(clock(reference.call, n_reference))
-            times.append(clock(call, n_repeats))
-            n = len(times)
-            late = n >= _FEWEST_BLOCKS and perf_counter_ns() - start_ns >= effort.limit_s * 1e9
+            n = len(self._blocks)
+            late = n >= _FEWEST_BLOCKS and perf_counter_ns() - self._start_ns >= effort.limit_s * 1e9
             due = n == effort.max_blocks or (n >= effort.min_blocks and n % _CHECK_EVERY == 0)
             if late or due:
-                latency = Latency(tuple(times), tuple(beside), nominal_ms, n_repeats, cold_start_ms, batch_size)
+                latency = self._latency(cold_start_ms, batch_size)
                 if late or n == effort.max_blocks or latency.ci_share <= effort.precision:
-                    if latency.is_disturbed:
-                        slots.note_disturbance()
-                    return latency
+                    return self._with_nominal(latency)
+            self._add_block()
 
+    def _add_block(self) -> None:
+        self._beside.append(self._clock.read(self._reference.call, self._n_reference))
+        self._blocks.append(self._clock.read(self._call, self._n_repeats))
 
-def _warm_up(call: Call, clock: Clock, effort: Effort) -> float:
-    """Call until the time is stable; gives the fastest, in milliseconds."""
-    start_ns = perf_counter_ns()
-    fastest_ms = clock(call, 1)
-    n_stable = 0
-    while n_stable < _STABLE_BLOCKS and perf_counter_ns() - start_ns < effort.warmup_s * 1e9:
-        time_ms = clock(call, _repeats(fastest_ms, effort.block_ms))
-        n_stable = n_stable + 1 if time_ms > fastest_ms * (1 - _STABLE_SHARE) else 0
-        fastest_ms = min(fastest_ms, time_ms)
-    return fastest_ms
+    def _latency(self, cold_start_ms: float, batch_size: int) -> Latency:
+        times, walls = zip(*((block.ms, block.wall_ms) for block in self._blocks), strict=True)
+        beside = tuple(block.ms for block in self._beside)
+        facts = self._nominal_ms, self._n_repeats, cold_start_ms, batch_size
+        return Latency(times, beside, *facts, walls, self._clock.name)
 
-
-def _fastest_ms(call: Call, clock: Clock) -> float:
-    """Return the time of a call on the quiet machine: the fastest of many blocks, whose size no caller chooses."""
-    n = _repeats(clock(call, 1), _CALIBRATION_BLOCK_MS)
-    stop_ns = perf_counter_ns() + round(CALIBRATION_S * 1e9)
-    fastest_ms = clock(call, n)
-    while perf_counter_ns() < stop_ns:
-        fastest_ms = min(fastest_ms, clock(call, n))
-    return fastest_ms
-
-
-def _repeats(time_ms: float, block_ms: float) -> int:
-    return max(1, math.ceil(block_ms / max(time_ms, _SHORTEST_MS)))
+    def _with_nominal(self, latency: Latency) -> Latency:
+        """Let the reference's blocks lower its nominal time, and judge by them whether the machine was quiet."""
+        # Shorter blocks than those of a calibration are faster or slower than they for reasons of their own.
+        if self._n_reference * latency.reference_ms >= CALIBRATION_BLOCK_MS:
+            latency = replace(latency, nominal_ms=note_blocks(self._key, self._beside))
+        if not self._clock.counts_waiting:
+            return replace(latency, is_sound=were_alone([*self._blocks, *self._beside]))
+        is_fast = latency.reference_ms <= _SLOW * latency.nominal_ms
+        return replace(latency, is_sound=is_fast and were_alone(self._beside))

@@ -3,29 +3,31 @@
 A shared machine drifts: its clock, its neighbours' use of the caches and the memory. A reference of similar
 character drifts with the measured call, so the ratio of the two times stays. A latency is then that ratio times the
 reference's *nominal* time. The nominal time only sets the scale, but must be the same for all that is to be
-compared, so it is measured once per machine and kept in a file. (The fastest time within each measurement would
-bring the drift between measurements back.) It is the fastest of many blocks, because others only ever add time:
-corrected latencies are those of a quiet machine.
+compared, so it is kept in a file, once it was seen on a quiet machine (``evo_moo.evaluation.machine``). (The fastest
+time within each measurement would bring the drift between measurements back.) It is that of the fastest of many
+blocks, because others only ever add time: corrected latencies are those of a quiet machine. A faster one that is seen
+later takes its place.
 
-The file lies in ``machine.cache_folder()``. Hosts of one CPU model and one version of the library share it, so that
-their corrected latencies compare.
+Hosts of one CPU model and one version of the library share it, so that their corrected latencies compare.
 """
 
-import contextlib
-import hashlib
-import json
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from evo_moo.evaluation.machine import cache_folder, cpu_model, write_json
+import numpy as np
+
+from evo_moo.evaluation.machine import cpu_model, note_nominal_ms
+from evo_moo.toolkit.timing import Call, Clock, Reading, repeats, were_alone
 
 if TYPE_CHECKING:
     from torch import device
 
-_in_this_process: dict[Path, float] = {}
+CALIBRATION_S, CALIBRATION_BLOCK_MS = 1.0, 3.0
+_FASTEST = 0.05  # the quantile of many blocks that stands for a quiet machine
+_STEADY = 1.1
+"""Median time of many blocks by that quantile, up to which the machine is quiet enough to calibrate."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +39,41 @@ class Reference:
         name: What it computes, by what, on what; together with the CPU it is the key of the nominal time.
     """
 
-    call: Callable[[], object]
+    call: Call
     name: str
 
-    def nominal_ms(self, measure: Callable[[], float]) -> float:
-        """Return its time on this machine when quiet, in milliseconds; ``measure`` is called where none is kept."""
-        key = f"{self.name}; {cpu_model()}"
-        path = cache_folder() / f"reference-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}.json"
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            kept = float(json.loads(path.read_text(encoding="utf-8"))["nominal_ms"])
-            if 0 < kept < math.inf:
-                return kept
-        if path not in _in_this_process:
-            _in_this_process[path] = measure()
-        with contextlib.suppress(OSError):
-            write_json(path, {"workload": key, "nominal_ms": _in_this_process[path]})
-        return _in_this_process[path]
+    def key(self, clock: str) -> str:
+        """Name what its nominal time depends on: the workload, the clock by its name, and the CPU."""
+        return f"{self.name}; {clock}; {cpu_model()}"
+
+
+def calibrate(key: str, call: Call, clock: Clock) -> float:
+    """Measure the nominal time of a reference in milliseconds, by many blocks whose size no caller chooses."""
+    n = repeats(clock.read(call, 1).ms, CALIBRATION_BLOCK_MS)
+    stop_ns = perf_counter_ns() + round(CALIBRATION_S * 1e9)
+    blocks = [clock.read(call, n)]
+    while perf_counter_ns() < stop_ns:
+        blocks.append(clock.read(call, n))
+    return note_blocks(key, blocks)
+
+
+def note_blocks(key: str, blocks: Sequence[Reading]) -> float:
+    """Note the time of a reference that blocks show, and return the nominal time that follows, in milliseconds.
+
+    It is kept for other processes where the blocks were steady and not interrupted.
+    """
+    times_ms = [block.ms for block in blocks]
+    fastest_ms = float(np.quantile(times_ms, _FASTEST))
+    is_steady = float(np.median(times_ms)) <= _STEADY * fastest_ms
+    return note_nominal_ms(key, fastest_ms, keep=is_steady and were_alone(blocks))
 
 
 def numpy_reference() -> Reference:
-    """Return the reference of plain callables: small matrix products and tanh, about 0.1 ms."""
-    import numpy as np
+    """Return the reference of plain callables: small matrix products and tanh, about 0.1 ms.
 
-    weights = np.linspace(-0.2, 0.2, 96 * 96, dtype=np.float32).reshape(96, 96)
+    Larger matrices numpy would multiply on several threads.
+    """
+    weights = np.linspace(-0.2, 0.2, 64 * 64, dtype=np.float32).reshape(64, 64)
 
     def call() -> object:
         values = weights
@@ -67,7 +81,7 @@ def numpy_reference() -> Reference:
             values = np.tanh(values @ weights)
         return values
 
-    return Reference(call, f"1: products of 96 x 96 matrices; numpy {np.__version__}")
+    return Reference(call, f"2: products of 64 x 64 matrices; numpy {np.__version__}")
 
 
 def torch_reference(device: "device | str", threads: int) -> Reference:

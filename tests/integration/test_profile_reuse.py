@@ -17,7 +17,7 @@ import evo_moo.toolkit.latency
 from evo_moo import Integer, Real, SearchProblem
 from evo_moo.toolkit.latency import Effort, measure_latency
 
-evo_moo.toolkit.latency.DISTURBED = float("inf")  # whatever else runs on the machine of the test
+evo_moo.toolkit.latency.were_alone = lambda blocks: True  # whatever else runs on the machine of the test
 
 
 class Measured(SearchProblem):

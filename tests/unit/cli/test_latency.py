@@ -49,7 +49,7 @@ class Torn(Networks):
 def reference(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.toolkit.latency.CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.reference_workload.CALIBRATION_S", 0.01)
     (tmp_path / "networks.py").write_text(FILE)
     return f"{tmp_path / 'networks.py'}:Networks"
 

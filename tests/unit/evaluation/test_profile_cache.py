@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import evo_moo.evaluation.profile_cache as cache
-from evo_moo import Choice, Integer, Real, SearchProblem
+from evo_moo import Choice, Integer, Metric, Real, SearchProblem
 from evo_moo.errors import MetricError, ProblemError
-from evo_moo.evaluation import slots
-from evo_moo.evaluation.machine import cpu_model, gpu_models
+from evo_moo.evaluation.machine import cpu_model, gpu_models, note_nominal_ms
 from evo_moo.evaluation.profile_cache import ProfileCache
-from evo_moo.toolkit.latency import Latency
+from evo_moo.evaluation.slots import note_timings
+from evo_moo.problem.measurements import Timing
 
 
 class Counting(SearchProblem):
@@ -58,21 +58,59 @@ def test_an_architecture_is_profiled_once(version: str | None) -> None:
     assert [p.metrics["n_params"] for p in (first, other, profiles.profile(B))] == [1, 2, 2]
 
 
-def test_measurement_on_a_disturbed_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = Counting()
-    profiles = ProfileCache(problem, "1")
-    plain, reference = problem.profile, [3.0]
+class Measured(Counting):
+    """Whose latency is the next of a list, measured on a quiet machine or not."""
 
-    def disturbed(config):
-        latency = Latency((2.0,), tuple(reference), 1.0, 1, 0.0)
-        if latency.is_disturbed:
-            slots.note_disturbance()
-        return plain(config)
+    metrics = {"latency_ms": Metric("ms", timed=True), "throughput": Metric(timed=True), "own_ms": Metric(timed=True)}
 
-    monkeypatch.setattr(problem, "profile", disturbed)
-    assert profiles.profile(A).metrics["n_params"] == 1
-    reference[0] = 1.1
-    assert [profiles.profile(A).metrics["n_params"] for _ in range(2)] == [2, 2]
+    def __init__(self, *seen: tuple[float, bool]) -> None:
+        super().__init__()
+        self.seen = iter(seen)
+
+    def profile(self, config):
+        value, is_sound = next(self.seen)
+        note_timings(
+            Timing(value, value * 0.99, value * 1.01, "reference", 2.0, 1),
+            Timing(10 / value, 9.9 / value, 10.1 / value, "reference", 2.0, -1),
+            is_sound=is_sound,
+        )
+        return {"latency_ms": value, "throughput": 10 / value, "own_ms": 7.0}
+
+
+def test_what_is_in_doubt_is_measured_again_until_it_is_sound() -> None:
+    profiles = ProfileCache(Measured((3.0, False), (4.0, False), (2.0, True), (50.0, True)), "1")
+    values = [profiles.profile(A).metrics["latency_ms"] for _ in range(5)]
+    assert values[0] == 3.0 < values[1] < 4.0 and values[2:] == [2.0] * 3
+
+
+def test_what_stays_in_doubt_is_measured_a_few_times_per_process() -> None:
+    seen = [(3.0 + i, False) for i in range(9)]
+    first = [ProfileCache(Measured(*seen), "1").profile(A) for _ in range(1)]
+    profiles = ProfileCache(Measured(*seen), "1")
+    pooled = [profiles.profile(A) for _ in range(8)]
+    assert len(first[0].measurements) == 1
+    assert [len(p.measurements) for p in pooled] == [2, 3, 4, 4, 4, 4, 4, 4]
+    assert all(p.pooled().in_doubt for p in pooled) and pooled[4].metrics == pooled[7].metrics
+
+
+def test_sound_value_is_not_displaced_by_a_disturbed_one() -> None:
+    profiles = ProfileCache(Measured((2.0, True), (9.0, False), (2.2, True)), "1")
+    values = [profiles.profile(A, anew=anew).metrics["latency_ms"] for anew in (False, True, False, True)]
+    assert values[:3] == [2.0] * 3 and values[3] == pytest.approx((2.0 * 2.2) ** 0.5)
+
+
+def test_what_is_kept_follows_a_lower_nominal_time() -> None:
+    ProfileCache(Measured((3.0, True)), "1").profile(A)
+    note_nominal_ms("reference", 1.0, keep=True)
+    again = ProfileCache(Measured(), "1").profile(A).metrics
+    assert again == {"latency_ms": 1.5, "throughput": pytest.approx(20 / 3), "own_ms": 7.0}
+
+
+def test_disturbed_sound_pair_of_processes_keeps_the_sound() -> None:
+    ours, theirs = ProfileCache(Measured((9.0, False)), "1"), ProfileCache(Measured((2.0, True)), "1")
+    plain = ours._problem.profile
+    ours._problem.profile = lambda config: (theirs.profile(config), plain(config))[1]
+    assert ours.profile(A).metrics["latency_ms"] == 2.0 == theirs.profile(A).metrics["latency_ms"]
 
 
 def test_profile_depends_on_every_variable_by_default() -> None:
@@ -99,7 +137,8 @@ def test_last_of_two_simultaneous_profiles_is_kept() -> None:
     ours, theirs = ProfileCache(problem, "1"), ProfileCache(Counting(), "1")
     theirs.profile(B)
     problem.profile = lambda config: theirs.profile(config).metrics | {"n_params": 70}
-    assert ours.profile(A) == ({"n_params": 70, "latency_ms": theirs.profile(A).metrics["latency_ms"]}, 0.0)
+    made = ours.profile(A)
+    assert made[:2] == ({"n_params": 70, "latency_ms": theirs.profile(A).metrics["latency_ms"]}, 0.0)
     assert theirs.profile(A).metrics["n_params"] == 70
 
 
@@ -110,7 +149,7 @@ def test_profile_that_takes_no_time_is_not_kept(folder: Path, monkeypatch: pytes
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "foreign", "nan", "no metrics", "binary"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "foreign", "nan", "no metrics", "no measurements", "binary"])
 def test_a_file_that_is_not_its_own_is_ignored_and_replaced(folder: Path, damage: str) -> None:
     problem = Counting()
     ProfileCache(problem, "1").profile(A)
@@ -120,6 +159,7 @@ def test_a_file_that_is_not_its_own_is_ignored_and_replaced(folder: Path, damage
         "foreign": json.dumps(record | {"architecture": '{"depth": 3}'}),
         "nan": json.dumps(record | {"metrics": {"n_params": float("nan")}}),
         "no metrics": json.dumps(record | {"metrics": 3}),
+        "no measurements": json.dumps(record | {"measurements": [[1.0, {"latency_ms": [None] * 6}, True]]}),
     }
     path.write_bytes(b"\xff\xfe" if damage == "binary" else texts.get(damage, damage).encode())
     again = ProfileCache(problem, "1").profile(A)

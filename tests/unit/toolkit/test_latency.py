@@ -3,6 +3,9 @@ import gc
 import json
 import os
 import platform
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from evo_moo.evaluation import slots
 from evo_moo.toolkit.latency import Effort, Latency, measure_latency, model_latency
 from evo_moo.toolkit.reference_workload import Reference, numpy_reference
-from evo_moo.toolkit.timing import quiet_process, wall_clock
+from evo_moo.toolkit.timing import CPU_CLOCK, WALL_CLOCK, Clock, Reading, quiet_process
 
 QUICK = Effort(warmup_s=0.01, min_blocks=7, max_blocks=7, block_ms=0.2)
 
@@ -19,7 +22,7 @@ QUICK = Effort(warmup_s=0.01, min_blocks=7, max_blocks=7, block_ms=0.2)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.toolkit.latency.CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.reference_workload.CALIBRATION_S", 0.01)
     return tmp_path
 
 
@@ -28,15 +31,25 @@ def work(n):
 
 
 class Machine:
-    """A clock over calls that take given times, on a machine whose slowness changes from block to block."""
+    """A clock over calls that take given times, on a machine whose slowness changes from block to block.
 
-    def __init__(self, slowness=lambda n: 1.0, noise=0.0):
-        self.slowness, self.noise, self.n_blocks = slowness, noise, 0
+    Args:
+        slowness: Number of the block to the factor that slows its computing.
+        noise: Standard deviation of the logarithm of its time.
+        load: Number of the block to its wall time by its CPU time.
+        counts_waiting: Whether the clock shows the wall time.
+    """
+
+    def __init__(self, slowness=lambda n: 1.0, noise=0.0, load=lambda n: 1.0, counts_waiting=False):
+        self.slowness, self.noise, self.load, self.n_blocks = slowness, noise, load, 0
         self.rng = np.random.default_rng(0)
+        self.clock = Clock("simulated", self.read, counts_waiting)
 
-    def clock(self, call, n):
+    def read(self, call, n):
         self.n_blocks += 1
-        return call() * self.slowness(self.n_blocks) * self.rng.lognormal(0, self.noise)
+        own_ms = call() * self.slowness(self.n_blocks) * self.rng.lognormal(0, self.noise)
+        wall_ms = own_ms * self.load(self.n_blocks)
+        return Reading(wall_ms if self.clock.counts_waiting else own_ms, wall_ms, own_ms, own_ms)
 
     def measure(self, time_ms, name="steady", **effort):
         reference = Reference(lambda: 2.0, name)
@@ -89,7 +102,7 @@ def test_interval_covers_the_median_in_95_of_100_cases():
 
 def test_the_figures_are_those_of_a_hand_count():
     times = tuple(float(i) for i in range(1, 102))
-    result = Latency(times, (2.0,) * 101, 4.0, 1, 7.0, batch_size=10)
+    result = Latency(times, (2.0,) * 101, 4.0, 1, 7.0, batch_size=10, wall_times_ms=times)
     assert (result.median_ms, result.iqr_ms, result.p95_ms) == (51, 50, 96)
     assert (result.corrected_ms, result.reference_ms) == (102, 2)
     assert result.throughput_per_s == pytest.approx(10 / 0.102)
@@ -106,11 +119,14 @@ def test_the_first_call_is_the_cold_start():
     times = iter([50.0])
     result = Machine().measure(1.0)
     assert result.cold_start_ms == pytest.approx(1.0, abs=0.5)
-    machine = Machine()
     slow_first = measure_latency(
-        lambda: next(times, 1.0), effort=QUICK, reference=Reference(lambda: 1.0, "cold"), clock=machine.clock
+        lambda: next(times, 1.0), effort=QUICK, reference=Reference(lambda: 1.0, "cold"), clock=Machine().clock
     )
     assert slow_first.cold_start_ms >= 50 > slow_first.median_ms
+
+
+def kept_ms(folder):
+    return {json.loads(path.read_text())["nominal_ms"] for path in (folder / "cache").iterdir()}
 
 
 def test_the_reference_is_calibrated_once_per_machine(folder):
@@ -118,8 +134,25 @@ def test_the_reference_is_calibrated_once_per_machine(folder):
     slow = Machine(lambda n: 5.0).measure(3.0, "a")
     other = Machine(lambda n: 5.0).measure(3.0, "b")
     assert (first.nominal_ms, slow.nominal_ms, other.nominal_ms) == (2, 2, 10)
-    kept = {json.loads(path.read_text())["nominal_ms"] for path in (folder / "cache").iterdir()}
-    assert kept == {2, 10}
+    assert kept_ms(folder) == {2, 10}
+
+
+def test_a_faster_nominal_time_takes_the_place_of_a_slower(folder):
+    slow = Machine(lambda n: 5.0).measure(3.0, "a")
+    fast = Machine().measure(3.0, "a")
+    again = Machine(lambda n: 5.0).measure(3.0, "a")
+    assert (slow.corrected_ms, fast.corrected_ms, again.corrected_ms) == (15, 3, 3)
+    assert fast.nominal_ms == again.nominal_ms == 2 and kept_ms(folder) == {2}
+
+
+@pytest.mark.parametrize(
+    "noisy", [{"load": lambda n: 2.0}, {"slowness": lambda n: 2.0 if n % 3 else 1.0}], ids=["interrupted", "unsteady"]
+)
+def test_nothing_is_kept_while_calibration_is_noisy(folder, noisy):
+    result = Machine(**noisy).measure(3.0, f"noisy {sorted(noisy)}")
+    assert result.nominal_ms == 2 and not (folder / "cache").exists()  # this process goes on with what it saw
+    Machine().measure(3.0, f"noisy {sorted(noisy)}")
+    assert kept_ms(folder) == {2}
 
 
 @pytest.mark.parametrize(
@@ -184,9 +217,9 @@ def test_freed_memory_is_not_asked_for_again():
         np.ones(2_000_000, dtype=np.uint8)  # about 490 pages
 
     with quiet_process():
-        wall_clock(call, 5)
+        WALL_CLOCK.read(call, 5)
         before = faults()
-        wall_clock(call, 20)
+        WALL_CLOCK.read(call, 20)
         assert faults() - before < 490
 
 
@@ -255,13 +288,56 @@ def test_a_model_needs_at_least_one_sample_and_thread(size):
         model_latency(torch.nn.Linear(1, 1), torch.zeros(1, 1), **{size: 0})
 
 
-@pytest.mark.parametrize(("slowdown", "disturbed"), [(1.0, False), (3.0, True)])
-def test_a_measurement_on_a_slow_machine_says_so(
-    monkeypatch: pytest.MonkeyPatch, slowdown: float, disturbed: bool
-) -> None:
-    monkeypatch.setattr(Reference, "nominal_ms", lambda self, measure: measure() / slowdown)
+@pytest.mark.parametrize(
+    ("machine", "is_sound"),
+    [
+        ({}, True),
+        ({"slowness": lambda n: 3.0}, True),  # slower than when it was calibrated, as it may stay for ever
+        ({"load": lambda n: 1.0 + (n % 10 == 0)}, True),
+        ({"load": lambda n: 1.0 + n % 2}, False),
+        ({"load": lambda n: 3.0}, False),
+        ({"counts_waiting": True}, True),
+        ({"counts_waiting": True, "slowness": lambda n: 3.0}, False),
+        ({"counts_waiting": True, "load": lambda n: 3.0}, False),
+    ],
+)
+def test_a_disturbed_measurement_says_so(machine, is_sound):
+    Machine().measure(3.0, "disturbed")
     with slots.listening() as listener:
-        measure_latency(
-            lambda: sum(range(2000)), effort=QUICK, reference=Reference(lambda: 1.0, "any"), clock=lambda *_: 1.0
-        )
-    assert listener.is_disturbed == disturbed
+        result = Machine(**machine).measure(3.0, "disturbed")
+    assert result.is_sound == listener.is_sound == is_sound
+    assert [timing.value for timing in listener.timings] == [result.corrected_ms, result.throughput_per_s]
+
+
+def test_the_load_of_others_adds_nothing_to_cpu_time():
+    """The law of the measurement: any load, the same corrected latency; the raw one shows the load."""
+    Machine().measure(3.0)
+    rng = np.random.default_rng(3)
+    loads = rng.uniform(1, 6, 1000)
+    result = Machine(load=lambda n: loads[n]).measure(3.0, max_blocks=40)
+    assert result.corrected_ms == pytest.approx(3.0) and result.median_ms > 6.0 and not result.is_sound
+
+
+@pytest.mark.parametrize("waiting", [lambda: time.sleep(0.002), lambda: subprocess.run(["sleep", "0.002"], check=True)])
+def test_call_that_waits_is_timed_by_the_wall_clock(waiting):
+    result = measure_latency(waiting, effort=QUICK)
+    assert result.clock == WALL_CLOCK.name and result.median_ms >= 2.0
+
+
+def test_call_with_threads_is_timed_by_the_wall_clock():
+    numbers = np.arange(200_000)
+
+    def call():
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(np.sort, [numbers[::-1]] * 4))
+
+    assert measure_latency(call, effort=QUICK).clock == WALL_CLOCK.name
+
+
+def test_a_call_that_computes_is_timed_by_cpu_time():
+    assert measure_latency(lambda: sum(range(20_000)), effort=QUICK).clock == CPU_CLOCK.name
+    torch = pytest.importorskip("torch")
+    model, example = torch.nn.Linear(300, 300), torch.zeros(16, 300)
+    assert model_latency(model, example, effort=QUICK).clock == CPU_CLOCK.name
+    if (os.cpu_count() or 1) > 1:
+        assert model_latency(model, example, effort=QUICK, threads=2).clock == WALL_CLOCK.name

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("evo_moo.toolkit.latency.CALIBRATION_S", 0.01)
+    monkeypatch.setattr("evo_moo.toolkit.reference_workload.CALIBRATION_S", 0.01)
 
 
 @pytest.fixture
