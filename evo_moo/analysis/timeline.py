@@ -17,6 +17,7 @@ LANES = dict.fromkeys(get_args(State), "state") | {
     "promotion": "promotions",
     "retried": "retries",
     "profile reused": "reuse",
+    "measured again": "reuse",
     "warm start": "reuse",
     "weights dropped": "reuse",
     "taken over": "state",
@@ -53,7 +54,7 @@ def timeline(events: Sequence[tuple[float, str, Mapping[str, Any]]], evaluations
         evaluations: The run's evaluations.
     """
     times = np.sort([e.asked_at for e in evaluations if e.asked_at])
-    incidents = [(at, kind, _words(kind, detail)) for at, kind, detail in events]
+    incidents = [(at, kind, _words(kind, detail)) for at, kind, detail in events if kind != "measured"]
     incidents += [
         (e.asked_at, "promotion", f"to fidelity {e.fidelity}")
         for e in evaluations
@@ -88,6 +89,9 @@ def _words(kind: str, detail: Mapping[str, Any]) -> str:
         return f"evaluation {detail.get('evaluation')}, attempt {detail.get('attempts')}"
     if kind == "profile reused":
         return ""
+    if kind == "measured again":
+        values = ", ".join(f"{name} = {shown(value)}" for name, value in detail.get("metrics", {}).items())
+        return f"of evaluations {', '.join(map(str, detail.get('evaluations', [])))}: {values}"
     if kind in get_args(State):
         return str(detail.get("reason", "")) or (f"goes on after {detail['n_asked']}" if detail.get("n_asked") else "")
     return ", ".join(f"{key} = {value}" for key, value in detail.items())

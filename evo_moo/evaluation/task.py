@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
-from evo_moo.problem.measurements import Measurement
+from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration
 
@@ -78,6 +78,7 @@ class Outcome(NamedTuple):
         output: The last of what it printed, where it ran in a worker process.
         profile_measured_at: Unix time in seconds at which a reused profile was made; 0 if it has its own.
         measurements: What was measured of its architecture, this time and before.
+        pooled: What all measurements of the run say of its architecture; the engine sets it.
         cost: The cost of the evaluation, in full evaluations; the engine sets it.
         curve: What it reported while it ran; None where it reported nothing.
     """
@@ -94,5 +95,6 @@ class Outcome(NamedTuple):
     output: str = ""
     profile_measured_at: float = 0.0
     measurements: tuple[Measurement, ...] = ()
+    pooled: Pooled | None = None
     cost: float = 1.0
     curve: LearningCurve | None = None

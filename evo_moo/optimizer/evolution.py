@@ -79,6 +79,26 @@ class Evolution:
         members = [member for member in self._algorithm.pop if member.data["id"] == evaluation_id]
         self._set_values(Population(members), [metrics] * len(members))
 
+    def revise(self, known: Mapping[int, Metrics]) -> None:
+        """Set the values of members to those of better measured metrics, and rank the population anew.
+
+        Args:
+            known: Ids to metrics; those that are in the population no more are passed over.
+        """
+        algorithm = self._algorithm
+        members = [member for member in algorithm.pop if member.data["id"] in known]
+        if not members:
+            return
+        self._set_values(Population(members), [known[member.data["id"]] for member in members])
+        algorithm.pop = algorithm.survival.do(
+            self._problem,
+            algorithm.pop,
+            n_survive=len(algorithm.pop),
+            algorithm=algorithm,
+            random_state=algorithm.random_state,
+        )
+        algorithm._set_optimum()
+
     def population_ids(self) -> list[int]:
         """Return the evaluation ids of the population."""
         return [individual.data["id"] for individual in self._algorithm.pop]

@@ -120,6 +120,14 @@ class Ladder:
         if not step.replicate and not self._is_barred(metrics):
             insort(self._compared[step.rung], key)
 
+    def revise(self, key: int, metrics: Metrics) -> None:
+        """Replace the metrics of an evaluation that ended well."""
+        if self._results.get(key) is not None:
+            step = self.step(key)
+            if key in self._compared[step.rung]:
+                self._compared[step.rung].remove(key)
+            self.end(key, metrics)
+
     def stop(self, key: int, expected: Metrics, share: float) -> None:
         """Note that an evaluation was stopped after this share of it, and the metrics expected of its end."""
         self._stopped[key], self._results[key] = (expected, share), None

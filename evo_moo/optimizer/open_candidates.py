@@ -63,6 +63,10 @@ class OpenCandidates:
         """Return whether a candidate has no outcome."""
         return candidate_id in self._made and candidate_id not in self._outcomes
 
+    def is_ended(self, candidate_id: int) -> bool:
+        """Return whether a candidate has an outcome."""
+        return candidate_id in self._outcomes
+
     def n_beyond(self, n_asked: int) -> int:
         """Return the number of candidates beyond this id."""
         return sum(key > n_asked for key in self._made)

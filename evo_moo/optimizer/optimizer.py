@@ -169,6 +169,23 @@ class Optimizer:
         """Report an evaluation that was stopped early: the candidate is left out."""
         self.leave_out(candidate, expected)
 
+    def revise(self, outcomes: Iterable[EndedRow]) -> None:
+        """Take better measured metrics of evaluations that were reported before.
+
+        Args:
+            outcomes: Ids, rows and metrics.
+        """
+        ended = list(outcomes)
+        self._source.recall(o for o in ended if o[0] not in self._open)
+        known: dict[int, Metrics] = {}
+        for key, x, metrics in ended:
+            if self._open.is_ended(key):
+                self._open.record(key, metrics)
+            elif metrics is not None:
+                # The population has the mean of what was repeated, under the id of the first evaluation.
+                known[self._source.first_of(key, x)] = self._source.mean(x) if self.replicates else metrics
+        self._evolution.revise(known)
+
     def restartable(self) -> tuple[list[int], list[int]]:
         """Return no evaluations: none continues from the weights of another."""
         return [], []

@@ -68,6 +68,9 @@ class AskTell(Protocol):
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
         """Report an evaluation that was stopped early: what it would have shown, and the share that was done."""
 
+    def revise(self, outcomes: Iterable[EndedRow]) -> None:
+        """Take better measured metrics of evaluations that were reported before."""
+
     def population_ids(self) -> list[int]:
         """Return the evaluation ids of the population."""
 

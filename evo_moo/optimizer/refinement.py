@@ -129,6 +129,16 @@ class Refinement:
         self._ladder.stop(key, expected, share)
         self._settle(key)
 
+    def revise(self, outcomes: Iterable[EndedRow]) -> None:
+        """Take better measured metrics of evaluations that were reported before; arguments as for ``Optimizer``."""
+        rows = {}
+        for key, x, metrics in outcomes:
+            if metrics is not None:
+                self._ladder.revise(key, metrics)
+                rows[self._ladder.step(key).candidate] = x
+        finished = ((key, x, self._outcome(key)) for key, x in sorted(rows.items()) if key not in self._open)
+        self.inner.revise(finished)
+
     def population_ids(self) -> list[int]:
         """Return the evaluation ids of the current population, all of them on the top rung."""
         return [self._ladder.standing(candidate).key for candidate in self.inner.population_ids()]

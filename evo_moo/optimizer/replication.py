@@ -57,6 +57,9 @@ class Replication:
         """Report an evaluation that was stopped early, as a failure."""
         self.tell(candidate, None)
 
+    def revise(self, outcomes: Iterable[EndedRow]) -> None:
+        """Do nothing: nothing is learnt."""
+
     def population_ids(self) -> list[int]:
         """Return no ids: there is no population."""
         return []

@@ -65,6 +65,10 @@ class Source:
     def learn(self, candidate: Candidate, metrics: Metrics | None) -> None:
         """Learn an outcome; None: the evaluation failed."""
 
+    def first_of(self, candidate_id: int, x: Array) -> int:
+        """Return the id of the first evaluation of a candidate's ``(n_var,)`` row."""
+        return candidate_id
+
     def mean(self, x: Array) -> Metrics:
         """Return the mean metrics of an ``(n_var,)`` row that was evaluated more than once."""
         raise NotImplementedError

@@ -89,6 +89,10 @@ class ModelSource(Source):
         """Learn an outcome, or the estimate of it; None: the evaluation failed."""
         self._proposals.record(candidate.id, candidate.x, self._estimates.pop(candidate.id, metrics))
 
+    def first_of(self, candidate_id: int, x: Array) -> int:
+        """Return the id of the first evaluation of a candidate's ``(n_var,)`` row."""
+        return next(iter(self._proposals.archive.ids_of(x)), candidate_id)
+
     def mean(self, x: Array) -> Metrics:
         """Return the mean metrics of an ``(n_var,)`` row."""
         return self._proposals.archive.mean_of(x)

@@ -95,6 +95,10 @@ class Pooled(NamedTuple):
     intervals: dict[str, Interval]
     in_doubt: bool
 
+    def to_record(self) -> dict[str, Any]:
+        """Return plain data, without the values."""
+        return {"intervals": self.intervals, "in_doubt": self.in_doubt}
+
     def at_best(self, metrics: Metrics, signs: Mapping[str, int]) -> Metrics:
         """Return metrics with the better end of each interval; ``signs`` are -1 for what is maximised, else 1."""
         ends = {name: interval[signs.get(name, 1) < 0] for name, interval in self.intervals.items()}

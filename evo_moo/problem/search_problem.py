@@ -194,6 +194,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return {}
 
     @property
+    def profiles(self) -> bool:
+        """Whether the problem defines ``profile``."""
+        return type(self).profile is not SearchProblem.profile
+
+    @property
     def computes(self) -> bool:
         """Whether the problem defines ``compute``."""
         return type(self).compute is not SearchProblem.compute

@@ -4,6 +4,7 @@ import multiprocessing
 from typing import Any, assert_never
 
 from evo_moo.evaluation.evaluate import can_interrupt
+from evo_moo.evaluation.latencies import Latencies
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
@@ -42,7 +43,8 @@ def engine_of(
         if refinement.risk is not None:
             cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
             stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
-    tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping)
+    latencies = Latencies(problem.architecture_key) if problem.profiles else None
+    tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies)
     return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
 
 

@@ -13,6 +13,8 @@ each outcome that the ledger already has.
 import contextlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import USABLE, Outcome, Task
@@ -29,6 +31,8 @@ from evo_moo.storage.run_folder import RunFolder
 
 POLL_S = 0.5
 """So long the loop waits for an outcome before it looks whether something asks to stop."""
+MOST_ROUNDS = 3
+"""So often what is in doubt on the front is measured again at the end."""
 MOST_FAILURES = 20
 """A search ends when so many evaluations, or a smaller first generation, have all failed."""
 
@@ -67,6 +71,7 @@ class Engine:
             while self._advance():
                 self._stop_if(self._observer.recorded() or self._requests.reason)
                 self._records.fail_if_all_failed(min(self.optimizer.pop_size, MOST_FAILURES))
+            self._measure_doubts()
         self._observer.recorded()
         self._records.fail_if_all_failed(1)
         self._records.state("finished", self._budget.why_finished())
@@ -84,8 +89,7 @@ class Engine:
                 return False
             if outcomes := self._wait():
                 with self.ledger.transaction():  # with the checkpoint that they lead to, or not at all
-                    self._record(outcomes)
-                    self._tell(outcomes)
+                    self._tell(self._record(outcomes))
                 # Only now that the outcomes are recorded by which nothing continues from these weights.
                 self._records.dropped_weights(self._tasks.prune_weights(self.optimizer))
         return True
@@ -114,8 +118,7 @@ class Engine:
         with self.ledger.transaction():
             self._records.asked([(candidate, tasks[candidate.id].seed) for candidate in new])
             # Outcomes of earlier runs in the same transaction: after a kill in between they would be evaluated.
-            self._record(reused)
-            self._tell(reused)
+            self._tell(self._record(reused))
         known = {outcome.id for outcome in (*replayed, *reused)}
         return [task for task in tasks.values() if task.id not in known], replayed
 
@@ -129,11 +132,13 @@ class Engine:
         # Schedulers send their signal to every process: it may be why an evaluation fails now, so that it runs again.
         return [outcome for outcome in outcomes if outcome.status in USABLE]
 
-    def _record(self, outcomes: Sequence[Outcome]) -> None:
+    def _record(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Record outcomes, and return them with what the run knows of each."""
         if outcomes:
-            outcomes = [self._tasks.with_cost(outcome) for outcome in outcomes]
+            outcomes = [self._tasks.completed(outcome) for outcome in outcomes]
             self._observer.evaluated(outcomes)
             self._records.outcomes(outcomes)
+        return outcomes
 
     def _tell(self, outcomes: Sequence[Outcome]) -> None:
         """Tell outcomes to the optimizer, and record what follows: decisions, a generation, a checkpoint."""
@@ -147,12 +152,43 @@ class Engine:
                 optimizer.tell(outcome.id, outcome.metrics if outcome.status in USABLE else None)
             self._tasks.ended(outcome)
         with self.ledger.transaction():
+            if optimizer.is_settled:
+                self._revise()
             self._records.decisions()
             if optimizer.generation > generation:
                 self._records.generation()
                 self._observer.generation_ended(optimizer.generation, optimizer.n_asked)
             if optimizer.is_settled:
                 self._records.checkpoint()
+
+    def _revise(self) -> bool:
+        """Let all evaluations of an architecture hold what its measurements say now; return whether some did not.
+
+        It must be recorded together with a checkpoint: a search that is resumed goes on from values that it knew.
+        """
+        if not (revisions := self._tasks.revisions()):
+            return False
+        self._records.revised(revisions)
+        keys = [key for evaluations, _ in revisions for key in evaluations]
+        ended = self.ledger.of_ids(keys)
+        self.optimizer.revise((e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics) for e in ended)
+        return True
+
+    def _measure_doubts(self) -> None:
+        """Measure again what is in doubt on the front, where the machine may be quieter now."""
+        for _ in range(MOST_ROUNDS):
+            tasks = {task.id: task for task in self._tasks.to_measure(self.ledger, self.optimizer.goals)}
+            waiting = list(tasks.values())
+            while (waiting or self.pool.running) and not self._requests.reason:
+                while waiting and self.pool.free:
+                    self.pool.submit(waiting.pop())
+                outcomes = [self._tasks.measured(tasks[o.id], o) for o in self._wait()]
+                with self.ledger.transaction():
+                    for outcome in outcomes:
+                        self._records.measured(outcome)
+            with self.ledger.transaction():
+                if self._revise():
+                    self._records.checkpoint()
 
     def _stop_if(self, reason: str) -> None:
         """Stop for a reason, if there is one; where nothing is left to do, the search is finished all the same."""
@@ -166,5 +202,6 @@ class Engine:
         self._replay = Replay(self.folder, self.optimizer.pending, self.optimizer.n_asked)
         self._records, is_new = Records(self.ledger, self.optimizer, self._budget), not self.ledger.counts()
         self._budget.resume(self.ledger)
+        self._tasks.recall_measured(self.ledger)
         resumed = {"from_checkpoint": from_checkpoint, "reused": self._replay.n_ended, "again": self._replay.n_again}
         self._records.state("running", "", **({} if is_new else resumed))

@@ -6,6 +6,7 @@ from typing import Any
 
 from evo_moo.analysis.run_front import fixed_box
 from evo_moo.errors import SearchFailedError
+from evo_moo.evaluation.latencies import Revision
 from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
@@ -46,10 +47,26 @@ class Records:
         for outcome in outcomes:
             if outcome.attempts > 1:
                 self._ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
-            if at := outcome.profile_measured_at:
-                self._ledger.record_event("profile reused", evaluation=outcome.id, measured_at=at)
+            self.measured(outcome)
             if outcome.status not in USABLE:
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
+
+    def measured(self, outcome: Outcome) -> None:
+        """Record what an evaluation measured of its architecture, and what that says together with what was known."""
+        said = {} if outcome.pooled is None else outcome.pooled.to_record()
+        if at := outcome.profile_measured_at:
+            self._ledger.record_event("profile reused", evaluation=outcome.id, measured_at=at, **said)
+        if outcome.measurements:
+            measurements = [measurement.to_record() for measurement in outcome.measurements]
+            self._ledger.record_event("measured", evaluation=outcome.id, measurements=measurements, **said)
+
+    def revised(self, revisions: Sequence[Revision]) -> None:
+        """Replace the metrics of evaluations by what the measurements of their architectures say now."""
+        violation = self._optimizer.goals.violation
+        for evaluations, pooled in revisions:
+            self._ledger.revise({key: (metrics, violation(metrics)) for key, metrics in evaluations.items()})
+            detail = {"evaluations": list(evaluations), "metrics": pooled.metrics}
+            self._ledger.record_event("measured again", **detail, **pooled.to_record())
 
     def checkpoint(self) -> None:
         """Replace the checkpoint by the optimizer's present state."""

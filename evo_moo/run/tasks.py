@@ -1,9 +1,11 @@
 """The task of each candidate: its seed, the weights that it continues from, and what may stop it early."""
 
-from evo_moo.evaluation.task import Outcome, Task
+from evo_moo.evaluation.latencies import Latencies, Revision
+from evo_moo.evaluation.task import USABLE, Outcome, Task
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
+from evo_moo.problem.goals import Goals
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.seeding import evaluation_seed
 from evo_moo.storage.ledger import Ledger
@@ -16,13 +18,18 @@ class Tasks:
         seed: The run's seed, from which evaluations derive theirs; None: they use none, as a plain pymoo problem.
         weights: Keeps what evaluations with refinement continue from; None: each begins anew.
         stopping: Decides which trainings are stopped early; None stops none.
+        latencies: Pools what is measured of an architecture; None leaves each evaluation what it measured.
     """
 
     def __init__(
-        self, seed: int | None, weights: WeightStore | None = None, stopping: EarlyStopping | None = None
+        self,
+        seed: int | None,
+        weights: WeightStore | None = None,
+        stopping: EarlyStopping | None = None,
+        latencies: Latencies | None = None,
     ) -> None:
-        self._seed, self._weights, self._stopping = seed, weights, stopping
-        self._costs: dict[int, float] = {}
+        self._seed, self._weights, self._stopping, self._latencies = seed, weights, stopping, latencies
+        self._asked: dict[int, Candidate] = {}
 
     def task(self, candidate: Candidate, workspace: str | None, seed: int | None) -> Task:
         """Return the task of a candidate.
@@ -32,7 +39,7 @@ class Tasks:
             workspace: Folder of the evaluation.
             seed: The seed of its evaluation where it was measured before; None derives it from the run's.
         """
-        self._costs[candidate.id] = candidate.cost
+        self._asked[candidate.id] = candidate
         task = Task(
             candidate.id, candidate.configuration, self._seed_of(candidate, seed), workspace, candidate.fidelity
         )
@@ -57,10 +64,32 @@ class Tasks:
             return seed
         return 0 if self._seed is None else evaluation_seed(self._seed, candidate.configuration, candidate.replicate)
 
-    def with_cost(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with its cost, in full evaluations; one that was stopped counts the share that was done."""
-        cost = self._costs.pop(outcome.id, 1.0)
-        return outcome._replace(cost=cost * outcome.curve.share_trained if outcome.curve else cost)
+    def completed(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the run knows of it.
+
+        That is its cost, in full evaluations, of which one that was stopped counts the share that was done; and in
+        place of what it measured of its architecture, what all measurements say.
+        """
+        candidate = self._asked.pop(outcome.id)
+        if self._latencies is not None:
+            outcome = self._latencies.completed(candidate.configuration, outcome)
+        return outcome._replace(cost=candidate.cost * (outcome.curve.share_trained if outcome.curve else 1.0))
+
+    def revisions(self) -> list[Revision]:
+        """Return what evaluations hold that ended earlier, and the measurements since say otherwise."""
+        return [] if self._latencies is None else self._latencies.revisions()
+
+    def to_measure(self, ledger: Ledger, goals: Goals) -> list[Task]:
+        """Return the tasks that measure again what is in doubt and decides the front."""
+        if self._latencies is None:
+            return []
+        ended = {e.id: e for e in ledger.ok()}
+        doubtful = self._latencies.to_measure({key: e.metrics for key, e in ended.items()}, goals)
+        return [Task(key, ended[key].configuration, ended[key].seed, only_profile=True) for key in doubtful]
+
+    def measured(self, task: Task, outcome: Outcome) -> Outcome:
+        """Return the outcome of such a task with what all measurements say."""
+        return outcome if self._latencies is None else self._latencies.measured(task.configuration, outcome)
 
     def ended(self, outcome: Outcome) -> None:
         """Note an outcome."""
@@ -76,6 +105,12 @@ class Tasks:
         """Learn again what was asked for, up to ``n_asked``, and ended before the search is continued."""
         if self._stopping is not None:
             self._stopping.recall(ledger.up_to(n_asked), ledger.curves())
+
+    def recall_measured(self, ledger: Ledger) -> None:
+        """Learn again what was measured before the search is continued."""
+        if self._latencies is not None:
+            ended = ((e.id, e.configuration, e.metrics) for e in ledger.ended() if e.status in USABLE)
+            self._latencies.recall(ended, ledger.measured(), ledger.said())
 
     def prune_weights(self, optimizer: AskTell) -> list[int]:
         """Remove weights that nothing continues from; return the evaluations that lost theirs to the limit of size."""

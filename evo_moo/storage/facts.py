@@ -26,6 +26,8 @@ EventKind = Literal[
     "refinement",
     "retried",
     "profile reused",
+    "measured",
+    "measured again",
     "weights dropped",
     "callback failed",
 ]

@@ -18,7 +18,8 @@ Tables (format 4; times are Unix seconds, and nothing depends on them):
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``curves``: what evaluations reported while they ran, at up to 100 epochs each: JSON objects of ``epochs``,
   ``metrics`` and so on, as in ``LearningCurve``.
-- ``events``: decisions and incidents of the run.
+- ``events``: decisions and incidents of the run. ``measured`` holds what an evaluation measured of its architecture,
+  ``measured again`` the evaluations whose metrics were replaced by what all measurements of it say since.
 
 Only SQLite and JSON are read, so that a ledger from anywhere can be opened without running its code.
 """
@@ -26,7 +27,7 @@ Only SQLite and JSON are read, so that a ledger from anywhere can be opened with
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,11 @@ class Ledger(Queries):
                 for o, violation in outcomes
             ),
         )
+
+    def revise(self, revised: Mapping[int, tuple[Mapping[str, float], float]]) -> None:
+        """Replace the metrics, and the constraint violation, of evaluations whose architecture was measured again."""
+        rows = [(_json(metrics), violation, key) for key, (metrics, violation) in revised.items()]
+        self._db.executemany("UPDATE evaluations SET metrics = ?, violation = ? WHERE id = ?", rows)
 
     def record_generation(self, generation: int, n_asked: int, population: list[int], optimum: list[int]) -> None:
         """Record a finished generation; one that is replayed without its checkpoint takes its old place."""

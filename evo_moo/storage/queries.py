@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from evo_moo.problem.learning_curve import LearningCurve
+from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.storage.evaluation_row import COLUMNS, FAILED, Evaluation, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
@@ -163,6 +164,28 @@ class Queries:
         query = f"SELECT generation, n_asked, population, optimum FROM generations {which}"
         rows = self._db.execute(query, parameters).fetchall()
         return (Generation(n, n_asked, orjson.loads(ids), orjson.loads(optimum)) for n, n_asked, ids, optimum in rows)
+
+    def measured(self) -> list[tuple[int, list[Measurement]]]:
+        """Read what was measured: the id of an evaluation, and the measurements."""
+        return [
+            (detail["evaluation"], list(map(Measurement.of_record, detail["measurements"])))
+            for kind, detail in self._on_measurements()
+            if kind == "measured"
+        ]
+
+    def said(self) -> dict[int, Pooled]:
+        """Read what the measurements say of evaluations: id to intervals and doubts, without the values."""
+        said = {}
+        for _, detail in self._on_measurements():
+            intervals = {name: (low, high) for name, (low, high) in detail["intervals"].items()}
+            for key in detail.get("evaluations", [detail.get("evaluation")]):
+                said[key] = Pooled({}, intervals, detail["in_doubt"])
+        return said
+
+    def _on_measurements(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        kinds = "'profile reused', 'measured', 'measured again'"
+        rows = self._db.execute(f"SELECT kind, detail FROM events WHERE kind IN ({kinds}) ORDER BY id").fetchall()
+        return ((kind, detail) for kind, text in rows if "in_doubt" in (detail := orjson.loads(text)))
 
     def events(self) -> list[tuple[float, EventKind, dict[str, Any]]]:
         """Read the events: time, kind, detail."""

@@ -84,7 +84,7 @@ def test_a_profile_is_made_once_per_architecture(tmp_path: Path, monkeypatch: py
 
     anew = search("anew", 2, "--set", "evaluation.profile_cache=false")
     assert calls(tmp_path).total() == 12 and reused(tmp_path / "anew") == []
-    assert sum(len(values) for values in anew.values()) == 12
+    assert {len(values) for values in anew.values()} == {1}  # what all its measurements say
 
     in_process = search("serial", 2, "--set", "evaluation.pool=serial")
     assert calls(tmp_path) == {"1": 1, "2": 1, "3": 1} and in_process != first

@@ -49,7 +49,6 @@ def test_promoted_task_continues_from_saved_weights(fields, previous, own, tmp_p
 def test_stopped_outcome_costs_the_share_that_was_done():
     tasks, curve = Tasks(1), LearningCurve([1], {"loss": [0.5]}, share_trained=0.25, expected={"loss": 0.4})
     tasks.task(candidate(cost=0.5), None, None)
-    assert tasks.with_cost(Outcome(7, "stopped", {}, curve=curve)).cost == 0.125
+    assert tasks.completed(Outcome(7, "stopped", {}, curve=curve)).cost == 0.125
     tasks.task(candidate(cost=0.5), None, None)
-    assert tasks.with_cost(Outcome(7, "ok", {})).cost == 0.5
-    assert tasks.with_cost(Outcome(8, "ok", {})).cost == 1
+    assert tasks.completed(Outcome(7, "ok", {})).cost == 0.5
