@@ -72,7 +72,8 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
     ledger.record_outcomes(outcomes)
     found = list(ledger.ended())
     for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
-        for field in set(outcome._fields) - {"profile_measured_at", "measurements", "pooled", "curve"}:  # these have places of their own
+        elsewhere = {"profile_measured_at", "measurements", "pooled", "curve"}
+        for field in set(outcome._fields) - elsewhere:
             assert getattr(evaluation, field) == getattr(outcome, field)
         assert evaluation.violation == violation
     assert [evaluation.feasible for evaluation in found] == [True, False, False, False]
