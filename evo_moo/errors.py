@@ -95,7 +95,7 @@ class RunStoppedError(EvoMooError, RuntimeError):
         self.result = result
 
 
-def _is_engine(path: Path) -> bool:
+def is_engine(path: Path) -> bool:
     """Return whether a file belongs to the engine: evo-moo's own, but no problem and no surrogate model of it."""
     return path.is_relative_to(_PACKAGE) and path.relative_to(_PACKAGE).parts[0] not in ("problems", "surrogates")
 
@@ -106,7 +106,7 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     The last frame outside evo-moo and outside libraries; without one, the last in an installed library.
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
-    foreign = [frame for frame in frames if not _is_engine(Path(frame.filename))]
+    foreign = [frame for frame in frames if not is_engine(Path(frame.filename))]
     installed = [frame for frame in foreign if frame.filename.startswith(_INSTALLED)]
     own = [f for f in foreign if not f.filename.startswith((*_INSTALLED, *_STANDARD))] or installed
     return (Path(own[-1].filename), own[-1].lineno or 0) if own else None

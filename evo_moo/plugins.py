@@ -25,6 +25,7 @@ from typing import Any
 
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
+from evo_moo.object_code import object_code
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -46,6 +47,8 @@ class ProblemSource:
         pickled: The object by cloudpickle, where there is no reference. It travels to worker processes of
             this run only; it is never stored.
         code: The user's own files that the reference leads to, by default as they are now; None where there are none.
+        parts: What decides the outcomes of evaluations, as far as it is known: names of files, or of the parts of an
+            object, to digests or values.
 
     Raises:
         PluginError: The reference leads nowhere.
@@ -55,11 +58,13 @@ class ProblemSource:
     options: Mapping[str, Any] = field(default_factory=dict)
     pickled: bytes | None = None
     code: UserCode | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the code; another process has it from here."""
         if self.reference is not None and self.code is None:
-            object.__setattr__(self, "code", _code_of(self.reference, PROBLEMS))
+            object.__setattr__(self, "code", code := _code_of(self.reference, PROBLEMS))
+            object.__setattr__(self, "parts", code.digests if code else {})
 
     @classmethod
     def of_object(cls, problem: Any) -> "ProblemSource":
@@ -71,11 +76,11 @@ class ProblemSource:
         """
         import cloudpickle
 
-        as_search_problem(problem)
+        parts = object_code(as_search_problem(problem))
         if script := sys.modules.get("__mp_main__"):  # of a process that was itself spawned
             send_by_value(script)
         try:
-            return cls(pickled=cloudpickle.dumps(problem))
+            return cls(pickled=cloudpickle.dumps(problem), parts=parts)
         except Exception as error:
             raise ProblemError(
                 f"a problem object must be picklable to reach the workers, but it is not: {error}; "
@@ -140,6 +145,16 @@ def load_surrogate(reference: str) -> type[Surrogate]:
     if missing := sorted(getattr(target, "__abstractmethods__", ())):
         raise PluginError(f"`{reference}` must define all of a surrogate's methods, but lacks {', '.join(missing)}")
     return target
+
+
+def code_of_surrogate(reference: str) -> Mapping[str, str]:
+    """Return the names of the files behind a model of the user's own to their digests; none of a registered one.
+
+    Raises:
+        PluginError: The reference leads nowhere.
+    """
+    code = _code_of(reference, SURROGATES) if ":" in reference else None
+    return code.digests if code else {}
 
 
 def absolute_reference(reference: str, base: Path) -> str:

@@ -27,13 +27,13 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from evo_moo.errors import is_engine
+
 _STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 _INSTALLED = {"site-packages", "dist-packages"}
 _OF_FILE = "evo_moo_user_"
 """How the name of a module begins that is named by its file."""
 _STARTED_AT: float = psutil.Process().create_time()
-PLUGINS = ("problems", "surrogates")
-"""The parts of evo-moo that are no engine."""
 
 
 class ModuleText(NamedTuple):
@@ -82,7 +82,7 @@ class UserCode:
     @cached_property
     def digests(self) -> dict[str, str]:
         """Name of each file, relative to where modules are looked for, to a digest of its text."""
-        return {self._label(name): _digest(module.text) for name, module in self.modules.items()}
+        return {self._label(name): text_digest(module.text) for name, module in self.modules.items()}
 
     @cached_property
     def is_older_than_process(self) -> bool:
@@ -279,14 +279,20 @@ def _is_package(spec: importlib.machinery.ModuleSpec) -> bool:
     return spec.submodule_search_locations is not None
 
 
+def is_own(path: str) -> bool:
+    """Return whether a file is the user's own, or a cell of a notebook: no part of a package or of Python."""
+    is_installed = path.startswith((*_STANDARD, "<frozen")) or not _INSTALLED.isdisjoint(Path(path).parts)
+    return bool(path) and not is_installed and not is_engine(Path(path))
+
+
 def _is_own(name: str, path: str, main: str) -> bool:
     """Return whether a module that ``main`` imports is the user's own, or of the same package."""
-    package, _, rest = name.partition(".")
+    package = name.partition(".")[0]
     if package == "evo_moo":
-        return rest.partition(".")[0] in PLUGINS
-    is_installed = path.startswith(_STANDARD) or not _INSTALLED.isdisjoint(Path(path).parts)
-    return not is_installed or package == main.partition(".")[0]
+        return not is_engine(Path(path))
+    return is_own(path) or package == main.partition(".")[0]
 
 
-def _digest(text: bytes) -> str:
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
+def text_digest(text: bytes) -> str:
+    """Return the digest of a file's text."""
+    return f"digest {hashlib.blake2b(text, digest_size=16).hexdigest()}"

@@ -11,6 +11,7 @@ from evo_moo.analysis.confirmed_front import Confirmation, p_nondominated, test_
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.statistics.intervals import Array
 from evo_moo.errors import RunFolderError, UsageError
+from evo_moo.object_code import changed_parts
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
@@ -161,9 +162,11 @@ def _notes(
     if missing := len(replicates) * len(confirmation.seeds) - sum(e.status != "asked" for e in rows):
         notes.append(f"{missing} repetitions have not ended yet; `evo-moo confirm` goes on")
     versions = [confirmed.problem_version, searched.problem_version]
-    if versions[0] != versions[1]:
-        may = "has" if None not in versions else "may have"
-        notes.append(f"the problem {may} changed since the search, so that the shift is not that of luck alone")
+    changed = changed_parts(searched.parts, confirmed.parts)
+    if changed or versions[0] != versions[1]:
+        may = "has" if changed or None not in versions else "may have"
+        why = f" ({'; '.join(changed)})" if changed else ""
+        notes.append(f"the problem {may} changed since the search{why}, so that the shift is not that of luck alone")
     if searched.state != "finished":
         notes.append(f"the run is not finished, but {searched.state}: its front may change")
     if not front.feasible:

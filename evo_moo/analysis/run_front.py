@@ -28,6 +28,12 @@ class Failure:
     n: int
 
 
+def code_changes(ledger: Ledger) -> tuple[str, ...]:
+    """Return in words how the code that was evaluated changed while a run went on."""
+    events = ledger.events("code changed")
+    return tuple(f"after {detail['n_asked']} evaluations: {'; '.join(detail['changed'])}" for _, _, detail in events)
+
+
 @dataclass(frozen=True, repr=False)
 class RunFront:
     """The Pareto front of a search.
@@ -52,6 +58,7 @@ class RunFront:
         box: What hypervolumes are shares of: of the first generation, and before its end of what was measured so far;
             None where nothing keeps the limits.
         box_of: The box in words; empty where there is none.
+        code_changes: In words, how the code that was evaluated changed while the run went on, as the user accepted.
     """
 
     goals: Goals
@@ -65,6 +72,7 @@ class RunFront:
     archive: Array = field(default_factory=lambda: np.empty((0, 0)))
     box: Box | None = None
     box_of: str = ""
+    code_changes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, run_dir: str | Path) -> Self:
@@ -100,7 +108,8 @@ class RunFront:
             box = fixed.box if fixed else Box.around(F[feasible])
             box_of = box_in_words(fixed)
         archive = F[best[feasible[best]]]
-        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, archive, box, box_of)
+        more = archive, box, box_of, code_changes(ledger)
+        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
 
     @property
     def n_evaluations(self) -> int:

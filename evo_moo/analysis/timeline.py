@@ -22,6 +22,7 @@ LANES = dict.fromkeys(get_args(State), "state") | {
     "weights dropped": "reuse",
     "taken over": "state",
     "job changed": "state",
+    "code changed": "state",
 }
 
 
@@ -87,6 +88,8 @@ def _words(kind: str, detail: Mapping[str, Any]) -> str:
         return f"fidelity {detail.get('rung')} ranks {detail.get('next')} by tau {shown(detail.get('tau'))}, {trust}"
     if kind == "retried":
         return f"evaluation {detail.get('evaluation')}, attempt {detail.get('attempts')}"
+    if kind == "code changed":
+        return f"{'; '.join(detail.get('changed', []))}, as accepted"
     if kind == "profile reused":
         return ""
     if kind == "measured again":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evo_moo.cli.runs import RUNS
+from evo_moo.cli.runs import RUNS, AcceptChanges
 
 
 def batch(
@@ -23,6 +23,7 @@ def batch(
         int | None,
         typer.Option(min=1, help="Searches at once, which share the workers; else 1, or all if none uses workers."),
     ] = None,
+    accept_changes: AcceptChanges = False,
     show: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Show a batch's table without running anything.")
     ] = None,
@@ -41,7 +42,7 @@ def batch(
     from evo_moo.run.batch import read_batch, run_batch
 
     folder = batch_dir or RUNS / _name_of(files or [])
-    runs = read_batch(files or [], folder)
+    runs = read_batch(files or [], folder, accept_changes=accept_changes)
     typer.echo(f"batch of {len(runs)} runs in {folder}", err=True)
     try:
         code = run_batch(runs, folder, workers or os.cpu_count() or 1, at_once, lambda line: typer.echo(line, err=True))

@@ -42,6 +42,8 @@ def print_front(result: RunFront) -> None:
     if share is not None and result.true_front is not None:
         console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
     _print_endings(console, result)
+    for change in result.code_changes:
+        console.print(safe(f"The code changed, as accepted, {change}"))
 
 
 def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:

@@ -15,7 +15,19 @@ from evo_moo.cli.confirm import confirm
 from evo_moo.cli.importance import importance
 from evo_moo.cli.pick import pick
 from evo_moo.cli.problems import check, latency, new, problems
-from evo_moo.cli.runs import RUNS, ProblemOptions, RunDir, doctor, export, folder_of, list_runs, report, show
+from evo_moo.cli.runs import (
+    RUNS,
+    AcceptChanges,
+    NewPlace,
+    ProblemOptions,
+    RunDir,
+    doctor,
+    export,
+    folder_of,
+    list_runs,
+    report,
+    show,
+)
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
@@ -107,6 +119,7 @@ def run(
     ] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
+    accept_changes: AcceptChanges = False,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
 ) -> None:
     """Search a problem, or run a job file."""
@@ -138,7 +151,7 @@ def run(
     if run_dir == "":
         raise UsageError("`--run-dir` must name a folder, but is empty")
     folder = Path(run_dir) if run_dir else None
-    _run(prepare(*check_job(data, changes=changes), folder), folder)
+    _run(prepare(*check_job(data, changes=changes), folder, accept_changes=accept_changes), folder)
 
 
 @app.command()
@@ -147,6 +160,8 @@ def resume(
     n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
+    problem: NewPlace = None,
+    accept_changes: AcceptChanges = False,
 ) -> None:
     """Go on with a run that was stopped or killed, or that is to have a larger budget."""
     from evo_moo.run.stop_signals import stop_at_once_on_signals
@@ -158,8 +173,9 @@ def resume(
     from evo_moo.text import printable
 
     path = folder_of(path)
-    typer.echo(f"evo-moo: loads the problem {printable(problem_of(read_job(path)))}", err=True)
-    _report(resume(path, n_evals=n_evals, budget=_budget_changes(stop_when, deadline), verbose=True))
+    typer.echo(f"evo-moo: loads the problem {printable(problem or problem_of(read_job(path)))}", err=True)
+    budget = _budget_changes(stop_when, deadline)
+    _report(resume(path, problem, n_evals=n_evals, budget=budget, accept_changes=accept_changes, verbose=True))
 
 
 def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, Any]:

@@ -18,6 +18,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 ProblemOptions = Annotated[
     list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Option of the problem, repeatable.")
 ]
+AcceptChanges = Annotated[
+    bool, typer.Option("--accept-changes", help="Go on although the problem's code has changed; the run says so.")
+]
+NewPlace = Annotated[
+    str | None, typer.Option("--problem", metavar="FILE.py:Class", help="Where the problem of the run lies now.")
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
@@ -71,6 +77,7 @@ def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
         known: dict[str, Any] = {} if share is None else {"share_of_true_hypervolume": share}
         if front.hypervolume_in_words():
             known |= {"hypervolume": front.hypervolume(), "hypervolume_box": front.hypervolume_box}
+        known |= {"code_changes": front.code_changes} if front.code_changes else {}
         members = [
             {"id": e.id, "metrics": e.metrics, "sd": front.spread.get(e.id, {}), "configuration": e.configuration}
             for e in front.front

@@ -190,6 +190,14 @@ class Goals:
             if limit.violation(value) > 0
         ]
 
+    def __str__(self) -> str:
+        """Return the goals in words: ``error min, speed max; size at most 7``."""
+        aims = [
+            f"{o.metric} {o.direction}" + ("" if o.goal is None else f" (goal {o.goal:g})") for o in self.objectives
+        ]
+        limits = [f"{limit.metric} {limit.relation.replace('_', ' ')} {limit.bound:g}" for limit in self.limits]
+        return "; ".join(", ".join(each) for each in (aims, limits) if each)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for the ledger."""
         return asdict(self)

@@ -210,6 +210,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
     share = result.share_of_true_hypervolume()
     facts = {
         "Problem": record.problem,
+        "Code": "; ".join(f"changed {change}" for change in result.code_changes),
         "Options": ", ".join(f"{key} = {value}" for key, value in job.get("problem", {}).get("options", {}).items()),
         "Algorithm": f"{search.get('algorithm', 'unknown')}{population}, {search.get('mode', 'generational')}",
         "Models": f"{settings['model']} ({settings.get('infill', 'search')})" if settings.get("model") else "none",

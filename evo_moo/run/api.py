@@ -54,6 +54,7 @@ def search(
     grid_points: GridPoints | None = None,
     refinement: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
+    accept_changes: bool = False,
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
 ) -> Result:
@@ -92,6 +93,8 @@ def search(
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
             ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
         timeout_s: Time limit of one evaluation, in seconds.
+        accept_changes: Whether to go on with the run in ``run_dir`` although the problem's code has changed since,
+            which the run then says; other variables or goals are always refused.
         callbacks: Are called for each evaluation and each generation; see ``evo_moo.run.callbacks``.
         verbose: Whether to show progress.
 
@@ -134,7 +137,8 @@ def search(
     }
     changes = {} if workers is None else {"evaluation.workers": workers}
     folder = Path(run_dir) if run_dir else None
-    prepared = prepare(*check_job(data, None if named else problem, changes=changes), folder)
+    checked = check_job(data, None if named else problem, changes=changes)
+    prepared = prepare(*checked, folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
 
 
@@ -144,6 +148,7 @@ def resume(
     *,
     n_evals: int | None = None,
     budget: Mapping[str, Any] | None = None,
+    accept_changes: bool = False,
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
 ) -> Result:
@@ -153,7 +158,9 @@ def resume(
         run_dir: The run folder.
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
         budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
-        problem: The problem, if the run searched a Python object: run folders hold no pickles.
+        problem: The problem, if the run searched a Python object: run folders hold no pickles. Else a reference to the
+            place where the problem is now; by default it is where it was, or lies to the run folder as it did.
+        accept_changes: Whether to go on although the problem's code has changed; see ``search``.
         callbacks: Are called for what is recorded already, and then for what follows; see ``evo_moo.run.callbacks``.
         verbose: Whether to show progress.
 
@@ -169,7 +176,7 @@ def resume(
         changes["budget.n_evals"] = n_evals
     way_out = "call evo_moo.search again as before, with this run_dir"
     folder = Path(run_dir)
-    prepared = prepare(*recorded_job(folder, problem, changes, way_out), folder)
+    prepared = prepare(*recorded_job(folder, problem, changes, way_out), folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
 
 

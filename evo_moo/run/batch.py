@@ -49,15 +49,28 @@ MOST_NAME = 100
 
 @dataclass(frozen=True)
 class Run:
-    """One search of a batch: the name of its folder, its job, and whether it evaluates in its own process."""
+    """One search of a batch.
+
+    Attributes:
+        name: Name of its folder.
+        job: Its job.
+        in_process: Whether it evaluates in its own process.
+        accept_changes: Whether it goes on where the problem's code has changed.
+    """
 
     name: str
     job: Job
     in_process: bool
+    accept_changes: bool = False
 
 
-def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
+def read_batch(files: Sequence[Path], batch_dir: Path, *, accept_changes: bool = False) -> list[Run]:
     """Read job files, expand their grids and lists of runs, and check all of it.
+
+    Args:
+        files: The job files.
+        batch_dir: The batch's folder.
+        accept_changes: Whether runs go on where the problem's code has changed.
 
     Raises:
         JobError: With every fault of every file.
@@ -84,9 +97,9 @@ def read_batch(files: Sequence[Path], batch_dir: Path) -> list[Run]:
                 twin = jobs.setdefault(tomli_w.dumps(job.to_toml()), name)
                 if twin != name:
                     of_file.append(f"a batch's runs must differ, but `{name}` is the same as `{twin}`; drop one")
-                prepared = PreparedJob.of_folder(job, problem, source, batch_dir / name)
+                prepared = PreparedJob.of_folder(job, problem, source, batch_dir / name, accept_changes)
                 of_file += [*_misfits(prepared, batch_dir / name), *prepared.budget_faults()]
-                runs[name] = Run(name, job, evaluates_in_process(prepared.job, problem))
+                runs[name] = Run(name, job, evaluates_in_process(prepared.job, problem), accept_changes)
             except JobError as error:
                 of_file += error.faults
         faults += [f"{file}: {fault}" for fault in dict.fromkeys(of_file)]
@@ -144,7 +157,7 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
                     if deadline_faults(run.job, Recorded.read(batch_dir / run.name)):
                         end(run.name, RESUMABLE, "not begun, its deadline has passed")
                     else:
-                        children[run.name] = _started(run.name, batch_dir, workers)
+                        children[run.name] = _started(run, batch_dir, workers)
                 if requests.reason:
                     for child in children.values():
                         child.terminate()
@@ -174,11 +187,12 @@ def _run_all(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int, r
     return codes
 
 
-def _started(name: str, batch_dir: Path, workers: int) -> "subprocess.Popen[bytes]":
+def _started(run: Run, batch_dir: Path, workers: int) -> "subprocess.Popen[bytes]":
     """Start a search that ends with this process, and that gets a terminal's signals through it only."""
-    command = [sys.executable, "-m", "evo_moo", "run", str(batch_dir / f"{name}.toml"), "--end-with-stdin"]
-    command += ["--run-dir", str(batch_dir / name), "--workers", str(workers)]
-    with (batch_dir / f"{name}.log").open("wb") as log:
+    command = [sys.executable, "-m", "evo_moo", "run", str(batch_dir / f"{run.name}.toml"), "--end-with-stdin"]
+    command += ["--run-dir", str(batch_dir / run.name), "--workers", str(workers)]
+    command += ["--accept-changes"] if run.accept_changes else []
+    with (batch_dir / f"{run.name}.log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -16,6 +16,7 @@ from evo_moo.errors import RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.budget import Budget
 from evo_moo.job.job import Job
+from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.replication import Replication
 from evo_moo.plugins import ProblemSource
@@ -80,7 +81,7 @@ def confirm(
             candidates = _plan(built, recorded, members, seeds)
             going_on = len(candidates) > len(recorded) or any(e.status == "asked" for e in recorded)
             if going_on:
-                _begin(folder, built, goals, problem_version(built, source), run_dir)
+                _begin(folder, built, goals, source, run_dir)
                 before, elapsed_s = ended_evaluations(folder.ledger, goals), folder.ledger.facts().elapsed_s
         if going_on:
             pool, budget = pool_of(job, built, source, goals), Budget(n_evals=len(candidates))
@@ -132,17 +133,26 @@ def _plan(
     return candidates
 
 
-def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, version: str | None, run_dir: Path) -> None:
+def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, source: ProblemSource, run_dir: Path) -> None:
     """Write what a new folder needs; refuse to mix two versions of a problem."""
-    facts = folder.ledger.facts()
+    facts, version = folder.ledger.facts(), problem_version(problem, source)
     if facts.is_confirmation:
-        if facts.problem_version != version:
+        changed = changed_parts(facts.parts, source.parts)
+        if changed or facts.problem_version != version:
             raise UsageError(
-                f"a confirmation must be of one version of its problem, but the problem has changed since "
-                f"`{folder.path}` was begun; move that folder away to begin anew"
+                f"a confirmation must be of one version of its problem, but since `{folder.path}` was begun: "
+                f"{'; '.join(changed) or 'a library has changed'}; move that folder away to begin anew"
             )
         return
     folder.write_environment(0)
-    confirmation = {"run": run_dir.absolute().name, "is_seeded": problem.is_seeded}
+    facts_of_it = {"run": run_dir.absolute().name, "is_seeded": problem.is_seeded}
     with folder.ledger.transaction():
-        record_problem(folder.ledger, problem, goals, version, front="archive", confirmation=confirmation)
+        record_problem(
+            folder.ledger,
+            problem,
+            goals,
+            version,
+            front="archive",
+            confirmation=facts_of_it,
+            parts=dict(source.parts),
+        )

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.job.identity import FREE_SECTIONS
 from evo_moo.storage.damage import WHAT_READING_RAISES, SuspectLedger
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.folder_lock import holder_of
-from evo_moo.storage.run_folder import FREE_SECTIONS
 from evo_moo.text import in_words
 
 

@@ -13,17 +13,18 @@ import numpy as np
 
 from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.job.check import check_job
+from evo_moo.job.identity import as_begun, changes, differences, ends_alike, followed
 from evo_moo.job.job import Job, SurrogateSection
+from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.algorithms import PARETO
-from evo_moo.plugins import ProblemSource
+from evo_moo.plugins import ProblemSource, code_of_surrogate
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import guarded_reads, read_job, reading
-from evo_moo.storage.run_folder import FREE_SECTIONS, RunFolder
-from evo_moo.values import for_toml
+from evo_moo.storage.run_folder import RunFolder
 
 LOGGER = logging.getLogger("evo_moo")
 OBJECT = "the Python object "
@@ -46,22 +47,33 @@ def recorded_job(
 
     Args:
         run_dir: The run folder.
-        problem: The problem, if the run searched a Python object.
+        problem: The problem, if the run searched a Python object; else a reference to the problem's new place, or None.
         changes: Values by dotted keys that replace those of the job.
         way_out: What to do where ``problem`` is missing.
 
     Raises:
         RunFolderError: It is no run folder.
         JobError: The job, with its changes, is wrong.
-        UsageError: ``problem`` is missing.
+        UsageError: ``problem`` is missing, or is not what the run searched.
     """
-    data = read_job(run_dir)
+    data, facts = read_job(run_dir), Recorded.read(run_dir).facts
+    if facts is not None:
+        data = followed(data, facts, run_dir)
     use = problem_of(data)
-    if not use.startswith(OBJECT):
-        problem = None
-    elif problem is None:
-        raise UsageError(f"`{run_dir}` searched {use}: {way_out}")
-    return check_job(data, problem, changes=changes)
+    if use.startswith(OBJECT):
+        if problem is None or isinstance(problem, str):
+            raise UsageError(f"`{run_dir}` searched {use}: {way_out}")
+        return check_job(data, problem, changes=changes)
+    if problem is not None and not isinstance(problem, str):
+        raise UsageError(f"`{run_dir}` searched `{use}`, so `problem` must name it where it moved, but is {problem!r}")
+    if problem is not None:
+        changes = {**changes, "problem.use": problem}
+    elif (path := use.rpartition(":")[0]).endswith(".py") and not Path(path).is_file():
+        raise UsageError(
+            f"the file of the problem must be where it was, or lie to `{run_dir}` as it did, but `{path}` is no file; "
+            "name the new place by --problem FILE.py:Class (from Python, `problem`)"
+        )
+    return check_job(data, changes=changes)
 
 
 @dataclass(frozen=True)
@@ -102,12 +114,20 @@ class PreparedJob:
         problem: The problem.
         source: How workers build the problem.
         recorded: What the run folder holds.
+        accept_changes: Whether to go on where the code has changed.
     """
 
     job: Job
     problem: SearchProblem
     source: ProblemSource
     recorded: Recorded
+    accept_changes: bool = False
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The code of the problem and of a model of the user's own; see ``ProblemSource.parts``."""
+        surrogate = self.job.surrogate
+        return {**self.source.parts, **(code_of_surrogate(surrogate.model) if surrogate else {})}
 
     @property
     def goals(self) -> Goals:
@@ -115,17 +135,21 @@ class PreparedJob:
         return self.job.goals(self.problem)
 
     @classmethod
-    def of_folder(cls, job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None) -> Self:
+    def of_folder(
+        cls, job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None, accept_changes: bool
+    ) -> Self:
         """Read what a job's folder holds, and decide by that whether models propose; arguments as for ``prepare``."""
         recorded = Recorded.read(run_dir)
-        return cls(_with_models_decided(job, problem, recorded), problem, source, recorded)
+        return cls(_with_models_decided(job, problem, recorded), problem, source, recorded, accept_changes)
 
     def budget_faults(self) -> list[str]:
         """Return every fault of a budget that has no sense for what the folder holds."""
         return [*deadline_faults(self.job, self.recorded), *_n_evals_faults(self.job, self.recorded.cost)]
 
 
-def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None) -> PreparedJob:
+def prepare(
+    job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Path | None, *, accept_changes: bool = False
+) -> PreparedJob:
     """Prepare a job to run from where its folder stands.
 
     Args:
@@ -133,23 +157,31 @@ def prepare(job: Job, problem: SearchProblem, source: ProblemSource, run_dir: Pa
         problem: The problem.
         source: How workers build the problem.
         run_dir: The run folder; None where nothing is written, or where it is new.
+        accept_changes: Whether to go on where the code has changed.
 
     Raises:
         JobError: The deadline has passed, or the budget is smaller than what the run has asked for; both are listed.
             Of a folder that belongs to another job, ``begin`` says so first.
     """
-    prepared = PreparedJob.of_folder(job, problem, source, run_dir)
+    prepared = PreparedJob.of_folder(job, problem, source, run_dir, accept_changes)
     if (faults := prepared.budget_faults()) and not misfits(prepared, run_dir):
         raise JobError(*faults)
     return prepared
 
 
 def misfits(prepared: PreparedJob, run_dir: Path | None) -> list[str]:
-    """Return in what a job differs from the one that its folder was made for; a damaged folder speaks for itself."""
+    """Return why a folder cannot go on with a job: in what both differ. A damaged folder speaks for itself."""
     if (facts := prepared.recorded.facts) is not None:
         with contextlib.suppress(RunFolderError), guarded_reads(run_dir):
-            return differences(facts, prepared.job, prepared.goals)
+            return _misfits(facts, prepared, run_dir)
     return []
+
+
+def _misfits(facts: RunFacts, prepared: PreparedJob, run_dir: Path | None) -> list[str]:
+    if changed := differences(facts, prepared.job, prepared.problem, run_dir):
+        return changed
+    changed = [] if prepared.accept_changes else changed_parts(facts.parts, prepared.parts)
+    return [f"{each} (--accept-changes, in Python accept_changes=True, goes on with both)" for each in changed]
 
 
 def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: WarmStart | None) -> Job:
@@ -174,6 +206,7 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     front = "population" if job.is_searched_as_by_pymoo(problem) else "archive"
     with folder.ledger.transaction():
         more = {"job": job.to_toml(), "front": front, "true_front": _true_front(problem, goals)}
+        more |= {"parts": prepared.parts, "place": _place(folder)}
         record_problem(folder.ledger, problem, goals, version, **more)
         if warm is not None:
             folder.ledger.set_meta(given_start=prepared.job.search.start, known_outcomes=warm.known)
@@ -195,31 +228,40 @@ def record_problem(ledger: Ledger, problem: SearchProblem, goals: Goals, version
 
 
 def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: str | None) -> Job:
-    if changed := differences(facts, prepared.job, prepared.goals):
+    if changed := _misfits(facts, prepared, folder.path):
         raise RunFolderError(
             f"a run folder belongs to one job, but `{folder.path}` was made for another: {'; '.join(changed)}; "
-            "name a new folder"
+            "name a new folder, and this one by --from to begin with what it knows"
         )
     if faults := _n_evals_faults(prepared.job, folder.ledger.cost()):
         raise JobError(*faults)
-    job = _as_begun(prepared.job, facts)
-    state = facts.state if _ends_alike(facts.job, job) else "stopped"
-    if changes := _changes(facts.job, job):
+    job = as_begun(prepared.job, facts)
+    state = facts.state if ends_alike(facts.job, job) else "stopped"
+    if edited := changes(facts.job, job):
         folder.write_job(job.to_toml(), replace=True)
         with folder.ledger.transaction():
             folder.ledger.set_meta(job=job.to_toml(), state=state)
-            folder.ledger.record_event("job changed", **changes)
-    if state != "finished" and facts.problem_version != version:
-        # What follows is measured by another version than what is there: as a whole the run is of none.
-        with folder.ledger.transaction():
-            folder.ledger.set_meta(problem_version=None)
+            folder.ledger.record_event("job changed", **edited)
+    with folder.ledger.transaction():
+        if facts.place != _place(folder):
+            folder.ledger.set_meta(place=_place(folder))
+        if state != "finished":
+            _record_version(folder.ledger, facts, prepared.parts, version)
     return job
 
 
-def _as_begun(job: Job, facts: RunFacts) -> Job:
-    """Return a job with all that its run began with: its own start, and what earlier runs added."""
-    is_as_given = for_toml(facts.given_start) == for_toml(job.search.start)
-    return job.starting_with(facts.job["search"]["start"]) if is_as_given else job
+def _record_version(ledger: Ledger, facts: RunFacts, parts: dict[str, str], version: str | None) -> None:
+    """Record that what follows is evaluated by other code, if it is: as a whole the run then is of no version."""
+    if changed := changed_parts(facts.parts, parts):
+        n = sum(ledger.counts().values())
+        ledger.record_event("code changed", changed=changed, n_asked=n)
+        LOGGER.warning("goes on after %d evaluations although %s, as accepted", n, "; ".join(changed))
+    if changed or facts.problem_version != version:
+        ledger.set_meta(problem_version=None, **({"parts": parts} if facts.parts else {}))
+
+
+def _place(folder: RunFolder) -> str:
+    return str(folder.path or "")
 
 
 def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
@@ -250,22 +292,6 @@ def _with_models_decided(job: Job, problem: SearchProblem, recorded: Recorded) -
     return job.model_copy(update={"surrogate": chosen})
 
 
-def differences(facts: RunFacts, job: Job, goals: Goals) -> list[str]:
-    """Return in what a job differs from the one that a run was made for, where it must not.
-
-    Args:
-        facts: Facts on the run.
-        job: The job.
-        goals: Its goals.
-    """
-    changed = [
-        f"{key}: {there!r} there, {here!r} here"
-        for key, (there, here) in _changes(facts.job, _as_begun(job, facts)).items()
-        if key.partition(".")[0] not in FREE_SECTIONS
-    ]
-    return changed if facts.goals == goals else [*changed, "the problem's goals"]
-
-
 def _n_evals_faults(job: Job, cost: float) -> list[str]:
     n_asked, n_evals = math.ceil(cost), job.budget.n_evals
     if n_evals is None or n_evals >= n_asked:
@@ -279,23 +305,8 @@ def _n_evals_faults(job: Job, cost: float) -> list[str]:
 def deadline_faults(job: Job, recorded: Recorded) -> list[str]:
     """Return the fault of a deadline that has passed, unless the run is finished."""
     deadline, facts = job.budget.limits().deadline, recorded.facts
-    is_finished = facts is not None and facts.state == "finished" and _ends_alike(facts.job, job)
+    is_finished = facts is not None and facts.state == "finished" and ends_alike(facts.job, job)
     if deadline is None or deadline > time.time() or is_finished:
         return []
     rule = f"`budget.deadline` must be in the future, but is {job.budget.deadline}"
     return [f"{rule}; give a later one, or none (--deadline none)"]
-
-
-def _ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
-    """Return whether a job has the budget that was recorded; the deadline only interrupts a run."""
-    budgets = [{**each.get("budget", {}), "deadline": None} for each in (recorded, job.to_toml())]
-    return budgets[0] == budgets[1]
-
-
-def _changes(recorded: Mapping[str, Any], job: Job) -> dict[str, list[Any]]:
-    """Return in what a job differs from a recorded one: dotted keys to the value there and the value here."""
-    there, here = (
-        {f"{section}.{key}": value for section, table in each.items() for key, value in table.items()}
-        for each in (recorded, job.to_toml())
-    )
-    return {k: [there.get(k), here.get(k)] for k in sorted(there | here) if there.get(k) != here.get(k)}

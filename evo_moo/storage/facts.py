@@ -21,6 +21,7 @@ EventKind = Literal[
     "migrated",
     "taken over",
     "job changed",
+    "code changed",
     "warm start",
     "surrogate",
     "refinement",
@@ -121,6 +122,16 @@ class RunFacts:
     def problem_version(self) -> str | None:
         """Digest of the problem's code; None where it is not known, or where parts of the run are of several."""
         return cast(str | None, self._fact("problem_version"))
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The code that was evaluated last: names of files, or of parts of an object, to digests or values."""
+        return dict(self._fact("parts", {}))
+
+    @property
+    def place(self) -> str:
+        """The run folder, absolute, when its job was recorded; empty where it is not known."""
+        return str(self._fact("place", ""))
 
     @property
     def front(self) -> Literal["population", "archive"]:

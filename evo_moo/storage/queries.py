@@ -187,7 +187,7 @@ class Queries:
         rows = self._db.execute(f"SELECT kind, detail FROM events WHERE kind IN ({kinds}) ORDER BY id").fetchall()
         return ((kind, detail) for kind, text in rows if "in_doubt" in (detail := orjson.loads(text)))
 
-    def events(self) -> list[tuple[float, EventKind, dict[str, Any]]]:
-        """Read the events: time, kind, detail."""
-        rows = self._db.execute("SELECT at, kind, detail FROM events ORDER BY id")
+    def events(self, kind: EventKind | None = None) -> list[tuple[float, EventKind, dict[str, Any]]]:
+        """Read the events, all or those of one kind: time, kind, detail."""
+        rows = self._db.execute("SELECT at, kind, detail FROM events WHERE ?1 IN (kind, '') ORDER BY id", (kind or "",))
         return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]

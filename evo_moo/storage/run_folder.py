@@ -38,8 +38,6 @@ from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import LOGGER, logged
 from evo_moo.storage.reading import csv_text
 
-FREE_SECTIONS = ("budget", "evaluation")
-"""What may change from one call to the next: no evaluation's result depends on it."""
 JOURNAL = "EVO_MOO_JOURNAL"
 """Environment variable: how the ledger keeps transactions whole, instead of by the kind of the disk."""
 

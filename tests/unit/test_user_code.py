@@ -71,7 +71,7 @@ def test_an_edited_package_is_loaded_anew(write: Write, monkeypatch: pytest.Monk
         assert value("pack_of_code.mine:Mine") == number
 
 
-def test_what_was_imported_before_an_edit_makes_room(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_imported_before_an_edit_makes_room(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(
         early_of_code="SHIFT = 1", mine=f"import early_of_code\n{PROBLEM}def shift(): return early_of_code.SHIFT"
     )
