@@ -7,8 +7,8 @@ from typing import Any
 
 NONE = "none"
 """How None is written where there is no word for it: in a table, in TOML."""
-OPTION, METRIC = "config.", "metrics."
-"""What the names of a table's columns begin with; so a variable, a metric and a column of ours may share a name."""
+OPTION, METRIC, FACT = "config.", "metrics.", "facts."
+"""What the names of a table's columns begin with; so variables, metrics, facts and our own columns may share names."""
 _LOOK_MISSING = {"", "n/a", "na", "<na>", "null", "none", "true", "false"}
 """Texts, whatever their case, that readers of tables take for a missing or another value; numbers as well."""
 

@@ -17,8 +17,8 @@ _WHY = {
 }
 _RECORDED = (
     *("id", "generation", "configuration", "origin", "fidelity", "continues", "replicate", "cost", "seed", "worker"),
-    *("attempts", "asked_at", "started_at", "duration_s", "status", "reason", "metrics", "violation", "feasible"),
-    *("traceback", "output"),
+    *("attempts", "asked_at", "started_at", "duration_s", "status", "reason", "metrics", "facts", "violation"),
+    *("feasible", "traceback", "output"),
 )
 
 

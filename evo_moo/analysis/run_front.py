@@ -202,6 +202,14 @@ class RunFront:
         ends = ", ".join(f"{name} {best:.4g} to {ref:.4g}" for name, (best, ref) in self.hypervolume_box.items())
         return f"{self.hypervolume():.4g} of {self.box_of} ({ends})"
 
+    def notes(self) -> list[Failure]:
+        """Count the evaluations that ended well without a number for some metric, by status and what is missing."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (status, reason), n in self.endings.items():
+            if status in ("ok", "partial") and reason.startswith("no `"):
+                counts[status, reason] += n
+        return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
+
     def share_of_true_hypervolume(self) -> float | None:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
 

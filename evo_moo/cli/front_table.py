@@ -70,8 +70,8 @@ def _title(result: RunFront) -> str:
 
 
 def _print_endings(console: Console, result: RunFront) -> None:
-    """Print how many evaluations did not end well, by reason."""
-    failures = result.failures()
+    """Print how many evaluations did not end well, or lack a metric, by reason."""
+    failures = [*result.failures(), *result.notes()]
     for failure in failures[:MAX_REASONS]:
         console.print(safe(f"{failure.n} {failure.status}: {failure.reason}"))
     if len(failures) > MAX_REASONS:

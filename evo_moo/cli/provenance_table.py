@@ -26,6 +26,7 @@ def print_provenance(story: dict[str, Any]) -> None:
         "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
         "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
         "metrics": pairs(story["metrics"]),
+        "facts": pairs(story["facts"]),
         "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
         "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",

@@ -91,6 +91,8 @@ def _judge_outcomes(check: Check, outcomes: list[Outcome]) -> None:
     counts = Counter(f"{o.status}: {o.reason}" for o in outcomes if o.status not in ("ok", "infeasible"))
     for reason, count in counts.items():
         check.faults.append(f"every evaluation should end well, but {count} of {len(outcomes)} {reason}")
+    notes = Counter(o.reason for o in outcomes if o.status == "ok" and o.reason)
+    check.notes += [f"{count} of {len(outcomes)} evaluations have {reason}" for reason, count in notes.items()]
 
 
 def _judge_repeats(check: Check, problem: SearchProblem, first: Outcome, again: Outcome, reseeded: Outcome) -> None:
@@ -112,7 +114,7 @@ def _judge_metrics(check: Check, problem: SearchProblem) -> None:
         return
     returned = {name for outcome in ended for name in outcome.metrics}
     for name in sorted(problem.known_metrics.keys() - returned):
-        check.faults.append(f"`{name}` is declared, but no evaluation returned it; return it or drop it")
+        check.faults.append(f"`{name}` is declared, but no evaluation returned a number for it; return one or drop it")
     for name in sorted(returned - problem.known_metrics.keys()):
         check.notes.append(f"`{name}` is returned but not declared; `metrics` may describe it, for use as objective")
     for objective in problem.goals.objectives:

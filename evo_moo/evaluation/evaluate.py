@@ -21,7 +21,7 @@ from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import Outcome, Status, Task
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import Report, TrainingStopped
-from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.problem.metrics import Metrics, Returned
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.problem.weights import Weights
 
@@ -52,16 +52,24 @@ def evaluate_task(
     started_at, clock = time.time(), time.perf_counter()
     status: Status = "ok"
     profile = Profile({})
-    metrics: Metrics = {}
+    returned, metrics = Returned({}, {}, {}), Metrics()
     reason = trace = ""
     report = Report()
     try:
         with _time_limit(timeout_s, on_clock):
             profile = _profile(problem, task, profiles)
-            report = Report(goals, task.bounds, profile.metrics)
-            status, metrics, reason = _evaluate_within_limits(problem, goals, task, profile, report)
+            returned = Returned(profile.metrics, profile.facts, profile.faults)
+            report = Report(goals, task.bounds, returned.metrics)
+            if task.only_profile:
+                metrics = returned.metrics
+            elif broken := _surely_broken(goals, profile):
+                status, metrics, reason = "infeasible", returned.metrics, "; ".join(broken)
+            else:
+                returned = returned.followed_by(_evaluated(problem, task, report))
+                metrics, reason = returned.checked(goals.metric_names), returned.notes()
+                status = "partial" if task.is_partial else "ok"
     except TrainingStopped as stop:
-        status, metrics, reason = "stopped", profile.metrics | report.metrics, str(stop)
+        status, metrics, reason = "stopped", returned.metrics | report.metrics, str(stop)
     except _TimeLimitReached:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
         trace = traceback.format_exc(limit=-20)
@@ -74,8 +82,8 @@ def evaluate_task(
         trace = traceback.format_exc(limit=-20)
     duration_s = time.perf_counter() - clock
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
-    curve = report.curve(stopped=status == "stopped")
-    return outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements, curve=curve)
+    outcome = outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements)
+    return outcome._replace(facts=returned.facts, curve=report.curve(stopped=status == "stopped"))
 
 
 def _profile(problem: SearchProblem, task: Task, profiles: ProfileCache | None) -> Profile:
@@ -84,15 +92,9 @@ def _profile(problem: SearchProblem, task: Task, profiles: ProfileCache | None) 
     return profiles.profile(task.configuration, anew=task.only_profile)
 
 
-def _evaluate_within_limits(
-    problem: SearchProblem, goals: Goals, task: Task, profile: Profile, report: Report
-) -> tuple[Status, Metrics, str]:
-    if task.only_profile:
-        return "ok", profile.metrics, ""
-    if broken := _surely_broken(goals, profile):
-        return "infeasible", profile.metrics, "; ".join(broken)
+def _evaluated(problem: SearchProblem, task: Task, report: Report) -> Returned:
     with compute_slot():
-        evaluated = problem.call_evaluate(
+        return problem.call_evaluate(
             task.configuration,
             seed=task.seed,
             workspace=task.workspace,
@@ -101,7 +103,6 @@ def _evaluate_within_limits(
             replicate=task.replicate,
             report=report,
         )
-    return "partial" if task.is_partial else "ok", checked_metrics(profile.metrics | evaluated, goals.metric_names), ""
 
 
 def _surely_broken(goals: Goals, profile: Profile) -> list[str]:

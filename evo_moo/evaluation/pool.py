@@ -13,6 +13,7 @@ from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.profile_cache import ProfileCache
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Returned, read_returned
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.threads import one_thread
 
@@ -123,12 +124,14 @@ class BatchPool:
         except Exception:
             return [evaluate_task(self._problem, self._goals, task) for task in tasks]
         duration_s = (time.perf_counter() - clock) / len(tasks)
-        return [
-            Outcome(task.id, "failed", {}, str(row), "", started_at, duration_s, pid)
-            if isinstance(row, MetricError)
-            else Outcome(task.id, "ok", row, "", "", started_at, duration_s, pid)
-            for task, row in zip(tasks, rows, strict=True)
-        ]
+        outcomes = [self._outcome(task, read_returned(row)) for task, row in zip(tasks, rows, strict=True)]
+        return [outcome._replace(started_at=started_at, duration_s=duration_s, worker=pid) for outcome in outcomes]
+
+    def _outcome(self, task: Task, returned: Returned) -> Outcome:
+        try:
+            return Outcome(task.id, "ok", returned.checked(self._goals.metric_names), returned.notes())
+        except MetricError as error:
+            return Outcome(task.id, "failed", {}, str(error))
 
     def close(self) -> None:
         """Forget the waiting tasks."""

@@ -28,7 +28,7 @@ from typing import NamedTuple, Self
 from evo_moo.evaluation.machine import cache_folder, cpu_model, gpu_models, nominal_ms_of, write_json
 from evo_moo.evaluation.slots import listening
 from evo_moo.problem.measurements import Measurement, Pooled, Timing, lowest_nominal_ms, pooled
-from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.problem.metrics import Facts, Metrics, checked_metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 
 KEPT_FROM_S = 0.1
@@ -45,11 +45,14 @@ class Profile(NamedTuple):
         metrics: Names to numbers; those that were measured are pooled.
         measured_at: Unix time in seconds at which a reused profile was made; 0 if it is new.
         measurements: What was measured, this time and before.
+        facts, faults: As in ``Returned``.
     """
 
     metrics: Metrics
     measured_at: float = 0.0
     measurements: tuple[Measurement, ...] = ()
+    facts: Facts = {}
+    faults: dict[str, str] = {}
 
     def pooled(self) -> Pooled | None:
         """Return what all measurements say; None where nothing was measured."""
@@ -78,17 +81,18 @@ def new_profile(problem: SearchProblem, config: Configuration) -> Profile:
     """Profile a configuration, and note what is measured meanwhile.
 
     Raises:
-        MetricError: ``profile`` returned something else than finite numbers by name.
+        MetricError: ``profile`` returned something else than values by name.
     """
     with listening() as listener:
-        metrics = problem.call_profile(config)
+        returned = problem.call_profile(config)
+    metrics = returned.metrics
     # A metric that is the very number of a measurement is scaled and pooled as that is; one that a problem makes of it,
     # or times by itself, as it stands.
     timed = [name for name, declared in problem.known_metrics.items() if declared.timed and name in metrics]
     timings = {name: Timing(metrics[name], metrics[name], metrics[name]) for name in timed}
     timings |= {name: t for name, value in metrics.items() for t in listener.timings if t.value == value}
     measured = (Measurement(time.time(), timings, listener.is_sound),) if timings or listener.timings else ()
-    return Profile(metrics, measurements=measured)
+    return Profile(metrics, 0.0, measured, returned.facts, returned.faults)
 
 
 class ProfileCache:
@@ -114,7 +118,7 @@ class ProfileCache:
             anew: Whether to measure again whatever is kept, and return what all measurements say.
 
         Raises:
-            MetricError: ``profile`` returned something else than finite numbers by name.
+            MetricError: ``profile`` returned something else than values by name.
         """
         architecture = self._problem.architecture_key(config)
         kept = self._kept(architecture)
@@ -125,7 +129,7 @@ class ProfileCache:
         clock = time.perf_counter()
         self._n_tries[architecture] += 1
         made = new_profile(self._problem, config)
-        if time.perf_counter() - clock >= KEPT_FROM_S:
+        if time.perf_counter() - clock >= KEPT_FROM_S and made.faults.keys() <= made.facts.keys():
             # Another process may have kept a measurement meanwhile.
             made = made.with_earlier(self._kept(architecture))
             self._keep(architecture, made._replace(measured_at=time.time()))
@@ -142,7 +146,9 @@ class ProfileCache:
             record = json.loads(self._path(architecture).read_text(encoding="utf-8"))
             if record["architecture"] == architecture:
                 measured = tuple(map(Measurement.of_record, record["measurements"]))
-                return Profile(checked_metrics(record["metrics"]), float(record["measured_at"]), measured)
+                metrics = checked_metrics(record["metrics"], record["metrics"])
+                facts, faults = (dict(record.get(name, {})) for name in ("facts", "faults"))
+                return Profile(metrics, float(record["measured_at"]), measured, facts, faults)
         return None
 
     def _keep(self, architecture: str, profile: Profile) -> None:

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
-from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.metrics import Facts, Metrics
 from evo_moo.problem.search_problem import Configuration
 
 Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
             that it will not reach the front); ``infeasible`` (over a hard limit, so not trained); ``failed`` (it
             raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
         metrics: Names to numbers; of an infeasible or stopped one those known so far; otherwise empty.
-        reason: One line on why it is not ``ok``.
+        reason: One line on why it is not ``ok``, or on what has no number.
         traceback: The problem's traceback, where there is one.
         started_at: Unix time in seconds.
         duration_s: Wall time in seconds.
@@ -81,6 +81,7 @@ class Outcome(NamedTuple):
         pooled: What all measurements of the run say of its architecture; the engine sets it.
         cost: The cost of the evaluation, in full evaluations; the engine sets it.
         curve: What it reported while it ran; None where it reported nothing.
+        facts: What it returned beside numbers: texts, and short lists and tables.
     """
 
     id: int
@@ -98,3 +99,4 @@ class Outcome(NamedTuple):
     pooled: Pooled | None = None
     cost: float = 1.0
     curve: LearningCurve | None = None
+    facts: Facts = {}

@@ -97,7 +97,8 @@ class Report:
 
         Args:
             epoch: Its number, counted from 1 over all rungs; it grows.
-            metrics: Metric names to finite numbers, the same names at every epoch, up to 16.
+            metrics: Metric names to numbers, the same names at every epoch, up to 16. Where one that is no goal has
+                no finite number at some epoch, the curve leaves it out.
 
         Raises:
             MetricError: The epoch does not grow, or the metrics are not such.
@@ -107,7 +108,8 @@ class Report:
             raise MetricError(f"a reported epoch must be a whole number above {self._last}, but is {epoch!r}")
         if len(metrics) > MOST_METRICS:
             raise MetricError(f"a report must have at most {MOST_METRICS} metrics, but has {len(metrics)}")
-        self.metrics = checked_metrics(metrics, self.metrics)
+        goals = self._goals.metric_names if self._goals else ()
+        self.metrics = checked_metrics(metrics, [name for name in goals if name in metrics or name in self.metrics])
         self._first, self._last = self._first or epoch, epoch
         self._count += 1
         if self._count % self._stride == 0:
@@ -141,7 +143,7 @@ class Report:
         """
         if not self._points:
             return None
-        names = self._points[0][1].keys() & self.metrics.keys()
+        names = set.intersection(*(set(metrics) for _, metrics in self._points))
         curve = LearningCurve(
             [epoch for epoch, _ in self._points],
             {name: [metrics[name] for _, metrics in self._points] for name in sorted(names)},

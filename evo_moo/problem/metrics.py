@@ -1,16 +1,21 @@
 """Named results of an evaluation, and what is known of each."""
 
 import contextlib
+import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from evo_moo.errors import MetricError
 from evo_moo.values import plain
 
 Metrics = dict[str, float]
+Facts = dict[str, Any]
+LONGEST_FACT = 10_000
+"""Characters of what is kept beside the numbers, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -57,45 +62,110 @@ def mean_metrics(repetitions: Sequence[Metrics]) -> Metrics:
     return {name: sum(metrics[name] for metrics in repetitions) / len(repetitions) for name in common}
 
 
-def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
-    """Check what an evaluation returned and give it as plain numbers.
+class Returned(NamedTuple):
+    """What an evaluation returned.
+
+    Attributes:
+        metrics: Names to finite numbers.
+        facts: Names to what is no number and is kept as it is: texts, and short lists and tables.
+        faults: Names to why there is no number.
+    """
+
+    metrics: Metrics
+    facts: Facts
+    faults: dict[str, str]
+
+    def followed_by(self, later: Self) -> Self:
+        """Return this and what was returned later as one; the later value of a name counts."""
+        metrics, facts = ({**one, **other} for one, other in ((self.metrics, later.metrics), (self.facts, later.facts)))
+        faults = {name: why for name, why in (self.faults | later.faults).items() if name not in metrics}
+        return type(self)(metrics, facts, faults)
+
+    def notes(self) -> str:
+        """Say which metrics have no value, and why; empty where all have one, or are kept as facts."""
+        return "; ".join(f"no `{name}`: it {why}" for name, why in self.faults.items() if name not in self.facts)
+
+    def checked(self, required: Iterable[str]) -> Metrics:
+        """Return the numbers, where all that are needed are there.
+
+        Raises:
+            MetricError: A required name is missing, or is no finite number.
+        """
+        missing = [name for name in required if name not in self.metrics]
+        if faults := [f"metric `{name}` {self.faults[name]}" for name in missing if name in self.faults]:
+            raise MetricError("; ".join(faults))
+        if missing:
+            raise MetricError(
+                f"an evaluation must return {', '.join(f'`{name}`' for name in missing)}, "
+                f"but it returned {', '.join(f'`{name}`' for name in self.metrics) or 'no number'}"
+            )
+        return self.metrics
+
+
+def read_returned(returned: Any) -> Returned:
+    """Read what ``evaluate``, ``compute`` or ``profile`` returned; the goals decide what of it must be a number.
 
     Args:
-        returned: What ``evaluate`` or ``profile`` returned: a mapping of names to finite numbers. NumPy
-            scalars and one-element tensors count as numbers.
-        required: Names that must be there.
+        returned: A mapping of names to values. NumPy scalars and one-element tensors count as numbers.
 
     Raises:
-        MetricError: It is no mapping, a value is no finite number, or a required name is missing.
+        MetricError: It is no mapping of names.
     """
     if hasattr(returned, "to_dict"):  # a row of a pandas table
         returned = plain(returned)
     if not isinstance(returned, Mapping):
         raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}")
-    metrics = {name: _number(name, value) for name, value in returned.items()}
-    missing = [name for name in required if name not in metrics]
-    if missing:
-        raise MetricError(
-            f"an evaluation must return {', '.join(f'`{name}`' for name in missing)}, "
-            f"but it returned only {', '.join(f'`{name}`' for name in metrics) or 'an empty dict'}"
-        )
-    return metrics
+    read = Returned({}, {}, {})
+    for name, value in returned.items():
+        if not isinstance(name, str):
+            raise MetricError(f"a metric's name must be a string, but is {_shown(name)}")
+        try:
+            read.metrics[name] = _number(value)
+        except ValueError as fault:
+            read.faults[name] = str(fault)
+            with contextlib.suppress(TypeError, ValueError):
+                read.facts[name] = _fact(value)
+    return read
 
 
-def _number(name: Any, value: Any) -> float:
-    if type(value) is float and type(name) is str and math.isfinite(value):
+def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
+    """Return the numbers of what an evaluation returned; arguments and errors as for ``read_returned``.
+
+    Args:
+        returned: A mapping of names to values.
+        required: Names that must have a finite number.
+
+    Raises:
+        MetricError: It is no mapping of names, or a required name has no finite number.
+    """
+    return read_returned(returned).checked(required)
+
+
+def _number(value: Any) -> float:
+    """Return a value as a plain finite number; ``ValueError`` with the rule where it is none."""
+    if type(value) is float and math.isfinite(value):
         return value
-    if not isinstance(name, str):
-        raise MetricError(f"a metric's name must be a string, but is {_shown(name)}")
     with contextlib.suppress(AttributeError, ValueError, RuntimeError):
         value = value.item()
     if isinstance(value, bool):
         value = int(value)
     if not isinstance(value, int | float):
-        raise MetricError(f"metric `{name}` must be a number, but is {_shown(value)}")
+        raise ValueError(f"must be a number, but is {_shown(value)}")
     if not is_finite_number(value):
-        raise MetricError(f"metric `{name}` must be finite, but is {str(value)[:80]}")
+        raise ValueError(f"must be finite, but is {str(value)[:80]}")
     return value if isinstance(value, float) or -(2**63) <= value < 2**63 else float(value)
+
+
+def _fact(value: Any) -> Any:
+    """Return what can be kept of a value that is no number; ``TypeError`` or ``ValueError`` where nothing can."""
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if value is None or isinstance(value, int | float):
+        raise ValueError
+    text = json.dumps(value, allow_nan=False)
+    if len(text) > LONGEST_FACT:
+        raise ValueError
+    return json.loads(text)
 
 
 def _shown(value: Any) -> str:

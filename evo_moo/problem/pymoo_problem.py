@@ -8,8 +8,8 @@ from pymoo.core import variable as pymoo_variable
 from pymoo.core.problem import Problem
 from pymoo.util.remote import Remote
 
-from evo_moo.errors import MetricError, ProblemError
-from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.errors import ProblemError
+from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.space.variables import Boolean, Choice, Integer, Real, Variable
 
@@ -49,18 +49,12 @@ class PymooProblem(SearchProblem):
         self.constraints |= {f"h{i + 1}": {"equals": 0.0} for i in range(problem.n_eq_constr)}
 
     def evaluate(self, config: Configuration) -> Metrics:
-        """Evaluate one configuration.
-
-        Raises:
-            MetricError: A value is not finite.
-        """
+        """Evaluate one configuration."""
         (outcome,) = self.evaluate_batch([config])
-        if isinstance(outcome, MetricError):
-            raise outcome
         return outcome
 
-    def evaluate_batch(self, configurations: Sequence[Mapping[str, Any]]) -> list[Metrics | MetricError]:
-        """Evaluate all configurations in one call of the problem; one that is not finite gives its error."""
+    def evaluate_batch(self, configurations: Sequence[Mapping[str, Any]]) -> list[Metrics]:
+        """Evaluate all configurations in one call of the problem."""
         if getattr(self.plain, "vars", None):
             X: Any = np.array([dict(config) for config in configurations], dtype=object)
         else:
@@ -68,10 +62,7 @@ class PymooProblem(SearchProblem):
         out = self.plain.evaluate(X, return_values_of=["F", "G", "H"], return_as_dictionary=True)
         table = np.hstack([out["F"], out["G"], out["H"]])
         names = list(self.known_metrics)
-        rows = [dict(zip(names, row, strict=True)) for row in table.tolist()]
-        if np.isfinite(table).all():
-            return list(rows)
-        return [_metrics_or_error(row) for row in rows]
+        return [dict(zip(names, row, strict=True)) for row in table.tolist()]
 
     def _calc_pareto_front(self, **options: Any) -> Any:
         """Return the front that pymoo knows, without a download; None where it knows none."""
@@ -129,10 +120,3 @@ def _translated(name: str, variable: Any) -> Variable:
         case pymoo_variable.Real():
             return Real(*map(float, variable.bounds))
     raise ProblemError(f"`{name}` must be a Real, Integer, Choice or Binary of pymoo, but is {variable!r}")
-
-
-def _metrics_or_error(row: Metrics) -> Metrics | MetricError:
-    try:
-        return checked_metrics(row)
-    except MetricError as error:
-        return error

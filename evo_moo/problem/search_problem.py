@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
-from evo_moo.errors import MetricError, ProblemError
+from evo_moo.errors import ProblemError
 from evo_moo.problem.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals, Limits
 from evo_moo.problem.learning_curve import Report
-from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
+from evo_moo.problem.metrics import Metric, Metrics, Returned, read_returned
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import SearchSpace
@@ -224,6 +224,9 @@ class SearchProblem(Problem):  # type: ignore[misc]
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the metrics of a configuration: a mapping of names to numbers.
 
+        Objectives and limits need finite numbers. Of the others, what is none is recorded as missing, with a note; a
+        text, or a short list or table, is kept as a fact of the evaluation.
+
         A subclass defines it as ``evaluate(self, config)`` and may name any of these keyword arguments:
         ``fidelity`` (an int from what the attribute of that name declares, or None where it declares nothing),
         ``seed`` (an int that decides every random choice), ``workspace`` (a folder of this evaluation's own, a
@@ -234,8 +237,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         return super().evaluate(config, *args, **kwargs)
 
-    def evaluate_batch(self, configurations: Sequence[Configuration]) -> list[Metrics | MetricError]:
-        """Return the metrics of many configurations, evaluated in one call, where ``is_vectorised``."""
+    def evaluate_batch(self, configurations: Sequence[Configuration]) -> list[Metrics]:
+        """Return what ``evaluate`` returns of many configurations, evaluated in one call, where ``is_vectorised``."""
         raise NotImplementedError
 
     def pareto_front(self, goals: Goals | None = None, **options: Any) -> Array | None:
@@ -253,21 +256,17 @@ class SearchProblem(Problem):  # type: ignore[misc]
         front: Array | None = super().pareto_front(**options)
         return front
 
-    def call_profile(self, config: Configuration) -> Metrics:
-        """Run ``compute`` and ``profile``, and check what they returned.
+    def call_profile(self, config: Configuration) -> Returned:
+        """Run ``compute`` and ``profile``, and read what they returned; errors as for ``call_compute``."""
+        return self.call_compute(config).followed_by(read_returned(self.profile(dict(config))))
+
+    def call_compute(self, config: Configuration) -> Returned:
+        """Run ``compute`` and read what it returned.
 
         Raises:
-            MetricError: One returned something else than finite numbers by name.
+            MetricError: It returned something else than values by name.
         """
-        return self.call_compute(config) | checked_metrics(self.profile(dict(config)))
-
-    def call_compute(self, config: Configuration) -> Metrics:
-        """Run ``compute`` and check what it returned.
-
-        Raises:
-            MetricError: It returned something else than finite numbers by name.
-        """
-        return checked_metrics(self.compute(dict(config)))
+        return read_returned(self.compute(dict(config)))
 
     def call_evaluate(
         self,
@@ -279,8 +278,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         weights: Weights | None = None,
         replicate: int = 0,
         report: Report | None = None,
-    ) -> Metrics:
-        """Run ``evaluate`` with the keyword arguments that it names, and check what it returned.
+    ) -> Returned:
+        """Run ``evaluate`` with the keyword arguments that it names, and read what it returned.
 
         Args:
             config: Names to values.
@@ -292,7 +291,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             report: Takes its learning curve; by default it is only checked.
 
         Raises:
-            MetricError: It returned something else than finite numbers by name.
+            MetricError: It returned something else than values by name.
             TrainingStopped: ``report`` ended it.
         """
         if fidelity is None and self.fidelity is not None:
@@ -305,15 +304,14 @@ class SearchProblem(Problem):  # type: ignore[misc]
                 offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
                 offered["workspace"].mkdir(parents=True, exist_ok=True)
             arguments = {name: offered[name] for name in wanted if name in offered}
-            return checked_metrics(self.evaluate(dict(config), **arguments))
+            return read_returned(self.evaluate(dict(config), **arguments))
 
     def _evaluate(self, X: Array, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         """Evaluate encoded rows for pymoo's own algorithms; ``X`` is an ``(n, n_var)`` array."""
         rows = []
         for config in self.space.decode(self.space.canonical(X)):
-            metrics = self.call_profile(config)
-            metrics |= self.call_evaluate(config, seed=evaluation_seed(0, config))
-            rows.append(checked_metrics(metrics, self.goals.metric_names))
+            evaluated = self.call_evaluate(config, seed=evaluation_seed(0, config))
+            rows.append(self.call_profile(config).followed_by(evaluated).checked(self.goals.metric_names))
         out["F"], out["G"], out["H"] = self.goals.matrices(rows)
 
     def _declare_to_pymoo(self) -> None:

@@ -8,6 +8,7 @@ evaluation, or per member of the front, with the columns
   ``timeout``, ``crashed``);
 - ``config.NAME`` for each variable, empty where it is not active; an option that is None is ``none``;
 - ``metrics.NAME`` for each metric, empty where it is not known;
+- ``facts.NAME`` for what evaluations returned beside numbers: texts, and short lists and tables;
 - ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),
   ``violation``;
 - ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``;
@@ -28,7 +29,7 @@ from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
 from evo_moo.storage.reading import csv_text
 from evo_moo.text import moment
-from evo_moo.values import METRIC, OPTION, value_text
+from evo_moo.values import FACT, METRIC, OPTION, value_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +144,7 @@ def _csv_text(record: RunRecord, chosen: list[Evaluation]) -> str:
 
 def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
     """Write one document: facts on the run, then its evaluations."""
-    names = (*_KINDS_BEFORE, "configuration", "metrics", *_KINDS_AFTER)
+    names = (*_KINDS_BEFORE, "configuration", "metrics", "facts", *_KINDS_AFTER)
     document = {
         "run": record.name,
         "problem": record.problem,
@@ -159,7 +160,8 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
 def _table_columns(record: RunRecord) -> list[str]:
     """Return the names of all columns in order."""
     variables, metrics = ([OPTION + v for v in record.variable_names()], [METRIC + m for m in record.metric_names()])
-    return [*_KINDS_BEFORE, *variables, *metrics, *_KINDS_AFTER]
+    facts = dict.fromkeys(FACT + name for e in record.evaluations for name in e.facts)
+    return [*_KINDS_BEFORE, *variables, *metrics, *facts, *_KINDS_AFTER]
 
 
 def _table_rows(record: RunRecord, chosen: list[Evaluation]) -> list[dict[str, Any]]:
@@ -168,6 +170,7 @@ def _table_rows(record: RunRecord, chosen: list[Evaluation]) -> list[dict[str, A
         {name: _fact(record, e, name) for name in (*_KINDS_BEFORE, *_KINDS_AFTER)}
         | {OPTION + name: value for name, value in e.configuration.items()}
         | {METRIC + name: value for name, value in e.metrics.items()}
+        | {FACT + name: value for name, value in e.facts.items()}
         for e in chosen
     ]
 

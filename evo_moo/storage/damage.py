@@ -164,7 +164,7 @@ class SuspectLedger(Ledger):
         """Read the evaluations that cannot be: the id, and what is wrong."""
         (length,) = self._column("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1") or [0]
         for row in self._db.execute(
-            "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), parents "
+            "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), facts, parents "
             "FROM evaluations ORDER BY id"
         ):
             if fault := _fault(row, length if length % 8 == 0 else 0):
@@ -194,7 +194,7 @@ def _fault(row: tuple[Any, ...], n_bytes: int) -> str:
     """Say what is wrong with an evaluation; empty if nothing is.
 
     Args:
-        row: Its id, status, encoded row, rung below, and as JSON its configuration, metrics, prediction and parents.
+        row: Its id, status, encoded row, rung below; as JSON its configuration, metrics, prediction, facts, parents.
         n_bytes: The length of an encoded row.
     """
     key, status, x, continues, *texts = row

@@ -43,6 +43,7 @@ class Evaluation(NamedTuple):
     replicate: int
     continues: int | None
     cost: float
+    facts_json: str = "{}"
     declared: Declared = {}
 
     @classmethod
@@ -77,6 +78,11 @@ class Evaluation(NamedTuple):
     def prediction(self) -> dict[str, list[float]] | None:
         """What a surrogate expected: metric names to mean and standard deviation."""
         return None if self.prediction_json is None else dict(orjson.loads(self.prediction_json))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it returned beside numbers: texts, and short lists and tables, by name."""
+        return dict(orjson.loads(self.facts_json))
 
     @property
     def feasible(self) -> bool:

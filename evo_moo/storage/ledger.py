@@ -1,13 +1,14 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 4; times are Unix seconds, and nothing depends on them):
+Tables (format 5; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
   ``metrics`` are JSON objects; ``x`` is the encoded row, little-endian float64; ``status`` is ``asked`` until
   the evaluation ends and then ``ok``, ``partial`` (well, at less than the full fidelity), ``stopped`` (early),
-  ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``; ``output`` is the last of what it
-  printed; ``violation`` is the sum
+  ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``, which may also say what has no number;
+  ``facts`` is a JSON object of what it returned beside numbers; ``output`` is the last of what it printed;
+  ``violation`` is the sum
   by which limits are exceeded, 0 when feasible; ``origin`` says how the configuration came about (``start``,
   ``sample``, ``mating``), ``parents`` are the ids of the evaluations that it was bred
   from, and ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``. With refinement a
@@ -157,9 +158,9 @@ class Ledger(Queries):
         self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
         self._db.executemany(
             "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, output = ?, violation = ?, "
-            "started_at = ?, duration_s = ?, worker = ?, attempts = ? WHERE id = ?",
+            "started_at = ?, duration_s = ?, worker = ?, attempts = ?, facts = ? WHERE id = ?",
             (
-                (*_ending(o), violation, o.started_at, o.duration_s, o.worker, o.attempts, o.id)
+                (*_ending(o), violation, o.started_at, o.duration_s, o.worker, o.attempts, _json(o.facts), o.id)
                 for o, violation in outcomes
             ),
         )

@@ -10,9 +10,16 @@ from collections.abc import Callable
 
 from evo_moo.storage.database import in_memory
 
-FORMAT = 4
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
-"""An older format to the step that makes the next one of it. No format before the present one was released."""
+FORMAT = 5
+
+
+def _from_4(db: sqlite3.Connection) -> None:
+    """Keep what evaluations return beside numbers."""
+    db.execute("ALTER TABLE evaluations ADD COLUMN facts TEXT NOT NULL DEFAULT '{}'")
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4}
+"""An older format to the step that makes the next one of it; formats before these were never released."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -39,7 +46,8 @@ CREATE TABLE evaluations (
     fidelity INTEGER,
     replicate INTEGER NOT NULL DEFAULT 0,
     continues INTEGER,
-    cost REAL NOT NULL DEFAULT 1
+    cost REAL NOT NULL DEFAULT 1,
+    facts TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE TABLE generations (
     generation INTEGER PRIMARY KEY,

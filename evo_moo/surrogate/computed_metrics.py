@@ -59,5 +59,5 @@ class ComputedMetrics:
                 self._kept.clear()
             self._kept[key] = {}
             with contextlib.suppress(Exception):  # the evaluation shows whether it fails, too
-                self._kept[key] = self._problem.call_compute(config)
+                self._kept[key] = self._problem.call_compute(config).metrics
         return self._kept[key]

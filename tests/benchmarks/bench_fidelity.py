@@ -46,7 +46,10 @@ class Case:
         features = Features(problem.space)
         self.columns, self.Z, self.rungs = features.columns, features.matrix(X), rungs
         self.metrics = [
-            [problem.call_profile(c) | problem.call_evaluate(c, seed=1, fidelity=rung) for c in problem.space.decode(X)]
+            [
+                problem.call_profile(c).metrics | problem.call_evaluate(c, seed=1, fidelity=rung).metrics
+                for c in problem.space.decode(X)
+            ]
             for rung in rungs
         ]
         F = [problem.goals.F(rows) for rows in self.metrics]

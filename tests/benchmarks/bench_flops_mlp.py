@@ -33,7 +33,10 @@ def by_optuna(problem: evo_moo.SearchProblem, seed: int) -> list[dict[str, float
             config[f"units_{i}"] = trial.suggest_int(f"n_units_l{i}", 4, 128)
             config[f"dropout_{i}"] = trial.suggest_float(f"dropout_{i}", 0.2, 0.5)
         config["lr"] = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
-        found.append(problem.call_profile(config) | problem.call_evaluate(config, seed=evaluation_seed(seed, config)))
+        found.append(
+            problem.call_profile(config).metrics
+            | problem.call_evaluate(config, seed=evaluation_seed(seed, config)).metrics
+        )
         return found[-1]["flops"], found[-1]["accuracy"]
 
     default = type(optuna.create_study(directions=["minimize", "maximize"]).sampler)

@@ -12,7 +12,7 @@ import pytest
 
 import evo_moo
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.migrations import FORMAT
+from evo_moo.storage.migrations import FORMAT, STEPS
 from evo_moo.storage.reading import reading
 from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
@@ -46,11 +46,11 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_golden_folders_are_of_the_present_format() -> None:
-    assert {path.parent.name for path in GOLDEN} == {f"format_{FORMAT}"}
+def test_golden_folders_are_of_every_known_format() -> None:
+    assert {path.parent.name for path in GOLDEN} == {f"format_{number}" for number in (*STEPS, FORMAT)}
     for path in GOLDEN:
         with sqlite3.connect(f"file:{path}/run.sqlite?mode=ro", uri=True) as db:
-            assert db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+            assert f"format_{db.execute('PRAGMA user_version').fetchone()[0]}" == path.parent.name
 
 
 @every_folder

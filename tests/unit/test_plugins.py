@@ -60,7 +60,7 @@ def write(tmp_path):
 
 
 def value(problem):
-    return problem.call_evaluate({"x": 0.5}, seed=0)
+    return problem.call_evaluate({"x": 0.5}, seed=0).metrics
 
 
 @pytest.mark.parametrize("build", [load_problem, lambda *args: ProblemSource(*args).build()])

@@ -40,7 +40,7 @@ def write(tmp_path: Path) -> Write:
 
 def value(problem_or_source: object) -> float:
     problem = load_problem(problem_or_source) if isinstance(problem_or_source, str) else problem_or_source.build()
-    return float(problem.call_evaluate({"x": 0.5}, seed=0)["f"])
+    return float(problem.call_evaluate({"x": 0.5}, seed=0).metrics["f"])
 
 
 def loaded(folder: Path, name: str = "mine") -> ModuleType:

@@ -72,6 +72,6 @@ def test_a_problem_gets_the_weights_that_it_names() -> None:
         def evaluate(self, config, weights):
             return {"f": float(weights.own is None)}
 
-    assert Asks().call_evaluate({"a": True}, seed=1) == {"f": 1.0}
-    assert Asks().call_evaluate({"a": True}, seed=1, weights=Weights(own="x")) == {"f": 0.0}
+    assert Asks().call_evaluate({"a": True}, seed=1).metrics == {"f": 1.0}
+    assert Asks().call_evaluate({"a": True}, seed=1, weights=Weights(own="x")).metrics == {"f": 0.0}
     assert Asks().continues

@@ -1,5 +1,6 @@
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from evo_moo.errors import MetricError
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.metrics import Metric, checked_metrics
+from evo_moo.problem.metrics import Metric, checked_metrics, read_returned
 
 GOALS = Goals.declared(
     {"accuracy": "max", "latency_ms": "min"},
@@ -210,7 +211,7 @@ def test_tensors_of_one_element_are_numbers():
     metrics = checked_metrics({"a": torch.tensor(0.5, requires_grad=True), "b": torch.tensor([3])})
     assert metrics == {"a": 0.5, "b": 3}
     with pytest.raises(MetricError, match="`a` must be a number, but is Tensor"):
-        checked_metrics({"a": torch.zeros(2)})
+        checked_metrics({"a": torch.zeros(2)}, ["a"])
 
 
 @pytest.mark.parametrize(
@@ -231,14 +232,44 @@ def test_tensors_of_one_element_are_numbers():
 )
 def test_metric_that_is_no_finite_number_is_refused(returned, message):
     with pytest.raises(MetricError, match=re.escape(message)):
-        checked_metrics(returned)
+        checked_metrics(returned, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("value", "fact", "note"),
+    [
+        (math.nan, None, "no `b`: it must be finite, but is nan"),
+        (None, None, "no `b`: it must be a number, but is NoneType 'None'"),
+        (1j, None, "no `b`: it must be a number, but is complex '1j'"),
+        ([math.inf], None, "no `b`: it must be a number, but is list '[inf]'"),
+        ("x" * 20_000, None, f"no `b`: it must be a number, but is str '{'x' * 80}'"),
+        ("weights/7.pt", "weights/7.pt", ""),
+        (Path("weights/7.pt"), "weights/7.pt", ""),
+        ([1, 2.5], [1, 2.5], ""),
+        (np.zeros((1, 2)), [[0.0, 0.0]], ""),
+        ({"a": [1]}, {"a": [1]}, ""),
+    ],
+)
+def test_metrics_that_no_goal_needs_may_be_no_numbers(value, fact, note):
+    returned = read_returned({"a": 1, "b": value})
+    assert returned.checked(["a"]) == {"a": 1} and returned.notes() == note
+    assert returned.facts == ({} if fact is None else {"b": fact})
+    with pytest.raises(MetricError, match="metric `b` must be "):
+        returned.checked(["a", "b"])
+
+
+def test_later_values_of_a_name_count():
+    early, late = read_returned({"a": None, "b": 1, "c": "x"}), read_returned({"a": 2, "b": None, "d": math.nan})
+    returned = early.followed_by(late)
+    assert (returned.metrics, returned.facts) == ({"a": 2, "b": 1}, {"c": "x"})
+    assert returned.notes() == "no `d`: it must be finite, but is nan"
 
 
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ({"b": 1, "c": 2}, "must return `a`, `d`, but it returned only `b`, `c`"),
-        ({}, "must return `a`, `b`, `d`, but it returned only an empty dict"),
+        ({"b": 1, "c": 2}, "must return `a`, `d`, but it returned `b`, `c`"),
+        ({}, "must return `a`, `b`, `d`, but it returned no number"),
     ],
 )
 def test_missing_metrics_are_named(returned, message):
@@ -249,4 +280,4 @@ def test_missing_metrics_are_named(returned, message):
 def test_an_integer_beyond_the_floats_is_refused():
     assert find_faults({"accuracy": "max"}, {"latency_ms": {"at_most": 10**400}}, KNOWN)
     with pytest.raises(MetricError, match="metric `a` must be finite"):
-        checked_metrics({"a": 10**400})
+        checked_metrics({"a": 10**400}, ["a"])

@@ -39,10 +39,18 @@ def test_a_curve_is_bounded_and_holds_what_was_reported(n, step):
     ],
 )
 def test_a_wrong_report_is_refused(calls, words):
-    report = Report()
+    report = Report(Goals.declared({"a": "min"}, {}))
     with pytest.raises(MetricError, match=words):
         for epoch, metrics in calls:
             report(epoch, metrics)
+
+
+def test_a_curve_leaves_out_what_has_no_number():
+    report = Report(Goals.declared({"a": "min"}, {}))
+    for epoch, side in enumerate((0.5, float("nan"), None, 0.25), 1):
+        report(epoch, {"a": epoch, "side": side, "always": 1})
+    assert report.curve().metrics == {"a": [1, 2, 3, 4], "always": [1] * 4}
+    assert report.metrics == {"a": 4, "side": 0.25, "always": 1}
 
 
 def test_training_stops_if_the_front_dominates_its_best_case():

@@ -24,7 +24,7 @@ def test_the_mean_and_the_deviation_are_those_of_the_seeds():
     assert values[0] != values[1]
     assert one["accuracy"] == statistics.mean(values) and one["accuracy_sd"] == statistics.stdev(values)
     assert {**one, "train_s": 0} == {**same, "train_s": 0}
-    again = problem.call_evaluate(config, seed=0, replicate=1)
+    again = problem.call_evaluate(config, seed=0, replicate=1).metrics
     assert {name for name in again if "_seed_" in name} == {"accuracy_seed_3", "accuracy_seed_4"}
 
 

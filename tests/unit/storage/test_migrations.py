@@ -64,6 +64,7 @@ def test_a_migration_is_done_whole_or_not_at_all(old, monkeypatch):
 
 
 @pytest.mark.parametrize("writable", [True, False])
-def test_a_format_without_a_step_is_refused(old, writable):
+def test_a_format_without_a_step_is_refused(old, writable, monkeypatch):
+    monkeypatch.delitem(STEPS, FORMAT - 1)
     with pytest.raises(RunFolderError, match=f"must be a ledger of format {FORMAT}, but is of format {FORMAT - 1}"):
         Ledger(old, writable=writable)

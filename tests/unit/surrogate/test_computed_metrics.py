@@ -98,14 +98,14 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
 
 
 def test_computed_metric_is_part_of_the_profile():
-    assert Sized().call_profile({"width": 2, "lr": 0.5}) == {"size": 8}
+    assert Sized().call_profile({"width": 2, "lr": 0.5}).metrics == {"size": 8}
 
     class Bad(Sized):
         def compute(self, config):
             return {"size": float("nan")}
 
-    with pytest.raises(MetricError):
-        Bad().call_profile({"width": 2, "lr": 0.5})
+    with pytest.raises(MetricError, match="metric `size` must be finite, but is nan"):
+        Bad().call_profile({"width": 2, "lr": 0.5}).checked(["size"])
 
     class Asks(Sized):
         def compute(self, config, seed):

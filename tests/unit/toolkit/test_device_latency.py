@@ -85,5 +85,5 @@ def test_a_problem_with_one_objective_per_device(path):
     problem = OnDevices()
     problem.check()
     (config,) = problem.space.decode(problem.space.encode([SHALLOW]))
-    assert problem.call_profile(config) == {"latency_ms[pixel3]": 1.5, "latency_ms[watch]": 9.0}
+    assert problem.call_profile(config).metrics == {"latency_ms[pixel3]": 1.5, "latency_ms[watch]": 9.0}
     assert problem.goals.metric_names == ("latency_ms[pixel3]", "latency_ms[watch]")
