@@ -1,11 +1,45 @@
-"""Text for people: what is safe to print, and times, faults and keys in words."""
+"""Text: what is safe to read and to print, and times, faults and keys in words."""
 
 import datetime
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 from evo_moo.errors import EvoMooError
 from evo_moo.values import value_text
+
+MOST_NESTED = 64
+"""Depth of the tables and lists in a file that a person writes."""
+LONGEST = 2000
+"""Number of characters of a message: what a file holds may be longer, and would hide what is said of it."""
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises:
+        ValueError: It is no TOML, or its tables and lists are nested deeper than ``MOST_NESTED``.
+    """
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        depth = MOST_NESTED + 1
+    else:
+        depth, level = 0, [data]
+        while level and depth <= MOST_NESTED:
+            depth, level = depth + 1, [x for each in level for x in _within(each)]
+    if depth > MOST_NESTED:
+        raise ValueError(f"tables and lists must be nested at most {MOST_NESTED} deep, but are deeper")
+    return data
+
+
+def _within(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def shortened(message: str) -> str:
+    """Return a message of at most about ``LONGEST`` characters: its beginning, and its end with the way out."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:

@@ -266,8 +266,14 @@ def _spec_of(name: str, folder: str | None) -> importlib.machinery.ModuleSpec | 
 def _found(name: str, places: Any) -> importlib.machinery.ModuleSpec | None:
     for finder in sys.meta_path:
         find = None if finder is _finder else getattr(finder, "find_spec", None)
-        if find is not None and (spec := find(name, places)) is not None:
-            return spec  # type: ignore[no-any-return]
+        try:
+            spec = find(name, places) if find is not None else None
+        except KeyError:  # a namespace package below one that is not imported
+            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+            below = [Path(place, name.rpartition(".")[2]) for place in places]
+            spec.submodule_search_locations = [str(folder) for folder in below if folder.is_dir()]
+        if spec is not None:
+            return spec
     return None
 
 

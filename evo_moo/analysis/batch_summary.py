@@ -184,4 +184,4 @@ def group_row(members: list[RunRow]) -> GroupRow:
 
 def _natural(file: Path) -> list[tuple[bool, int, str]]:
     """Sort 2 before 10."""
-    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in re.split(r"(\d+)", file.name)]
+    return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in re.split(r"(\d+)", file.name)]

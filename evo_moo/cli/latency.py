@@ -3,12 +3,12 @@
 A problem takes part by its method ``network``.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 from rich.console import Console
 
 from evo_moo.analysis.result import Result
@@ -95,7 +95,7 @@ def _configuration(
         return problem.space.decode(problem.space.sample(1, np.random.default_rng(seed)))[0]
     else:
         try:
-            given = json.loads(config)
+            given = orjson.loads(config)
         except ValueError as error:
             raise SpaceError(f"`--config` must be JSON, such as '{{\"lr\": 0.1}}', but it is not: {error}") from error
     return problem.space.decode(problem.space.encode([given]))[0]

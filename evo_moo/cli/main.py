@@ -79,10 +79,10 @@ def main() -> None:
 
 
 def _exit(code: int, *messages: str) -> NoReturn:
-    from evo_moo.text import printable
+    from evo_moo.text import printable, shortened
 
     for message in messages:
-        typer.echo(f"evo-moo: {printable(message)}", err=True)
+        typer.echo(f"evo-moo: {printable(shortened(message))}", err=True)
     sys.exit(code)
 
 

@@ -17,13 +17,14 @@ last to end is kept. A process that keeps a profile for the first time removes t
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import platform
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Self
+
+import orjson
 
 from evo_moo.evaluation.machine import cache_folder, cpu_model, gpu_models, nominal_ms_of, write_json
 from evo_moo.evaluation.slots import listening
@@ -143,7 +144,7 @@ class ProfileCache:
         if self._version is None:
             return None
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            record = json.loads(self._path(architecture).read_text(encoding="utf-8"))
+            record = orjson.loads(self._path(architecture).read_bytes())
             if record["architecture"] == architecture:
                 measured = tuple(map(Measurement.of_record, record["measurements"]))
                 metrics = checked_metrics(record["metrics"], record["metrics"])

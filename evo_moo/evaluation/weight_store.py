@@ -36,7 +36,7 @@ class WeightStore:
         Returns:
             Those of ``wanted`` that were removed for their size: trainings that go on from them begin anew.
         """
-        there = {int(p.name) for p in self.root.glob("*") if p.name.isdigit()} if self.root.is_dir() else set()
+        there = {int(p.name) for p in self.root.glob("*") if p.name.isdecimal()} if self.root.is_dir() else set()
         for key in there - {*needed, *wanted}:
             if key <= n_asked:
                 self._remove(key)

@@ -1,6 +1,5 @@
 """A job as plain data: read from a file or the command line, changed by dotted keys, and not checked yet."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from evo_moo.errors import JobError
 from evo_moo.plugins import absolute_reference
 from evo_moo.problem.options import Text
+from evo_moo.text import parse_toml
 
 OPTIONS = "problem.options."
 
@@ -20,10 +20,10 @@ def read_job_file(path: Path) -> dict[str, Any]:
         JobError: The file is missing or is not TOML.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise JobError(f"`{path}` must be a job file, but cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise JobError(f"`{path}` must be TOML, but is not: {error}") from error
     return with_absolute_paths(data, path.parent)
 
@@ -85,8 +85,8 @@ def settings(assignments: Iterable[str]) -> dict[str, Any]:
                 values[key] = Text(text)
                 continue
             values[key] = text
-            with suppress(tomllib.TOMLDecodeError):
-                values[key] = tomllib.loads(f"value = {text}")["value"]
+            with suppress(ValueError):
+                values[key] = parse_toml(f"value = {text}")["value"]
         else:
             faults.append(f"`--set` must be section.key=value, as in search.pop_size=24, but is {assignment!r}")
     if faults:

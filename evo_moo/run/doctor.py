@@ -4,8 +4,6 @@ Nothing of the run's problem is loaded here: a folder from anywhere can be exami
 """
 
 import contextlib
-import json
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +15,7 @@ from evo_moo.job.identity import FREE_SECTIONS
 from evo_moo.storage.damage import WHAT_READING_RAISES, SuspectLedger
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.folder_lock import holder_of
-from evo_moo.text import in_words
+from evo_moo.text import in_words, parse_toml
 
 
 class Finding(NamedTuple):
@@ -44,7 +42,7 @@ def examine(path: Path) -> list[Finding]:
         raise RunFolderError(f"`{path}` must be a run folder, but has neither run.sqlite nor job.toml")
     facts = RunFacts(path, {})
     try:
-        with contextlib.closing(SuspectLedger(path / "run.sqlite", writable=False)) as ledger:
+        with contextlib.closing(SuspectLedger(path / "run.sqlite", writable=False)) as ledger, ledger.at_one_moment():
             of_ledger = [_look(what, check) for what, check in ledger.checks().items()]
             with contextlib.suppress(*WHAT_READING_RAISES):
                 facts = ledger.facts()
@@ -66,7 +64,7 @@ def _check_job(path: Path, facts: RunFacts) -> str:
     """Check that the job can be read, and is the ledger's; return its problem."""
     if facts.is_confirmation:
         return "not needed by a confirmation"
-    job = orjson.loads(orjson.dumps(tomllib.loads((path / "job.toml").read_text(encoding="utf-8"))))
+    job = orjson.loads(orjson.dumps(parse_toml((path / "job.toml").read_text(encoding="utf-8"))))
     use, known = str(job["problem"]["use"]), {}
     with contextlib.suppress(*WHAT_READING_RAISES):
         known = dict(facts.job)
@@ -80,8 +78,8 @@ def _environment(path: Path) -> Finding:
     """Look at what only informs; a run goes on without it."""
     detail = ""
     try:
-        json.loads((path / "environment.json").read_text())
-    except (OSError, ValueError, RecursionError) as error:
+        orjson.loads((path / "environment.json").read_bytes())
+    except (OSError, ValueError) as error:
         detail = f"cannot be read, which only loses information: {error}"
     return Finding("environment.json", True, detail)
 

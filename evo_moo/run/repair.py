@@ -54,7 +54,7 @@ def repair(path: Path) -> list[str]:
 
 def _refuse_newer(file: Path) -> None:
     found = 0
-    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(open_to_read(file)) as db:
+    with contextlib.suppress(sqlite3.Error, OSError, UnicodeError), contextlib.closing(open_to_read(file)) as db:
         found = format_of(db)
     if found > FORMAT:
         raise unknown_format(file, found)

@@ -16,7 +16,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.evaluation_row import STATUSES
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.migrations import FORMAT
+from evo_moo.storage.migrations import FORMAT, TABLES
 from evo_moo.storage.reading import WHAT_DAMAGE_RAISES
 
 WHAT_READING_RAISES = (*WHAT_DAMAGE_RAISES, EvoMooError, csv.Error, OSError, RecursionError)
@@ -24,6 +24,15 @@ WHAT_READING_RAISES = (*WHAT_DAMAGE_RAISES, EvoMooError, csv.Error, OSError, Rec
 
 class SuspectLedger(Ledger):
     """A ledger that may be damaged: what is wrong with it, and a way to drop that."""
+
+    @contextlib.contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Read one state of the ledger inside the block, whatever a writer adds meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
 
     def checks(self) -> dict[str, Callable[[], str]]:
         """Return a check for each part of the ledger.
@@ -99,9 +108,14 @@ class SuspectLedger(Ledger):
             lacking = {table for table, _ in new.columns() - self.columns()}
         if lacking:
             raise ValueError(f"lacks tables or columns of them: {', '.join(sorted(lacking))}")
+        for table in TABLES:  # SQLite takes any bytes for text; reading them does not
+            for _ in self._db.execute(f"SELECT * FROM {table}"):
+                pass
         return f"format {FORMAT} or brought to it"
 
     def _check_facts(self) -> str:
+        if not self.facts().has_begun and not self._ids():
+            return "the run has not begun yet"
         values = {key: orjson.loads(text) for key, text in self.facts().texts.items()}
         Goals.from_json(values["goals"])
         if missing := self._missing_facts():

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Journal = Literal["wal", "delete"]
 BESIDE = ("-wal", "-journal")
@@ -14,9 +14,36 @@ WAIT_S = 60.0
 """How long a reader and the writer wait for each other, where they cannot work at the same time."""
 
 
+MOST_STEPS = 1_000_000_000
+"""Steps of SQLite's machine that one query may take: a query of a million rows takes some ten million."""
+_EVERY = 1_000_000
+
+
+class Bounded(sqlite3.Connection):
+    """A connection whose queries end: one that takes over ``MOST_STEPS`` raises ``sqlite3.OperationalError``.
+
+    Functions that a file's schema names are not trusted.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._n_looks = 0
+        self.set_progress_handler(self._is_too_long, _EVERY)
+        self.execute("PRAGMA trusted_schema = OFF")
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Begin a query, which has all its steps before it."""
+        self._n_looks = 0
+        return super().execute(*arguments)
+
+    def _is_too_long(self) -> bool:
+        self._n_looks += 1
+        return self._n_looks * _EVERY > MOST_STEPS
+
+
 def open_to_write(path: Path | None) -> sqlite3.Connection:
     """Open a file, which is made if there is none, or a database in memory."""
-    return sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=WAIT_S)
+    return sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=WAIT_S, factory=Bounded)
 
 
 def set_journal(db: sqlite3.Connection, journal: Journal) -> None:
@@ -40,7 +67,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         sqlite3.Error: It cannot be opened, or is no database.
         OSError: It cannot be copied.
     """
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=WAIT_S)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_S, factory=Bounded)
     try:
         db.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
@@ -63,6 +91,6 @@ def copy_into(folder: Path, path: Path) -> Path:
 
 def in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy of a whole database in memory."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy = sqlite3.connect(":memory:", isolation_level=None, factory=Bounded)
     db.backup(copy)
     return copy

@@ -1,6 +1,5 @@
 """What a ledger says of a run besides its evaluations."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -183,7 +182,7 @@ class RunFacts:
     def environment(self) -> dict[str, Any]:
         """Read ``environment.json``; empty where there is none that can be read."""
         try:
-            environment = json.loads((self.path or Path()).joinpath("environment.json").read_text(encoding="utf-8"))
+            environment = orjson.loads((self.path or Path()).joinpath("environment.json").read_bytes())
         except (OSError, ValueError):
             return {}
         return environment if self.path and isinstance(environment, dict) else {}

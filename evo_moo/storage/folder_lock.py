@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import orjson
 import psutil
 
 from evo_moo.errors import RunFolderError
@@ -111,8 +112,8 @@ def on_network(path: Path) -> bool:
 
 def _record(path: Path) -> dict[str, Any] | None:
     try:
-        holder = json.loads((path / "writer.json").read_text())
-    except (OSError, ValueError, RecursionError):
+        holder = orjson.loads((path / "writer.json").read_bytes())
+    except (OSError, ValueError):
         return None
     return holder if isinstance(holder, dict) and {"pid", "host", "process_started"} <= holder.keys() else None
 

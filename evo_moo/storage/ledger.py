@@ -37,7 +37,7 @@ import orjson
 from evo_moo.errors import RunFolderError
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
 from evo_moo.storage.facts import EventKind
-from evo_moo.storage.migrations import FORMAT, create, format_of, in_present_format, is_known, migrate
+from evo_moo.storage.migrations import FORMAT, create, foreign_parts, format_of, in_present_format, is_known, migrate
 from evo_moo.storage.queries import Queries
 from evo_moo.storage.recorded import Asked, Ended
 
@@ -64,7 +64,7 @@ class Ledger(Queries):
         try:
             super().__init__(open_to_write(path) if writable or path is None else open_to_read(path), path)
             self._prepare(journal)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # SQLite names damaged text in its messages
             if hasattr(self, "_db"):
                 self._db.close()
             if isinstance(error, RunFolderError):
@@ -81,6 +81,11 @@ class Ledger(Queries):
             raise RunFolderError(f"`{self.path}` must be a ledger, but holds none; {begun_anew(self.path)}")
         if not is_new and not is_known(found):
             raise unknown_format(self.path, found)
+        if parts := foreign_parts(self._db):
+            raise RunFolderError(
+                f"`{self.path}` must hold the tables of a ledger alone, but holds {', '.join(parts[:5])}; "
+                f"`evo-moo doctor {self.path and self.path.parent} --repair` keeps the rows and drops the rest"
+            )
         if self._writable:
             set_journal(self._db, journal)
         if is_new:

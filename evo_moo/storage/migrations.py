@@ -5,8 +5,10 @@ record stays empty.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 from evo_moo.storage.database import in_memory
 
@@ -61,6 +63,35 @@ CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT
 CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 """
 TABLES = ("meta", "evaluations", "generations", "checkpoint", "curves", "events")
+
+
+def foreign_parts(db: sqlite3.Connection) -> list[str]:
+    """List what a file holds beside the tables of a ledger, which could run for ever or write where it is read.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as new:
+        create(new)
+        ours, columns, _ = _described(new)
+    found, of_tables, texts = _described(db)
+    parts = [f"{kind} {name}" for kind, name in found - ours if not (kind == "index" and name.startswith("sqlite_"))]
+    parts += [f"column {column[1]} of {column[0]}" for column in of_tables - columns if column[0] in TABLES]
+    # A rule is code of the file as well; ours are known by their text.
+    parts += [f"rule of {name}" for name, text in texts if re.search(r"\bcheck\b", text, re.I) and text not in SCHEMA]
+    return sorted(parts, reverse=True)
+
+
+def _described(db: sqlite3.Connection) -> tuple[set[tuple[str, str]], set[tuple[Any, ...]], list[tuple[str, str]]]:
+    """Return kinds and names of what a file holds, its tables' columns, and the text of each table."""
+    texts = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    virtual = {name for name, text in texts if "virtual" in text.lower().split()[:2]}
+    kinds = {(kind, name) for kind, name in db.execute("SELECT type, name FROM sqlite_master")}
+    columns = db.execute(
+        "SELECT t.name, c.name, c.type, c.'notnull', c.dflt_value, c.pk, c.hidden "
+        "FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
+    )
+    return kinds | {("virtual table", name) for name in virtual}, set(columns), texts
 
 
 def format_of(db: sqlite3.Connection) -> int:

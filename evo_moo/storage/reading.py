@@ -6,14 +6,13 @@ import datetime
 import io
 import json
 import sqlite3
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.storage.ledger import Ledger
-from evo_moo.text import in_words
+from evo_moo.text import in_words, parse_toml
 from evo_moo.values import OPTION, is_number, value_text
 
 WHAT_DAMAGE_RAISES = (
@@ -81,7 +80,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         RunFolderError: It cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunFolderError(f"`{path}` must be readable, but is not: {error.strerror}") from error
     except ValueError as error:

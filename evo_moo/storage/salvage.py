@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import RunFolderError
-from evo_moo.storage.database import BESIDE, copy_into
+from evo_moo.storage.database import BESIDE, copy_into, open_to_write
 from evo_moo.storage.ledger import Ledger, begun_anew
-from evo_moo.storage.migrations import TABLES
+from evo_moo.storage.migrations import TABLES, create
 
+SHOWN = {"reason", "traceback", "output"}
+"""Columns that nothing but a reader's eye depends on."""
 MOST_TIMES = 1000
 """A header that claims to be of a file so many times as large is itself damaged."""
 
@@ -33,6 +35,9 @@ def salvage(file: Path) -> str:
     fresh.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(_SalvagedLedger(fresh, journal="delete")) as new:
         counts = new.take_readable(_readable_copy(file, Path(folder)))
+        if None in counts.values():  # the tables may be there, though what names them is not
+            more = new.take_readable(_with_schema(Path(folder, file.name)))
+            counts = {table: (n or 0) + (more[table] or 0) for table, n in counts.items()}
     if not counts["evaluations"] and not counts["meta"]:
         fresh.unlink()
         raise RunFolderError(
@@ -55,26 +60,38 @@ def name_aside(file: Path) -> Path:
 
 
 class _SalvagedLedger(Ledger):
-    def take_readable(self, file: Path) -> dict[str, int]:
-        """Copy what is readable of a damaged ledger; return the number of rows by table."""
-        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as old, self.transaction():
+    def take_readable(self, file: Path) -> dict[str, int | None]:
+        """Copy what is readable of a damaged ledger; return the number of new rows by table, None of no table."""
+        with contextlib.closing(open_to_write(file)) as old, self.transaction():
+            old.text_factory = bytes
             return {table: self._take(old, table) for table in TABLES}
 
-    def _take(self, old: sqlite3.Connection, table: str) -> int:
+    def _take(self, old: sqlite3.Connection, table: str) -> int | None:
         try:
             known, n = _columns(old, table), 0
-        except sqlite3.Error:
-            return 0
+        except (sqlite3.Error, UnicodeError):
+            return None
         columns = [name for name in _columns(self._db, table) if name in known]
         names, marks = ", ".join(columns), ", ".join("?" for _ in columns)
-        for row in _readable(old, table, names):
-            with contextlib.suppress(sqlite3.IntegrityError, sqlite3.DataError):
-                n += self._db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", row).rowcount
-        return n
+        for row in _readable(old, table, names) if columns else []:
+            with contextlib.suppress(sqlite3.IntegrityError, sqlite3.DataError, UnicodeError):
+                values = [_text(name, value) for name, value in zip(columns, row, strict=True)]
+                n += self._db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", values).rowcount
+        return n if columns else None
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
-    return [name for name, *_ in db.execute(f"SELECT * FROM {table} LIMIT 0").description]
+    """Return the columns of a plain table, none of anything else, without what is computed as it is read."""
+    is_plain = "t.type = 'table' AND lower(t.sql) NOT LIKE 'create virtual %'"
+    query = f"SELECT c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.name = ? AND {is_plain}"
+    names = [name for (name,) in db.execute(f"{query} AND c.hidden = 0", (table,))]
+    return [name if isinstance(name, str) else name.decode() for name in names]
+
+
+def _text(column: str, value: Any) -> Any:
+    """Decode a value that is text; what is only shown may have lost characters, and all else must be whole."""
+    is_text = isinstance(value, bytes) and column != "x"
+    return value.decode(errors="replace" if column in SHOWN else "strict") if is_text else value
 
 
 def _readable_copy(file: Path, folder: Path) -> Path:
@@ -85,6 +102,22 @@ def _readable_copy(file: Path, folder: Path) -> Path:
     size = int.from_bytes(header[16:18], "big") * int.from_bytes(header[28:32], "big")
     if header.startswith(b"SQLite format 3") and copy.stat().st_size < size <= MOST_TIMES * copy.stat().st_size:
         os.truncate(copy, size)
+    return copy
+
+
+def _with_schema(copy: Path) -> Path:
+    """Put the first page of a new ledger, which names the tables and their places, over that of a damaged one.
+
+    Every ledger is made by the same statements, so that its tables begin at the same pages. The counts of pages in the
+    header stay: https://www.sqlite.org/fileformat2.html#the_database_header
+    """
+    model = copy.with_name("model.sqlite")
+    with contextlib.closing(sqlite3.connect(model, isolation_level=None)) as db:
+        create(db)
+    size = int.from_bytes(model.read_bytes()[16:18], "big")
+    page, old = bytearray(model.read_bytes()[:size]), copy.read_bytes()
+    page[24:40], page[92:96] = old[24:40], old[24:28]
+    copy.write_bytes(page + old[size:])
     return copy
 
 

@@ -181,3 +181,29 @@ def test_text_from_a_ledger_commands_no_terminal(finished: Path) -> None:
     told = all_commands(run)
     assert "[red]mark" in told
     assert not {c for c in told if not c.isprintable()} - {"\n"}
+
+
+BOMBS = {
+    "job.toml": "a = " + "[" * 100_000,
+    "environment.json": "[" * 100_000,
+    "writer.json": '{"pid":' * 5000,
+    "front.csv": "id\n" + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_deep_nesting_is_one_short_message(run: Path, tmp_path: Path, name: str) -> None:
+    (run / name).write_text(BOMBS[name])
+    (run / "weights" / "\u00b2").mkdir(parents=True)
+    told = all_commands(run)
+    done = command("resume", run, cwd=tmp_path, code=None)
+    assert "Traceback" not in done.stderr and len(told + done.stderr) < 20_000
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "[problem]\nuse = '" + "x" * 20_000 + "'", "[problem]\noptions = " + "{a=" * 400]
+)
+def test_a_job_file_of_a_stranger_is_one_short_message(tmp_path: Path, text: str) -> None:
+    (tmp_path / "job.toml").write_text(text)
+    told = command("run", "job.toml", cwd=tmp_path, code=2).stderr
+    assert "Traceback" not in told and len(told) < 5000

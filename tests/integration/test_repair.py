@@ -140,11 +140,15 @@ def test_a_missing_table_is_made_anew(run: Path, finished: Path) -> None:
     assert ledger_of(run) == ledger_of(finished)
 
 
-def test_broken_text_is_removed(run: Path, finished: Path) -> None:
-    change(run, "UPDATE events SET detail = CAST(x'ff' AS TEXT) WHERE id = 1")
-    change(run, "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE key = 'front'")
-    done = repair(run)
-    assert "events: unreadable 1 removed" in done and "meta: unreadable front removed" in done
+@pytest.mark.parametrize(
+    ("broken", "done"),
+    [("'{'", "events: unreadable 1 removed; meta: unreadable front"), ("CAST(x'ff' AS TEXT)", "8 of meta, 32 of eval")],
+)
+def test_broken_text_is_removed(run: Path, finished: Path, broken: str, done: str) -> None:
+    change(run, f"UPDATE events SET detail = {broken} WHERE id = 1")
+    change(run, f"UPDATE meta SET value = {broken} WHERE key = 'front'")
+    told = "; ".join(repair(run))
+    assert all(part in told for part in done.split("; "))
     evo_moo.resume(run)
     assert ledger_of(run) == ledger_of(finished) and all(finding.sound for finding in examine(run))
 
@@ -229,3 +233,64 @@ def test_a_run_that_was_stopped_at_once_is_listed_as_stopped(
         make_golden.search("finished", tmp_path / "r")
     list_runs(tmp_path)
     assert "stopped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("column", "n_lost"), [("reason", 0), ("output", 0), ("configuration", 1), ("metrics", 1), ("status", 1)]
+)
+def test_bytes_that_are_no_text_cost_their_row_alone(run: Path, finished: Path, column: str, n_lost: int) -> None:
+    change(run, f"UPDATE evaluations SET {column} = CAST({column} || x'ff' AS TEXT) WHERE id = 7")
+    assert "ledger" in {finding.what for finding in examine(run) if not finding.sound}
+    done = "; ".join(repair(run))
+    assert f"{32 - n_lost} of evaluations" in done and ("missing" in done) == bool(n_lost)
+    evo_moo.resume(run)
+    if n_lost:
+        assert ledger_of(run) == ledger_of(finished)
+
+
+@pytest.mark.parametrize("place", range(0, 1500, 97))
+def test_schema_with_a_flipped_byte_costs_nothing(run: Path, finished: Path, place: int) -> None:
+    with (run / "run.sqlite").open("r+b") as file:
+        page = file.read(4096)
+        file.seek(page.index(b"CREATE TABLE events") + place % 1500 if place < 100 else 4095 - place)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 0x80]))
+    if any(not finding.sound for finding in examine(run)):
+        assert "32 of evaluations" in "; ".join(repair(run))
+    evo_moo.resume(run)
+    assert ledger_of(run) == ledger_of(finished)
+
+
+ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT"
+
+
+@pytest.mark.parametrize(
+    ("what", "sql"),
+    [
+        (
+            "view",
+            f"DROP TABLE events; CREATE VIEW events AS {ENDLESS} n AS id, n AS at, '' AS kind, '' AS detail FROM r",
+        ),
+        ("trigger", "CREATE TRIGGER t AFTER UPDATE ON meta BEGIN DELETE FROM evaluations; END"),
+        ("index", "CREATE INDEX i ON evaluations (hex(zeroblob(status)))"),
+        ("table mine", "CREATE TABLE mine (a)"),
+        ("virtual table", "CREATE VIRTUAL TABLE words USING fts5(a)"),
+        ("column", "ALTER TABLE events ADD COLUMN big TEXT AS (hex(zeroblob(400000000)))"),
+        (
+            "rule of curves",
+            "DROP TABLE curves; CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, "
+            "curve TEXT NOT NULL CHECK (length(hex(zeroblob(400000000))) > 1)) STRICT",
+        ),
+    ],
+)
+def test_what_is_no_table_of_a_ledger_never_runs(run: Path, finished: Path, what: str, sql: str) -> None:
+    with contextlib.closing(sqlite3.connect(run / "run.sqlite")) as db:
+        db.executescript(sql)
+    for look in (lambda: show(run), lambda: evo_moo.resume(run), lambda: evo_moo.Result.read(run)):
+        with pytest.raises(RunFolderError, match=f"tables of a ledger alone, but holds .*{what}.*--repair"):
+            look()
+    assert "32 of evaluations" in "; ".join(repair(run))
+    assert all(finding.sound for finding in examine(run))
+    evo_moo.resume(run)
+    assert ledger_of(run) == ledger_of(finished)
