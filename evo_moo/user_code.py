@@ -266,6 +266,7 @@ def _spec_of(name: str, folder: str | None) -> importlib.machinery.ModuleSpec | 
 def _found(name: str, places: Any) -> importlib.machinery.ModuleSpec | None:
     for finder in sys.meta_path:
         find = None if finder is _finder else getattr(finder, "find_spec", None)
+        spec: importlib.machinery.ModuleSpec | None
         try:
             spec = find(name, places) if find is not None else None
         except KeyError:  # a namespace package below one that is not imported
