@@ -15,7 +15,7 @@ from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
-from evo_moo.problem.goals import Goals, Limit, Limits
+from evo_moo.problem.goals import Goals, Limit, Limits, total_violation
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.evaluation_row import Evaluation
 
@@ -192,7 +192,7 @@ def _excess(e: Evaluation, limit: Limit) -> float:
     """Return by how much an evaluation misses a limit; 0 when it keeps it, infinity where the metric is missing."""
     if limit.metric not in e.metrics:
         return float("inf")
-    return Goals((), (limit,)).violation(e.metrics)
+    return float(limit.excess(e.metrics[limit.metric]))
 
 
 def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
@@ -209,9 +209,7 @@ def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceEr
     measured = result.measured
     excess = np.array([[_excess(e, limit) for limit in wanted] for e in measured])
     finite = np.where(np.isfinite(excess), excess, np.nan)
-    span = np.array([np.ptp([e.metrics.get(limit.metric, limit.bound) for e in measured]) for limit in wanted])
-    total = (excess / np.where(span > 0, span, 1.0)).sum(axis=1)
-    nearest = measured[int(np.argmin(total))]
+    nearest = measured[int(np.argmin(total_violation(wanted, excess)))]
     faults = []
     for k, limit in enumerate(wanted):
         others = (np.delete(excess, k, axis=1) == 0).all(axis=1)

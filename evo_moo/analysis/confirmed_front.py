@@ -19,7 +19,7 @@ from evo_moo.analysis.statistics.intervals import (
     posterior_means,
     summary_of_rows,
 )
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import Goals, total_violation
 from evo_moo.problem.metrics import Metric
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
@@ -144,13 +144,10 @@ def p_nondominated(goals: Goals, values: Mapping[str, Array]) -> list[float | No
     drawn = posterior_means(stacked[enough], n_draws, seed_for("confirmed front", 0))
     columns = {name: drawn[:, :, i] for i, name in enumerate(names)}
     F = goals.F_of_columns(columns)
-    violation = np.zeros(F.shape[:2])
-    for limit in goals.limits:
-        excess: Array = limit.violation(columns[limit.metric])  # type: ignore[arg-type, assignment]
-        if limit.relation == "equals":
-            violation += np.abs(excess) * (np.abs(excess) > limit.tolerance)
-        else:
-            violation += np.maximum(excess, 0.0)
+    excess = np.zeros((*F.shape[:2], len(goals.limits)))
+    for k, limit in enumerate(goals.limits):
+        excess[:, :, k] = limit.excess(columns[limit.metric])
+    violation = total_violation(goals.limits, excess)
     for i, share in zip(np.flatnonzero(enough), nondominated_share(F, violation).tolist(), strict=True):
         shares[i] = share
     return shares

@@ -95,7 +95,7 @@ class RunFront:
         means, spread = dict[int, Metrics](), dict[int, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
-        candidates = list(means.items()) if means else ledger.least_violating()
+        candidates = list(means.items()) if means else ledger.best_by_limits()
         F, violation = goals.F(rows := [row for _, row in candidates]), np.array([goals.violation(row) for row in rows])
         best = pareto_rows(F, violation)
         last = ledger.last_generation()

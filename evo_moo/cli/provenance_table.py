@@ -13,7 +13,7 @@ def print_provenance(story: dict[str, Any]) -> None:
     console, table = open_console(), Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
-    member = story["survived"]
+    member, missed = story["survived"], story["violation"]
     facts = {
         "evaluation": f"{story['id']}, of generation {story['generation']}",
         "configuration": pairs(story["configuration"]),
@@ -29,7 +29,7 @@ def print_provenance(story: dict[str, Any]) -> None:
         "facts": pairs(story["facts"]),
         "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
-        "limits": "kept" if story["feasible"] else f"exceeded by {story['violation']}" if story["violation"] else "",
+        "limits": "kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else "",
         "front": "on it" if story["on_front"] else "not on it",
         "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
         "children": _relatives(story["children"]),

@@ -114,8 +114,16 @@ class Evolution:
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         load_algorithm(self._algorithm, state)
+        self._weigh_limits(self._algorithm.pop)
+        self._weigh_limits(self._algorithm.opt)
 
     def _set_values(self, members: Population, metrics: list[Metrics]) -> None:
         """Set the values of individuals to those that their metrics mean."""
         F, G, H = self._goals.matrices(metrics)
         members.set(F=F, G=G, H=H)
+        self._weigh_limits(members)
+
+    def _weigh_limits(self, members: Population) -> None:
+        """Set by how much individuals violate the limits: as here, where pymoo would add values of different units."""
+        if len(members) and self._goals.limits:
+            members.set(CV=self._goals.violations(members.get("G"), members.get("H"))[:, None])

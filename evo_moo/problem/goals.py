@@ -66,6 +66,11 @@ class Limit:
         """How far off an equality's bound still counts as kept."""
         return max(EQUALITY_TOLERANCE, RELATIVE_TOLERANCE * abs(self.bound))
 
+    def excess(self, value: Any) -> Any:
+        """Return how far a value, or each of an array, is beyond the limit, in the metric's own unit; else 0."""
+        off = self.violation(value)
+        return np.maximum(np.abs(off) - self.tolerance if self.relation == "equals" else off, 0.0)
+
 
 @dataclass(frozen=True)
 class Goals:
@@ -177,9 +182,15 @@ class Goals:
         ]
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Return the total constraint violation: 0 when feasible, with a tolerance on equalities."""
-        excess = sum((max(g, 0.0) for g in self.inequality_values(metrics)), 0.0)
-        return excess + sum(max(abs(h) - EQUALITY_TOLERANCE, 0.0) for h in self.equality_values(metrics))
+        """Return the total constraint violation, 0 when feasible; a metric that is not known yet counts as feasible."""
+        known = [limit for limit in self.limits if limit.metric in metrics]
+        return float(total_violation(known, np.array([limit.excess(metrics[limit.metric]) for limit in known])))
+
+    def violations(self, G: Array, H: Array) -> Array:
+        """Return the total constraint violations of evaluations, ``(n,)`` array, of what ``matrices`` returns."""
+        tolerance = np.array([limit.tolerance for limit in self.equalities])
+        off = (np.abs(H) - EQUALITY_TOLERANCE) * (tolerance / EQUALITY_TOLERANCE)
+        return total_violation((*self.inequalities, *self.equalities), np.maximum(np.hstack([G, off]), 0.0))
 
     def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
         """Describe each limit that the metrics exceed."""
@@ -209,3 +220,26 @@ class Goals:
             tuple(Objective(**objective) for objective in data["objectives"]),
             tuple(Limit(**limit) for limit in data["limits"]),
         )
+
+
+def total_violation(limits: Sequence[Limit], excess: Array) -> Array:
+    """Return by how much limits are missed in all, 0 where each is kept.
+
+    Limits are in different units, so each counts by its own size: missed by ``excess`` it counts
+    ``excess / (excess + |bound|)``, which is a half where it is missed by as much as its bound, and never more than 1.
+    So however far off one limit is, the others count too. A bound of 0 has no size; 1 is taken. Where all bounds are 0,
+    as in pymoo's problems, the excesses are added up as pymoo does.
+
+    Args:
+        limits: The limits.
+        excess: ``(…, n_limits)`` array, by how much each is exceeded, at least 0.
+
+    Returns:
+        Array of the shape of ``excess`` without its last axis.
+    """
+    sizes = np.array([abs(limit.bound) for limit in limits])
+    if sizes.any() and excess.any():
+        with np.errstate(divide="ignore", over="ignore"):
+            share = 1 / (1 + np.where(sizes > 0, sizes, 1.0) / excess)  # neither overflows nor is NaN
+        excess = np.where(excess > 0, np.maximum(share, np.finfo(float).tiny), 0.0)
+    return np.asarray(excess.sum(axis=-1))

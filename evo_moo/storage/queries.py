@@ -97,11 +97,11 @@ class Queries:
         """Read the encoded rows of the first ``up_to`` evaluations."""
         return self._column("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", up_to)
 
-    def least_violating(self) -> list[tuple[int, dict[str, float]]]:
-        """Read ids and metrics of the evaluations that ended well and violate the limits least."""
+    def best_by_limits(self) -> list[tuple[int, dict[str, float]]]:
+        """Read ids and metrics of the full evaluations that keep the limits; of all, where none does."""
         rows = self._db.execute(
-            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND violation = "
-            "(SELECT min(violation) FROM evaluations WHERE status = 'ok') ORDER BY id"
+            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND (violation = 0 OR NOT EXISTS "
+            "(SELECT 1 FROM evaluations WHERE status = 'ok' AND violation = 0)) ORDER BY id"
         )
         return [(key, orjson.loads(metrics)) for key, metrics in rows]
 

@@ -5,6 +5,7 @@ from pymoo.problems import get_problem
 from evo_moo.errors import EvoMooError, StateError
 from evo_moo.optimizer.algorithms import reference_directions
 from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Real
@@ -86,3 +87,22 @@ def test_one_objective_is_enough(name, algorithm):
 
 def test_the_default_size_is_pymoos_on_its_own_problems():
     assert [Optimizer(problem).pop_size for problem in (as_search_problem(get_problem("zdt1")), Mine())] == [100, 20]
+
+
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+def test_selection_weighs_each_limit_by_its_own_size(mode):
+    """Accuracies rise while parameters, far over their limit, do too: the nearest to both limits stay."""
+    problem = Mine()
+    problem_goals = Goals.declared({"f": "min"}, {"n": {"at_most": 1e5}, "accuracy": {"at_least": 0.9}})
+    optimizer = Optimizer(problem, goals=problem_goals, pop_size=4, mode=mode)
+    while optimizer.n_asked < 8:
+        for candidate in optimizer.ask():
+            k = candidate.id
+            optimizer.tell(candidate.id, {"f": 0.0, "n": 1e6 + 1e4 * k, "accuracy": 0.1 * k})
+    assert sorted(optimizer.population_ids()) == [5, 6, 7, 8]
+    again = Optimizer(problem, goals=problem_goals, pop_size=4, mode=mode)
+    again.load(optimizer.dump())
+    for each in (optimizer, again):
+        for candidate in each.ask(4):
+            each.tell(candidate.id, {"f": 0.0, "n": 1e6, "accuracy": 0.75})
+    assert sorted(optimizer.population_ids()) == sorted(again.population_ids()) == [8, 9, 10, 11]

@@ -1,11 +1,13 @@
 import math
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymoo.core.individual import Individual
 
 from evo_moo.errors import MetricError
 from evo_moo.problem.goal_faults import find_faults
@@ -65,16 +67,47 @@ def test_a_metric_that_is_not_known_yet_counts_as_feasible():
     [
         ({}, 0.0),
         ({"latency_ms": 20.0, "accuracy": 0.5}, 0.0),
-        ({"latency_ms": 22.0}, 2.0),
-        ({"latency_ms": 0.25, "accuracy": 0.25}, 1.0),
+        ({"latency_ms": 22.0}, 2 / 22),
+        ({"latency_ms": 0.25, "accuracy": 0.25}, 0.25 / 0.75 + 0.75 / 1.75),
         ({"bits": 8 + 1e-4}, 0.0),
-        ({"bits": 6}, 2 - 1e-4),
-        ({"bits": 10, "latency_ms": 30.0}, 12 - 1e-4),
+        ({"bits": 6}, 2 / 10),
+        ({"bits": 10, "latency_ms": 40.0}, 2 / 10 + 1 / 2),
+        ({"latency_ms": 1e308, "bits": -1e308}, 2.0),
     ],
 )
-def test_the_violation_is_the_sum_of_all_excesses(changed, violation):
+def test_each_limit_counts_by_its_own_size(changed, violation):
     metrics = {"accuracy": 0.9, "latency_ms": 10.0, "bits": 8} | changed
-    assert GOALS.violation(metrics) == pytest.approx(violation, abs=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert GOALS.violation(metrics) == pytest.approx(violation, abs=1e-5)
+        _, G, H = GOALS.matrices([metrics] * 3)
+        assert GOALS.violations(G, H) == pytest.approx([violation] * 3, abs=1e-5)
+
+
+@given(FLOATS, FLOATS, st.sampled_from([1e-6, 1e3, 1e6]))
+def test_the_unit_of_a_limit_changes_nothing(latency_ms, accuracy, factor):
+    goals = Goals.declared({"f": "min"}, {"latency": {"at_most": 20.0}, "accuracy": {"at_least": 0.5}})
+    other = Goals.declared({"f": "min"}, {"latency": {"at_most": 20.0 * factor}, "accuracy": {"at_least": 0.5}})
+    here = goals.violation({"latency": latency_ms, "accuracy": accuracy})
+    there = other.violation({"latency": latency_ms * factor, "accuracy": accuracy})
+    assert here == pytest.approx(there, rel=1e-6, abs=1e-12)
+
+
+def test_no_limit_drowns_another():
+    goals = Goals.declared({"f": "min"}, {"n_params": {"at_most": 100_000}, "accuracy": {"at_least": 0.9}})
+    large, wrong = {"n_params": 1_100_000, "accuracy": 0.5}, {"n_params": 1_000_000, "accuracy": 0.5}
+    better = {"n_params": 1_100_000, "accuracy": 0.6}
+    assert goals.violation(better) < goals.violation(wrong) < goals.violation(large)
+    assert goals.violation({"n_params": 100_000, "accuracy": 0.5}) < goals.violation({"n_params": 2e6, "accuracy": 0.9})
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=3))
+def test_limits_without_a_size_are_added_up_as_by_pymoo(values):
+    goals = Goals.declared({"f": "min"}, {"g1": {"at_most": 0}, "g2": {"at_most": 0}, "h1": {"equals": 0}})
+    _, G, H = goals.matrices([dict(zip(("g1", "g2", "h1"), values, strict=True))])
+    individual = Individual(G=G[0], H=H[0])
+    assert goals.violations(G, H)[0] == individual.cv
+    assert (goals.violations(G, H)[0] == 0) == individual.feas
 
 
 @pytest.mark.parametrize(("bound", "tolerance"), [(0, 1e-4), (-8, 1e-4), (100, 1e-4), (2e6, 2.0), (-3e9, 3e3)])
