@@ -1,8 +1,11 @@
 """Text: what is safe to read and to print, and times, faults and keys in words."""
 
 import datetime
+import re
 import tomllib
-from collections.abc import Mapping
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evo_moo.errors import EvoMooError
@@ -64,6 +67,18 @@ def by_dotted_key(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         nested = isinstance(value, dict) and value
         values |= by_dotted_key(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
     return values
+
+
+def distinct_names(names: Iterable[str], refused: str) -> dict[str, str]:
+    """Return names without the characters that another program refuses; equal ones end with checksums of their own.
+
+    Args:
+        names: The names.
+        refused: Regular expression of one character that becomes ``_``.
+    """
+    cleaned = {name: re.sub(refused, "_", name) for name in names}
+    times = Counter(cleaned.values())
+    return {n: new if times[new] == 1 else f"{new}_{zlib.crc32(n.encode()):08x}" for n, new in cleaned.items()}
 
 
 def in_words(error: BaseException) -> str:

@@ -83,7 +83,7 @@ class SearchSection(Section):
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
     from_runs: list[StrictStr] | None = Field(default=None, alias="from")
-    grid_points: Whole | dict[str, Whole | list[Any]] | None = None
+    grid_points: Any = None  # the space says what is right
 
 
 class SurrogateSection(Section):

@@ -114,7 +114,7 @@ def _translated(name: str, variable: Any) -> Variable:
         case pymoo_variable.Binary():
             return Boolean()
         case pymoo_variable.Choice():
-            return Choice([option.item() if isinstance(option, np.generic) else option for option in variable.options])
+            return Choice(variable.options)
         case pymoo_variable.Integer():
             return Integer(*map(int, variable.bounds))
         case pymoo_variable.Real():

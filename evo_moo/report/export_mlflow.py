@@ -13,9 +13,7 @@
 import json
 import logging
 import re
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +21,7 @@ from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import RunFolderError, UsageError, missing_extra
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
-from evo_moo.text import by_dotted_key
+from evo_moo.text import by_dotted_key, distinct_names
 from evo_moo.values import value_text
 
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ ARTIFACTS = ("job.toml", "environment.json", "front.csv", "front.png")
 STATUSES = {"ok": "FINISHED", "partial": "FINISHED", "stopped": "FINISHED", "infeasible": "FINISHED"}
 RUN_TAG, ID_TAG = "evo_moo.run", "evo_moo.id"
 FACTS = ("id", "generation", "seed", "status", "reason", "feasible")
+REFUSED = r"[^A-Za-z0-9_\-./: ]"
+"""Characters that MLflow takes in no name."""
 LONGEST = 500
 """Characters of a parameter; every version and store of MLflow takes so many."""
 MOST = 100
@@ -137,7 +137,7 @@ def log_evaluation(
     facts = {f"evo_moo.{name}": getattr(e, name) for name in FACTS}
     facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
     options = {name: value_text(value) for name, value in e.configuration.items()}
-    keys = _distinct_keys([*run.metrics, *e.metrics])
+    keys = distinct_names([*run.metrics, *e.metrics], REFUSED)
     log(client, run_id, {keys[name]: value for name, value in e.metrics.items()}, options, facts, end_s)
     if e.status != "asked":
         client.set_terminated(run_id, STATUSES.get(e.status, "FAILED"), int(1000 * end_s))
@@ -163,14 +163,7 @@ def log(
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)
-
-
-def _distinct_keys(names: Iterable[str]) -> dict[str, str]:
-    """Return the keys of metrics; where two would have the same, each ends with a number of its own name."""
-    keys = {name: _key(name) for name in names}
-    taken = Counter(keys.values())
-    return {name: key if taken[key] == 1 else f"{key}_{zlib.crc32(name.encode()):08x}" for name, key in keys.items()}
+    return re.sub(REFUSED, "_", name)
 
 
 def _short(value: Any) -> str:

@@ -12,8 +12,11 @@ from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import Callback
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
+from evo_moo.text import distinct_names
 
 SUFFIX = ".evo_moo"
+REFUSED = r"[^-/\w.]"
+"""Characters that TensorBoard takes in no tag."""
 
 
 class TensorBoardWriter(Callback):
@@ -49,7 +52,8 @@ class TensorBoardWriter(Callback):
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
         """Write an evaluation's metrics and its duration."""
         self._summary.see(evaluation)
-        values = {f"evaluation/{name}": value for name, value in evaluation.metrics.items()}
+        names = distinct_names([*run.metrics, *evaluation.metrics], REFUSED)
+        values = {f"evaluation/{names[name]}": value for name, value in evaluation.metrics.items()}
         for name, value in (values | {"time/duration_s": evaluation.duration_s or 0.0}).items():
             self._writer.add_scalar(name, value, evaluation.id, self._summary.at_s)
 

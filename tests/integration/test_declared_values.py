@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pymoo.core import variable as pymoo_variable
+from pymoo.core.problem import ElementwiseProblem
 
 import evo_moo
 from evo_moo import Choice, FunctionProblem, Integer, Optimizer, Real, Result, search
@@ -166,3 +168,20 @@ def test_none_is_one_word_that_is_not_inactive(run_dir: Path, tmp_path: Path) ->
     (column,) = (c for c in read_report(run_dir).columns.variables if c.name == "norm")
     levels = [None if np.isnan(code) else (column.levels or [])[int(code)] for code in column.values]
     assert levels == wanted
+
+
+class NamedAsMetrics(ElementwiseProblem):  # type: ignore[misc]
+    """A plain pymoo problem whose variables have the names that its objectives get."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            vars={"f1": pymoo_variable.Real(bounds=(0, 1)), "id": pymoo_variable.Integer(bounds=(1, 9))}, n_obj=2
+        )
+
+    def _evaluate(self, X: dict[str, Any], out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        out["F"] = [10 + X["f1"], X["id"] - X["f1"]]
+
+
+def test_variables_of_pymoo_may_be_named_as_objectives() -> None:
+    for row in search(NamedAsMetrics(), "nsga2", 8, ("n_evals", 16), surrogate="none", workers=1).rows():
+        assert row["metrics.f1"] == 10 + row["config.f1"] and row["config.id"] in range(1, 10)

@@ -4,6 +4,7 @@ import struct
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evo_moo
@@ -82,3 +83,23 @@ def test_a_search_without_a_folder_is_written_where_it_is_said(tmp_path):
         "pymoo:bnh", pop_size=4, termination=("n_evals", 8), surrogate="none", callbacks=[TensorBoardWriter(tmp_path)]
     )
     assert {step for _, step in scalars(tmp_path)} == set(range(1, 9))
+
+
+def test_names_that_tensorboard_would_make_one_stay_apart(tmp_path):
+    names = ["a+b", "a*b", "duration_s"]
+    evo_moo.search(
+        lambda config: {name: config["x"] + i for i, name in enumerate(names)},
+        pop_size=4,
+        termination=("n_evals", 4),
+        surrogate="none",
+        workers=1,
+        variables={"x": evo_moo.Real(0, 1)},
+        objectives={"a+b": "min", "duration_s": "max"},
+        callbacks=[TensorBoardWriter(tmp_path)],
+    )
+    written = {}
+    for (tag, _), value in scalars(tmp_path).items():
+        written.setdefault(tag, []).append(value)
+    of_metrics = [values for tag, values in written.items() if tag.startswith("evaluation/")]
+    assert len(of_metrics) == len(names) and all(len(values) == 4 for values in of_metrics)
+    assert np.ptp([np.sum(values) for values in of_metrics]) == pytest.approx(8)

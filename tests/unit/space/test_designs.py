@@ -152,6 +152,8 @@ def test_the_state_of_another_grid_is_refused():
     ("points", "fault"),
     [
         (1, "must be a whole number of at least 2, but is 1"),
+        ("5", "must be a whole number of at least 2, but is '5'"),
+        (True, "must be a whole number of at least 2, but is True"),
         ({"lr": 1}, "must be at least 2, but is 1 for lr"),
         ({"rate": 3}, "must name variables, but names 'rate'; they are n, act, skip, lr"),
         ({"n": [7]}, "must hold values of n, which must lie between 1 and 3, but is 7"),
