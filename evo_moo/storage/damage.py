@@ -14,12 +14,12 @@ import orjson
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.checkpoint import from_json
-from evo_moo.storage.evaluation_row import STATUSES
+from evo_moo.storage.evaluation_row import STATUSES, declared_options
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.migrations import FORMAT, TABLES
 from evo_moo.storage.reading import WHAT_DAMAGE_RAISES
 
-WHAT_READING_RAISES = (*WHAT_DAMAGE_RAISES, EvoMooError, csv.Error, OSError, RecursionError)
+WHAT_READING_RAISES = (*WHAT_DAMAGE_RAISES, EvoMooError, csv.Error, OSError)
 
 
 class SuspectLedger(Ledger):
@@ -77,6 +77,9 @@ class SuspectLedger(Ledger):
                 bad = f"NOT is_json(CAST({column} AS BLOB))"
                 removed = self._db.execute(f"DELETE FROM {table} WHERE {bad} RETURNING {key}")
                 done += [f"{table}: unreadable {name} removed" for (name,) in removed.fetchall()]
+            if self._has_broken_space():
+                self._db.execute("DELETE FROM meta WHERE key = 'space'")
+                done.append("meta: unreadable space removed")
             is_broken = self._is_broken()
             if is_broken:
                 had_checkpoint = self._db.execute("DELETE FROM checkpoint").rowcount
@@ -120,12 +123,22 @@ class SuspectLedger(Ledger):
         Goals.from_json(values["goals"])
         if missing := self._missing_facts():
             raise ValueError(f"lack {', '.join(sorted(missing))}")
+        if self._has_broken_space():
+            raise ValueError("hold a space whose options cannot be read")
         return f"state {values['state']}"
 
     def _missing_facts(self) -> set[str]:
         facts = self.facts()
-        needed = {"goals", "metrics", "front", "state", "confirmation" if facts.is_confirmation else "job"}
+        needed = {"goals", "metrics", "space", "front", "state", "confirmation" if facts.is_confirmation else "job"}
         return needed - facts.texts.keys()
+
+    def _has_broken_space(self) -> bool:
+        facts = self.facts()
+        try:
+            declared_options(facts.space if "space" in facts.texts else {})
+        except WHAT_READING_RAISES:
+            return True
+        return False
 
     def _check_evaluations(self) -> str:
         for key, fault in self._wrong_evaluations():

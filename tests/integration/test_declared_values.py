@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import tomllib
 from pathlib import Path
@@ -17,8 +18,11 @@ from pymoo.core.problem import ElementwiseProblem
 
 import evo_moo
 from evo_moo import Choice, FunctionProblem, Integer, Optimizer, Real, Result, search
+from evo_moo.errors import RunFolderError
 from evo_moo.report.content import read_report
 from evo_moo.report.export import export_run
+from evo_moo.run.doctor import examine
+from evo_moo.run.repair import repair
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.values import value_text
 
@@ -63,6 +67,22 @@ def test_configurations_are_as_they_were_declared(run_dir: Path) -> None:
     assert {kernel_of(e) for e in evaluations} == set(range(len(KERNELS)))
     for e in evaluations:
         assert repr(e.configuration["kernel"]) == repr(KERNELS[kernel_of(e)])
+
+
+@pytest.mark.parametrize("declared", ["5", '[{"tuple": 5}]', '[{"x": 1}]', "[" * 900 + "]" * 900])
+def test_damaged_options_are_found_and_written_anew(run_dir: Path, tmp_path: Path, declared: str) -> None:
+    copy = Path(shutil.copytree(run_dir, tmp_path / "r"))
+    with contextlib.closing(sqlite3.connect(copy / "run.sqlite")) as db, db:
+        (space,) = db.execute("SELECT value FROM meta WHERE key = 'space'").fetchone()
+        damaged = json.loads(space)
+        damaged["kernel"]["declared"] = "damaged"
+        text = json.dumps(damaged).replace('"damaged"', declared)
+        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (text,))
+    with pytest.raises(RunFolderError, match="evo-moo doctor"):
+        _ = [e.configuration for e in Result.read(copy).evaluations]
+    assert [finding.what for finding in examine(copy) if not finding.sound] == ["facts"]
+    assert "meta: unreadable space removed" in repair(copy)
+    assert repr(run(copy).configurations) == repr(Result.read(run_dir).configurations)
 
 
 def test_changing_a_configuration_changes_no_other(run_dir: Path) -> None:
