@@ -6,11 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
+
 from evo_moo.job.job import Job
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.user_code import text_digest
-from evo_moo.values import for_toml
+from evo_moo.values import for_toml, json_key
 
 FREE_SECTIONS = ("budget", "evaluation")
 """What may change from one call to the next: no evaluation's result depends on it."""
@@ -74,7 +76,7 @@ def changes(recorded: Mapping[str, Any], job: Job) -> dict[str, list[Any]]:
     """Return in what a job differs from a recorded one: dotted keys to the value there and the value here."""
     there, here = (
         {f"{section}.{key}": value for section, table in each.items() for key, value in table.items()}
-        for each in (recorded, job.to_toml())
+        for each in (recorded, orjson.loads(orjson.dumps(job.to_toml())))  # dates and tuples as they are recorded
     )
     return {k: [there.get(k), here.get(k)] for k in sorted(there | here) if there.get(k) != here.get(k)}
 
@@ -137,14 +139,23 @@ def _file_digest(path: Path) -> str | None:
 def _space_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     if there.keys() == here.keys() and list(there) != list(here):
         return [f"variables: {', '.join(there)} there, {', '.join(here)} here"]
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    names = [name for name in {**there, **here} if not _is_same(there.get(name), here.get(name))]
     return [f"variable {name}: {_words(there.get(name))} there, {_words(here.get(name))} here" for name in names]
+
+
+def _is_same(there: Mapping[str, Any] | None, here: Mapping[str, Any] | None) -> bool:
+    """Return whether two definitions are of the same values; whether these are tuples or lists is the code's matter."""
+    if there is None or here is None:
+        return False
+    one, other = ({key: value for key, value in each.items() if key != "declared"} for each in (there, here))
+    # Equal numbers are one bound, but 1, 1.0 and True are three options.
+    return one == other and all(json_key(one.get(key)) == json_key(other.get(key)) for key in ("options", "when"))
 
 
 def _words(variable: Mapping[str, Any] | None) -> str:
     """Return a variable's definition in words."""
     if variable is None:
         return "none"
-    rest = {key: value for key, value in variable.items() if key not in ("kind", "low", "high")}
+    rest = {key: value for key, value in variable.items() if key not in ("kind", "low", "high", "declared")}
     bounds = f" {variable['low']} to {variable['high']}" if {"low", "high"} <= variable.keys() else ""
     return f"{variable.get('kind')}{bounds}" + "".join(f", {key} = {value}" for key, value in rest.items())

@@ -245,6 +245,8 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
     with folder.ledger.transaction():
         if facts.place != _place(folder):
             folder.ledger.set_meta(place=_place(folder))
+        if facts.space != (space := prepared.problem.space.to_json()):
+            folder.ledger.set_meta(space=space)  # the same, but for what an older version did not record of tuples
         if state != "finished":
             _record_version(folder.ledger, facts, prepared.parts, version)
     return job

@@ -85,6 +85,15 @@ def test_damaged_options_are_found_and_written_anew(run_dir: Path, tmp_path: Pat
     assert repr(run(copy).configurations) == repr(Result.read(run_dir).configurations)
 
 
+def test_tuples_of_an_older_run_come_back_once_it_goes_on(run_dir: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run_dir, tmp_path / "r"))
+    with contextlib.closing(sqlite3.connect(copy / "run.sqlite")) as db, db:
+        db.execute("UPDATE meta SET value = json_remove(value, '$.kernel.declared') WHERE key = 'space'")
+    assert [3, 3] in [e.configuration["kernel"] for e in Result.read(copy).evaluations]
+    again = run(copy, 50)
+    assert (3, 3) in [e.configuration["kernel"] for e in again.evaluations]
+
+
 def test_changing_a_configuration_changes_no_other(run_dir: Path) -> None:
     result = Result.read(run_dir)
     for e in result.evaluations:

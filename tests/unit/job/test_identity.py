@@ -1,7 +1,9 @@
+import datetime
 import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from evo_moo.job.check import check_job
@@ -9,7 +11,7 @@ from evo_moo.job.identity import differences, followed
 from evo_moo.job.job import Job, ProblemSection
 from evo_moo.plugins import ProblemSource, load_problem
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.space.variables import Choice, Integer, Real
+from evo_moo.space.variables import Choice, Integer, Real, Variable
 from evo_moo.storage.facts import RunFacts
 
 PROBLEM = load_problem("pymoo:bnh")
@@ -90,6 +92,39 @@ def test_another_space_is_another_job(variables: dict[str, Any], said: list[str]
     other = Space()
     other.variables = Space.variables | variables
     assert differences(begun(job(), Space()), job(), other, None)[: len(said)] == said
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "same"),
+    [
+        (Choice([1, 2]), Choice([True, 2]), False),
+        (Choice([1, 2]), Choice([1.0, 2]), False),
+        (Choice([(3, 3), None]), Choice([[3, 3], None]), True),
+        (Real(1, 2), Real(1.0, 2.0), True),
+    ],
+)
+def test_options_of_other_types_are_another_job(there: Variable, here: Variable, same: bool) -> None:
+    spaces = Space(), Space()
+    for space, variable in zip(spaces, (there, here), strict=True):
+        space.variables = {"v": variable}
+    assert (differences(begun(job(), spaces[0]), job(), spaces[1], None) == []) == same
+
+
+def test_options_that_a_ledger_writes_otherwise_are_the_same_job() -> None:
+    options = {"sizes": (1, [(2,)]), "when": datetime.date(2026, 1, 1)}
+    given = job().model_copy(update={"problem": ProblemSection(use="pymoo:bnh", options=options)})
+    facts = RunFacts(
+        None,
+        {
+            name: orjson.dumps(value).decode()
+            for name, value in {
+                "job": given.to_toml(),
+                "goals": PROBLEM.goals.to_json(),
+                "space": PROBLEM.space.to_json(),
+            }.items()
+        },
+    )
+    assert differences(facts, given, PROBLEM, None) == []
 
 
 def test_another_order_of_variables_is_another_job() -> None:
