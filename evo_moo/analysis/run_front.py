@@ -11,6 +11,7 @@ import numpy as np
 from evo_moo.errors import MetricError
 from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.storage.facts import RunBox
@@ -53,6 +54,7 @@ class RunFront:
         means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation;
             empty where nothing was repeated with another seed.
         spread: Standard deviations of the metrics of the configurations that were repeated, by the same ids.
+        doubts: Of evaluations whose measured times are in doubt, the 95 % confidence intervals of these metrics, by id.
         archive: Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised: the objectives
             of ``front``, or better ones where that is the last population's.
         box: What hypervolumes are shares of: of the first generation, and before its end of what was measured so far;
@@ -69,6 +71,7 @@ class RunFront:
     true_front: Array | None = None
     means: dict[int, Metrics] = field(default_factory=dict)
     spread: dict[int, Metrics] = field(default_factory=dict)
+    doubts: dict[int, dict[str, Interval]] = field(default_factory=dict)
     archive: Array = field(default_factory=lambda: np.empty((0, 0)))
     box: Box | None = None
     box_of: str = ""
@@ -108,7 +111,8 @@ class RunFront:
             box = fixed.box if fixed else Box.around(F[feasible])
             box_of = box_in_words(fixed)
         archive = F[best[feasible[best]]]
-        more = archive, box, box_of, code_changes(ledger)
+        doubts = {key: pooled.intervals for key, pooled in ledger.said().items() if pooled.in_doubt}
+        more = doubts, archive, box, box_of, code_changes(ledger)
         return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
 
     @property
@@ -210,6 +214,14 @@ class RunFront:
                 counts[status, reason] += n
         return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
 
+    def doubts_in_words(self) -> str:
+        """Say which members of the front have measured times that are in doubt; empty where none has."""
+        ids = [str(e.id) for e in self.front if e.id in self.doubts]
+        if not ids:
+            return ""
+        way_out = f"; `evo-moo resume {self.run_dir}` measures them again" if self.run_dir else ""
+        return f"the machine was busy whenever {', '.join(ids)} were measured, or the times differ much{way_out}"
+
     def share_of_true_hypervolume(self) -> float | None:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
 
@@ -223,7 +235,8 @@ class RunFront:
     def rows(self) -> list[dict[str, Any]]:
         """Return the front as flat rows with the columns of ``front.csv``, named as in ``export``.
 
-        ``id``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the standard deviation of what was repeated; and
+        ``id``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the standard deviation of what was repeated;
+        ``low.NAME`` and ``high.NAME``, the 95 % confidence interval of a measured time that is in doubt; and
         ``config.NAME`` for each variable that is active.
         """
         names = [objective.metric for objective in self.goals.objectives]
@@ -232,6 +245,11 @@ class RunFront:
                 "id": e.id,
                 **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*names, *e.metrics])},
                 **{f"sd.{name}": sd for name, sd in self.spread.get(e.id, {}).items()},
+                **{
+                    f"{end}.{name}": value
+                    for name, interval in self.doubts.get(e.id, {}).items()
+                    for end, value in zip(("low", "high"), interval, strict=True)
+                },
                 **{OPTION + name: value for name, value in e.configuration.items()},
             }
             for e in self.front

@@ -28,14 +28,15 @@ def print_front(result: RunFront) -> None:
         for column in table.columns[1:-1]:
             column.max_width = WIDEST
         for e in result.front[:MAX_ROWS]:
-            spread = result.spread.get(e.id, {})
-            cells = [f"{cell(e.metrics.get(n))}{f' ± {spread[n]:.2g}' if n in spread else ''}" for n in shown]
+            cells = [cell(e.metrics.get(name)) + _trust(result, e.id, name) for name in shown]
             table.add_row(str(e.id), *cells, safe(pairs(e.configuration)))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
         if len(shown) < len(names):
             console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
+    if words := result.doubts_in_words():
+        console.print(safe(f"In doubt (?): {words}"))
     if words := result.hypervolume_in_words():
         console.print(safe(f"Hypervolume: {words}"))
     share = result.share_of_true_hypervolume()
@@ -44,6 +45,15 @@ def print_front(result: RunFront) -> None:
     _print_endings(console, result)
     for change in result.code_changes:
         console.print(safe(f"The code changed, as accepted, {change}"))
+
+
+def _trust(result: RunFront, evaluation_id: int, name: str) -> str:
+    """Return what is put behind a value: its standard deviation, or the mark and the interval of one in doubt."""
+    if name in (doubts := result.doubts.get(evaluation_id, {})):
+        low, high = doubts[name]
+        return f"? ({cell(low)} to {cell(high)})"
+    spread = result.spread.get(evaluation_id, {})
+    return f" ± {spread[name]:.2g}" if name in spread else ""
 
 
 def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:

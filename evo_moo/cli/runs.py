@@ -79,7 +79,13 @@ def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
             known |= {"hypervolume": front.hypervolume(), "hypervolume_box": front.hypervolume_box}
         known |= {"code_changes": front.code_changes} if front.code_changes else {}
         members = [
-            {"id": e.id, "metrics": e.metrics, "sd": front.spread.get(e.id, {}), "configuration": e.configuration}
+            {
+                "id": e.id,
+                "metrics": e.metrics,
+                "sd": front.spread.get(e.id, {}),
+                **({"in_doubt": front.doubts[e.id]} if e.id in front.doubts else {}),
+                "configuration": e.configuration,
+            }
             for e in front.front
         ]
         typer.echo(json.dumps({"feasible": front.feasible, **known, "front": members}, indent=1))

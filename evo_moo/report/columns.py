@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array
+from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.values import METRIC, OPTION, is_number, value_text
@@ -51,6 +52,7 @@ class Table:
         variables: The variables.
         metrics: The metrics, those of the goals first.
         sd: Metric to row to the standard deviation over replicates.
+        doubts: Metric to row to the 95 % confidence interval of a measured time that is in doubt.
         n_left_out: Number of evaluations that have no row.
     """
 
@@ -61,6 +63,7 @@ class Table:
     variables: list[Column]
     metrics: list[Column]
     sd: dict[str, dict[str, float]]
+    doubts: dict[str, dict[str, Interval]]
     n_left_out: int
 
     def metric(self, name: str) -> Column:
@@ -93,6 +96,7 @@ def table_of(record: RunRecord) -> Table:
             for name in names[1]
         ],
         _spreads(evaluations, record),
+        _doubts(evaluations, record),
         len(record.evaluations) - len(evaluations),
     )
 
@@ -145,6 +149,15 @@ def _variable(
 def _metric(name: str, prefix: str, declared: Metric, values: list[float | None]) -> Column:
     is_log = declared.log and all(value is None or value > 0 for value in values)
     return Column(name, prefix + with_unit(name, declared.unit), is_log, significant(values))
+
+
+def _doubts(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[str, Interval]]:
+    """Return the intervals of the measured times that are in doubt, by metric and row."""
+    doubts: dict[str, dict[str, Interval]] = {}
+    for i, e in enumerate(rows):
+        for name, interval in record.result.doubts.get(e.id, {}).items():
+            doubts.setdefault(name, {})[str(i)] = interval
+    return doubts
 
 
 def _spreads(rows: Sequence[Evaluation], record: RunRecord) -> dict[str, dict[str, float]]:

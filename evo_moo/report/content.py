@@ -220,6 +220,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
+        "In doubt": result.doubts_in_words(),
         "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.4g} of {history.box_of}",
         "True front": "" if share is None else f"{share:.2%} of the true front's",
         "Limits": ", ".join(_limits(record.goals)),

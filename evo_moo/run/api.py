@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.result import Result
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
@@ -154,6 +155,8 @@ def resume(
 ) -> Result:
     """Go on with an unfinished run; return the result of a finished one, or go on with it to a larger budget.
 
+    Latencies of a finished front that are in doubt are measured again first.
+
     Args:
         run_dir: The run folder.
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
@@ -216,16 +219,19 @@ def run_job(
         with guarded_reads(folder.path):
             job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
-            before = ended_evaluations(folder.ledger, goals) if facts.state != "finished" else []
+            is_over = facts.state == "finished"
+            goes_on = not is_over or bool(RunFront.of_ledger(folder.ledger).doubts_in_words())
+            before = ended_evaluations(folder.ledger, goals) if goes_on else []
         with Reactions(callbacks, facts, folder.ledger) as reactions:
-            if facts.state != "finished":
+            if goes_on:
                 pool = pool_of(job, problem, prepared.source, goals)
                 shown = shown_progress(
                     goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose, folder.ledger
                 )
                 try:
                     with closing(pool), shown as observer:
-                        engine_of(job, problem, goals, pool, folder, reactions.beside(observer)).run()
+                        engine = engine_of(job, problem, goals, pool, folder, reactions.beside(observer))
+                        engine.measure_doubts() if is_over else engine.run()
                 except RunStoppedError as error:
                     result = Result.of_ledger(folder.ledger, folder.path)
                     raise RunStoppedError(f"{error}; {_way_on(job, folder.path)}", result) from None

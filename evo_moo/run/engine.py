@@ -76,6 +76,13 @@ class Engine:
         self._records.fail_if_all_failed(1)
         self._records.state("finished", self._budget.why_finished())
 
+    def measure_doubts(self) -> None:
+        """Measure again what is in doubt on the front of a search that is finished."""
+        self._restore()
+        with self._requests:
+            self._measure_doubts()
+        self._records.state("finished", "what was in doubt was measured again")
+
     def _advance(self) -> bool:
         """Fill the workers, and take what has ended; False once nothing runs and nothing is left to ask for."""
         # Where evaluations are immediate, no kill comes between asking and recording: one transaction holds both.

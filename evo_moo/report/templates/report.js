@@ -26,7 +26,9 @@ function shown(column, i) {
   const v = column.values[i];
   if (v === null) return null;
   if (column.levels) return column.levels[v];
-  const sd = COLS.sd[column.name] && METRIC[column.name] === column ? COLS.sd[column.name][i] : undefined;
+  const of = table => METRIC[column.name] === column && table[column.name] ? table[column.name][i] : undefined;
+  const sd = of(COLS.sd), doubt = of(COLS.doubts);
+  if (doubt) return number(v) + "? (" + number(doubt[0]) + " to " + number(doubt[1]) + ")";
   return number(v) + (sd === undefined ? "" : " ± " + number(sd));
 }
 
