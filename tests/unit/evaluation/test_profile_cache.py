@@ -77,18 +77,18 @@ class Measured(Counting):
         return {"latency_ms": value, "throughput": 10 / value, "own_ms": 7.0}
 
 
-def test_what_is_in_doubt_is_measured_again_until_it_is_sound() -> None:
+def test_value_in_doubt_is_measured_again_until_it_is_sound() -> None:
     profiles = ProfileCache(Measured((3.0, False), (4.0, False), (2.0, True), (50.0, True)), "1")
     values = [profiles.profile(A).metrics["latency_ms"] for _ in range(5)]
     assert values[0] == 3.0 < values[1] < 4.0 and values[2:] == [2.0] * 3
 
 
-def test_what_stays_in_doubt_is_measured_a_few_times_per_process() -> None:
+def test_lasting_doubt_is_measured_a_few_times_per_process() -> None:
     seen = [(3.0 + i, False) for i in range(9)]
-    first = [ProfileCache(Measured(*seen), "1").profile(A) for _ in range(1)]
+    first = ProfileCache(Measured(*seen), "1").profile(A)
     profiles = ProfileCache(Measured(*seen), "1")
     pooled = [profiles.profile(A) for _ in range(8)]
-    assert len(first[0].measurements) == 1
+    assert len(first.measurements) == 1
     assert [len(p.measurements) for p in pooled] == [2, 3, 4, 4, 4, 4, 4, 4]
     assert all(p.pooled().in_doubt for p in pooled) and pooled[4].metrics == pooled[7].metrics
 
@@ -99,17 +99,17 @@ def test_sound_value_is_not_displaced_by_a_disturbed_one() -> None:
     assert values[:3] == [2.0] * 3 and values[3] == pytest.approx((2.0 * 2.2) ** 0.5)
 
 
-def test_what_is_kept_follows_a_lower_nominal_time() -> None:
+def test_kept_value_follows_a_lower_nominal_time() -> None:
     ProfileCache(Measured((3.0, True)), "1").profile(A)
     note_nominal_ms("reference", 1.0, keep=True)
     again = ProfileCache(Measured(), "1").profile(A).metrics
     assert again == {"latency_ms": 1.5, "throughput": pytest.approx(20 / 3), "own_ms": 7.0}
 
 
-def test_disturbed_sound_pair_of_processes_keeps_the_sound() -> None:
-    ours, theirs = ProfileCache(Measured((9.0, False)), "1"), ProfileCache(Measured((2.0, True)), "1")
-    plain = ours._problem.profile
-    ours._problem.profile = lambda config: (theirs.profile(config), plain(config))[1]
+def test_sound_measurement_of_another_process_is_kept() -> None:
+    problem, theirs = Measured((9.0, False)), ProfileCache(Measured((2.0, True)), "1")
+    ours, plain = ProfileCache(problem, "1"), problem.profile
+    problem.profile = lambda config: (theirs.profile(config), plain(config))[1]
     assert ours.profile(A).metrics["latency_ms"] == 2.0 == theirs.profile(A).metrics["latency_ms"]
 
 

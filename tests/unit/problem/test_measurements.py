@@ -70,7 +70,7 @@ def test_repetitions_make_the_value_better_not_luckier() -> None:
 
 @pytest.mark.parametrize("n", [2, 5])
 @pytest.mark.parametrize("spread", [0.005, 0.03])
-def test_interval_covers_also_where_measurements_differ_by_more_than_they_say(n: int, spread: float) -> None:
+def test_interval_covers_where_measurements_differ_by_more(n: int, spread: float) -> None:
     """Each says 1 %; the least error that counts is 1 %, and the Birge ratio widens the rest."""
     rng = np.random.default_rng(n)
     held = 0
