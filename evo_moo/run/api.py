@@ -25,7 +25,8 @@ from evo_moo.run.preparation import (
     prepare,
     recorded_job,
 )
-from evo_moo.run.progress import ended_evaluations, shown_progress
+from evo_moo.run.progress import shown_progress
+from evo_moo.run.replay import ended_evaluations
 from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
@@ -97,7 +98,7 @@ def search(
         accept_changes: Whether to go on with the run in ``run_dir`` although the problem's code has changed since,
             which the run then says; other variables or goals are always refused.
         callbacks: Are called for each evaluation and each generation; see ``evo_moo.run.callbacks``.
-        verbose: Whether to show progress.
+        verbose: Whether to show progress: a bar on a terminal or in a notebook, else lines.
 
     Raises:
         JobError: Some argument is wrong; all faults are listed.

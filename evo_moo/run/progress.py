@@ -1,12 +1,15 @@
-"""Progress of a search: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a search: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
+import html
 import logging
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +26,10 @@ from evo_moo.storage.log import Printable
 from evo_moo.text import printable
 
 LOGGER = logging.getLogger("evo_moo")
-LINE_EVERY_S = 60.0
-"""Within a generation a line is logged no more often than this."""
+FIRST_LINE_S, LINE_EVERY_S = 5.0, 60.0
+"""Without a new generation a line is logged after so many seconds, and then after twice as many, up to the second."""
+REDRAW_S = 0.3
+"""A bar in a notebook is drawn no more often than this."""
 
 
 class Progress:
@@ -52,6 +57,7 @@ class Progress:
         self.spent = self._spent_before = sum(e.cost for e in before)
         self.best: dict[str, float] = {}
         self._began_at = self._line_at = time.monotonic()
+        self._line_every_s, self._n_running = FIRST_LINE_S, 0
         self._per_generation = math.inf
         self._end_at = self._expected_end()
         self._F = goals.F([])  # of the front of what is feasible
@@ -62,16 +68,17 @@ class Progress:
 
     def submitted(self, n: int) -> None:
         """Evaluations have begun: note whether configurations are repeated, which changes what is known of them."""
+        self._n_running += n
         self._note_repeats()
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes; now and then log a line."""
         self.n_done += len(outcomes)
+        self._n_running -= len(outcomes)
         self.spent += sum(outcome.cost for outcome in outcomes)
         self._count(outcomes)
         self._end_at = self._expected_end()
-        if time.monotonic() > self._line_at + LINE_EVERY_S:
-            self._log("so far")
+        self.say()
 
     def generation_ended(self, generation: int, n_asked: int) -> None:
         """Log a line."""
@@ -81,8 +88,15 @@ class Progress:
         self._log(f"generation {generation}")
 
     def recorded(self) -> str:
-        """Return no reason to stop."""
+        """Now and then log a line; return no reason to stop."""
+        self.say()
         return ""
+
+    def say(self) -> None:
+        """Log a line, if there was none for long; another thread may call it while an evaluation runs in this one."""
+        if time.monotonic() > self._line_at + self._line_every_s:
+            self._line_every_s = min(2 * self._line_every_s, LINE_EVERY_S)
+            self._log(f"{self._n_running} running" if self._n_running else "so far")
 
     def summary(self) -> str:
         """Return in a few words how many evaluations ended and failed, and the best values."""
@@ -94,7 +108,7 @@ class Progress:
             words.append(f"{self.n_failed} failed")
         if self._box is not None:
             words.append(f"hypervolume {self._box.box.share(self._F):.4g} of {box_in_words(self._box)}")
-        return ", ".join([*words, *(f"best {printable(name)} {value:.4g}" for name, value in self.best.items())])
+        return ", ".join([*words, *(f"best {printable(name)} {value:.4g}" for name, value in list(self.best.items()))])
 
     @property
     def left_s(self) -> float:
@@ -160,19 +174,7 @@ class _Bar(Progress):
         pool: Pool,
     ) -> None:
         super().__init__(goals, before, budget, elapsed_s, ledger)
-        from rich import progress
-        from rich.table import Column
-
         self._pool = pool
-        left, words = Column(no_wrap=True, min_width=12), Column(no_wrap=True, overflow="ellipsis", ratio=1)
-        columns = (  # in a narrow terminal the words are cut
-            progress.SpinnerColumn(),
-            progress.BarColumn(bar_width=12),
-            progress.TextColumn("{task.fields[progress].left}", table_column=left),
-            progress.TextColumn("{task.description}", markup=False, table_column=words),
-        )
-        self.bar = progress.Progress(*columns, transient=True, expand=True)
-        self._task = self.bar.add_task("", total=None, progress=self)
 
     def submitted(self, n: int) -> None:
         """Redraw."""
@@ -186,25 +188,89 @@ class _Bar(Progress):
 
     def _draw(self) -> None:
         passed_s = self._elapsed_s + time.monotonic() - self._began_at
-        total_s = passed_s + self.left_s if self.left_s < math.inf else None  # None leaves it as it is
+        total_s = passed_s + self.left_s if self.left_s < math.inf else None
         busy = f"{self._pool.running} of {self._pool.running + self._pool.free} workers busy, "
-        words = self.summary() if self._pool.is_immediate else busy + self.summary()
-        self.bar.update(self._task, completed=passed_s, total=total_s, description=words)
+        self._draw_bar(passed_s, total_s, self.summary() if self._pool.is_immediate else busy + self.summary())
+
+    def _draw_bar(self, passed_s: float, total_s: float | None, words: str) -> None:
+        raise NotImplementedError
 
 
-def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
-    """Read the evaluations that ended before.
+class _TerminalBar(_Bar):
+    """Draws the bar by rich."""
 
-    Raises:
-        TypeError: A metric is no number.
-        KeyError: An objective is missing.
-    """
-    ended = list(ledger.ended())
-    for e in ended:
-        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
-        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
-            raise TypeError(f"evaluation {e.id} has a metric that is no number")
-    return ended
+    def __init__(self, *progress_of: Any) -> None:
+        super().__init__(*progress_of)
+        from rich import progress
+        from rich.table import Column
+
+        left, words = Column(no_wrap=True, min_width=12), Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        columns = (  # in a narrow terminal the words are cut
+            progress.SpinnerColumn(),
+            progress.BarColumn(bar_width=12),
+            progress.TextColumn("{task.fields[progress].left}", table_column=left),
+            progress.TextColumn("{task.description}", markup=False, table_column=words),
+        )
+        self.bar = progress.Progress(*columns, transient=True, expand=True)
+        self._task = self.bar.add_task("", total=None, progress=self)
+
+    def _draw_bar(self, passed_s: float, total_s: float | None, words: str) -> None:
+        self.bar.update(self._task, completed=passed_s, total=total_s, description=words)  # None leaves it as it is
+
+
+class _NotebookBar(_Bar):
+    """Draws the bar as HTML below the cell of a notebook, over and over in the same place."""
+
+    def __init__(self, *progress_of: Any) -> None:
+        super().__init__(*progress_of)
+        self._place: Any = None
+        self._drawn_at = -math.inf
+
+    def recorded(self) -> str:
+        """Redraw, so that the time goes on."""
+        self._draw()
+        return super().recorded()
+
+    def finish(self) -> None:
+        """Draw how it ended."""
+        self._drawn_at = -math.inf
+        self._draw()
+
+    def _draw_bar(self, passed_s: float, total_s: float | None, words: str) -> None:
+        if time.monotonic() < self._drawn_at + REDRAW_S:
+            return
+        self._drawn_at = time.monotonic()
+        text = ", ".join(filter(None, [self.left, words]))
+        share = "" if total_s is None else f' value="{passed_s / max(total_s, 1e-9):.4f}"'
+        data = {"text/plain": text, "text/html": f"<progress{share}></progress> {html.escape(text)}"}
+        if self._place is None:
+            self._place = sys.modules["IPython"].display.display(data, raw=True, display_id=True)
+        else:
+            self._place.update(data, raw=True)
+
+
+def is_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
+
+
+@contextmanager
+def _saying(progress: Progress) -> Iterator[None]:
+    """Let lines be logged also while evaluations run in this thread."""
+    ended = threading.Event()
+
+    def say() -> None:
+        while not ended.wait(1.0):
+            progress.say()
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -217,7 +283,7 @@ def shown_progress(
     verbose: bool,
     ledger: Ledger | None = None,
 ) -> Iterator[Progress]:
-    """Show progress while the block runs: a bar on a terminal, else a line per generation on standard error.
+    """Show progress while the block runs: a bar on a terminal or in a notebook, else lines on standard error.
 
     Args:
         goals: Objectives and limits.
@@ -230,15 +296,23 @@ def shown_progress(
     """
     if not verbose:
         yield Progress(goals, before, budget, elapsed_s, ledger)
+    elif is_notebook():
+        drawn = _NotebookBar(goals, before, budget, elapsed_s, ledger, pool)
+        try:
+            yield drawn
+        finally:
+            drawn.finish()
     elif sys.stderr.isatty():
-        bar = _Bar(goals, before, budget, elapsed_s, ledger, pool)
+        bar = _TerminalBar(goals, before, budget, elapsed_s, ledger, pool)
         with bar.bar:
             yield bar
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(Printable())
         LOGGER.addHandler(handler)
+        progress = Progress(goals, before, budget, elapsed_s, ledger)
         try:
-            yield Progress(goals, before, budget, elapsed_s, ledger)
+            with _saying(progress) if pool.in_process else nullcontext():
+                yield progress
         finally:
             LOGGER.removeHandler(handler)

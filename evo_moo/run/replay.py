@@ -10,8 +10,11 @@ from evo_moo.errors import StateError
 from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
+from evo_moo.problem.goals import Goals
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.checkpoint import from_json
+from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
 from evo_moo.values import json_key
@@ -109,3 +112,18 @@ def load_checkpoint(folder: RunFolder, optimizer: AskTell, tasks: Tasks) -> bool
         way_out = f"; `evo-moo doctor {folder.path} --repair` drops a damaged one, and all outcomes are kept"
         raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
     return True
+
+
+def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+    """Read the evaluations that ended before.
+
+    Raises:
+        TypeError: A metric is no number.
+        KeyError: An objective is missing.
+    """
+    ended = list(ledger.ended())
+    for e in ended:
+        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
+        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
+            raise TypeError(f"evaluation {e.id} has a metric that is no number")
+    return ended

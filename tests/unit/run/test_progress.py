@@ -1,6 +1,10 @@
 """What a search says of itself while it goes on."""
 
+import io
+import logging
 import math
+import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +15,7 @@ from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
-from evo_moo.run.progress import Progress
+from evo_moo.run.progress import Progress, is_notebook, shown_progress
 from evo_moo.storage.ledger import Ledger
 
 GOALS = Goals.declared({"error": "min", "speed": "max"}, {"size": {"at_most": 5}})
@@ -132,16 +136,64 @@ def test_pace_ignores_earlier_evaluations(monkeypatch):
     assert progress.summary().startswith("11 of 20 evaluated, ")
 
 
-def test_a_long_generation_logs_a_line_a_minute(monkeypatch, caplog):
-    clock, lines = Clock(monkeypatch), []
+def test_lines_come_soon_and_then_up_to_a_minute_apart(monkeypatch, caplog):
+    clock, at_s = Clock(monkeypatch), []
     progress = Progress(GOALS, (), Budget(n_evals=100))
+    progress.submitted(2)
     with caplog.at_level("INFO", "evo_moo"):
-        for i in range(10):
-            clock.now_s += 25
-            progress.evaluated([ended(i, 0.5, 1.0)])
-            lines.append(len(caplog.messages))
-    assert lines == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3]
-    assert caplog.messages[0] == "so far: 3 of 100 evaluated, best error 0.5, best speed 1, about 0:40:25 left"
+        for second in range(300):
+            clock.now_s += 1
+            if second == 100:
+                progress.evaluated([ended(1, 0.5, 1.0)])
+            n = len(caplog.messages)
+            progress.recorded()
+            at_s += [second + 1] * (len(caplog.messages) - n)
+    assert at_s == [6, 17, 38, 79, 140, 201, 262]
+    assert caplog.messages[0] == "2 running: 0 of 100 evaluated"
+    assert caplog.messages[4].startswith(
+        "1 running: 1 of 100 evaluated, best error 0.5, best speed 1, about 2:46:00 left"
+    )
+
+
+def test_lines_come_while_an_evaluation_runs_in_this_process(monkeypatch, caplog):
+    monkeypatch.setattr("evo_moo.run.progress.FIRST_LINE_S", 0.0)
+    is_said = threading.Event()
+    monkeypatch.setattr(logging.StreamHandler, "emit", lambda self, record: is_said.set())
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    pool = SimpleNamespace(in_process=True)
+    with caplog.at_level("INFO", "evo_moo"), shown_progress(GOALS, Budget(), (), 0.0, pool, True) as progress:
+        progress.submitted(1)
+        assert is_said.wait(600)
+    assert caplog.messages[0] == "1 running: 0 evaluated"
+
+
+def test_a_notebook_shows_a_bar_in_one_place(monkeypatch):
+    clock, drawn = Clock(monkeypatch), []
+
+    def display(data, raw, display_id=None):
+        assert raw
+        drawn.append(data)
+        return SimpleNamespace(update=display)
+
+    shell = SimpleNamespace(kernel=object())
+    notebook = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    pool = SimpleNamespace(in_process=False, is_immediate=False, running=1, free=1)
+    with shown_progress(GOALS, Budget(n_evals=4), (), 0.0, pool, True) as progress:
+        progress.submitted(2)
+        clock.now_s += 10
+        progress.evaluated([ended(1, 0.5, 10.0)])
+        progress.recorded()  # at once: nothing is drawn anew
+    assert [data["text/plain"] for data in drawn] == [
+        "1 of 2 workers busy, 0 of 4 evaluated",
+        *["0:00:30 left, 1 of 2 workers busy, 1 of 4 evaluated, best error 0.5, best speed 10"] * 2,
+    ]
+    assert [data["text/html"].partition("> ")[0] for data in drawn] == [
+        "<progress></progress",
+        *['<progress value="0.2500"></progress'] * 2,
+    ]
+    monkeypatch.setattr(shell, "kernel", None)
+    assert not is_notebook()
 
 
 def test_hypervolume_of_many_objectives_is_left_out():
