@@ -56,15 +56,26 @@ def changed_parts(there: Mapping[str, str], here: Mapping[str, str]) -> list[str
     changed = []
     for name in there.keys() & here.keys():
         old, new = there[name], here[name]
-        is_code = [value.startswith("code of Python ") for value in (old, new)]
-        if old == new or (all(is_code) and old.rpartition(" ")[0] != new.rpartition(" ")[0]):
-            continue
-        are_values = not any(value.startswith(_DIGESTS) for value in (old, new))
-        changed.append(f"`{name}`: {old} there, {new} here" if are_values else f"`{name}` has changed")
+        if not _is_same(old, new):
+            is_value = not any(value.startswith(("code of Python ", "text ", "digest ")) for value in (old, new))
+            changed.append(f"`{name}`: {old} there, {new} here" if is_value else f"`{name}` has changed")
     return sorted(changed)
 
 
-_DIGESTS = ("code of Python ", "digest ")
+def _is_same(old: str, new: str) -> bool:
+    """Return whether two parts are the same, or cannot be told apart."""
+    if old == new:
+        return True
+    olds, news = old.split(), new.split()
+    if olds[:3] == news[:3] == ["code", "of", "Python"]:  # functions; those of another version cannot be told apart
+        return olds[3] != news[3]
+    are_files = olds[:1] == news[:1] == ["text"] and len(olds) == len(news) > 2
+    return are_files and olds[2:] == news[2:]  # they differ in their layout only
+
+
+_CACHE = type(functools.lru_cache(len))
+_REWRITTEN = "@py"
+"""How names begin that pytest puts into code with ``assert``: only where it imports the module itself."""
 
 
 class _Walk:
@@ -94,6 +105,8 @@ class _Walk:
         self._seen[id(value)] = value
         if isinstance(value, FunctionType):
             self._function(value)
+        elif isinstance(value, _CACHE):
+            self.value(name, value.__wrapped__)
         elif isinstance(value, type):
             self.look_into_class(value)
         elif inspect.ismethod(value):
@@ -138,7 +151,8 @@ class _Walk:
             return
         code = function.__code__
         name = code.co_qualname
-        self._add(name, f"{CODE}{_digest(_code_text(code))}")
+        if not any(variable.startswith(_REWRITTEN) for variable in (*code.co_names, *code.co_varnames)):
+            self._add(name, f"{CODE}{_digest(_code_text(code))}")
         self.value(f"{name} defaults", [list(function.__defaults__ or ()), function.__kwdefaults__ or {}])
         changed = _assigned(function, "STORE_GLOBAL", "STORE_DEREF")
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):

@@ -25,7 +25,7 @@ from typing import Any
 
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
-from evo_moo.object_code import object_code
+from evo_moo.object_code import CODE, changed_parts, object_code
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -47,6 +47,7 @@ class ProblemSource:
         pickled: The object by cloudpickle, where there is no reference. It travels to worker processes of
             this run only; it is never stored.
         code: The user's own files that the reference leads to, by default as they are now; None where there are none.
+            Of an object, the files of all modules of the user's own that this process has imported.
         parts: What decides the outcomes of evaluations, as far as it is known: names of files, or of the parts of an
             object, to digests or values.
 
@@ -80,7 +81,7 @@ class ProblemSource:
         if script := sys.modules.get("__mp_main__"):  # of a process that was itself spawned
             send_by_value(script)
         try:
-            return cls(pickled=cloudpickle.dumps(problem), parts=parts)
+            return cls(pickled=cloudpickle.dumps(problem), code=UserCode.of_process(), parts=parts)
         except Exception as error:
             raise ProblemError(
                 f"a problem object must be picklable to reach the workers, but it is not: {error}; "
@@ -103,6 +104,26 @@ class ProblemSource:
         if self.reference is None:
             raise PluginError("a problem must be named by a reference, but there is none")
         return _built(self.reference, self.options, self.code)
+
+    def rebuild(self) -> SearchProblem:
+        """Build the problem in another process, and see that it is the same.
+
+        Raises:
+            ProblemError: An object is of other code here, because its file was edited after it was imported.
+            EvoMooError: As for ``build``.
+        """
+        if self.pickled is None:
+            return self.build()
+        if self.code is not None:
+            self.code.offer()
+        problem = self.build()
+        known = {name: value for name, value in self.parts.items() if value.startswith(CODE)}
+        if changed := changed_parts(known, object_code(problem)):
+            raise ProblemError(
+                "an object must be of the code that its file has, but the file was edited after it was imported: "
+                f"{'; '.join(changed)}; import the file anew, and make the object anew"
+            )
+        return problem
 
     def read_options(self) -> Options:
         """Read the options as the class behind the reference declares them, without building the problem.
@@ -147,7 +168,7 @@ def load_surrogate(reference: str) -> type[Surrogate]:
     return target
 
 
-def code_of_surrogate(reference: str) -> Mapping[str, str]:
+def code_of_surrogate(reference: str) -> dict[str, str]:
     """Return the names of the files behind a model of the user's own to their digests; none of a registered one.
 
     Raises:

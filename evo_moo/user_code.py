@@ -63,7 +63,7 @@ class UserCode:
         Raises:
             OSError: A file cannot be read.
         """
-        name = f"{_OF_FILE}{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+        name = f"{_OF_FILE}{path.stem}_{_digest(str(path).encode())[:8]}"
         return cls(name, dict(_read(name, str(path), False, str(path.parent))))
 
     @classmethod
@@ -79,6 +79,17 @@ class UserCode:
             return None
         return cls(name, dict(_read(name, str(spec.origin), _is_package(spec), None)))
 
+    @classmethod
+    def of_process(cls) -> "UserCode":
+        """Read the files of all own modules that this process has imported, as they are now."""
+        modules = {}
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None) or ""
+            if path.endswith(".py") and not name.startswith(("__", _OF_FILE)) and is_own(path):
+                with contextlib.suppress(OSError):
+                    modules[name] = ModuleText(path, Path(path).read_bytes(), hasattr(module, "__path__"))
+        return cls("", modules)
+
     @cached_property
     def digests(self) -> dict[str, str]:
         """Name of each file, relative to where modules are looked for, to a digest of its text."""
@@ -93,6 +104,12 @@ class UserCode:
                 for module in self.modules.values()
             )
         return False
+
+    def offer(self) -> None:
+        """Let this process import these modules by their names, where they are imported at all."""
+        with _lock:
+            _loaded[self.main] = loaded = _Loaded(self)
+            loaded.enter()
 
     def load(self) -> ModuleType:
         """Return the main module, made of these texts; the same one again as long as they are the same.
@@ -301,5 +318,12 @@ def _is_own(name: str, path: str, main: str) -> bool:
 
 
 def text_digest(text: bytes) -> str:
-    """Return the digest of a file's text."""
-    return f"digest {hashlib.blake2b(text, digest_size=16).hexdigest()}"
+    """Return the digest of a file's text, and the one of what Python reads in it: without comments and layout."""
+    digests = [_digest(text)]
+    with contextlib.suppress(SyntaxError, ValueError):
+        digests += [f"{sys.version_info[0]}.{sys.version_info[1]}", _digest(ast.dump(ast.parse(text)).encode())]
+    return " ".join(["text", *digests])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -11,8 +11,9 @@ from evo_moo.problem.search_problem import SearchProblem
 def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None:
     """Return a digest of all that decides the outcomes of a problem's evaluations, or None where it is not known.
 
-    It covers the user's own files that the reference leads to, as they were read (``user_code``), the options, the
-    problem's own ``version`` attribute (to be changed with its data), and the versions of evo-moo and pymoo.
+    It covers the user's own files that the reference leads to, as they were read (``user_code``), but for comments and
+    layout; the options, the problem's own ``version`` attribute (to be changed with its data), and the versions of
+    evo-moo and pymoo.
 
     Args:
         problem: The problem.
@@ -25,7 +26,21 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
     except (TypeError, ValueError):
         return None
     name = source.reference.rpartition(":")[2]
-    files = [f"{file} {digest}" for file, digest in sorted(source.code.digests.items())] if source.code else []
+    digests = source.code.digests if source.code else {}
+    files = [f"{file} {digest.rpartition(' ')[2]}" for file, digest in sorted(digests.items())]
     libraries = [importlib.metadata.version(library) for library in ("evo-moo", "pymoo")]
     parts = [name, options, str(getattr(problem, "version", "")), *libraries, *files]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def problem_parts(problem: SearchProblem, source: ProblemSource) -> dict[str, str]:
+    """Return what decides the outcomes of a problem's evaluations by name: ``source.parts``, and its own ``version``.
+
+    Unlike a version it names what has changed, and leaves out what is not the user's own.
+
+    Args:
+        problem: The problem.
+        source: How it was named, or the object.
+    """
+    version = getattr(problem, "version", None)
+    return {**source.parts, **({} if version is None else {"version": str(version)})}

@@ -76,7 +76,7 @@ def start(
     _worker = _Worker(goals, options.timeout_s, output, reports)
     _redirect_output()
     try:
-        _worker.problem = source.build()
+        _worker.problem = source.rebuild()
         if options.profile_cache:
             _worker.profiles = ProfileCache(_worker.problem, problem_version(_worker.problem, source))
     except EvoMooError as error:

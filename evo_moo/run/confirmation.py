@@ -13,7 +13,7 @@ from evo_moo.analysis.confirmation_ledger import FOLDER, confirmation_seed, memb
 from evo_moo.analysis.confirmed_front import Confirmation
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import RunStoppedError, UsageError
-from evo_moo.evaluation.problem_version import problem_version
+from evo_moo.evaluation.problem_version import problem_parts, problem_version
 from evo_moo.job.budget import Budget
 from evo_moo.job.job import Job
 from evo_moo.object_code import changed_parts
@@ -52,7 +52,7 @@ def confirm(
 
     Args:
         run_dir: The run folder; it is only read, but for its folder ``confirmation``.
-        problem: The problem, if the run searched a Python object.
+        problem: The problem, if the run searched a Python object; else a reference to its new place, or None.
         seeds: Number of repetitions of each member; by default as many as there are, or 5.
         ids: Ids of the evaluations to repeat; by default those of the front.
         workers: Number of worker processes; by default as in the run's job. 1 evaluates in this process.
@@ -138,7 +138,7 @@ def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, source: Prob
     """Write what a new folder needs; refuse to mix two versions of a problem."""
     facts, version = folder.ledger.facts(), problem_version(problem, source)
     if facts.is_confirmation:
-        changed = changed_parts(facts.parts, source.parts)
+        changed = changed_parts(facts.parts, problem_parts(problem, source))
         if changed or facts.problem_version != version:
             raise UsageError(
                 f"a confirmation must be of one version of its problem, but since `{folder.path}` was begun: "
@@ -155,5 +155,5 @@ def _begin(folder: RunFolder, problem: SearchProblem, goals: Goals, source: Prob
             version,
             front="archive",
             confirmation=facts_of_it,
-            parts=dict(source.parts),
+            parts=problem_parts(problem, source),
         )

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from evo_moo.errors import JobError, RunFolderError, UsageError
+from evo_moo.evaluation.problem_version import problem_parts
 from evo_moo.job.check import check_job
 from evo_moo.job.identity import as_begun, changes, differences, ends_alike, followed
 from evo_moo.job.job import Job, SurrogateSection
@@ -127,7 +128,8 @@ class PreparedJob:
     def parts(self) -> dict[str, str]:
         """The code of the problem and of a model of the user's own; see ``ProblemSource.parts``."""
         surrogate = self.job.surrogate
-        return {**self.source.parts, **(code_of_surrogate(surrogate.model) if surrogate else {})}
+        own = problem_parts(self.problem, self.source)
+        return own | (code_of_surrogate(surrogate.model) if surrogate else {})
 
     @property
     def goals(self) -> Goals:

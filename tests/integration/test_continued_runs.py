@@ -1,7 +1,8 @@
 """A run is continued by the problem that it was begun with, or it says by what else."""
 
-import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,13 @@ def test_changed_code_is_refused_or_accepted_and_then_seen(project: Path) -> Non
         assert ledger.facts().problem_version is None
 
 
-def test_a_new_comment_elsewhere_is_no_change(project: Path) -> None:
+def test_comments_and_layout_are_no_change(project: Path) -> None:
     search(project)
     (project / "stranger.py").write_text("")
-    os.utime(project / "p.py")
+    (project / "p.py").write_text("# a comment\n\n" + TEXT.replace(" + ", "  +  "))
     assert len(search(project, 12).evaluations) == 12
+    with reading(project / "r") as ledger:
+        assert ledger.facts().problem_version is not None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -118,6 +121,81 @@ def test_workers_run_what_was_read_when_the_search_began(project: Path) -> None:
         f"{project / 'p.py'}:P", termination=("n_evals", 4), workers=2, mode="steady-state", **SMALL
     )
     assert [e.metrics["a"] for e in result.evaluations] == [e.configuration["x"] for e in result.evaluations]
+
+
+MODULE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import evo_moo
+from object_of_continued import P
+from pathlib import Path
+
+def go(workers):
+    r = evo_moo.search(P(), termination=("n_evals", 4), pop_size=4, surrogate="none", workers=workers)
+    return [round(e.metrics["a"] - e.configuration["x"]) for e in r.evaluations]
+
+if __name__ == "__main__":
+    print(go(2))
+    file = Path(sys.argv[1], "object_of_continued.py")
+    file.write_text(file.read_text().replace("+ 0", "+ 1000"))
+    print(go(1))
+    try:
+        print(go(2))
+    except evo_moo.EvoMooError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_object_of_an_edited_module_is_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "object_of_continued.py").write_text(TEXT.replace("from helper_of_continued", HELPER + "#"))
+    (tmp_path / "script.py").write_text(MODULE)
+    done = subprocess.run([sys.executable, "script.py", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["[0, 0, 0, 0]"] * 2, done.stderr
+    assert "the file was edited after it was imported: `shifted` has changed" in " ".join(lines[2:]), done.stderr
+
+
+CELLS = """
+import evo_moo
+from evo_moo import Real, SearchProblem
+
+def go(problem, **more):
+    r = evo_moo.search(problem, termination=("n_evals", 4), pop_size=4, surrogate="none", **more)
+    return [round(e.metrics["a"] - e.configuration["x"]) for e in r.evaluations]
+
+def cell(shift):
+    source = '''
+class P(SearchProblem):
+    variables = {"x": Real(0, 1)}
+    objectives = {"a": "min"}
+    def evaluate(self, config):
+        return {"a": config["x"] + %s}
+
+def f(config):
+    return {"a": config["x"] + %s}
+''' % (shift, shift)
+    exec(compile(source, "<cell>", "exec"), globals())
+
+for shift in (0, 1000):
+    cell(shift)
+    for workers in (1, 2):
+        print(go(P(), workers=workers), go(f, workers=workers, variables=P.variables, objectives=P.objectives))
+    try:
+        print(go(P(), workers=1, run_dir="r"))
+    except evo_moo.RunFolderError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_definition_made_anew_is_what_is_searched_next(tmp_path: Path) -> None:
+    """As in a notebook, where definitions are of no file."""
+    done = subprocess.run([sys.executable, "-"], input=CELLS, cwd=tmp_path, capture_output=True, text=True)
+    old, new = "[0, 0, 0, 0]", "[1000, 1000, 1000, 1000]"
+    *lines, refused = done.stdout.splitlines()
+    assert lines == [f"{old} {old}"] * 2 + [old] + [f"{new} {new}"] * 2, done.stderr
+    assert "`P.evaluate` has changed (--accept-changes" in refused
 
 
 def function_search(function: Function, folder: Path, n_evals: int = 8, **more: Any) -> Result:

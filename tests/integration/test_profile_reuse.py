@@ -89,6 +89,6 @@ def test_a_profile_is_made_once_per_architecture(tmp_path: Path, monkeypatch: py
     in_process = search("serial", 2, "--set", "evaluation.pool=serial")
     assert calls(tmp_path) == {"1": 1, "2": 1, "3": 1} and in_process != first
 
-    file.write_text(PROBLEM + "\n# changed\n")
+    file.write_text(PROBLEM + "\nchanged = 1\n")
     search("changed", 1)
     assert calls(tmp_path) == {"1": 1, "2": 1, "3": 1}

@@ -41,7 +41,7 @@ def version(folder: Path, **options: object) -> str | None:
 def test_the_version_changes_with_the_code_that_the_problem_uses(files: Path, name: str, differs: bool) -> None:
     before = version(files)
     with (files / name).open("a") as file:
-        file.write("# changed\n")
+        file.write("changed = 1\n")
     assert (version(files) != before) == differs
 
 
