@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from evo_moo.errors import StateError
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.problem.weights import FILE, Weights
@@ -34,14 +36,48 @@ def test_store_without_a_folder_saves_and_loads_nothing() -> None:
     assert Weights(previous="no/such/folder").load() is None
 
 
-def test_code_in_a_saved_state_is_refused(tmp_path: Path) -> None:
+def test_a_state_comes_back_with_its_types(tmp_path: Path) -> None:
+    shared = torch.arange(6.0).reshape(2, 3).t()
+    state = {1: (0.9, [True, None, float("inf")]), "tied": [shared, shared], "step": torch.tensor(3, dtype=torch.int64)}
+    Weights(own=tmp_path).save(state)
+    loaded = Weights(previous=tmp_path).load()
+    assert loaded is not None and loaded[1] == state[1] and list(loaded) == list(state)
+    assert all(torch.equal(tensor, shared) for tensor in loaded["tied"])
+    assert loaded["step"].shape == () and loaded["step"].dtype == torch.int64
+
+
+def test_what_is_no_plain_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        StateError, match="must hold tensors, numbers, texts, lists, tuples and dicts, but holds a Posix"
+    ):
+        Weights(own=tmp_path).save({"where": tmp_path})
+    assert list(tmp_path.iterdir()) == []
+
+
+def harm(marker: Path) -> bytes:
     class Harm:
         def __reduce__(self):
-            return (Path.touch, (tmp_path / "harm",))
+            return (Path.touch, (marker,))
 
-    torch.save({"w": Harm()}, tmp_path / FILE)
-    with pytest.raises(pickle.UnpicklingError):
+    return pickle.dumps({"w": Harm()})
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["null", "3", '{"dict": 3}', '{"dict": [["a", {"tensor": "9"}]]}', '{"a": 1}', "[" * 100_000, '{"tuple": [{}]}'],
+)
+def test_a_hostile_state_is_one_clear_error(tmp_path: Path, state: str) -> None:
+    (tmp_path / FILE).write_bytes(save({"0": torch.zeros(2)}, {"state": state}))
+    with pytest.raises(StateError, match="must be what a training saved, but is damaged"):
         Weights(previous=tmp_path).load()
+
+
+def test_code_in_a_saved_state_never_runs(tmp_path: Path) -> None:
+    bomb = harm(tmp_path / "harm")
+    for content in (bomb, len(bomb).to_bytes(8, "little") + bomb, b"", b"\xff" * 100):
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(StateError, match="is damaged"):
+            Weights(previous=tmp_path).load()
     assert not (tmp_path / "harm").exists()
 
 
