@@ -11,6 +11,8 @@ from typing import Any
 from evo_moo.errors import EvoMooError
 from evo_moo.values import value_text
 
+FEWEST, MOST = 4, 12
+"""Digits of a number in a table: those that it has in any case, and those beyond which numbers differ by rounding."""
 MOST_NESTED = 64
 """Depth of the tables and lists in a file that a person writes."""
 LONGEST = 2000
@@ -50,14 +52,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
-def shown(value: Any) -> str:
-    """Return a value as tables and pages show it: four digits of a number, nothing of None."""
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+def digits_apart(values: Iterable[Any]) -> int:
+    """Return how many digits the numbers of a column need so that those which differ look different."""
+    numbers = {value for value in values if isinstance(value, float)}
+    looks = {digits: len({f"{number:.{digits}g}" for number in numbers}) for digits in range(FEWEST, MOST + 1)}
+    return next(digits for digits, n in looks.items() if n == looks[MOST])
 
 
-def shown_option(value: Any) -> str:
-    """Return a variable's value as tables and pages show it: four digits of a number, else as files have it."""
-    return f"{value:.4g}" if isinstance(value, float) else printable(value_text(value))
+def shown(value: Any, digits: int = FEWEST) -> str:
+    """Return a value as tables and pages show it: some digits of a number, nothing of None."""
+    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else printable(str(value))
+
+
+def shown_option(value: Any, digits: int = FEWEST) -> str:
+    """Return a variable's value as tables and pages show it: some digits of a number, else as files have it."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else printable(value_text(value))
 
 
 def by_dotted_key(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Figures of a run, drawn without a display."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,18 @@ def surrogate_figure(quality: SurrogateQuality) -> Figure:
     return figure
 
 
+class Picture(Figure):
+    """A figure that a notebook shows as a picture, whether or not matplotlib was told of the notebook."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        self.savefig(picture, format="png")
+        return picture.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Make an empty figure of a size in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    figure = Picture(figsize=(width, height), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     return figure
 

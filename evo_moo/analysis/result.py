@@ -1,18 +1,27 @@
 """The result of a search: what was measured, the best under limits, and a picture."""
 
+import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evo_moo.analysis.choice import pick
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import UsageError
 from evo_moo.files import save_figure
+from evo_moo.problem.metrics import with_unit
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.text import digits_apart, shown, shown_option
+from evo_moo.values import FACT, METRIC, OPTION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+MOST_ROWS = 40
+"""Rows of the table that a notebook shows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,3 +63,67 @@ class Result(EvaluatedFront):
         if path is not None:
             save_figure(figure, Path(path))
         return figure
+
+    def to_dataframe(self, front: bool = False) -> "DataFrame":
+        """Return a pandas table with one row per evaluation in the order of asking, columns named as in ``export``.
+
+        Args:
+            front: Whether to take the rows of the front only: those of ``rows``.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError(f"`to_dataframe` must have pandas, but {error}; pip install pandas") from error
+        on_front = {e.id for e in self.front}
+        rows = self.rows() if front else [_row(e, e.id in on_front) for e in self.evaluations]
+        names = dict.fromkeys(name for row in rows for name in row)
+        # As objects where None is a value: pandas would take it for a missing one.
+        none = {name for name in names if any(name in row and row[name] is None for row in rows)}
+        columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
+        return pandas.DataFrame(
+            {name: pandas.Series(values, dtype=object if name in none else None) for name, values in columns.items()}
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the front as a table for a notebook."""
+        members = self.front[:MOST_ROWS]
+        names = list(dict.fromkeys([*self.goals.metric_names, *(name for e in members for name in e.metrics)]))
+        variables = list(dict.fromkeys(name for e in members for name in e.configuration))
+        digits = {name: digits_apart(e.metrics.get(name) for e in members) for name in names}
+        of_options = {name: digits_apart(e.configuration.get(name) for e in members) for name in variables}
+        known = self.known_metrics
+        headings = ["id", *(with_unit(name, known[name].unit if name in known else "") for name in names), *variables]
+        rows = []
+        for e in members:
+            doubts, configuration = self.doubts.get(e.id, {}), e.configuration
+            values = [shown(e.metrics.get(name), digits[name]) + "?" * (name in doubts) for name in names]
+            given = (shown_option(configuration[v], of_options[v]) if v in configuration else "" for v in variables)
+            rows.append([str(e.id), *values, *given])
+        head, *body = (
+            "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in row)
+            for tag, row in [("th", headings), *(("td", row) for row in rows)]
+        )
+        more = f"<p>and {len(self.front) - MOST_ROWS} more</p>" if len(self.front) > MOST_ROWS else ""
+        lines = "".join(f"<tr>{line}</tr>" for line in body)
+        words = html.escape(self.in_words())
+        return f"<p>{words}</p><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>{more}"
+
+
+def _row(e: Evaluation, on_front: bool) -> dict[str, Any]:
+    """Return an evaluation as a flat row."""
+    return {
+        "id": e.id,
+        "generation": e.generation,
+        "status": e.status,
+        "feasible": e.feasible,
+        "on_front": on_front,
+        "seed": e.seed,
+        "duration_s": math.nan if e.duration_s is None else e.duration_s,
+        "reason": e.reason,
+        **{METRIC + name: value for name, value in e.metrics.items()},
+        **{FACT + name: value for name, value in e.facts.items()},
+        **{OPTION + name: value for name, value in e.configuration.items()},
+    }

@@ -13,7 +13,7 @@ from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
-from evo_moo.storage.evaluation_row import STATUSES, Evaluation
+from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
 from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
@@ -120,10 +120,16 @@ class RunFront:
         """Number of all evaluations, those that have not ended included."""
         return sum(self.endings.values())
 
-    def __repr__(self) -> str:
+    def in_words(self) -> str:
+        """Say how many evaluations there are, on the front and in all, and how many of them failed."""
+        n_failed = sum(n for (status, _), n in self.endings.items() if status in FAILED)
+        failed = f", {n_failed} of them failed" if n_failed else ""
+        kept = "front" if self.feasible or not self.front else "nothing keeps the limits; nearest"
         objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
-        name = type(self).__name__
-        return f"<{name}: front of {len(self.front)} among {self.n_evaluations} evaluations; {objectives}>"
+        return f"{kept} of {len(self.front)} among {self.n_evaluations} evaluations{failed}; {objectives}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.in_words()}>"
 
     @property
     def X(self) -> Array:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evo_moo.cli.console import MAX_ROWS, cell, new_table, open_console, pairs, safe
+from evo_moo.cli.console import MAX_ROWS, cell, digits_of, new_table, open_console, pairs, safe
+from evo_moo.text import digits_apart
 
 
 def print_confirmation(report: Mapping[str, Any]) -> None:
@@ -19,15 +20,18 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
     )
     columns = [heading for name in names for heading in (f"{name}, search", report["test_metrics"].get(name, name))]
     table = new_table(["id", *columns, "n", "on the front", "configuration"], left=["configuration"])
-    for member in report["members"][:MAX_ROWS]:
+    members = report["members"][:MAX_ROWS]
+    digits = {name: digits_apart(member["metrics"][name]["search"] for member in members) for name in names}
+    of_options = digits_of([member["configuration"] for member in members])
+    for member in members:
         cells = []
         for name in names:
             summary = member["metrics"][name]
-            cells += [cell(summary["search"]), _spread(summary)]
+            cells += [cell(summary["search"], digits[name]), _spread(summary)]
         share = member["p_nondominated"]
         n = str(min(member["metrics"][name]["n"] for name in names))
         on_front = "" if share is None else f"{share:.2f}"
-        table.add_row(str(member["id"]), *cells, n, on_front, safe(pairs(member["configuration"])))
+        table.add_row(str(member["id"]), *cells, n, on_front, safe(pairs(member["configuration"], of_options)))
     console.print(table)
     if len(report["members"]) > MAX_ROWS:
         console.print(f"and {len(report['members']) - MAX_ROWS} more; --json has all")

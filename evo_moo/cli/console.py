@@ -1,7 +1,7 @@
 """The terminal, and how values are written on it."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from evo_moo.files import save_figure
 from evo_moo.problem.metrics import Metric, with_unit
-from evo_moo.text import printable, shown, shown_option
+from evo_moo.text import FEWEST, digits_apart, printable, shown, shown_option
 from evo_moo.values import METRIC
 
 if TYPE_CHECKING:
@@ -60,9 +60,16 @@ def safe(text: str) -> str:
     return escape(printable(text))
 
 
-def pairs(values: dict[str, Any]) -> str:
-    """Write values by their names, as tables show them."""
-    return ", ".join(f"{key}={shown_option(value)}" for key, value in values.items())
+def pairs(values: Mapping[str, Any], digits: Mapping[str, int] | None = None) -> str:
+    """Write values by their names, as tables show them; ``digits`` says with how many, where not with four."""
+    digits = digits or {}
+    return ", ".join(f"{key}={shown_option(value, digits.get(key, FEWEST))}" for key, value in values.items())
+
+
+def digits_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of digits by which the values of each name are told apart over the rows of a table."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: digits_apart(row.get(name) for row in rows) for name in names}
 
 
 def heading(name: str, known: dict[str, Metric]) -> str:
@@ -70,6 +77,6 @@ def heading(name: str, known: dict[str, Metric]) -> str:
     return METRIC * (name in OURS) + with_unit(name, known[name].unit if name in known else "")
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, digits: int = FEWEST) -> str:
     """Write a value as tables show it."""
-    return escape(shown(value))
+    return escape(shown(value, digits))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.cli.console import MAX_ROWS, cell, heading, new_table, open_console, pairs, safe
+from evo_moo.cli.console import MAX_ROWS, cell, digits_of, heading, new_table, open_console, pairs, safe
+from evo_moo.text import FEWEST
 
 MAX_REASONS = 10
 WIDEST = 16
@@ -27,9 +28,11 @@ def print_front(result: RunFront) -> None:
         table = new_table(["id", *headings, "configuration"], left=["configuration"])
         for column in table.columns[1:-1]:
             column.max_width = WIDEST
-        for e in result.front[:MAX_ROWS]:
-            cells = [cell(e.metrics.get(name)) + _trust(result, e.id, name) for name in shown]
-            table.add_row(str(e.id), *cells, safe(pairs(e.configuration)))
+        members = result.front[:MAX_ROWS]
+        digits, of_options = digits_of([e.metrics for e in members]), digits_of([e.configuration for e in members])
+        for e in members:
+            cells = [cell(e.metrics.get(name), digits.get(name, FEWEST)) + _trust(result, e.id, name) for name in shown]
+            table.add_row(str(e.id), *cells, safe(pairs(e.configuration, of_options)))
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")

@@ -94,6 +94,7 @@ def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | 
 
 def _print_decision(decision: "Decision", result: "Result") -> None:
     from evo_moo.cli.console import cell, heading, new_table, open_console, pairs, safe
+    from evo_moo.text import digits_apart
 
     console, e = open_console(), decision.chosen
     console.print(safe(f"Evaluation {e.id}: {pairs(e.configuration)}"), highlight=False)
@@ -106,13 +107,14 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
     table = new_table(headings, left=["objective"])
     for trade in decision.trades:
         sd = decision.spread.get(trade.metric)
+        digits = digits_apart([float(trade.value), float(trade.best), trade.runner_up])
         table.add_row(
             safe(f"{trade.direction} {heading(trade.metric, result.known_metrics)}"),
-            cell(float(trade.value)) + (f" ± {sd:.2g}" if sd is not None else ""),
-            cell(float(trade.best)),
+            cell(float(trade.value), digits) + (f" ± {sd:.2g}" if sd is not None else ""),
+            cell(float(trade.best), digits),
             cell(float(trade.given_up)),
             "" if trade.share is None else f"{trade.share:.1%}",
-            cell(trade.runner_up),
+            cell(trade.runner_up, digits),
         )
     console.print(table)
     named = {trade.metric for trade in decision.trades}
@@ -121,17 +123,18 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
 
 
 def _print_sweep(members: "Sequence[Reach]", result: "Result") -> None:
-    from evo_moo.cli.console import cell, heading, new_table, open_console, safe
+    from evo_moo.cli.console import cell, digits_of, heading, new_table, open_console, safe
 
     console = open_console()
     n_reached = sum(member.weights is not None for member in members)
     console.print(f"A weighted sum reaches {n_reached} of {len(members)} members of the front, whatever the weights")
     names, reaching = [objective.metric for objective in result.goals.objectives], "weights that reach it"
     table = new_table(["id", *(heading(name, result.known_metrics) for name in names), reaching], left=[reaching])
+    digits = digits_of([member.evaluation.metrics for member in members])
     for member in members:
         words = "none: it lies behind the convex hull"
         if member.weights is not None:
             words = ",".join(f"{name}={weight:.4g}" for name, weight in member.weights.items())
-        values = [cell(float(member.evaluation.metrics[name])) for name in names]
+        values = [cell(float(member.evaluation.metrics[name]), digits[name]) for name in names]
         table.add_row(str(member.evaluation.id), *values, safe(words))
     console.print(table)

@@ -19,7 +19,7 @@ from evo_moo.report.columns import Column, Table
 from evo_moo.report.content import History, Report, read_report
 from evo_moo.storage.log import logged
 from evo_moo.storage.reading import guarded_reads
-from evo_moo.text import in_words, printable
+from evo_moo.text import FEWEST, digits_apart, in_words, printable
 
 LOGGER = logging.getLogger("evo_moo")
 NAME = "report.html"
@@ -150,26 +150,28 @@ def front_table(report: Report) -> tuple[list[str], list[list[str]]]:
     shown, front = [*table.metrics, *table.variables], table.rows("front")
     values = table.metric(first.name).values[front]
     order = np.argsort(-values if first.direction == "max" else values, kind="stable")
-    rows = [[str(table.id[i]), *(_cell(column, i, table) for column in shown)] for i in front[order]]
+    digits = [digits_apart(column.values[front].tolist()) for column in shown]
+    columns = list(zip(shown, digits, strict=True))
+    rows = [[str(table.id[i]), *(_cell(column, i, table, n) for column, n in columns)] for i in front[order]]
     return ["id", *(column.title for column in shown)], rows
 
 
-def _cell(column: Column, i: int, table: Table) -> str:
+def _cell(column: Column, i: int, table: Table, digits: int) -> str:
     value = float(column.values[i])
     if np.isnan(value):
         return ""
     if column.levels is not None:
         return column.levels[int(value)]
     sd = table.sd.get(column.name, {}).get(str(i), 0.0) if any(column is metric for metric in table.metrics) else 0.0
-    return number(value) + (f" ± {sd:.2g}" if sd else "")
+    return number(value, digits) + (f" ± {sd:.2g}" if sd else "")
 
 
-def number(value: float | None) -> str:
-    """Write a number as people read it: four digits, without an exponent where that is short."""
+def number(value: float | None, digits: int = FEWEST) -> str:
+    """Write a number as people read it: some digits, without an exponent where that is short."""
     if value is None:
         return ""
-    whole = float(value).is_integer() or abs(value) >= 1e4
-    return f"{value:,.0f}" if whole and abs(value) < 1e7 else f"{value:.4g}"
+    whole = float(value).is_integer() or abs(value) >= 10**digits
+    return f"{value:,.0f}" if whole and abs(value) < 1e7 else f"{value:.{digits}g}"
 
 
 def _sections(report: Report, has_front: bool, models: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -45,5 +45,5 @@ def test_no_private_name_is_tested(path: Path) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("evo_moo.")
         for word in node.value.split(".")
     ]
-    public = {"_do", "_dynamo", "_exit", "_replace", "_asdict", "_fields"}
+    public = {"_do", "_dynamo", "_exit", "_replace", "_asdict", "_fields", "_repr_html_", "_repr_png_"}
     assert [name for name in names if re.match(r"_[A-Za-z]", name) and name not in public] == []

@@ -25,3 +25,13 @@ def test_a_front_of_many_metrics_stays_readable(capsys):
     x = result.front[0].configuration["x"]
     (row,) = [line for line in shown.splitlines() if f"x={x:.4g}" in line]
     assert f"{result.front[0].metrics['loss']:.4g}" in row
+
+
+def test_rows_that_differ_look_different(capsys):
+    start = [{"x": 0.5 + i / 1e7} for i in range(4)]
+    result = search(ManyMetrics(), start=start, pop_size=4, termination=("n_evals", 4), workers=1, surrogate="none")
+    print_front(result)
+    rows = [line.split("│")[2:-1] for line in capsys.readouterr().out.splitlines() if "x=" in line]
+    assert len(rows) == 4
+    for column in (0, 1, -1):
+        assert len({row[column] for row in rows}) == 4
