@@ -28,6 +28,8 @@ def plain(value: Any) -> Any:
 
     A row of a pandas table, which has names to its values, is a dict.
     """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
     if isinstance(value, Mapping):
         return {plain(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evo_moo.problem.metrics import Metric, is_finite_number
+from evo_moo.values import plain
 
 SMALLEST_EQUAL = 1e-3
 """Below, the tolerance of an equality would be more than a tenth of the bound."""
@@ -62,7 +63,7 @@ def limit_faults(section: str, limits: Mapping[str, Any], known: Mapping[str, Me
 
 def objective_table(spec: Any) -> dict[str, Any]:
     """Return a declared objective as a table: its short form, a direction alone, is written out."""
-    return dict(spec) if isinstance(spec, Mapping) else {"direction": spec}
+    return dict(plain(spec)) if isinstance(spec, Mapping) else {"direction": spec}
 
 
 def _name_faults(key: str, name: str, known: Mapping[str, Metric]) -> list[str]:

@@ -51,6 +51,7 @@ def with_unit(name: str, unit: str) -> str:
 
 def is_finite_number(value: Any) -> bool:
     """Return whether a value is a finite number, and no truth value."""
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max

@@ -143,7 +143,7 @@ class SearchSpace:
                 missing, an inactive one is given, a value is out of range, or a rule forbids it.
         """
         codes = np.tile(self.low, (len(configurations), 1))
-        configurations = plain(list(configurations))
+        configurations = [each if isinstance(each, Mapping) else plain(each) for each in configurations]
         for row, configuration in zip(codes, configurations, strict=True):
             if not isinstance(configuration, Mapping):
                 raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")

@@ -19,6 +19,7 @@ from evo_moo.errors import RunFolderError, SearchFailedError, UsageError
 from evo_moo.report.page import in_script, write_report_at_end
 from evo_moo.report.paper_figures import write_figures
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.values import value_text
 from tests.integration.browser import look
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -118,7 +119,7 @@ def test_the_page_holds_the_run_as_columns(run: Path, page: Path) -> None:
             if value is None or there is None:
                 assert value is None and there is None
             else:
-                assert levels[int(value)] == str(there) if levels else value == pytest.approx(there, rel=1e-5)
+                assert levels[int(value)] == value_text(there) if levels else value == pytest.approx(there, rel=1e-5)
     n_failed = sum(e.status == "failed" for e in result.evaluations)
     assert n_failed and sum(f["n"] for f in data["failures"] if f["status"] == "failed") == n_failed
     over = [e.id for e in result.evaluations if e.status == "ok" and not e.feasible]

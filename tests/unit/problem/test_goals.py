@@ -1,3 +1,4 @@
+import json
 import math
 import re
 import warnings
@@ -314,3 +315,11 @@ def test_an_integer_beyond_the_floats_is_refused():
     assert find_faults({"accuracy": "max"}, {"latency_ms": {"at_most": 10**400}}, KNOWN)
     with pytest.raises(MetricError, match="metric `a` must be finite"):
         checked_metrics({"a": 10**400}, ["a"])
+
+
+def test_bounds_and_goals_of_numpy_are_plain_numbers():
+    objectives = {"a": {"direction": "max", "goal": np.int64(2)}}
+    constraints = {"b": {"at_most": np.int64(9), "at_least": np.float32(0.5)}}
+    assert find_faults(objectives, constraints, {"a": Metric(), "b": Metric()}) == []
+    goals = Goals.declared(objectives, constraints)
+    assert Goals.from_json(json.loads(json.dumps(goals.to_json()))) == goals
