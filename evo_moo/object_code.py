@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.user_code import is_own
+from evo_moo.source_texts import is_own
 
 CODE = f"code of Python {sys.version_info[0]}.{sys.version_info[1]} "
 """How the digest of a function begins: other versions of Python compile to other code."""
@@ -37,11 +37,12 @@ def object_code(problem: Any) -> dict[str, str]:
     Args:
         problem: The object: a problem, or anything that holds functions and values.
     """
-    walk = _Walk()
-    with contextlib.suppress(RecursionError):  # of what holds itself
-        walk.look_into_class(type(problem))
-        walk.attributes(type(problem).__qualname__, problem)
-    return walk.parts
+    return _walked(problem).parts
+
+
+def modules_of(problem: Any) -> list[str]:
+    """Return the names of the own modules that the parts of an object are defined in."""
+    return sorted(_walked(problem).modules - {"__main__", "__mp_main__"})
 
 
 def changed_parts(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
@@ -83,6 +84,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.parts: dict[str, str] = {}
+        self.modules: set[str] = set()
         self._seen: dict[int, Any] = {}  # the objects too, so that no id is given anew
 
     def attributes(self, name: str, thing: Any) -> None:
@@ -133,6 +135,7 @@ class _Walk:
             if not _is_own(base) or id(base) in self._seen:
                 continue
             self._seen[id(base)] = base
+            self.modules.add(base.__module__)
             for function in _methods(base):
                 self.value(base.__qualname__, function)
             for attribute, value in vars(base).items():
@@ -149,6 +152,7 @@ class _Walk:
             self.value(function.__qualname__, function.__wrapped__)
         if not is_own(function.__code__.co_filename):
             return
+        self.modules.add(function.__module__)
         code = function.__code__
         name = code.co_qualname
         if not any(variable.startswith(_REWRITTEN) for variable in (*code.co_names, *code.co_varnames)):
@@ -168,6 +172,14 @@ class _Walk:
                         self.value(f"{variable}.{attribute}", vars(value).get(attribute))
             elif variable in function.__globals__ and variable not in changed:
                 self.value(variable, value)
+
+
+def _walked(problem: Any) -> _Walk:
+    walk = _Walk()
+    with contextlib.suppress(RecursionError):  # of what holds itself
+        walk.look_into_class(type(problem))
+        walk.attributes(type(problem).__qualname__, problem)
+    return walk
 
 
 def _is_own(cls: type) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
-from evo_moo.object_code import CODE, changed_parts, object_code
+from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -47,7 +47,7 @@ class ProblemSource:
         pickled: The object by cloudpickle, where there is no reference. It travels to worker processes of
             this run only; it is never stored.
         code: The user's own files that the reference leads to, by default as they are now; None where there are none.
-            Of an object, the files of all modules of the user's own that this process has imported.
+            Of an object, the files that its parts are defined in, with those that they import.
         parts: What decides the outcomes of evaluations, as far as it is known: names of files, or of the parts of an
             object, to digests or values.
 
@@ -81,7 +81,7 @@ class ProblemSource:
         if script := sys.modules.get("__mp_main__"):  # of a process that was itself spawned
             send_by_value(script)
         try:
-            return cls(pickled=cloudpickle.dumps(problem), code=UserCode.of_process(), parts=parts)
+            return cls(pickled=cloudpickle.dumps(problem), code=UserCode.of_modules(modules_of(problem)), parts=parts)
         except Exception as error:
             raise ProblemError(
                 f"a problem object must be picklable to reach the workers, but it is not: {error}; "

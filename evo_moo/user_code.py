@@ -3,45 +3,29 @@
 Python imports a module once per process. So after an edit a live process would go on with what it imported, and a
 worker that starts later would take what the file says by then. Here the texts are read at one moment, travel to the
 workers, and are what both run; what was imported before from other texts makes room.
-
-Own is what no package manager installed: a file, the modules and packages beside it, and whatever else they import
-from outside ``site-packages`` and the standard library; of an installed plug-in, the modules of its package.
 """
 
-import ast
 import contextlib
-import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-import sysconfig
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
-from evo_moo.errors import is_engine
+from evo_moo.source_texts import ModuleText, digest_of, is_source, read_texts, spec_of, text_digest
 
-_STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
-_INSTALLED = {"site-packages", "dist-packages"}
 _OF_FILE = "evo_moo_user_"
 """How the name of a module begins that is named by its file."""
 _STARTED_AT: float = psutil.Process().create_time()
-
-
-class ModuleText(NamedTuple):
-    """The text of a module, its file, and whether it is a package."""
-
-    path: str
-    text: bytes
-    is_package: bool
 
 
 @dataclass(frozen=True)
@@ -63,8 +47,8 @@ class UserCode:
         Raises:
             OSError: A file cannot be read.
         """
-        name = f"{_OF_FILE}{path.stem}_{_digest(str(path).encode())[:8]}"
-        return cls(name, dict(_read(name, str(path), False, str(path.parent))))
+        name = f"{_OF_FILE}{path.stem}_{digest_of(str(path).encode())[:8]}"
+        return cls(name, dict(read_texts(name, str(path), False, str(path.parent))))
 
     @classmethod
     def of_module(cls, name: str) -> "UserCode | None":
@@ -74,21 +58,21 @@ class UserCode:
             OSError: A file cannot be read.
         """
         importlib.invalidate_caches()
-        spec = _spec_of(name, None)
-        if spec is None or not _is_source(spec):
+        spec = spec_of(name, None)
+        if spec is None or not is_source(spec):
             return None
-        return cls(name, dict(_read(name, str(spec.origin), _is_package(spec), None)))
+        is_package = spec.submodule_search_locations is not None
+        return cls(name, dict(read_texts(name, str(spec.origin), is_package, None)))
 
     @classmethod
-    def of_process(cls) -> "UserCode":
-        """Read the files of all own modules that this process has imported, as they are now."""
-        modules = {}
-        for name, module in list(sys.modules.items()):
-            path = getattr(module, "__file__", None) or ""
-            if path.endswith(".py") and not name.startswith(("__", _OF_FILE)) and is_own(path):
-                with contextlib.suppress(OSError):
-                    modules[name] = ModuleText(path, Path(path).read_bytes(), hasattr(module, "__path__"))
-        return cls("", modules)
+    def of_modules(cls, names: Iterable[str]) -> "UserCode":
+        """Read the sources of several modules, and what they import; those without a source are left out.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        codes = [cls.of_module(name) for name in names]
+        return cls("", {name: text for code in codes if code is not None for name, text in code.modules.items()})
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -188,11 +172,16 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
+    has_read_texts = True
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        for loaded in reversed(_loaded.values()):
+        for main, loaded in reversed(list(_loaded.items())):
             if (module := loaded.code.modules.get(fullname)) is not None:
+                if target is not None:  # the user asks for what the file has now: importlib.reload
+                    del _loaded[main]
+                    return importlib.util.spec_from_file_location(fullname, module.path)
                 places = [str(Path(module.path).parent)] if module.is_package else None
                 loader = _Loader(fullname, loaded)
                 return importlib.util.spec_from_file_location(
@@ -215,115 +204,3 @@ def _is_made_of(module: ModuleType, name: str, code: UserCode) -> bool:
         theirs = loader.loaded.code.modules
         return all(theirs.get(other, text) == text for other, text in code.modules.items())
     return getattr(module, "__file__", None) == code.modules[name].path and code.is_older_than_process
-
-
-def _read(name: str, path: str, is_package: bool, folder: str | None) -> Iterator[tuple[str, ModuleText]]:
-    """Return a module and those that it imports.
-
-    Args:
-        name: Name of the module.
-        path: Its file.
-        is_package: Whether it is a package.
-        folder: Where modules are looked for first.
-    """
-    importlib.invalidate_caches()
-    known, left = {name}, [(name, path, is_package)]
-    while left:
-        module, file, is_package = left.pop(0)
-        text = Path(file).read_bytes()
-        yield module, ModuleText(file, text, is_package)
-        package = module if is_package else module.rpartition(".")[0]
-        for imported in (module, *_imported_names(text, package)):
-            parts = imported.split(".")
-            for parent in (".".join(parts[:n]) for n in range(1, len(parts) + 1)):
-                if parent in known:
-                    continue
-                known.add(parent)
-                spec = _spec_of(parent, folder)
-                if spec is not None and _is_source(spec) and _is_own(parent, str(spec.origin), name):
-                    left.append((parent, str(spec.origin), _is_package(spec)))
-
-
-def _imported_names(text: bytes, package: str) -> Iterator[str]:
-    """Return the absolute names that a module's text imports; of ``from a import b`` both a and a.b."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # which running it will say
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1] if package else []
-                base = ".".join([*parents, *([base] if base else [])])
-            yield from (name for alias in node.names if (name := f"{base}.{alias.name}".strip(".*")))
-
-
-def _spec_of(name: str, folder: str | None) -> importlib.machinery.ModuleSpec | None:
-    """Find a module without importing it or its parents; None where there is none."""
-    places: Any = None
-    spec = None
-    parts = name.split(".")
-    if parts[0] in sys.stdlib_module_names or "" in parts:
-        return None
-    for n in range(1, len(parts) + 1):
-        full = ".".join(parts[:n])
-        spec = importlib.machinery.PathFinder.find_spec(full, [folder]) if n == 1 and folder else None
-        spec = spec or _found(full, places)
-        if spec is None:
-            return None
-        places = spec.submodule_search_locations
-        if places is None and n < len(parts):
-            return None
-    return spec
-
-
-def _found(name: str, places: Any) -> importlib.machinery.ModuleSpec | None:
-    for finder in sys.meta_path:
-        find = None if finder is _finder else getattr(finder, "find_spec", None)
-        spec: importlib.machinery.ModuleSpec | None
-        try:
-            spec = find(name, places) if find is not None else None
-        except KeyError:  # a namespace package below one that is not imported
-            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-            below = [Path(place, name.rpartition(".")[2]) for place in places]
-            spec.submodule_search_locations = [str(folder) for folder in below if folder.is_dir()]
-        if spec is not None:
-            return spec
-    return None
-
-
-def _is_source(spec: importlib.machinery.ModuleSpec) -> bool:
-    return spec.origin is not None and spec.origin.endswith(".py")
-
-
-def _is_package(spec: importlib.machinery.ModuleSpec) -> bool:
-    return spec.submodule_search_locations is not None
-
-
-def is_own(path: str) -> bool:
-    """Return whether a file is the user's own, or a cell of a notebook: no part of a package or of Python."""
-    is_installed = path.startswith((*_STANDARD, "<frozen")) or not _INSTALLED.isdisjoint(Path(path).parts)
-    return bool(path) and not is_installed and not is_engine(Path(path))
-
-
-def _is_own(name: str, path: str, main: str) -> bool:
-    """Return whether a module that ``main`` imports is the user's own, or of the same package."""
-    package = name.partition(".")[0]
-    if package == "evo_moo":
-        return not is_engine(Path(path))
-    return is_own(path) or package == main.partition(".")[0]
-
-
-def text_digest(text: bytes) -> str:
-    """Return the digest of a file's text, and the one of what Python reads in it: without comments and layout."""
-    digests = [_digest(text)]
-    with contextlib.suppress(SyntaxError, ValueError):
-        digests += [f"{sys.version_info[0]}.{sys.version_info[1]}", _digest(ast.dump(ast.parse(text)).encode())]
-    return " ".join(["text", *digests])
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()

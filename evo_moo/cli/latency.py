@@ -14,6 +14,7 @@ from rich.console import Console
 from evo_moo.analysis.result import Result
 from evo_moo.cli.console import new_table, open_console, pairs, safe
 from evo_moo.errors import ProblemError, SpaceError
+from evo_moo.job.identity import followed
 from evo_moo.plugins import absolute_reference, load_problem
 from evo_moo.storage.reading import reading
 
@@ -76,7 +77,8 @@ def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
     if run_dir is None:
         return {}
     with reading(run_dir) as ledger:
-        searched = ledger.facts().job.get("problem", {})
+        facts = ledger.facts()
+        searched = followed(facts.job, facts, run_dir).get("problem", {})
         same = searched.get("use") == absolute_reference(reference, Path())
         return dict(searched.get("options", {})) if same else {}
 

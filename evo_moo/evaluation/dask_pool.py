@@ -38,7 +38,7 @@ class DaskPool:
     ``retries`` times more.
 
     Args:
-        source: How a worker builds the problem; its files must be there on every host.
+        source: How a worker builds the problem; the data that it reads must be there on every host.
         goals: Objectives and limits of the run.
         n_workers: Number of processes of the local cluster that is started where no address is given.
         address: Address of a scheduler.

@@ -11,7 +11,7 @@ import orjson
 from evo_moo.job.job import Job
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.user_code import text_digest
+from evo_moo.source_texts import text_digest
 from evo_moo.values import for_toml, json_key
 
 FREE_SECTIONS = ("budget", "evaluation")

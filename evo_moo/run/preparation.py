@@ -251,6 +251,8 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
             folder.ledger.set_meta(space=space)  # the same, but for what an older version did not record of tuples
         if state != "finished":
             _record_version(folder.ledger, facts, prepared.parts, version)
+        elif changed_parts(facts.parts, prepared.parts):
+            LOGGER.warning("finished before its code changed: nothing of it is evaluated by the new code")
     return job
 
 

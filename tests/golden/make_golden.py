@@ -57,6 +57,7 @@ def make(name: str, run_dir: Path) -> None:
     (run_dir / "environment.json").write_text(json.dumps(environment | ENVIRONMENT, indent=2) + "\n")
     with contextlib.closing(sqlite3.connect(run_dir / "run.sqlite", isolation_level=None)) as db:
         db.execute("UPDATE evaluations SET worker = 1, traceback = replace(traceback, ?, '')", (f"{HERE.parents[1]}/",))
+        db.execute("DELETE FROM meta WHERE key = 'place'")
         db.execute("VACUUM")
     (run_dir / ".lock").unlink(missing_ok=True)
 

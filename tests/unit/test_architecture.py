@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GROUND = {
-    *("by_value", "errors", "files", "lazy", "object_code", "pareto", "scalarisation", "seeding", "text", "threads"),
-    *("user_code", "values"),
+    *("by_value", "errors", "files", "lazy", "object_code", "pareto", "scalarisation", "seeding"),
+    *("source_texts", "text", "threads", "user_code", "values"),
 }
 ALLOWED = {
     "space": set(),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evo_moo.object_code import changed_parts, object_code
+from evo_moo.object_code import changed_parts, modules_of, object_code
 from evo_moo.plugins import ProblemSource
 
 TEXT = """
@@ -113,6 +113,15 @@ def test_another_process_sees_the_same(tmp_path: Path) -> None:
         for _ in range(2)
     }
     assert len(outputs) == 1 and "Mine.evaluate" in outputs.pop()
+
+
+def test_modules_are_those_of_the_parts() -> None:
+    module = ModuleType("__main__")
+    text = "import tests.conftest as c\ndef f(x):\n    return c.pytest_collection_modifyitems"
+    exec("from evo_moo import FunctionProblem\n" + text, module.__dict__)
+    assert modules_of(ProblemSource("pymoo:zdt1").build()) == []
+    held = module.__dict__["FunctionProblem"](module.__dict__["f"], {}, {})
+    assert modules_of(held) == ["tests.conftest"]
 
 
 def test_code_of_another_python_is_not_compared() -> None:

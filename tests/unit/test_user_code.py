@@ -1,3 +1,4 @@
+import importlib
 import sys
 import textwrap
 from collections.abc import Callable
@@ -80,6 +81,18 @@ def test_a_module_imported_before_an_edit_makes_room(write: Write, monkeypatch: 
 
     write(early_of_code="SHIFT = 2")
     assert early_of_code.SHIFT == 1 and value(f"{folder / 'mine.py'}:Mine") == 2
+
+
+def test_a_reload_takes_what_the_file_has_now(write: Write) -> None:
+    text = f"import again_of_code\n{PROBLEM}def shift(): return again_of_code.SHIFT"
+    folder = write(again_of_code="SHIFT = 1", mine=text)
+    assert value(f"{folder / 'mine.py'}:Mine") == 1
+    helper = sys.modules["again_of_code"]
+    write(again_of_code="SHIFT = 23")
+    assert importlib.reload(helper).SHIFT == 23
+    assert value(f"{folder / 'mine.py'}:Mine") == 23
+    write(again_of_code="SHIFT = 1")
+    assert value(f"{folder / 'mine.py'}:Mine") == 1
 
 
 def test_helpers_of_one_name_stay_with_their_problems(tmp_path: Path) -> None:

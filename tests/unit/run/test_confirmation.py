@@ -185,6 +185,25 @@ def test_a_changed_problem_is_noted_and_never_mixed(tmp_path):
     assert any("has changed since the search" in n for n in confirm(run_dir, seeds=2, workers=1).notes)
 
 
+def test_a_changed_object_is_noted_and_never_mixed(tmp_path):
+    class Scaled(evo_moo.SearchProblem):
+        variables = {"x": evo_moo.Integer(1, 6)}
+        objectives = {"error": "min"}
+
+        def __init__(self, scale=1):
+            self.scale = scale
+
+        def evaluate(self, config):
+            return {"error": self.scale / config["x"]}
+
+    run_dir = tmp_path / "r"
+    evo_moo.search(Scaled(), "grid", termination=("n_evals", 6), workers=1, run_dir=run_dir)
+    notes = confirm(run_dir, Scaled(2), seeds=1, workers=1).notes
+    assert any("has changed since the search (`" in n and "Scaled.scale`: 1 there, 2 here)" in n for n in notes)
+    with pytest.raises(UsageError, match=r"must be of one version of its problem, .*scale`: 2 there, 1 here"):
+        confirm(run_dir, Scaled(), seeds=2, workers=1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
