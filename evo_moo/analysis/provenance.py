@@ -13,6 +13,7 @@ _WHY = {
     "mating": "bred from its parents",
     "infill": "proposed with the help of surrogates",
     "promotion": "among the best of its rung",
+    "told": "told with its metrics: it was measured elsewhere",
     "replicate": "repeated with another seed, since it was on the front",
 }
 _RECORDED = (
@@ -32,7 +33,7 @@ def provenance(ledger: Ledger, evaluation_id: int) -> dict[str, Any]:
     Raises:
         UsageError: There is no such evaluation.
     """
-    n = sum(ledger.counts().values())
+    n = sum(ledger.counts().values()) + ledger.n_told()
     if not 1 <= evaluation_id <= n:
         raise UsageError(f"`--id` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
     (e,) = ledger.of_ids([evaluation_id])

@@ -48,7 +48,7 @@ class RunFront:
         known_metrics: Every metric that the problem declares.
         front: The evaluations of the Pareto front, with the means of their metrics where they were repeated. If nothing
             keeps the limits, those that exceed them least; ``feasible`` then is False.
-        endings: Numbers of evaluations by status and reason.
+        endings: Numbers of evaluations by status and reason; what was told with its metrics is none.
         run_dir: The run folder, if there is one.
         true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
         means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation;
@@ -61,6 +61,7 @@ class RunFront:
             None where nothing keeps the limits.
         box_of: The box in words; empty where there is none.
         code_changes: In words, how the code that was evaluated changed while the run went on, as the user accepted.
+        n_told: Number of configurations that were measured elsewhere, and told with their metrics.
     """
 
     goals: Goals
@@ -76,6 +77,7 @@ class RunFront:
     box: Box | None = None
     box_of: str = ""
     code_changes: tuple[str, ...] = ()
+    n_told: int = 0
 
     @classmethod
     def read(cls, run_dir: str | Path) -> Self:
@@ -92,7 +94,7 @@ class RunFront:
         """Read an open ledger; where it is a run folder's, ``run_dir`` is that folder."""
         facts = ledger.facts()
         goals, known = facts.goals, facts.metrics
-        endings = ledger.endings()
+        endings, n_told = ledger.endings(), ledger.n_told()
         if unknown := {status for status, _ in endings} - set(STATUSES):
             raise ValueError(f"the unknown status {unknown.pop()!r}")
         means, spread = dict[int, Metrics](), dict[int, Metrics]()
@@ -102,7 +104,8 @@ class RunFront:
         F, violation = goals.F(rows := [row for _, row in candidates]), np.array([goals.violation(row) for row in rows])
         best = pareto_rows(F, violation)
         last = ledger.last_generation()
-        is_populations = facts.front == "population" and last is not None and last.n_asked == sum(endings.values())
+        n_rows = sum(endings.values()) + n_told
+        is_populations = facts.front == "population" and last is not None and last.n_asked == n_rows
         ids = last.optimum if last and is_populations else [candidates[i][0] for i in best]
         front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
         box, box_of = None, ""
@@ -112,7 +115,7 @@ class RunFront:
             box_of = box_in_words(fixed)
         archive = F[best[feasible[best]]]
         doubts = {key: pooled.intervals for key, pooled in ledger.said().items() if pooled.in_doubt}
-        more = doubts, archive, box, box_of, code_changes(ledger)
+        more = doubts, archive, box, box_of, code_changes(ledger), n_told
         return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
 
     @property

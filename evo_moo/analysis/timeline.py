@@ -19,6 +19,7 @@ LANES = dict.fromkeys(get_args(State), "state") | {
     "profile reused": "reuse",
     "measured again": "reuse",
     "warm start": "reuse",
+    "told": "reuse",
     "weights dropped": "reuse",
     "taken over": "state",
     "job changed": "state",

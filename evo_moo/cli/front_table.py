@@ -72,9 +72,10 @@ def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:
 
 def _title(result: RunFront) -> str:
     ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
+    told = f" and {result.n_told} told" if result.n_told else ""
     if not result.feasible:
-        return f"Nothing of {ended} evaluations keeps the limits; the nearest: {len(result.front)}"
-    title = f"Pareto front: {len(result.front)} of {ended} evaluations"
+        return f"Nothing of {ended} evaluations{told} keeps the limits; the nearest: {len(result.front)}"
+    title = f"Pareto front: {len(result.front)} of {ended} evaluations{told}"
     objectives = result.goals.objectives
     if all(objective.goal is None for objective in objectives):
         return title

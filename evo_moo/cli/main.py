@@ -107,6 +107,10 @@ def run(
     from_runs: Annotated[
         list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
     ] = None,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CSV", help="Table of configurations measured elsewhere, with metrics; repeatable."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
@@ -143,6 +147,7 @@ def run(
         "search.seed": seed,
         "search.algorithm": algorithm,
         "surrogate.model": surrogate or None,
+        "search.known": [str(path) for path in known or []] or None,
         "search.from": [str(folder_of(path)) for path in from_runs or []] or None,
     }
     changes = option_settings(options or []) | settings(assignments or [])

@@ -14,6 +14,7 @@ from evo_moo.job.fault_text import fault_text
 from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job
 from evo_moo.job.refinement import refinement_faults
+from evo_moo.job.start import complete_start, read_known
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
 from evo_moo.pareto import MOST_OBJECTIVES
 from evo_moo.plugins import ProblemSource, load_surrogate
@@ -49,6 +50,8 @@ def check_job(
     if built is not None:
         faults += _goal_faults(data, built)
     if built is not None and job is not None:
+        job, known_faults = _with_known(job, built)
+        faults += known_faults
         faults += [*_search_faults(job, built), *refinement_faults(job.refinement, built)]
     faults += _surrogate_faults(data)
     if job is not None:
@@ -108,6 +111,21 @@ def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
     return find_faults(declared, constraints or {}, problem.known_metrics)
 
 
+def _with_known(job: Job, problem: SearchProblem) -> tuple[Job, list[str]]:
+    """Return a job whose start holds what tables tell, and the faults of the start and of the tables."""
+    try:
+        goals = job.goals(problem)
+    except (EvoMooError, TypeError, ValueError, AttributeError):
+        return job, []  # the goals have faults of their own
+    start, faults = complete_start(job.search.start, problem.space, goals, job.search.seed)
+    faults = [f"`search.start{fault.replace(']', ']`', 1)}" for fault in faults]
+    for path in job.search.known or []:
+        entries, faults_of_table = read_known(Path(path), problem, goals)
+        start += entries
+        faults += faults_of_table
+    return job.starting_with(start), faults
+
+
 def _search_faults(job: Job, problem: SearchProblem) -> list[str]:
     search, faults = job.search, []
     n_obj = len(problem.objectives if job.objectives is None else job.objectives)
@@ -115,11 +133,6 @@ def _search_faults(job: Job, problem: SearchProblem) -> list[str]:
         faults.append(
             f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {search.pop_size}"
         )
-    for i, configuration in enumerate(search.start):
-        try:
-            problem.space.encode([configuration])
-        except EvoMooError as error:
-            faults.append(f"`search.start[{i}]`: {error}")
     if search.algorithm == "grid":
         faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
     elif search.grid_points is not None:

@@ -29,16 +29,17 @@ def read_job_file(path: Path) -> dict[str, Any]:
 
 
 def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Return a job's data with the files of its problem and model, and its earlier runs, read relative to ``base``."""
+    """Return a job's data with the files, tables and earlier runs that it names read relative to ``base``."""
     data = dict(data)
-    for section, key in (("problem", "use"), ("surrogate", "model"), ("search", "from")):
+    for section, key in (("problem", "use"), ("surrogate", "model"), ("search", "from"), ("search", "known")):
         table = data[section] if isinstance(data.get(section), dict) else {}
         value = table.get(key)
-        if isinstance(value, str) and key != "from":
+        if isinstance(value, str) and section != "search":
             data[section] = {**table, key: absolute_reference(value, base)}
-        elif isinstance(value, list) and key == "from":
-            runs = [str((base / Path(run).expanduser()).absolute()) if isinstance(run, str) else run for run in value]
-            data[section] = {**table, key: runs}
+        elif isinstance(value, list) and section == "search":
+            paths = [each if not isinstance(each, str) else base / Path(each).expanduser() for each in value]
+            paths = [str(each.absolute()) if isinstance(each, Path) else each for each in paths]
+            data[section] = {**table, key: paths}
     return data
 
 

@@ -10,7 +10,8 @@ pop_size = 20
 seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
-start = [{ lr = 0.01 }]            # configurations that it begins with
+start = [{ lr = 0.01 }]            # configurations that it begins with; { configuration = …, metrics = … } is only told
+known = ["table.csv"]              # tables of configurations and their metrics, which are told, not evaluated
 from = ["runs/monday"]             # earlier runs whose best it begins with, relative to this file
 grid_points = 5                    # of a grid, of every Real; or by name, number or values: { lr = 3, n = [8, 32] }
 
@@ -82,6 +83,7 @@ class SearchSection(Section):
     mode: Literal["generational", "steady-state"] = "generational"
     sampling: Literal["random", "lhs", "sobol"] = "random"
     start: list[dict[str, Any]] = []
+    known: list[StrictStr] | None = None
     from_runs: list[StrictStr] | None = Field(default=None, alias="from")
     grid_points: Any = None  # the space says what is right
 
@@ -135,8 +137,8 @@ class Job(Section):
         return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
 
     def starting_with(self, start: list[dict[str, Any]]) -> "Job":
-        """Return the job with other configurations to begin with."""
-        return self.model_copy(update={"search": self.search.model_copy(update={"start": start})})
+        """Return the job with another start, and no tables of more."""
+        return self.model_copy(update={"search": self.search.model_copy(update={"start": start, "known": None})})
 
     def to_toml(self) -> dict[str, Any]:
         """Return plain data for a TOML file; what is not set is left out, and an option that is None is ``none``."""

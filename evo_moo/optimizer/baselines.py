@@ -48,7 +48,7 @@ class Fixed(Source):
 
     def make(self, n: int, scene: Scene) -> tuple[Population, list[Made]]:
         """Return the next rows of the design that were not asked for yet."""
-        rows = list(dict.fromkeys(self._start)) if scene.n_asked == 0 else []
+        rows = [row.tobytes() for row in scene.fresh.new_of(self._start)]
         if self._design is not None:
             n = min(n, scene.fresh.left())
             new, self._position = new_rows(self._design, self._position, n, rows, scene.fresh.are_new)

@@ -10,6 +10,9 @@ from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.search_problem import Configuration
 from evo_moo.values import plain
 
+TOLD = "told"
+"""Origin of a candidate that was measured elsewhere, and told with its metrics."""
+
 
 class Candidate(NamedTuple):
     """A configuration to evaluate.
@@ -20,7 +23,7 @@ class Candidate(NamedTuple):
         configuration: Names to values, active variables only.
         x: ``(n_var,)`` array, the encoded configuration.
         origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with models also ``"infill"``, with
-            refinement ``"promotion"``, and with either ``"replicate"``.
+            refinement ``"promotion"``, and with either ``"replicate"``; ``"told"`` where it was measured elsewhere.
         parents: Ids of the evaluations that it was bred from.
         prediction: What a surrogate expects: metric names to ``[mean, std]``.
         fidelity: How thoroughly to evaluate it; None in a search without refinement.
@@ -47,7 +50,7 @@ class Candidate(NamedTuple):
     seed: int | None = None
 
 
-def awaited_id(candidate: int | Candidate, is_awaited: Callable[[int], bool]) -> int:
+def awaited_id(candidate: Any, is_awaited: Callable[[int], bool]) -> int:
     """Return the id of a candidate, which must be awaited.
 
     Raises:

@@ -42,11 +42,20 @@ class Evolution:
 
     def next_generation(self) -> Population:
         """Return the first population, or the offspring of the present one."""
+        told, optimum = self._algorithm.pop, self._algorithm.opt
         made = self._algorithm.ask()
         self._algorithm.termination.force_termination = False
-        if not self._algorithm.is_initialized:  # pymoo forgets the empty optimum as it begins
-            self._algorithm.opt = Population.empty()
+        if not self._algorithm.is_initialized:  # pymoo forgets what was told before it begins, and the empty optimum
+            self._algorithm.pop, self._algorithm.opt = told, optimum
+            made = made[: self._pop_size - len(told)]
         return made if made is not None else Population.empty()
+
+    def add(self, told: Ended) -> None:
+        """Select upon a candidate that was told; where such ones fill the population, none is drawn."""
+        is_initialized = self._algorithm.is_initialized
+        self.select([told], steady=True)
+        self._algorithm.n_iter = self._algorithm.n_iter or 1
+        self._algorithm.is_initialized = is_initialized or len(self._algorithm.pop) >= self._pop_size
 
     def offspring(self, n: int) -> Population:
         """Return ``n`` children of the population; none while it has fewer than two members."""
@@ -65,6 +74,8 @@ class Evolution:
         infills.set(id=[one.candidate.id for one in ended])
         self._set_values(infills, [one.metrics or {} for one in ended])
         if not steady:
+            if not algorithm.is_initialized:
+                infills = Population.merge(algorithm.pop, infills)
             algorithm.tell(infills)
             return
         merged = Population.merge(algorithm.pop, infills)

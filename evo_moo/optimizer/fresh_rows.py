@@ -1,7 +1,7 @@
 """Which configurations were not asked for yet."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ class FreshRows:
     def are_new(self, X: Array) -> Mask:
         """Return which rows of an ``(n, n_var)`` array may be asked for, ``(n,)``."""
         return np.ones(len(X), dtype=bool) if self._duplicates is None else self._duplicates.are_new(X)
+
+    def new_of(self, rows: Iterable[bytes]) -> Array:
+        """Return those of some encoded rows that may be asked for, each once, ``(n, n_var)``."""
+        X = np.frombuffer(b"".join(dict.fromkeys(rows))).reshape(-1, self._space.n_var)
+        return X[self.are_new(X)]
 
     def left(self) -> int:
         """Return the number of configurations that were not asked for yet, or a very large number."""

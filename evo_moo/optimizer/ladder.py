@@ -69,6 +69,7 @@ class Ladder:
         self._steps: list[Step] = []  # those that began; ids count from 1
         self._units = 0.0  # begun and not spared, in steps of the fidelity
         self._results: dict[int, Metrics | None] = {}
+        self._known: set[int] = set()  # those that were measured elsewhere
         self._stopped: dict[int, tuple[Metrics, float]] = {}  # expected metrics, and the share that was done
         self._last: dict[int, int] = {}  # candidate to its evaluation on its highest rung
         self._replicates: dict[int, list[int]] = {}
@@ -111,13 +112,24 @@ class Ladder:
             self._note_promotion(step)
         return self.n_asked
 
+    def take(self, candidate: int, metrics: Metrics | None) -> int:
+        """Note a candidate that was measured elsewhere, on the top rung and at no cost; return its evaluation's id.
+
+        It is compared with none: it was on no rung below.
+        """
+        self._steps.append(Step(candidate, self.top))
+        self._known.add(self.n_asked)
+        self._last[candidate] = self.n_asked
+        self._results[self.n_asked] = metrics
+        return self.n_asked
+
     def end(self, key: int, metrics: Metrics | None) -> None:
         """Note how an evaluation ended, None of a failure; of one that was stopped nothing changes."""
         if key in self._stopped:
             return
         self._results[key] = metrics
         step = self.step(key)
-        if not step.replicate and not self._is_barred(metrics):
+        if not step.replicate and key not in self._known and not self._is_barred(metrics):
             insort(self._compared[step.rung], key)
 
     def revise(self, key: int, metrics: Metrics) -> None:
@@ -137,6 +149,8 @@ class Ladder:
         """Return the evaluation as a candidate; ``base`` is the inner optimizer's."""
         step = self.step(key)
         is_top = step.rung == self.top
+        if key in self._known:
+            return base._replace(id=key, fidelity=self.rungs[-1])
         return base._replace(
             id=key,
             origin="replicate" if step.replicate else "promotion" if step.rung else base.origin,
@@ -225,14 +239,19 @@ class Ladder:
             "steps": np.array(self._steps, dtype="<i8").reshape(-1, len(Step._fields)),
             "stopped": [[key, *how] for key, how in self._stopped.items()],
             "results": [[key, metrics] for key, metrics in self._results.items()] if with_results else [],
+            "known": sorted(self._known),
             "queue": [list(step) for step in self._planned],
         }
 
     def loaded(self, state: Mapping[str, Any]) -> Self:
         """Return a ladder of the same rungs with a dumped state."""
         ladder = type(self)(self.goals, self.rungs, self._cheap, self._continues)
-        for step in state["steps"].tolist():
-            ladder.begin(Step(*step))
+        known = set(state.get("known", []))
+        for key, step in enumerate(state["steps"].tolist(), 1):
+            if key in known:
+                del ladder._results[ladder.take(step[0], None)]
+            else:
+                ladder.begin(Step(*step))
         for key, expected, share in state["stopped"]:
             ladder.stop(key, expected, share)
         for key, metrics in state["results"]:

@@ -9,22 +9,25 @@ The main loop of every search, ours or a user's own:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
-from typing import Any, get_args
+from typing import Any
 
-from evo_moo.errors import JobError
+from pymoo.core.population import Population
+
+from evo_moo.errors import JobError, StateError
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
+from evo_moo.optimizer.arguments import argument_faults
 from evo_moo.optimizer.baselines import Fixed
-from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import TOLD, Candidate, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
-from evo_moo.optimizer.open_candidates import OpenCandidates
+from evo_moo.optimizer.open_candidates import Ended, OpenCandidates
 from evo_moo.optimizer.pace import Mode, Pace
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.completion import completed
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.operators import SpaceSampling, space_operators
 from evo_moo.space.search_space import Method
@@ -51,14 +54,14 @@ class Optimizer:
         seed: Seed of every random choice.
         goals: Objectives and limits; by default the problem's own.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
-        start: Configurations that the first population begins with.
+        start: Configurations that the first population begins with; values that are missing are drawn.
         mode: ``"generational"`` or ``"steady-state"``.
         grid_points: Values of a grid, as in ``GridDesign``.
         source: Makes the candidates after the first population; by default the algorithm itself.
 
     Attributes:
         generation: Number of generations that ended; steady-state, one ends with every ``pop_size`` outcomes.
-        n_asked: Number of candidates asked for so far.
+        n_asked: Number of candidates asked for, or told, so far.
         exhausted: Whether the space, or the grid, has no new configuration left.
         learns: Whether there are models, which learn of candidates that are left out.
         replicates: Whether a configuration may be asked for again, as another candidate.
@@ -85,6 +88,7 @@ class Optimizer:
         if faults:
             raise JobError(*faults)
         self.space, self.goals = problem.space, goals or problem.goals
+        start = [completed(self.space, given, seed) for given in start]
         as_pymoo = problem.is_plain and source is None and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)
         self.mode, self._pace = mode, Pace(mode, self.pop_size)
@@ -101,7 +105,7 @@ class Optimizer:
         n_goals = len(self.goals.objectives), len(self.goals.inequalities), len(self.goals.equalities)
         shape = STATE_FORMAT, algorithm, mode, self.pop_size, self.space.n_var, *n_goals
         self._kind = [*shape, *self._source.kind]
-        self.generation = self.n_asked = self._n_told = 0
+        self.generation = self.n_asked = self._n_told = self._n_known = 0
         self.exhausted = False
         self._open = OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet
 
@@ -122,7 +126,7 @@ class Optimizer:
 
     def n_within(self, n_evals: int) -> int:
         """Return how many more candidates may be asked for until there are ``n_evals``."""
-        return max(0, n_evals - self.n_asked)
+        return max(0, n_evals - (self.n_asked - self._n_known))
 
     def ask(self, n: int | None = None) -> list[Candidate]:
         """Return up to ``n`` candidates, by default what is left of the generation, or one in steady state.
@@ -142,23 +146,50 @@ class Optimizer:
                 break
         return asked
 
-    def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
+    def tell(
+        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
+    ) -> Candidate | None:
         """Report the outcome of a candidate; with the last of a generation, selection takes place.
 
         Args:
-            candidate: The candidate or its id.
+            candidate: The candidate or its id; or a configuration that was measured elsewhere. It takes a place of the
+                first population, if one is free, and counts in ``n_asked``, but not in ``n_within``.
             metrics: The metrics. None: the evaluation failed, and the candidate is left out of selection.
                 Without the objectives: the candidate breaks a limit and was not evaluated further.
 
+        Returns:
+            The candidate that a configuration became; None where the candidate was known.
+
         Raises:
-            StateError: No such candidate is awaited.
-            MetricError: A metric is no finite number, or an objective is missing.
+            StateError: No such candidate is awaited; or the configuration is not new, or candidates are not asked for.
+            SpaceError: The configuration does not fit the space.
+            MetricError: An objective is missing, or is no finite number.
         """
+        if isinstance(candidate, Mapping):
+            return self._take(candidate, checked_outcome(self.goals, metrics))
         key = awaited_id(candidate, lambda key: key <= self.n_asked and self._open.is_awaited(key))
         self._open.record(key, checked_outcome(self.goals, metrics))
         self._n_told += 1
         if self._pace.is_complete(self._open.n_ended, len(self._open)):
             self._select()
+        return None
+
+    def _take(self, configuration: Mapping[str, Any], metrics: Metrics | None) -> Candidate | None:
+        """Take a configuration that was measured elsewhere."""
+        x = self.space.encode([configuration])
+        if awaited := [candidate for candidate in self.pending if candidate.x.tobytes() == x.tobytes()]:
+            return self.tell(awaited[0], metrics)
+        if self.n_waiting or not self._fresh.are_new(x)[0]:
+            rule = "a told configuration must be new, and all candidates made before it asked for"
+            raise StateError(f"{rule}, but {self.n_waiting} wait; it is {dict(configuration)}")
+        generation = self._pace.generation(self.n_asked, self.generation) + 1
+        self.n_asked, self._n_known = self.n_asked + 1, self._n_known + 1
+        told = Candidate(self.n_asked, generation, self.space.decode(x)[0], x[0], TOLD, cost=0.0)
+        self._fresh.remember(x)
+        self._source.learn(told, metrics)
+        if metrics is not None:
+            self._evolution.add(Ended(told, Population.new(X=x)[0], metrics))
+        return told
 
     def leave_out(self, candidate: int | Candidate, estimate: Metrics | None) -> None:
         """Report that a candidate is not evaluated to the end; models learn the estimate as if it was measured."""
@@ -217,6 +248,7 @@ class Optimizer:
             "generation": self.generation,
             "n_asked": self.n_asked,
             "n_told": self._n_told,
+            "n_known": self._n_known,
             "exhausted": self.exhausted,
             "seen": self._fresh.dump() if with_seen else None,
             **self._open.dump(),
@@ -236,6 +268,7 @@ class Optimizer:
         check_kind(state, self._kind)
         self._evolution.load(state["algorithm"])
         self.generation, self.n_asked, self._n_told = state["generation"], state["n_asked"], state["n_told"]
+        self._n_known = state.get("n_known", 0)  # of none, before there were any
         self.exhausted = state["exhausted"]
         self._open.load(state)
         self._fresh.load(state["seen"] if seen is None else seen, state["open_X"])
@@ -248,10 +281,14 @@ class Optimizer:
 
     def _make(self) -> None:
         """Make the next candidates: a generation, a batch, or in steady state one."""
-        n = self._source.n_wanted(self._pace.n_wanted(self.n_asked), self.n_asked)
-        made, how = self._source.make(n, Scene(self._evolution, self._fresh, self.n_asked, self.pending))
-        if self._source.fills_up:
-            made = self._fresh.filled_up(made, n, self._evolution.random_state)
+        n = self._source.n_wanted(self._pace.n_wanted(self.n_asked, self._n_known), self.n_asked)
+        rows = self._fresh.new_of(self._start if self.n_asked == self._n_known else ())
+        if len(rows) > max(self.pop_size - self._n_known, 0):  # a first population has no place for all of them
+            made, how = Population.new(X=rows), [Made("start")] * len(rows)
+        else:
+            made, how = self._source.make(n, Scene(self._evolution, self._fresh, self.n_asked, self.pending))
+            if self._source.fills_up:
+                made = self._fresh.filled_up(made, n, self._evolution.random_state)
         self._fresh.remember(rows_of(made, self.space.n_var))
         self.exhausted = len(made) == 0
         generation = self._pace.generation(self.n_asked, self.generation) + 1
@@ -281,20 +318,3 @@ class Optimizer:
 def default_pop_size(as_pymoo: bool) -> int:
     """Return the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
     return 100 if as_pymoo else 20
-
-
-def argument_faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any, grid_points: Any) -> list[str]:
-    """Return every fault of an optimizer's arguments."""
-    faults = []
-    if not hasattr(problem, "space") or not hasattr(problem, "goals"):
-        faults.append(f"`problem` must be a SearchProblem, but is {problem!r}; evo_moo.load_problem builds one")
-    for name, value, known in (("algorithm", algorithm, AlgorithmName), ("mode", mode, Mode)):
-        if value not in get_args(known):
-            faults.append(f"`{name}` must be one of {', '.join(get_args(known))}, but is {value!r}")
-    if pop_size is not None and (not isinstance(pop_size, Integral) or pop_size < 4):
-        faults.append(f"`pop_size` must be a whole number of at least 4, but is {pop_size!r}")
-    if not isinstance(seed, Integral) or seed < 0:
-        faults.append(f"`seed` must be a whole number of at least 0, but is {seed!r}")
-    if grid_points is not None and algorithm != "grid":
-        faults.append(f"`grid_points` must go with algorithm = 'grid', but it is {algorithm!r}")
-    return faults

@@ -25,9 +25,16 @@ class Pace:
         """Whether no candidate waits for the others of a generation."""
         return self.mode == "steady-state"
 
-    def n_wanted(self, n_asked: int) -> int:
-        """Return how many candidates to make next."""
-        return 1 if self.is_steady and n_asked else self.pop_size
+    def n_wanted(self, n_asked: int, n_known: int = 0) -> int:
+        """Return how many candidates to make next.
+
+        Args:
+            n_asked: Number of candidates so far.
+            n_known: Number of those that were told; they take places of the first population.
+        """
+        if n_asked == n_known and n_known < self.pop_size:
+            return self.pop_size - n_known
+        return 1 if self.is_steady else self.pop_size
 
     def may_make(self, n_open: int) -> bool:
         """Return whether new candidates may be made while ``n_open`` have not been selected upon."""

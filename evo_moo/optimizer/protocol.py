@@ -62,8 +62,10 @@ class AskTell(Protocol):
     def ask(self, n: int | None = None) -> list[Candidate]:
         """Return up to ``n`` candidates; none while outcomes are awaited first, or where nothing new is left."""
 
-    def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
-        """Report an outcome; None: the evaluation failed."""
+    def tell(
+        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
+    ) -> Candidate | None:
+        """Report an outcome, None of a failure; return the candidate that a configuration measured elsewhere became."""
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
         """Report an evaluation that was stopped early: what it would have shown, and the share that was done."""

@@ -9,7 +9,7 @@ hold full evaluations only.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evo_moo.errors import UsageError
+from evo_moo.errors import StateError, UsageError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.extrapolation import Extrapolation
@@ -108,11 +108,23 @@ class Refinement:
             asked.append(self._evaluation(self._ladder.begin(step)))
         return asked
 
-    def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
-        """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
+    def tell(
+        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
+    ) -> Candidate | None:
+        """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``.
+
+        A configuration that was measured elsewhere counts as evaluated at full length.
+        """
+        if isinstance(candidate, Mapping):
+            row = self.space.encode([candidate]).tobytes()
+            told = None if row in {c.x.tobytes() for c in self._open.values()} else self.inner.tell(candidate, metrics)
+            if told is None:
+                raise StateError(f"a told configuration must be new, but {dict(candidate)} is being evaluated")
+            return self._ladder.evaluation(self._ladder.take(told.id, checked_outcome(self.goals, metrics)), told)
         key = awaited_id(candidate, self._ladder.is_awaited)
         self._ladder.end(key, checked_outcome(self.goals, metrics))
         self._settle(key)
+        return None
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
         """Report that an evaluation was stopped early, since it would not reach the front: its candidate is left out.

@@ -47,7 +47,7 @@ class Replication:
         self.n_asked = len(self._candidates) if n is None else min(start + n, len(self._candidates))
         return self._candidates[start : self.n_asked]
 
-    def tell(self, candidate: int | Candidate, metrics: Mapping[str, float] | None) -> None:
+    def tell(self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = awaited_id(candidate, lambda key: 1 <= key <= self.n_asked and key not in self._ended)
         checked_outcome(self.goals, metrics)

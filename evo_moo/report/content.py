@@ -205,6 +205,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
         counts[status] = counts.get(status, 0) + n
     population = f", population of {search['pop_size']}" if search.get("pop_size") else ""
     settings = job.get("surrogate") or {}
+    told = f"; {result.n_told:,} more were told with their metrics" if result.n_told else ""
     cost = sum(e.cost for e in record.evaluations if e.status != "asked")
     n_ended = sum(counts.values()) - counts.get("asked", 0)
     share = result.share_of_true_hypervolume()
@@ -217,7 +218,7 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
         "Budget": ", ".join(f"{key} = {value}" for key, value in budget.items() if value is not None),
         "Seed": str(search.get("seed", "unknown")),
         "State": f"{run_state(record.state, record.is_going_on)}, {record.elapsed_s:.4g} s of searching",
-        "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()),
+        "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) + told,
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
         "In doubt": result.doubts_in_words(),

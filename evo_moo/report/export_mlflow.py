@@ -104,7 +104,7 @@ def _log_search(client: "MlflowClient", experiment: str, record: RunRecord) -> t
     times = [t for e in record.evaluations for t in (e.asked_at, _end(e)) if t]
     start_s, end_s = (min(times), max(times)) if times else (0.0, 0.0)
     run_id = begin_search(client, experiment, record, start_s)
-    counts = {"n_evals": len(record.evaluations), "front_size": len(record.front_ids)}
+    counts = {"n_evals": record.result.n_evaluations, "front_size": len(record.front_ids)}
     log(client, run_id, counts, {}, {}, end_s)
     log_artifacts(client, run_id, record)
     return run_id, end_s

@@ -23,7 +23,7 @@ class Summary:
 
     def see(self, evaluation: Evaluation) -> None:
         """Take an evaluation in."""
-        self.n_evals += 1
+        self.n_evals += not evaluation.is_told
         self.at_s = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         if evaluation.status == "ok":
             self._full.append(evaluation)

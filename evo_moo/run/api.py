@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
 from evo_moo.job.job import Job
+from evo_moo.job.start import asked_first, is_told
 from evo_moo.optimizer.optimizer import default_pop_size
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
@@ -87,7 +89,8 @@ def search(
         mode: ``"generational"``, or ``"steady-state"``: no worker waits for the last evaluation of a generation,
             but with several workers the result depends on which evaluation ends first.
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
-        start: Configurations that the first population begins with; any of ``Result.configurations`` can be one.
+        start: Configurations that the first population begins with; any of ``Result.configurations`` can be one. With
+            ``{"configuration": …, "metrics": …}`` one that was measured elsewhere is told, and not evaluated.
         from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
             ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
         grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
@@ -261,4 +264,6 @@ def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
         return None
     runs = read_earlier_runs(search.from_runs, problem.space, problem.known_metrics, version, search.seed)
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
-    return warm_start(runs, problem.space, prepared.goals, pop_size, search.start)
+    warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
+    known = [entry for entry in search.start if is_told(entry, problem.space)]
+    return replace(warm, start=[*known, *warm.start])

@@ -1,7 +1,7 @@
 """What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
 
 import multiprocessing
-from typing import Any, assert_never
+from typing import assert_never
 
 from evo_moo.evaluation.evaluate import can_interrupt
 from evo_moo.evaluation.latencies import Latencies
@@ -9,6 +9,7 @@ from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.job.job import Job
+from evo_moo.job.start import asked_first, told
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.optimizer.refinement import Refinement
@@ -45,13 +46,15 @@ def engine_of(
             stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
     latencies = Latencies(problem.architecture_key) if problem.profiles else None
     tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies)
-    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
+    known = told(job.search.start, problem.space, goals)
+    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer, known)
 
 
 def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
     """Build the optimizer that a job asks for; arguments as for ``engine_of``."""
     search, refinement = job.search, job.refinement
-    settings: dict[str, Any] = {"goals": goals} | {key: value for key, value in search if key != "from_runs"}
+    settings = {key: value for key, value in search if key not in ("from_runs", "known")}
+    settings |= {"goals": goals, "start": asked_first(search.start, problem.space)}
     if job.surrogate is None:
         inner = Optimizer(problem, **settings)
     else:

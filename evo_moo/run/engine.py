@@ -19,6 +19,7 @@ from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import USABLE, Outcome, Task
 from evo_moo.job.budget import Budget
+from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.run.budget_watch import BudgetWatch
@@ -47,13 +48,21 @@ class Engine:
         budget: When to end.
         tasks: Makes the task of each candidate.
         observer: Shows progress.
+        told: What was measured elsewhere; a search begins with it.
     """
 
     def __init__(
-        self, optimizer: AskTell, pool: Pool, folder: RunFolder, budget: Budget, tasks: Tasks, observer: Observer
+        self,
+        optimizer: AskTell,
+        pool: Pool,
+        folder: RunFolder,
+        budget: Budget,
+        tasks: Tasks,
+        observer: Observer,
+        told: Sequence[Told] = (),
     ) -> None:
         self.optimizer, self.pool, self.folder, self.ledger = optimizer, pool, folder, folder.ledger
-        self._tasks, self._observer = tasks, observer
+        self._tasks, self._observer, self._told = tasks, observer, told
         self._budget, self._requests = BudgetWatch(budget, optimizer), StopRequests(budget.deadline)
 
     def run(self) -> None:
@@ -212,3 +221,16 @@ class Engine:
         self._tasks.recall_measured(self.ledger)
         resumed = {"from_checkpoint": from_checkpoint, "reused": self._replay.n_ended, "again": self._replay.n_again}
         self._records.state("running", "", **({} if is_new else resumed))
+        if not self.optimizer.n_asked:
+            self._take_told()
+
+    def _take_told(self) -> None:
+        """Begin with what was measured elsewhere: all of it is recorded, and a checkpoint after it, or nothing."""
+        with self.ledger.transaction():
+            taken = [(self.optimizer.tell(*told), told.metrics) for told in self._told]
+            candidates = {candidate.id: (candidate, metrics) for candidate, metrics in taken if candidate is not None}
+            new = [(c, metrics) for c, metrics in candidates.values() if not self._replay.is_recorded(c)]
+            self._replay.take_ended([c for c, _ in candidates.values()])
+            self._observer.evaluated(self._records.told(new))
+            if candidates:
+                self._records.checkpoint()

@@ -1,9 +1,10 @@
 """What the main loop reports to progress and callbacks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from evo_moo.evaluation.task import Outcome
+from evo_moo.storage.evaluation_row import Evaluation
 
 
 class Observer(Protocol):
@@ -20,3 +21,8 @@ class Observer(Protocol):
 
     def recorded(self) -> str:
         """All events so far are committed to the ledger; return a reason to stop, or nothing."""
+
+
+def n_evaluated(outcomes: Iterable[Outcome | Evaluation]) -> int:
+    """Count what was evaluated; what was told with its metrics cost nothing."""
+    return sum(outcome.cost > 0 for outcome in outcomes)

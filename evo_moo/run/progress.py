@@ -19,6 +19,7 @@ from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
 from evo_moo.problem.goals import Goals
+from evo_moo.run.observer import n_evaluated
 from evo_moo.storage.evaluation_row import FAILED, Evaluation
 from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
@@ -53,7 +54,7 @@ class Progress:
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
         self._ledger = ledger if 2 <= len(goals.objectives) <= MOST_OBJECTIVES else None
-        self.n_done, self.n_failed = len(before), 0
+        self.n_done, self.n_failed = n_evaluated(before), 0
         self.spent = self._spent_before = sum(e.cost for e in before)
         self.best: dict[str, float] = {}
         self._began_at = self._line_at = time.monotonic()
@@ -73,8 +74,8 @@ class Progress:
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes; now and then log a line."""
-        self.n_done += len(outcomes)
-        self._n_running -= len(outcomes)
+        self.n_done += n_evaluated(outcomes)
+        self._n_running -= n_evaluated(outcomes)
         self.spent += sum(outcome.cost for outcome in outcomes)
         self._count(outcomes)
         self._end_at = self._expected_end()

@@ -10,11 +10,13 @@ from evo_moo.evaluation.latencies import Revision
 from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
+from evo_moo.problem.metrics import Metrics
 from evo_moo.run.budget_watch import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
 from evo_moo.storage.ledger import Ledger
 
+NOT_EVALUATED = "told with its metrics, not evaluated here"
 LOGGER = logging.getLogger("evo_moo")
 LOGGER.addHandler(logging.NullHandler())
 
@@ -50,6 +52,17 @@ class Records:
             self.measured(outcome)
             if outcome.status not in USABLE:
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
+
+    def told(self, candidates: Sequence[tuple[Candidate, Metrics]]) -> list[Outcome]:
+        """Record candidates that were measured elsewhere, with their metrics, and return that as outcomes."""
+        outcomes = [Outcome(c.id, "ok", metrics, NOT_EVALUATED, attempts=0, cost=0.0) for c, metrics in candidates]
+        violation = self._optimizer.goals.violation
+        self.asked((candidate, 0) for candidate, _ in candidates)
+        self._ledger.record_outcomes((o, violation(o.metrics)) for o in outcomes)
+        if outcomes:
+            self._ledger.record_event("told", n=len(outcomes))
+            LOGGER.info("begins with %d configurations that are told with their metrics", len(outcomes))
+        return outcomes
 
     def measured(self, outcome: Outcome) -> None:
         """Record what an evaluation measured of its architecture, and what that says together with what was known."""

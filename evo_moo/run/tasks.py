@@ -83,7 +83,7 @@ class Tasks:
         """Return the tasks that measure again what is in doubt and decides the front."""
         if self._latencies is None:
             return []
-        ended = {e.id: e for e in ledger.ok()}
+        ended = {e.id: e for e in ledger.ok() if not e.is_told}
         doubtful = self._latencies.to_measure({key: e.metrics for key, e in ended.items()}, goals)
         return [Task(key, ended[key].configuration, ended[key].seed, only_profile=True) for key in doubtful]
 
@@ -104,12 +104,12 @@ class Tasks:
     def recall(self, ledger: Ledger, n_asked: int) -> None:
         """Learn again what was asked for, up to ``n_asked``, and ended before the search is continued."""
         if self._stopping is not None:
-            self._stopping.recall(ledger.up_to(n_asked), ledger.curves())
+            self._stopping.recall((e for e in ledger.up_to(n_asked) if not e.is_told), ledger.curves())
 
     def recall_measured(self, ledger: Ledger) -> None:
         """Learn again what was measured before the search is continued."""
         if self._latencies is not None:
-            ended = ((e.id, e.configuration, e.metrics) for e in ledger.ended() if e.status in USABLE)
+            ended = ((e.id, e.configuration, e.metrics) for e in ledger.ended() if e.status in USABLE and not e.is_told)
             self._latencies.recall(ended, ledger.measured(), ledger.said())
 
     def prune_weights(self, optimizer: AskTell) -> list[int]:

@@ -12,6 +12,8 @@ from evo_moo.values import from_tuples, json_key
 Declared = Mapping[str, Mapping[str, Any]]
 """Options that JSON does not keep: the variable to an option's JSON to the option as it was declared."""
 
+TOLD = "told"
+"""Origin of what was measured elsewhere: such rows are no evaluations of the run."""
 FAILED = ("failed", "timeout", "crashed")
 """Statuses of evaluations that gave no metrics to learn from."""
 STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", *FAILED)
@@ -83,6 +85,11 @@ class Evaluation(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What it returned beside numbers: texts, and short lists and tables, by name."""
         return dict(orjson.loads(self.facts_json))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it was measured elsewhere, and told with its metrics."""
+        return self.origin == TOLD
 
     @property
     def feasible(self) -> bool:

@@ -22,6 +22,7 @@ EventKind = Literal[
     "job changed",
     "code changed",
     "warm start",
+    "told",
     "surrogate",
     "refinement",
     "retried",

@@ -9,11 +9,11 @@ Tables (format 5; times are Unix seconds, and nothing depends on them):
   ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``, which may also say what has no number;
   ``facts`` is a JSON object of what it returned beside numbers; ``output`` is the last of what it printed;
   ``violation`` says by how much limits are missed in all, 0 when feasible, see ``goals.total_violation``; ``origin``
-  says how the configuration came about (``start``, ``sample``, ``mating``), ``parents`` are the ids of the evaluations
-  that it was bred from, and ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``. With
-  refinement a configuration has a row for each rung that it reached: ``fidelity`` is the rung, ``continues`` the id of
-  the evaluation below that it rose from, ``replicate`` the number of the repetition with another seed; ``cost`` is in
-  full evaluations.
+  says how the configuration came about (``start``, ``sample``, ``mating`` and so on; ``told`` where it was measured
+  elsewhere, at no cost), ``parents`` are the ids of the evaluations that it was bred from, and ``prediction`` what a
+  surrogate expected of it: metric names to ``[mean, std]``. With refinement a configuration has a row for each rung
+  that it reached: ``fidelity`` is the rung, ``continues`` the id of the evaluation below that it rose from,
+  ``replicate`` the number of the repetition with another seed; ``cost`` is in full evaluations.
 - ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``curves``: what evaluations reported while they ran, at up to 100 epochs each: JSON objects of ``epochs``,

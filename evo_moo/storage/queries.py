@@ -9,7 +9,7 @@ import orjson
 
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
-from evo_moo.storage.evaluation_row import COLUMNS, FAILED, Evaluation, declared_options
+from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
 
@@ -119,12 +119,20 @@ class Queries:
         return [value for (value,) in self._db.execute(query, parameters)]
 
     def counts(self) -> dict[str, int]:
-        """Count the evaluations by status."""
-        return dict(self._db.execute("SELECT status, count(*) FROM evaluations GROUP BY status").fetchall())
+        """Count the evaluations of the run by status."""
+        query = f"SELECT status, count(*) FROM evaluations WHERE origin != '{TOLD}' GROUP BY status"
+        return dict(self._db.execute(query).fetchall())
+
+    def n_told(self) -> int:
+        """Count what was measured elsewhere, and told with its metrics."""
+        (count,) = self._column(f"SELECT count(*) FROM evaluations WHERE origin = '{TOLD}'")
+        return int(count)
 
     def endings(self) -> dict[tuple[str, str], int]:
-        """Count the evaluations by status and reason."""
-        rows = self._db.execute("SELECT status, reason, count(*) FROM evaluations GROUP BY 1, 2 ORDER BY min(id)")
+        """Count the evaluations of the run by status and reason."""
+        rows = self._db.execute(
+            f"SELECT status, reason, count(*) FROM evaluations WHERE origin != '{TOLD}' GROUP BY 1, 2 ORDER BY min(id)"
+        )
         return {(status, reason): n for status, reason, n in rows}
 
     def has_replicates(self) -> bool:

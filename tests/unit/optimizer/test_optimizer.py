@@ -106,3 +106,70 @@ def test_selection_weighs_each_limit_by_its_own_size(mode):
         for candidate in each.ask(4):
             each.tell(candidate.id, {"f": 0.0, "n": 1e6, "accuracy": 0.75})
     assert sorted(optimizer.population_ids()) == sorted(again.population_ids()) == [8, 9, 10, 11]
+
+
+def told(optimizer, n, offset=0.0):
+    rows = [{"x1": (i + offset) / n, "x2": 1.0} for i in range(n)]
+    return [optimizer.tell(row, {**OUTCOME, "f1": row["x1"], "f2": -row["x1"]}) for row in rows]
+
+
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+@pytest.mark.parametrize("n", [3, 8, 20])
+def test_told_configurations_take_places_of_the_population(n, mode):
+    optimizer = Optimizer(as_search_problem(get_problem("bnh")), pop_size=8, mode=mode)
+    candidates = told(optimizer, n)
+    assert [c.id for c in candidates] == list(range(1, n + 1)) and {c.origin for c in candidates} == {"told"}
+    assert (optimizer.n_asked, optimizer.n_within(10)) == (n, 10)
+    first = optimizer.ask(8)
+    assert [c.id for c in first] == list(range(n + 1, n + 1 + len(first)))
+    if n < 8:
+        assert {c.origin for c in first[: 8 - n]} == {"sample"} and {c.origin for c in first[8 - n :]} <= {"mating"}
+    else:
+        assert {c.origin for c in first} == {"mating"}
+    for candidate in first:
+        optimizer.tell(candidate, {**OUTCOME, "f1": 200.0, "f2": 200.0})
+    assert set(optimizer.population_ids()) & {c.id for c in candidates}
+    assert set(optimizer.optimum_ids()) <= {c.id for c in candidates}
+    assert optimizer.n_within(10) == 10 - len(first)
+
+
+def test_a_told_candidate_may_be_named_by_its_configuration():
+    optimizer = new("bnh")
+    (first,) = optimizer.ask(1)
+    assert optimizer.tell(first.configuration, OUTCOME) is None
+    with pytest.raises(StateError, match="all candidates made before it asked for, but 7 wait"):
+        told(optimizer, 1)
+    for candidate in optimizer.ask():
+        optimizer.tell(candidate.configuration, OUTCOME)
+    assert optimizer.generation == 1
+
+
+def test_a_configuration_is_told_once():
+    optimizer = Optimizer(Mine(), pop_size=4)
+    optimizer.tell({"x": 0.5}, {"f": 0.5})
+    with pytest.raises(StateError, match="a told configuration must be new"):
+        optimizer.tell({"x": 0.5}, {"f": 0.5})
+    with pytest.raises(EvoMooError, match="must lie between 0 and 1"):
+        optimizer.tell({"x": 2}, {"f": 0.5})
+    assert optimizer.tell({"x": 0.25}, None).id == 2
+
+
+def test_a_state_with_told_candidates_goes_on_as_without_a_load():
+    one, other = (Optimizer(Mine(), pop_size=4, seed=3) for _ in range(2))
+    for x in (0.1, 0.9):
+        one.tell({"x": x}, {"f": x})
+    other.load(one.dump())
+    for _ in range(3):
+        asked = one.ask()
+        assert [c.configuration for c in asked] == [c.configuration for c in other.ask()]
+        for c in asked:
+            for optimizer in (one, other):
+                optimizer.tell(c.id, {"f": c.configuration["x"]})
+    assert one.n_within(50) == other.n_within(50) == 50 - (one.n_asked - 2)
+
+
+def test_a_start_that_a_population_cannot_hold_is_asked_whole():
+    start = [{"x": i / 16} for i in range(9)]
+    optimizer = Optimizer(Mine(), pop_size=4, start=start)
+    asked = optimizer.ask()
+    assert [c.configuration for c in asked] == start and {c.origin for c in asked} == {"start"}

@@ -1,0 +1,56 @@
+"""Configurations of which only some values are given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evo_moo.errors import SpaceError
+from evo_moo.seeding import evaluation_seed
+from evo_moo.space.search_space import Configuration, SearchSpace
+from evo_moo.values import plain
+
+MOST_DRAWS = 1000
+
+
+def completed(space: SearchSpace, given: Mapping[str, Any], seed: int) -> Configuration:
+    """Return a configuration with the given values; the others are drawn, by the seed and what is given.
+
+    They are drawn so that each given variable exists, and that no rule forbids the whole.
+
+    Args:
+        space: The search space.
+        given: Names to values, of all variables or of some.
+        seed: Decides what is drawn.
+
+    Raises:
+        SpaceError: A name is unknown, a value is out of range, or values cannot stand together.
+    """
+    try:
+        return space.decode(space.encode([given]))[0]
+    except SpaceError as error:
+        if not isinstance(given, Mapping) or all(name in given for name in space.names):
+            raise
+        codes = _codes(space, given)
+        rng = np.random.default_rng(evaluation_seed(seed, plain(given)))
+        rows = space.codes(space.draw(MOST_DRAWS, rng))
+        rows[:, list(codes)] = list(codes.values())
+        X = space.canonical(space.columns(rows))
+        X = X[space.active(X)[:, list(codes)].all(axis=1)]
+        X = X[space.allowed(X)]
+        if not len(X):
+            raise error
+        return space.decode(X[:1])[0]
+
+
+def _codes(space: SearchSpace, given: Mapping[str, Any]) -> dict[int, float]:
+    """Return the columns of given values to their codes."""
+    codes = {}
+    for name, value in given.items():
+        if name not in space.variables:
+            raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(space.names)}")
+        try:
+            codes[space.names.index(name)] = space.variables[name].code(value)
+        except ValueError as fault:
+            raise SpaceError(f"`{name}`: {fault}") from None
+    return codes
