@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import signal
+import subprocess
 import threading
 import time
 import traceback
@@ -24,6 +25,9 @@ from evo_moo.problem.learning_curve import Report, TrainingStopped
 from evo_moo.problem.metrics import Metrics, Returned
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.problem.weights import Weights
+
+MOST_WORDS = 4096
+"""Characters that are kept of what a program said that failed."""
 
 
 class _TimeLimitReached(BaseException):
@@ -78,8 +82,9 @@ def evaluate_task(
     except StopNow:
         raise
     except BaseException as error:
-        status, reason = "failed", _in_one_line(error)
-        trace = traceback.format_exc(limit=-20)
+        words = _words_of_program(error)
+        status, reason = "failed", _in_one_line(error) + last_words(words)
+        trace = "\n".join(filter(None, [traceback.format_exc(limit=-20), words]))
     duration_s = time.perf_counter() - clock
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
     outcome = outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements)
@@ -126,6 +131,20 @@ def _in_one_line(error: BaseException) -> str:
     shown = f" ({place[0].name}, line {place[1]})" if place else ""
     name = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__  # numpy has one of its own
     return f"{name}: {' '.join(str(error).split())[:300]}{shown}"
+
+
+def _words_of_program(error: BaseException) -> str:
+    """Return the end of what a program said that an evaluation ran and that failed; empty where that was not kept."""
+    if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
+        return ""
+    said = error.stderr or error.output or ""
+    return (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said))[-MOST_WORDS:]
+
+
+def last_words(output: str) -> str:
+    """Return the last line of what a program said, as it ends a reason; empty where it said nothing."""
+    lines = output.split("\n")
+    return next((f"; it said: {line.strip()[:300]}" for line in reversed(lines) if line.strip()), "")
 
 
 def can_interrupt() -> bool:

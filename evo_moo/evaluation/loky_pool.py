@@ -15,6 +15,7 @@ from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from evo_moo import threads
 from evo_moo.evaluation import worker
+from evo_moo.evaluation.evaluate import last_words
 from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
 from evo_moo.evaluation.task import Outcome, PoolOptions, Status, Task
 from evo_moo.plugins import ProblemSource
@@ -164,6 +165,8 @@ class LokyPool:
         ending: tuple[Status, str] | None
         try:
             outcome = future.result(timeout=0)._replace(attempts=slot.attempts, output=output)
+            if outcome.reason.startswith("CalledProcessError: ") and "; it said: " not in outcome.reason:
+                outcome = outcome._replace(reason=outcome.reason + last_words(output))  # the program's, printed here
             slot.begin(None)
             return outcome
         except TimeoutError:

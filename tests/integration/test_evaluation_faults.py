@@ -4,6 +4,8 @@ import contextlib
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,9 @@ import evo_moo as package
 from evo_moo.analysis.result import Result
 from evo_moo.errors import SearchFailedError
 from evo_moo.evaluation.evaluate import evaluate_task
-from evo_moo.evaluation.task import Task
+from evo_moo.evaluation.loky_pool import LokyPool
+from evo_moo.evaluation.task import PoolOptions, Task
+from evo_moo.plugins import ProblemSource
 from tests.integration import storm
 from tests.integration.running import USER_FILE, evo_moo
 
@@ -161,6 +165,30 @@ def test_first_traceback_is_shown_if_everything_fails(tmp_path: Path) -> None:
     assert len(Result.read(tmp_path / "r").evaluations) < 30
     with pytest.raises(SearchFailedError):
         package.search(f"{file}:Broken", termination=("n_evals", 40), workers=1)
+
+
+def test_the_last_words_of_a_failing_program_are_in_the_reason() -> None:
+    program = [sys.executable, "-c", "print('begins', flush=True); raise ValueError('no such kernel')"]
+
+    def evaluate(config):
+        if config["way"] == "killed":
+            subprocess.run(["sh", "-c", "kill -9 $$"], check=True)
+        subprocess.run(program, check=True, capture_output=config["way"] == "kept", text=True)
+
+    ways = ["kept", "shown", "killed"]
+    start = [{"way": way, "x": 0.5} for way in ways]
+    variables = {"way": package.Choice(ways), "x": package.Real(0, 1)}
+    problem = package.FunctionProblem(evaluate, variables, {"a": "min"})
+    pool = LokyPool(ProblemSource.of_object(problem), problem.goals, 1, PoolOptions())
+    reasons = []
+    for i, configuration in enumerate(start):
+        pool.submit(Task(i, configuration, 0))
+        while not (outcomes := pool.next_finished(60.0)):
+            pass
+        reasons.append(outcomes[0].reason)
+    pool.close()
+    assert all(reason.startswith("CalledProcessError: Command ") for reason in reasons)
+    assert [reason.partition("; it said: ")[2] for reason in reasons] == ["ValueError: no such kernel"] * 2 + [""]
 
 
 def test_helpers_of_an_evaluation_leave_no_word(tmp_path: Path) -> None:
