@@ -206,7 +206,8 @@ class Choice(Variable):
     """One of several options, each any JSON value.
 
     Attributes:
-        options: The options, all different as JSON: ``1``, ``1.0`` and ``True`` are three.
+        options: The options, all different as JSON: ``1``, ``1.0`` and ``True`` are three, a tuple and a list of the
+            same values are one. Configurations have them as they are declared; in TOML and in tables None is ``none``.
         ordered: Whether neighbours in the list are alike, as in ``[16, 32, 64]``; the search then takes
             small steps.
     """
