@@ -42,22 +42,21 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
 def print_comparison(report: Mapping[str, Any]) -> None:
     """Print a comparison, see ``ComparisonReport.to_json``: samples, tests, notes."""
     console = open_console()
-    samples = new_table(("metric", "sample", "n", "mean ± sd", "bootstrap 95 %"), left=("metric", "sample"))
+    samples = new_table(("metric", "sample", "n", "mean ± sd", "95 %"), left=("metric", "sample"))
     for metric, by_name in report["samples"].items():
         for name, sample in by_name.items():
             spread = "" if sample["sd"] is None else f" ± {sample['sd']:.2g}"
             mean = cell(sample["mean"]) + spread
-            samples.add_row(safe(metric), safe(name), str(sample["n"]), mean, _ends(sample.get("bootstrap")))
+            samples.add_row(safe(metric), safe(name), str(sample["n"]), mean, _ends([sample["low"], sample["high"]]))
     console.print(samples)
     headings = ("metric", "difference", "", "95 %", "t-test, Holm", "ranks", "d", "rank effect", "n", "n for 80 %")
     tests = new_table(headings, left=["metric"])
     for test in report["comparisons"]:
-        ends = test["bootstrap"] if "bootstrap" in test else [test["low"], test["high"]]
         tests.add_row(
             safe(test["metric"]),
             safe(f"{test['one']} - {test['other']}"),
             cell(test["difference"]),
-            _ends(ends),
+            _ends([test["low"], test["high"]]),
             f"{test['p']:.3g}, {test['p_holm']:.3g}",
             f"{test['p_ranks']:.3g}",
             cell(test["effect"]),

@@ -9,8 +9,15 @@ its own number is uniform where curves are exchangeable. This is split conformal
 "Distribution-free predictive inference for regression", JASA 2018, section 2.2) of a whole band (Diquigiovanni, Fontana
 and Vantini, "Conformal prediction bands for multivariate functional data", JMVA 2022, section 3).
 
-Curves count that reached the top, since of those the loss would count. As stopping takes the slow starters from among
-them, one configuration in ten, drawn by its id, is never stopped: once curves are judged, only these count.
+A search drifts, to trainings that gain later than those before. So recent curves weigh more (Barber, Candès, Ramdas and
+Tibshirani, "Conformal prediction beyond exchangeability", Annals of Statistics 51, 2023, section 3), and the level
+adapts to what curves turn out to gain (Gibbs and Candès, "Adaptive conformal inference under distribution shift",
+NeurIPS 2021, equation 2): a curve beyond the band lowers the level of the next ones, one within it raises the level
+again, up to ``risk``. At a level of 0 nothing is stopped. The same is done once more for those curves alone that
+reached the front, since of these the loss would count, and the lower of both levels holds.
+
+Curves count that reached the top. As stopping takes the slow starters from among them, one configuration in ten, drawn
+by its id, is never stopped, and counts ten times where it would have been (Horvitz and Thompson, JASA 1952).
 """
 
 import math
@@ -29,6 +36,10 @@ N_SCALING = 5
 """So many curves give the scale of the others."""
 SPARE_EVERY = 10
 """One configuration in so many is never stopped."""
+MEMORY = 4.0
+"""The weight of a curve falls by a factor e over ``MEMORY / risk`` later ones."""
+STEPS = (0.05, 0.1)
+"""How far one curve moves the level: of all, and of those that reached the front."""
 
 
 class EarlyStopping:
@@ -104,8 +115,8 @@ class EarlyStopping:
         return {rung: self._rung_bounds(rung, climbs, front) if front else None for rung in self._rungs}
 
     def _is_complete(self, climb: Sequence[int]) -> bool:
-        """Return whether all curves of a climb are known, and none of its trainings could have been stopped."""
-        return all(key in self._curves and not self._curves[key].judged for key in climb)
+        """Return whether all curves of a climb are known."""
+        return all(key in self._curves for key in climb)
 
     def _front(self, tops: Sequence[int]) -> list[list[float]]:
         """Return the front of the full evaluations, each the mean over its replicates."""
@@ -126,17 +137,30 @@ class EarlyStopping:
         changes = [self._changes_of(key, climb[-1]) for key, climb in zip(keys, climbs, strict=True)]
         last = int(np.median([self._curves[key].epochs[-1] for key in keys])) if keys else 0
         scaling, rest = changes[:N_SCALING], changes[N_SCALING:]
-        rank = math.ceil((len(rest) + 1) * (1 - self._risk))
         # To stop after the last epoch would spare nothing.
         epochs = sorted(e for e in set.intersection(*map(set, scaling)) if e < last) if scaling else []
-        if rank > len(rest) or not epochs:
+        if not rest or not epochs:
             return None
         scale = {epoch: np.mean([np.abs(one[epoch]) for one in scaling], axis=0) for epoch in epochs}
-        most = sorted(_largest(one, scale) for one in rest)[rank - 1]
+        gains = np.array([_largest(one, scale) for one in rest])
+        counts = np.array([self._stands_for(climb) for climb in climbs[N_SCALING:]], dtype=float)
+        most = largest_gain(gains, counts, self._reached_front(climbs)[N_SCALING:], self._risk)
         if not math.isfinite(most):
             return None
         usual = {e: np.median([one[e] for one in changes if e in one], axis=0).tolist() for e in epochs}
         return Bounds(front, {epoch: (-most * scale[epoch]).tolist() for epoch in epochs}, usual, last)
+
+    def _stands_for(self, climb: Sequence[int]) -> int:
+        """Return for how many climbs one stands: those that would have been stopped are seen only where spared."""
+        return SPARE_EVERY if any(self._curves[key].would_stop is not None for key in climb) else 1
+
+    def _reached_front(self, climbs: Sequence[Sequence[int]]) -> list[bool]:
+        """Return which climbs ended on the front of all climbs up to then."""
+        metrics = [self._metrics[climb[-1]] for climb in climbs]
+        feasible = np.array([self._goals.violation(row) == 0 for row in metrics])
+        F = np.where(feasible[:, None], self._goals.F(metrics), np.inf)
+        dominated = [((F[:i] <= F[i]).all(axis=1) & (F[:i] < F[i]).any(axis=1)).any() for i in range(len(F))]
+        return [bool(kept) and not below for kept, below in zip(feasible, dominated, strict=True)]
 
     def _changes_of(self, key: int, top: int) -> dict[int, Array]:
         """Return the change of each objective, minimised, from each epoch of an evaluation to the full one."""
@@ -152,6 +176,40 @@ class EarlyStopping:
         reported, n = curve.metrics, len(curve.epochs)
         rows = [{name: reported[name][i] if name in reported else end[name] for name in names} for i in range(n)]
         return dict(zip(curve.epochs, self._goals.F([end]) - self._goals.F(rows), strict=True))
+
+
+def largest_gain(gains: Array, counts: Array, on_front: Sequence[bool], risk: float) -> float:
+    """Return what the next curve gains at most, by the gains of those before; see the module.
+
+    Args:
+        gains: ``(n,)`` largest gains of curves, in their order.
+        counts: For how many curves each of them stands, ``(n,)``.
+        on_front: Which of them reached the front.
+        risk: The probability to gain more, at most.
+
+    Returns:
+        Infinity where too few curves are known, or where they gained more than expected too often.
+    """
+    decay = 1 - risk / MEMORY
+    levels = np.array([risk, risk])
+    for i in range(math.ceil(1 / risk) - 1, len(gains)):
+        level = float(levels.min())
+        beyond = level > 0 and gains[i] > _quantile(gains[:i], counts[:i], level, decay)
+        moves = np.array([risk - beyond, (risk - beyond) * on_front[i]])
+        levels = np.minimum(levels + np.array(STEPS) * moves, risk)
+    return _quantile(gains, counts, float(levels.min()), decay)
+
+
+def _quantile(gains: Array, counts: Array, level: float, decay: float) -> float:
+    """Return what a new curve gains at most but for a probability of ``level``, as the next one in the sequence."""
+    if level <= 0:
+        return math.inf
+    weights = counts * decay ** np.arange(len(gains) - 1, -1, -1)
+    order = np.argsort(gains, kind="stable")
+    up_to = np.cumsum(weights[order])
+    needed = (1 - level) * (weights.sum() + 1) * (1 - 1e-12)  # as sums are rounded
+    place = int(np.searchsorted(up_to, needed))
+    return float(gains[order][place]) if place < len(gains) else math.inf
 
 
 def _largest(changes: Mapping[int, Array], scale: Mapping[int, Array]) -> float:

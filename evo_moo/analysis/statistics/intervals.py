@@ -1,13 +1,13 @@
 """Intervals of means over replicates, and the probability of being on the front, given those means."""
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
 LEVEL = 0.95
+FEW_MEMBERS = 5
+"""Of fewer members, how they lie to each other says nothing of where each of them is."""
 
 
 def t_interval(mean: Array, sd: Array, n: npt.NDArray[np.int64], level: float = LEVEL) -> tuple[Array, Array]:
@@ -44,52 +44,16 @@ def summary_of_rows(values: Array) -> dict[str, Array]:
     return {"n": n, "mean": mean, "sd": sd, "low": low, "high": high}
 
 
-def bootstrap_interval(
-    samples: tuple[Array, ...], level: float = LEVEL, seed: int = 0, n_resamples: int = 4999
-) -> tuple[float, float] | None:
-    """Return the bootstrap's interval of a mean, or of the first sample's mean less the second's.
-
-    Bias-corrected and accelerated (Efron 1987); the percentiles where those corrections are undefined.
-
-    Args:
-        samples: One or two arrays ``(n,)`` of independent values.
-        level: As for ``t_interval``.
-        seed: Decides the resamples.
-        n_resamples: Their number.
-
-    Returns:
-        None where a sample has fewer than two values, or all are the same.
-    """
-    from scipy.stats import bootstrap
-
-    if min(map(len, samples)) < 2 or not any(np.ptp(sample) > 0 for sample in samples):
-        return None
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # of undefined corrections
-            interval = bootstrap(
-                samples,
-                lambda *parts, axis: parts[0].mean(axis=axis) - (parts[1].mean(axis=axis) if len(parts) > 1 else 0.0),
-                n_resamples=n_resamples,
-                confidence_level=level,
-                method=method,
-                rng=np.random.default_rng(seed),
-            ).confidence_interval
-        if np.isfinite(interval).all():
-            return float(interval.low), float(interval.high)
-    return None
-
-
 def posterior_means(values: Array, n_draws: int, seed: int) -> Array:
     """Draw the true means of all members and metrics together, given their replicates.
 
-    The stacked means of normal data have, under the prior ``|Sigma|^-D`` over all ``D`` of them, a multivariate
-    Student posterior with ``n - 1`` degrees of freedom around the sample means, with the scale ``S / n`` (Geisser and
-    Cornfield, "Posterior distributions for multivariate normal parameters", Journal of the Royal Statistical Society
-    B 25, 1963). So each mean alone has the posterior of Gelman et al., "Bayesian Data Analysis", 3rd edition, section
-    3.2, whose central intervals are Student's, and each difference of two members that of the paired t-test: members
-    are trained with the same seeds, and what these do to all of them alike cancels. A draw of the normal with
-    covariance ``S`` is a combination of the deviations of the replicates, with independent standard normal weights.
+    Members of a front lie along it: where there are enough of them, their true means are taken as a sample of one
+    normal distribution, whose covariance over the metrics is that of the members' means less what the noise adds to it
+    (empirical Bayes: Efron and Morris, "Multivariate empirical Bayes and estimation of covariance matrices", Annals of
+    Statistics 4, 1976). Noise is taken as alike for all members, after what a seed does to all of them alike. Without
+    that, the same noise counts twice, in the means and in the draws, and members seem dominated that are not.
+
+    Of fewer members, the means have a flat prior: see ``_flat_posterior``.
 
     Args:
         values: ``(n_members, n_metrics, n_seeds)`` array, NaN where a seed gave nothing; each member has two or more.
@@ -98,6 +62,45 @@ def posterior_means(values: Array, n_draws: int, seed: int) -> Array:
 
     Returns:
         ``(n_draws, n_members, n_metrics)`` array.
+    """
+    if len(values) < FEW_MEMBERS:
+        return _flat_posterior(values, n_draws, seed)
+    rng = np.random.default_rng(seed)
+    there = ~np.isnan(values).any(axis=1, keepdims=True)
+    n = there.sum(axis=2)[:, 0]
+    mean = np.where(there, values, 0.0).sum(axis=2) / n[:, None]
+    deviations = np.where(there, values - mean[:, :, None], 0.0)
+    # What a seed does to all members alike changes nothing between them.
+    deviations -= np.where(there, deviations.sum(axis=0) / np.maximum(there.sum(axis=0), 1), 0.0)
+    df = float((n - 1).sum() * (1 - 1 / len(values)))
+    noise = np.einsum("ids,ies->de", deviations, deviations) / df
+    between = _positive(np.cov(mean.T).reshape(noise.shape) - noise * (1 / n).mean())
+    grand, heavy = mean.mean(axis=0), np.sqrt(df / rng.chisquare(df, n_draws))
+    drawn = np.empty((n_draws, *mean.shape))
+    for i, (of_member, n_seeds) in enumerate(zip(mean, n, strict=True)):
+        weight = between @ np.linalg.pinv(between + noise / n_seeds, hermitian=True)
+        root = np.linalg.cholesky(_positive(between - weight @ between) + 1e-12 * np.diag(np.diag(noise) + 1e-300))
+        normal = rng.standard_normal((n_draws, len(grand))) @ root.T
+        drawn[:, i] = grand + weight @ (of_member - grand) + normal * heavy[:, None]
+    return drawn
+
+
+def _positive(covariance: Array) -> Array:
+    """Return the nearest covariance matrix, without negative eigenvalues."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
+def _flat_posterior(values: Array, n_draws: int, seed: int) -> Array:
+    """Draw the true means of few members, without a notion of where they lie; as ``posterior_means``.
+
+    The stacked means of normal data have, under the prior ``|Sigma|^-D`` over all ``D`` of them, a multivariate
+    Student posterior with ``n - 1`` degrees of freedom around the sample means, with the scale ``S / n`` (Geisser and
+    Cornfield, "Posterior distributions for multivariate normal parameters", Journal of the Royal Statistical Society
+    B 25, 1963). So each mean alone has the posterior of Gelman et al., "Bayesian Data Analysis", 3rd edition, section
+    3.2, whose central intervals are Student's, and each difference of two members that of the paired t-test: members
+    are trained with the same seeds, and what these do to all of them alike cancels. A draw of the normal with
+    covariance ``S`` is a combination of the deviations of the replicates, with independent standard normal weights.
     """
     from scipy.special import chdtri
 

@@ -44,7 +44,8 @@ class Comparison(NamedTuple):
         paired: Whether values were compared in pairs.
         n: Number of pairs; else the smaller of the numbers of values.
         difference: Mean of the first minus mean of the second.
-        low: Lower end of Student's interval of the difference at the level of 95 %.
+        low: Lower end of Student's, or Welch's, interval of the difference at the level of 95 %; NaN where nothing
+            varies: a few equal values say nothing of the spread.
         high: Upper end.
         t: The statistic of Student's, or Welch's, test.
         p: Its p-value; where nothing varies that of the test by ranks.
@@ -169,7 +170,7 @@ def _of_pairs(difference: Array) -> tuple[Any, ...]:
 
     n, mean = len(difference), float(difference.mean())
     sd = float(difference.std(ddof=1)) if np.ptp(difference) else 0.0
-    low, high = t_interval(np.array(mean), np.array(sd), np.array(n))
+    low, high = t_interval(np.array(mean), np.array(sd if sd else math.nan), np.array(n))
     ranks = rankdata(np.abs(difference[difference != 0]))
     signs = np.sign(difference[difference != 0])
     rank_effect = float(ranks @ signs / ranks.sum()) if len(ranks) else 0.0
@@ -190,7 +191,7 @@ def _of_two(x: Array, y: Array) -> tuple[Any, ...]:
     if not np.ptp(x) and not np.ptp(y):
         p = p_ranks
         t = math.copysign(math.inf, mean) if mean else 0.0
-        low, high, effect = mean, mean, None
+        low, high, effect = math.nan, math.nan, None
     else:
         test = _quietly(lambda: ttest_ind(x, y, equal_var=False))
         t, p = float(test.statistic), float(test.pvalue)
