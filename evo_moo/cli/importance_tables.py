@@ -14,7 +14,8 @@ MAX_PAIRS = 5
 LEAST_PAIR = 0.01
 WORDS = """\
 Importance: the share of a metric's variance that is lost when its model is told wrong values of the variable, on
-configurations that it did not learn, ± standard error; (in parentheses: it may be nothing). Alone: the share that the
+configurations that it did not learn, ± standard error, which allows for effects that the model has not learnt; (in
+parentheses: it may be nothing). Alone: the share that the
 variable explains by itself (fANOVA), ± standard deviation over the trees. A variable that exists only in some
 configurations is told over those."""
 

@@ -54,6 +54,20 @@ def test_active_variables_of_a_linear_function_come_first():
 
 
 @pytest.mark.slow
+def test_errors_allow_for_what_a_model_shrinks():
+    """With as much noise, models show two thirds of an effect; within two standard errors is the truth all the same."""
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        X = UNIT.sample(60, rng, "lhs")
+        y = 4 * X[:, 0] + 2 * X[:, 1] + X[:, 2] + rng.normal(size=60)
+        _, rows = told_of(UNIT, X, y)
+        truth = np.array([16, 4, 1]) / (21 + 12)  # in twelfths, and a variance of 1 for the noise
+        found = np.array([rows[f"x{i}"]["importance"] for i in range(3)])
+        errors = np.array([rows[f"x{i}"]["error"] for i in range(3)])
+        assert found.sum() < truth.sum() and (np.abs(found - truth) < 2 * errors).all()
+
+
+@pytest.mark.slow
 def test_ranking_does_not_depend_on_where_the_search_sampled():
     rng = np.random.default_rng(3)
     X = UNIT.sample(150, rng)
