@@ -3,8 +3,8 @@
 No run folder holds Python objects, so a run that searched one is continued with whatever object it is given. These
 digests tell whether it is still the same: the functions and classes that it is made of, with those that they use, and
 the plain values and arrays that it holds or that its functions read. Left out are what comes with a package, values
-that evaluations themselves assign, and objects that hold no plain values. Line numbers, comments and names of files do
-not count.
+that evaluations themselves assign, temporary folders, and objects that hold no plain values. Line numbers, comments
+and names of files do not count.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
@@ -99,7 +100,8 @@ class _Walk:
     def value(self, name: str, value: Any) -> None:
         """Take a value: itself if it is plain, else what it is made of."""
         if (text := _text(value)) is not None:
-            if text not in ("[]", "{}", "()", "set()"):  # which may only be where evaluations are to be noted
+            is_temporary = isinstance(value, str | PurePath) and str(value).startswith(tempfile.gettempdir())
+            if text not in ("[]", "{}") and not is_temporary:  # an empty one may be where evaluations are to be noted
                 self._add(name, text if len(text) <= LONGEST else f"digest {_digest(text)}")
             return
         if id(value) in self._seen:

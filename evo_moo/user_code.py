@@ -127,6 +127,11 @@ class UserCode:
         return name.replace(".", "/") + ("/__init__.py" if module.is_package else ".py")
 
 
+def module_label(name: str) -> str:
+    """Return a module's name as a user knows it: of a file that was named by its path without what stands for that."""
+    return name.removeprefix(_OF_FILE).rpartition("_")[0] if name.startswith(_OF_FILE) else name
+
+
 class _Loaded:
     """The modules of this process that were made of a code."""
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.run_front import RunFront, code_changes
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Box
@@ -37,7 +37,7 @@ class RunRow:
         n_front: Size of the feasible front.
         time_s: Seconds of searching.
         hypervolume: As a share of the common box, above 1 where the front lies beyond it; None unless it is finished.
-        reason: Why it is not finished.
+        reason: Why it is not finished, or how its code changed while it went on.
     """
 
     name: str
@@ -144,6 +144,7 @@ def _run_row(file: Path) -> tuple[RunRow, RunFront | None]:
         with reading(folder) as ledger:
             facts, counts, spent = ledger.facts(), ledger.counts(), ledger.cost_of_ended()
             front = RunFront.of_ledger(ledger, folder) if facts.state == "finished" else None
+            row.reason = "; ".join(f"its code changed {change}" for change in code_changes(ledger))
         row.state = run_state(facts.state, holder_of(folder) is not None)
         row.n_evals = int(spent) if spent.is_integer() else spent
         row.n_failed = sum(counts.get(status, 0) for status in FAILED)

@@ -16,6 +16,7 @@ from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.intervals import summary_of_rows
 from evo_moo.analysis.statistics.significance import Comparison, Sample, adjusted, compare_samples, per_seed
 from evo_moo.errors import MetricError, UsageError
+from evo_moo.object_code import changed_parts
 from evo_moo.pareto import Box
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
@@ -229,6 +230,10 @@ def _budget_notes(runs: Mapping[str, Sequence[RunRecord]], at: float) -> list[st
     if any(problem != problems[0] for problem in problems):
         what = "different problems, or with different options"
         notes.append(f"the runs search {what}: only you know whether they compare")
+    if changed := dict.fromkeys(change for run in every[1:] for change in changed_parts(every[0].parts, run.parts)):
+        notes.append(f"the code of the runs differs ({'; '.join(changed)}): only you know whether they compare")
+    if mixed := [run.name for run in every if run.result.code_changes]:
+        notes.append(f"the code changed, as accepted, while they went on: {', '.join(mixed)}")
     if unfinished := [run.name for run in every if run.state != "finished"]:
         notes.append(f"not finished: {', '.join(unfinished)}")
     return notes

@@ -62,7 +62,7 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
         "first generations of all its runs."
     )
     for row in rows:
-        if row.state != "finished":
+        if row.state != "finished" or row.reason:
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 

@@ -35,6 +35,7 @@ from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.user_code import module_label
 
 
 def search(
@@ -191,7 +192,7 @@ def _described(problem: Any) -> str:
     """Name an object, so that a run folder is not continued with quite another."""
     named = getattr(problem, "function", problem)
     named = named if isinstance(named, type) or hasattr(named, "__qualname__") else type(named)
-    return f"{OBJECT}{named.__module__}.{named.__qualname__}"
+    return f"{OBJECT}{module_label(named.__module__)}.{named.__qualname__}"
 
 
 def run_job(

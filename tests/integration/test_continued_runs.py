@@ -11,6 +11,7 @@ import pytest
 
 import evo_moo
 from evo_moo import Real, Result
+from evo_moo.analysis.comparison import compare_runs
 from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.storage.reading import reading
 from tests.integration.running import evo_moo as command
@@ -85,6 +86,21 @@ def test_changed_code_is_refused_or_accepted_and_then_seen(project: Path) -> Non
     assert [e.metrics["a"] > 1000 for e in Result.read(project / "r").evaluations] == [False] * 8 + [True] * 8
     with reading(project / "r") as ledger:
         assert ledger.facts().problem_version is None
+
+
+def test_runs_of_different_code_are_compared_with_a_note(project: Path) -> None:
+    groups: dict[str, list[Path]] = {}
+    for name, text in (("old", TEXT), ("new", TEXT.replace("shifted(config", "2 * shifted(config"))):
+        (project / "p.py").write_text(text)
+        groups[name] = [project / f"{name}-{seed}" for seed in (1, 2)]
+        for seed, run_dir in enumerate(groups[name], 1):
+            search(project, run_dir=run_dir, seed=seed)
+    note = "the code of the runs differs (`p.py` has changed): only you know whether they compare"
+    assert note in compare_runs(groups).notes
+    assert not any("code" in words for words in compare_runs({"a": groups["old"][:1], "b": groups["old"][1:]}).notes)
+    (project / "p.py").write_text(TEXT)
+    search(project, 12, run_dir=groups["new"][0], accept_changes=True)
+    assert "the code changed, as accepted, while they went on: new-1" in compare_runs(groups).notes
 
 
 def test_comments_and_layout_are_no_change(project: Path) -> None:

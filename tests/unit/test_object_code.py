@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -146,6 +147,7 @@ def test_values_of_every_kind_are_told_apart() -> None:
     told = {object_code(Holder(value))[f"{Holder.__qualname__}.value"] for value in values}
     assert len(told) == len(values)
     assert object_code(Holder(np.float64(1.5))) == object_code(Holder(1.5))
+    assert object_code(Holder(tempfile.mkdtemp())) == object_code(Holder(Path(tempfile.mkdtemp())))
     me: list[Any] = [1]
     me.append(me)
     object_code(Holder(me))

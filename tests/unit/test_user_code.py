@@ -9,7 +9,7 @@ import pytest
 
 from evo_moo.errors import PluginError
 from evo_moo.plugins import ProblemSource, load_problem
-from evo_moo.user_code import UserCode
+from evo_moo.user_code import UserCode, module_label
 
 PROBLEM = """
 from evo_moo import Real, SearchProblem
@@ -145,6 +145,11 @@ def test_the_digests_name_own_files_only(write: Write) -> None:
     packed = {f"lib_of_digest/{name}.py" for name in ("__init__", "nets", "layers")}
     files = UserCode.of_file(folder / "mine.py").digests
     assert files.keys() == {"mine.py", "dig_of_code.py", "deep_of_digest.py", *packed}
+
+
+def test_a_modules_label_is_that_of_its_file(write: Write) -> None:
+    names = [loaded(write(my_own=""), "my_own").__name__, "package.module", "__main__"]
+    assert [module_label(name) for name in names] == ["my_own", "package.module", "__main__"]
 
 
 def test_built_in_and_missing_modules_have_no_code() -> None:
