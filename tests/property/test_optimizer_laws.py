@@ -313,3 +313,28 @@ def test_steady_state_learns_from_each_outcome_at_once(algorithm):
     random_mean = np.mean([sum(PROBLEMS["zdt1"].evaluate(c.configuration).values()) for c in evaluated[:20]])
     assert spread["steady-state"] < 0.6 * random_mean
     assert spread["steady-state"] < 1.2 * spread["generational"]
+
+
+@BOTH
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+@pytest.mark.parametrize("name", ["grid", "mixed"])
+def test_revised_evaluation_is_ranked_by_its_new_values(name, algorithm, mode):
+    """Those that were selected upon and those that wait; a search loaded afterwards goes on as the revised one."""
+    optimizer, problem = new(name, algorithm, mode=mode), PROBLEMS[name]
+    asked = {}
+    while optimizer.n_asked < 27:
+        for candidate in optimizer.ask(1):
+            asked[candidate.id] = candidate
+            optimizer.tell(candidate, problem.evaluate(candidate.configuration))
+    members, best = set(optimizer.population_ids()), dict.fromkeys(problem.goals.metric_names, -9.0)
+    winner = max(members - set(optimizer.optimum_ids()))
+    optimizer.revise([(winner, asked[winner].x, best), (27, asked[27].x, best)])
+    assert set(optimizer.population_ids()) == members and optimizer.optimum_ids() == [winner]
+    loaded = new(name, algorithm, mode=mode)
+    loaded.load(from_json(to_json(optimizer.dump())))
+    for each in (optimizer, loaded):
+        while each.n_asked < 40:
+            for candidate in each.ask(1):
+                each.tell(candidate, problem.evaluate(candidate.configuration))
+    assert {winner, 27} <= set(optimizer.population_ids())
+    assert optimizer.population_ids() == loaded.population_ids()

@@ -260,3 +260,17 @@ def test_front_members_are_replicated_and_averaged():
     key, last = next((own, last) for own, last in ids if last in groups)
     losses = [told[last][1]["loss"], *(m["loss"] for c, m in told.values() if c.replicate and c.continues == last)]
     assert population[key][0] == pytest.approx(np.mean(losses))
+
+
+@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+def test_revised_evaluation_is_ranked_by_its_new_values(mode):
+    problem, refinement, asked = Curve(), new(Curve(), mode, replicates=2), {}
+    while refinement.generation < 3:
+        for candidate in refinement.ask(1):
+            asked[candidate.id] = candidate
+            refinement.tell(candidate, outcome(problem, candidate))
+    members = refinement.population_ids()
+    winner = members[0]
+    replicates = [key for key, candidate in asked.items() if candidate.continues == winner and candidate.replicate]
+    refinement.revise([(key, asked[key].x, {"loss": -9.0, "size": -9.0}) for key in (winner, *replicates)])
+    assert set(refinement.population_ids()) == set(members) and refinement.optimum_ids() == [winner]

@@ -1,5 +1,7 @@
 """What tables show where there is more than a page has room for."""
 
+from dataclasses import replace
+
 from evo_moo.cli.front_table import print_front
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.api import search
@@ -35,3 +37,17 @@ def test_rows_that_differ_look_different(capsys):
     assert len(rows) == 4
     for column in (0, 1, -1):
         assert len({row[column] for row in rows}) == 4
+
+
+def test_value_in_doubt_is_marked_with_its_interval(capsys):
+    result = search(ManyMetrics(), pop_size=6, termination=("n_evals", 12), workers=1, surrogate="none")
+    first = result.front[0]
+    doubtful = replace(result, doubts={first.id: {"time_ms": (0.125, 0.25)}})
+    print_front(doubtful)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "? (0.125" in shown and f"In doubt (?): the machine was busy whenever {first.id} were measured" in shown
+    row, *others = doubtful.rows()
+    assert (row["low.time_ms"], row["high.time_ms"]) == (0.125, 0.25)
+    assert not any("low.time_ms" in other for other in others)
+    print_front(result)
+    assert "?" not in capsys.readouterr().out
