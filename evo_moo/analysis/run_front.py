@@ -223,13 +223,14 @@ class RunFront:
                 counts[status, reason] += n
         return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
 
-    def doubts_in_words(self) -> str:
-        """Say which members of the front have measured times that are in doubt; empty where none has."""
-        ids = [str(e.id) for e in self.front if e.id in self.doubts]
+    def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:
+        """Say which evaluations, by default of the front, have times that are in doubt; empty where none has."""
+        ids = [str(e.id) for e in (self.front if evaluations is None else evaluations) if e.id in self.doubts]
         if not ids:
             return ""
         way_out = f"; `evo-moo resume {self.run_dir}` measures them again" if self.run_dir else ""
-        return f"the machine was busy whenever {', '.join(ids)} were measured, or the times differ much{way_out}"
+        of = f"evaluation{'s' if len(ids) > 1 else ''} {', '.join(ids)}"
+        return f"the machine was busy at every measurement of {of}, or the times differ much{way_out}"
 
     def share_of_true_hypervolume(self) -> float | None:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.

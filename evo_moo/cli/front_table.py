@@ -31,7 +31,9 @@ def print_front(result: RunFront) -> None:
         members = result.front[:MAX_ROWS]
         digits, of_options = digits_of([e.metrics for e in members]), digits_of([e.configuration for e in members])
         for e in members:
-            cells = [cell(e.metrics.get(name), digits.get(name, FEWEST)) + _trust(result, e.id, name) for name in shown]
+            cells = [
+                cell(e.metrics.get(name), digits.get(name, FEWEST)) + trust_words(result, e.id, name) for name in shown
+            ]
             table.add_row(str(e.id), *cells, safe(pairs(e.configuration, of_options)))
         console.print(table)
         if len(result.front) > MAX_ROWS:
@@ -50,7 +52,7 @@ def print_front(result: RunFront) -> None:
         console.print(safe(f"The code changed, as accepted, {change}"))
 
 
-def _trust(result: RunFront, evaluation_id: int, name: str) -> str:
+def trust_words(result: RunFront, evaluation_id: int, name: str) -> str:
     """Return what is put behind a value: its standard deviation, or the mark and the interval of one in doubt."""
     if name in (doubts := result.doubts.get(evaluation_id, {})):
         low, high = doubts[name]

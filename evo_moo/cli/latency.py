@@ -112,7 +112,8 @@ def _print_table(console: Console, measured: "list[Latency]") -> None:
         times = [f"{latency.corrected_ms:.4g}", f"{low:.4g} to {high:.4g}", f"{upper - lower:.3g}", f"{p95:.4g}"]
         blocks = f"{len(latency.times_ms)} of {latency.n_repeats}"
         speeds = [f"{latency.cold_start_ms:.4g}", f"{latency.throughput_per_s:.4g}"]
-        reference = f"{latency.reference_ms:.3g} ({latency.reference_ms / latency.nominal_ms - 1:+.0%})"
+        slower = f"{latency.reference_ms / latency.nominal_ms - 1:+.0%}"
+        reference = f"{latency.reference_ms:.3g} ({slower}{'' if latency.is_sound else ', busy'})"
         table.add_row(f"{number} corrected", *times, blocks, *speeds, reference)
         table.add_row("  raw", f"{latency.median_ms:.4g}", "", f"{latency.iqr_ms:.3g}", f"{latency.p95_ms:.4g}")
     console.print(table)
@@ -130,7 +131,10 @@ def print_histogram(console: Console, measured: "list[Latency]") -> None:
 
 
 def _print_verdict(console: Console, measured: "list[Latency]") -> None:
-    """Say how far the measurements agree: what a difference between two networks must exceed."""
+    """Say what was timed, and how far the measurements agree: what a difference between two networks must exceed."""
+    n_busy = sum(not latency.is_sound for latency in measured)
+    busy = f"; the machine was busy in {n_busy} of {len(measured)}, which a search would repeat" if n_busy else ""
+    console.print(f"Times are {measured[0].clock}, corrected; raw ones are wall times{busy}.")
     if len(measured) < 2:
         return
     corrected, raw = [m.corrected_ms for m in measured], [m.median_ms for m in measured]

@@ -94,6 +94,7 @@ def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | 
 
 def _print_decision(decision: "Decision", result: "Result") -> None:
     from evo_moo.cli.console import cell, heading, new_table, open_console, pairs, safe
+    from evo_moo.cli.front_table import trust_words
     from evo_moo.text import digits_apart
 
     console, e = open_console(), decision.chosen
@@ -107,16 +108,20 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
     table = new_table(headings, left=["objective"])
     for trade in decision.trades:
         sd = decision.spread.get(trade.metric)
+        trust = f" ± {sd:.2g}" if sd is not None else ""
+        trust = trust_words(result, e.id, trade.metric) if e.id in result.doubts else trust
         digits = digits_apart([float(trade.value), float(trade.best), trade.runner_up])
         table.add_row(
             safe(f"{trade.direction} {heading(trade.metric, result.known_metrics)}"),
-            cell(float(trade.value), digits) + (f" ± {sd:.2g}" if sd is not None else ""),
+            cell(float(trade.value), digits) + trust,
             cell(float(trade.best), digits),
             cell(float(trade.given_up)),
             "" if trade.share is None else f"{trade.share:.1%}",
             cell(trade.runner_up, digits),
         )
     console.print(table)
+    if e.id in result.doubts:
+        console.print(safe(f"In doubt (?): {result.doubts_in_words([e])}"), highlight=False)
     named = {trade.metric for trade in decision.trades}
     if others := {name: value for name, value in e.metrics.items() if name not in named}:
         console.print(safe(f"Other metrics: {pairs(others)}"), highlight=False)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 _FEWEST_BLOCKS = 6  # with fewer, no interval between two of the times holds the median in 95 % of all cases
 _CHECK_EVERY = 10
 _SLOW = 1.25
-"""Times that the reference takes of its nominal time by a clock that counts waiting, from which on it is not quiet."""
+"""Median time of the reference by its nominal time from which on a clock that counts waiting saw others."""
 _NORMAL_95 = 1.96
 
 
@@ -307,8 +307,8 @@ class _Series:
     def _latency(self, cold_start_ms: float, batch_size: int) -> Latency:
         times, walls = zip(*((block.ms, block.wall_ms) for block in self._blocks), strict=True)
         beside = tuple(block.ms for block in self._beside)
-        facts = self._nominal_ms, self._n_repeats, cold_start_ms, batch_size
-        return Latency(times, beside, *facts, walls, self._clock.name)
+        facts = self._nominal_ms, self._n_repeats, cold_start_ms, batch_size, walls, self._clock.name
+        return Latency(times, beside, *facts)
 
     def _with_nominal(self, latency: Latency) -> Latency:
         """Let the reference's blocks lower its nominal time, and judge by them whether the machine was quiet."""

@@ -3,8 +3,8 @@
 Run: python -m tests.benchmarks.bench_loaded_search [N_EVALS [ROUNDS [N_BUSY [N_NETWORKS]]]]
 
 In each round, from an empty cache: a short main job runs beside four processes that compute, and 30 networks are
-measured beside them too. Then the machine is quiet: the front and the 30 networks are measured again, and the run is resumed,
-which measures what is in doubt. A latency is nothing but a ratio times the reference's nominal time, so the part of the
+measured beside them too. Then the machine is quiet: the front and the 30 networks are measured again, and the run is
+resumed, which measures what is in doubt. A latency is a ratio times the reference's nominal time, so the part of the
 difference that all share, the *scale*, is shown apart. Nothing else may run on the machine.
 """
 

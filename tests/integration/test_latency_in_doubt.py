@@ -173,7 +173,9 @@ def test_doubts_are_marked_and_a_resume_settles_them(tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = search(Scripted(lambda n: True), run)
     marked = CliRunner().invoke(app, ["show", str(run)])
-    assert "?" in marked.output and "In doubt (?): the machine was busy whenever" in " ".join(marked.output.split())
+    assert "?" in marked.output and "In doubt (?): the machine was busy at every measurement of" in " ".join(
+        marked.output.split()
+    )
     assert "low.latency_ms" in (run / "front.csv").read_text()
     low, high = result.doubts[result.front[0].id]["latency_ms"]
     assert low < result.front[0].metrics["latency_ms"] < high

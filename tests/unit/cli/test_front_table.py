@@ -45,7 +45,10 @@ def test_value_in_doubt_is_marked_with_its_interval(capsys):
     doubtful = replace(result, doubts={first.id: {"time_ms": (0.125, 0.25)}})
     print_front(doubtful)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "? (0.125" in shown and f"In doubt (?): the machine was busy whenever {first.id} were measured" in shown
+    assert (
+        "? (0.125" in shown
+        and f"In doubt (?): the machine was busy at every measurement of evaluation {first.id}" in shown
+    )
     row, *others = doubtful.rows()
     assert (row["low.time_ms"], row["high.time_ms"]) == (0.125, 0.25)
     assert not any("low.time_ms" in other for other in others)
