@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pymoo.core.problem import Problem
+
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
@@ -207,6 +209,10 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) ->
     if target is None:
         return _pymoo_problem(reference.removeprefix(PYMOO), read.typed)
     if isinstance(target, type):
+        if not issubclass(target, Problem):
+            raise PluginError(
+                f"`{reference}` must be a SearchProblem or a pymoo Problem, but is the class {target.__name__}"
+            )
         target = _guarded(reference, lambda: target(**read.typed))
     elif options:
         raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")

@@ -11,6 +11,7 @@ def own_measurement_slot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     """Let no measurement of another process on this host hold up a test."""
     monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path_factory.getbasetemp() / "slot"))
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("EVO_MOO_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evo_moo.cli.runs import AsJson, NewPlace, RunDir, folder_of
+from evo_moo.cli.runs import AsJson, NewPlace, RunDir, Trust, folder_of, name_code
 
 
 def confirm(
@@ -17,6 +17,7 @@ def confirm(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of worker processes.")] = None,
     problem: NewPlace = None,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a run's front anew with other seeds, on test data where there are some, and say how much of it holds."""
@@ -30,6 +31,7 @@ def confirm(
     from evo_moo.run.confirmation import confirm
 
     path = folder_of(path)
+    name_code(path, problem, trust)
     report = confirm(path, problem, seeds=seeds, ids=ids or (), workers=workers, verbose=True).to_json()
     show_data(report, print_confirmation, as_json)
     draw(confirmation_figure(report), path / FOLDER / "confirmation.png")

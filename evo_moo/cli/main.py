@@ -21,10 +21,12 @@ from evo_moo.cli.runs import (
     NewPlace,
     ProblemOptions,
     RunDir,
+    Trust,
     doctor,
     export,
     folder_of,
     list_runs,
+    name_code,
     report,
     show,
 )
@@ -167,18 +169,16 @@ def resume(
     deadline: Deadline = None,
     problem: NewPlace = None,
     accept_changes: AcceptChanges = False,
+    trust: Trust = False,
 ) -> None:
     """Go on with a run that was stopped or killed, or that is to have a larger budget."""
     from evo_moo.run.stop_signals import stop_at_once_on_signals
 
     stop_at_once_on_signals()
     from evo_moo.run.api import resume
-    from evo_moo.run.preparation import problem_of
-    from evo_moo.storage.reading import read_job
-    from evo_moo.text import printable
 
     path = folder_of(path)
-    typer.echo(f"evo-moo: loads the problem {printable(problem or problem_of(read_job(path)))}", err=True)
+    name_code(path, problem, trust)
     budget = _budget_changes(stop_when, deadline)
     _report(resume(path, problem, n_evals=n_evals, budget=budget, accept_changes=accept_changes, verbose=True))
 

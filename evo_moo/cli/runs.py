@@ -24,7 +24,33 @@ AcceptChanges = Annotated[
 NewPlace = Annotated[
     str | None, typer.Option("--problem", metavar="FILE.py:Class", help="Where the problem of the run lies now.")
 ]
+Trust = Annotated[bool, typer.Option("--trust", help="Load the code that the run names, though you never ran it.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
+
+
+def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
+    """Say what code of a run folder is about to be loaded; ask, where this user has never run it.
+
+    Args:
+        run_dir: The run folder.
+        problem: Where the user says that the problem lies now.
+        trust: Whether the user trusts it without being asked.
+
+    Raises:
+        UsageError: It is not trusted.
+    """
+    from evo_moo.errors import UsageError
+    from evo_moo.run.api import code_to_load
+    from evo_moo.text import printable, shortened
+
+    named, is_known = code_to_load(run_dir, problem)
+    for what, reference in named.items():
+        typer.echo(f"evo-moo: loads the {what} {printable(shortened(reference))}", err=True)
+    if is_known or trust:
+        return
+    rule = f"code must be yours or trusted, but you have not run what `{run_dir}` names"
+    if not (sys.stdin.isatty() and typer.confirm(f"evo-moo: {rule}. Load it?", err=True)):
+        raise UsageError(f"{rule}: {' and '.join(named.values())}; look at it, then load it by --trust")
 
 
 def show(

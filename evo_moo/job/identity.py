@@ -1,7 +1,7 @@
 """Whether a job is the one that a run was begun with: what may change from one start to the next, and what must not."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,18 @@ def ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
     """Return whether a job has the budget that was recorded; the deadline only interrupts a run."""
     budgets = [{**each.get("budget", {}), "deadline": None} for each in (recorded, job.to_toml())]
     return budgets[0] == budgets[1]
+
+
+def named_code(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the references to code that a job has: of its ``"problem"`` and ``"model"``."""
+    tables = {word: (data.get(section), key) for word, (section, key) in zip(("problem", "model"), FILES, strict=True)}
+    named = {word: table.get(key) for word, (table, key) in tables.items() if isinstance(table, Mapping)}
+    return {word: use for word, use in named.items() if isinstance(use, str)}
+
+
+def of_anybody(references: Iterable[str]) -> list[str]:
+    """Return the references to files and modules; registered names and pymoo's are of what the user installed."""
+    return [use for use in references if ":" in use and not use.startswith("pymoo:")]
 
 
 def followed(data: Mapping[str, Any], begun: Begun, run_dir: Path) -> dict[str, Any]:

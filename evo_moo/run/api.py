@@ -13,6 +13,7 @@ from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
+from evo_moo.job.identity import followed, named_code, of_anybody
 from evo_moo.job.job import Job
 from evo_moo.job.start import asked_first, is_told
 from evo_moo.optimizer.optimizer import default_pop_size
@@ -23,6 +24,7 @@ from evo_moo.run.callbacks import Callback, Reactions
 from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
+    Recorded,
     begin,
     prepare,
     recorded_job,
@@ -33,8 +35,9 @@ from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
-from evo_moo.storage.reading import guarded_reads
+from evo_moo.storage.reading import guarded_reads, read_job
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.storage.trust import is_sealed
 from evo_moo.user_code import module_label
 
 
@@ -146,6 +149,29 @@ def search(
     checked = check_job(data, None if named else problem, changes=changes)
     prepared = prepare(*checked, folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
+
+
+def code_to_load(run_dir: Path, problem: str | None = None) -> tuple[dict[str, str], bool]:
+    """Return what code a command that goes on with a run would load, and whether this user has run it.
+
+    Args:
+        run_dir: The run folder.
+        problem: Where the user says that the problem lies now; None: where the folder says.
+
+    Returns:
+        ``"problem"`` and ``"model"`` to references, as ``named_code`` has them, and whether none of them is new.
+
+    Raises:
+        RunFolderError: It is no run folder.
+    """
+    data, facts = read_job(run_dir), Recorded.read(run_dir).facts
+    with guarded_reads(run_dir):
+        named = named_code(data if facts is None else followed(data, facts, run_dir))
+    is_known = is_sealed(run_dir, of_anybody(named.values()))
+    if problem is not None:  # which the user names, not the folder
+        named["problem"] = problem
+        is_known = is_known or not of_anybody(use for what, use in named.items() if what != "problem")
+    return named, is_known or not of_anybody(named.values())
 
 
 def resume(

@@ -14,7 +14,7 @@ import numpy as np
 from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.evaluation.problem_version import problem_parts
 from evo_moo.job.check import check_job
-from evo_moo.job.identity import as_begun, changes, differences, ends_alike, followed
+from evo_moo.job.identity import as_begun, changes, differences, ends_alike, followed, named_code, of_anybody
 from evo_moo.job.job import Job, SurrogateSection
 from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.algorithms import PARETO
@@ -203,6 +203,7 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
         return _go_on(folder, facts, prepared, version)
     job, problem, goals = prepared.job, prepared.problem, prepared.goals
     job = job if warm is None else job.starting_with(warm.start)
+    folder.write_seal(of_anybody(named_code(job.to_toml()).values()))
     folder.write_job(job.to_toml())
     folder.write_environment(job.search.seed)
     front = "population" if job.is_searched_as_by_pymoo(problem) else "archive"
@@ -238,6 +239,7 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
     if faults := _n_evals_faults(prepared.job, folder.ledger.cost()):
         raise JobError(*faults)
     job = as_begun(prepared.job, facts)
+    folder.write_seal(of_anybody(named_code(job.to_toml()).values()))
     state = facts.state if ends_alike(facts.job, job) else "stopped"
     if edited := changes(facts.job, job):
         folder.write_job(job.to_toml(), replace=True)

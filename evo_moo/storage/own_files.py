@@ -19,6 +19,7 @@ PATTERNS = (
     "report.html",
     "writer.json*",
     ".lock",
+    ".seal*",
 )
 
 

@@ -11,6 +11,7 @@
         work/             a folder for each evaluation that asks for one
         writer.json       the process that writes here now, or was killed doing so
         .lock             held by that process
+        .seal             says that the user who reads it has run the code that the job names
 
 One process writes at a time. A run without a folder keeps its ledger in memory.
 """
@@ -37,6 +38,7 @@ from evo_moo.storage.folder_lock import FolderLock, on_network
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import LOGGER, logged
 from evo_moo.storage.reading import csv_text
+from evo_moo.storage.trust import SEAL, seal
 
 JOURNAL = "EVO_MOO_JOURNAL"
 """Environment variable: how the ledger keeps transactions whole, instead of by the kind of the disk."""
@@ -101,6 +103,12 @@ class RunFolder:
     def weights(self) -> Path:
         """The folder of all saved weights; in memory a temporary one."""
         return (self.path or Path(self._temporary)) / "weights"
+
+    def write_seal(self, references: list[str]) -> None:
+        """Note that this user runs the code that the job names; see ``trust``."""
+        if self.path is not None and references:
+            with guarded_writes(self.path / SEAL):
+                seal(self.path, references)
 
     def write_job(self, job: dict[str, Any], *, replace: bool = False) -> None:
         """Write ``job.toml``, unless it is there already and is not to be replaced."""

@@ -6,11 +6,13 @@ import json
 import os
 import pickle
 import sqlite3
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 import typer
 
 import evo_moo
@@ -163,7 +165,7 @@ def test_looking_at_a_folder_does_not_import_its_problem(run: Path, tmp_path: Pa
         command("doctor", run, *options, cwd=tmp_path)
     evo_moo.Result.read(run)
     assert not marker.exists()
-    resumed = command("resume", run, cwd=tmp_path, code=2)
+    resumed = command("resume", run, "--trust", cwd=tmp_path, code=2)
     assert marker.exists()
     assert resumed.stderr.splitlines()[0] == f"evo-moo: loads the problem {evil}:Evil"
 
@@ -207,3 +209,48 @@ def test_a_job_file_of_a_stranger_is_one_short_message(tmp_path: Path, text: str
     (tmp_path / "job.toml").write_text(text)
     told = command("run", "job.toml", cwd=tmp_path, code=2).stderr
     assert "Traceback" not in told and len(told) < 5000
+
+
+EVIL = "import pathlib\npathlib.Path({marker!r}).mkdir()\nraise SystemExit(3)\n"
+
+
+@pytest.mark.parametrize(("what", "keys"), [("problem", "problem.use"), ("model", "surrogate.model")])
+def test_code_that_this_user_never_ran_is_named_and_not_loaded(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, keys: str
+) -> None:
+    run, evil, marker = finished, tmp_path / "evil.py", tmp_path / "executed"
+    evil.write_text(EVIL.format(marker=str(marker)))
+    section, key = keys.split(".")
+    job = tomllib.loads((run / "job.toml").read_text())
+    job.setdefault(section, {})[key] = f"{evil}:Evil"
+    (run / "job.toml").write_text(tomli_w.dumps(job))
+    change(run, "UPDATE meta SET value = ? WHERE key = 'job'", json.dumps(job))
+    for arguments in (["resume", run, "--n-evals", 60], ["confirm", run]):
+        told = command(*arguments, cwd=tmp_path, code=2).stderr
+        assert (
+            f"evo-moo: loads the {what} {evil}:Evil" in told
+            and f"{evil}:Evil; look at it, then load it by --trust" in told
+        )
+        assert not marker.exists()
+    command("resume", run, "--n-evals", 60, "--trust", cwd=tmp_path, code=2)
+    assert marker.exists()
+
+
+def test_a_run_of_another_user_is_trusted_once(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("resume", run, cwd=tmp_path).returncode == 0
+    monkeypatch.setenv("EVO_MOO_STATE_DIR", str(tmp_path / "another"))
+    more = ["resume", run, "--n-evals", 48]
+    assert "--trust" in command(*more, cwd=tmp_path, code=2).stderr
+    command(*more, "--trust", cwd=tmp_path)
+    command("resume", run, "--n-evals", 56, cwd=tmp_path)
+    monkeypatch.setenv("EVO_MOO_STATE_DIR", "/proc/no/such")  # no key can be kept: as one who never ran it
+    assert "--trust" in command("resume", run, "--n-evals", 64, cwd=tmp_path, code=2).stderr
+
+
+def test_a_class_that_is_no_problem_is_never_made(tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text(
+        '[problem]\nuse = "subprocess:Popen"\noptions = { args = ["touch", "executed"] }\n'
+    )
+    told = command("run", "job.toml", cwd=tmp_path, code=2).stderr
+    assert "`subprocess:Popen` must be a SearchProblem or a pymoo Problem, but is the class Popen" in told
+    assert not (tmp_path / "executed").exists()
