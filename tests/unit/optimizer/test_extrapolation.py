@@ -52,3 +52,25 @@ def test_stopped_training_is_expected_to_end_as_its_curve_says():
     ladder = ladder_of(MIN_PAIRS, float)
     ladder.stop(ladder.begin(Step(MIN_PAIRS + 1, 1, 0, MIN_PAIRS + 1)), {"loss": 7.0, "size": 12.0}, 0.25)
     assert Extrapolation(ladder).expected(MIN_PAIRS + 1) == {"loss": 7.0, "size": 12.0}
+
+
+def ladder_from(low, full):
+    """Return a ladder on which pairs reached the top, and one more candidate shows 1.5 on the lowest rung."""
+    ladder = Ladder(GOALS, [2, 6], {"size"}, continues=True)
+    for candidate, (below, above) in enumerate(zip(low, full, strict=True), 1):
+        source = ladder.begin(Step(candidate))
+        ladder.end(source, {"loss": below, "size": 1.0})
+        ladder.end(ladder.begin(Step(candidate, 1, 0, source)), {"loss": above, "size": 1.0})
+    ladder.end(ladder.begin(Step(len(low) + 1)), {"loss": 1.5, "size": 1.0})
+    return ladder
+
+
+def test_values_that_are_all_equal_are_no_line_but_a_usual_change():
+    ladder = ladder_from([5.0] * MIN_PAIRS, [3.0] * MIN_PAIRS)
+    assert Extrapolation(ladder).expected(MIN_PAIRS + 1)["loss"] == 1.5 - 2.0
+
+
+def test_values_within_one_unit_are_a_line():
+    low = [1.0 + candidate % 2 for candidate in range(MIN_PAIRS)]
+    ladder = ladder_from(low, [10.0 * below for below in low])
+    assert Extrapolation(ladder).expected(MIN_PAIRS + 1)["loss"] == pytest.approx(15.0)

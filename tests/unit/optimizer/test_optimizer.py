@@ -173,3 +173,9 @@ def test_a_start_that_a_population_cannot_hold_is_asked_whole():
     optimizer = Optimizer(Mine(), pop_size=4, start=start)
     asked = optimizer.ask()
     assert [c.configuration for c in asked] == start and {c.origin for c in asked} == {"start"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("algorithm", "nsga4"), ("mode", "async")])
+def test_an_unknown_algorithm_or_mode_is_refused(name, value):
+    with pytest.raises(EvoMooError, match=f"`{name}` must be .*, but is '{value}'"):
+        Optimizer(Mine(), **{name: value})

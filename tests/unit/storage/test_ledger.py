@@ -213,9 +213,9 @@ def test_a_reader_needs_a_file(path):
     assert not path.exists()
 
 
-def foreign_database(path, user_version):
+def foreign_database(path, user_version, table="CREATE TABLE songs (title TEXT)"):
     with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE songs (title TEXT)")
+        db.execute(table)
         db.execute(f"PRAGMA user_version = {user_version}")
         db.commit()
 
@@ -227,8 +227,12 @@ def foreign_database(path, user_version):
         (lambda path: path.write_bytes(b"no database at all" * 100), "must be a ledger that can be opened, but"),
         (lambda path: foreign_database(path, 0), f"of format {FORMAT}, but is of format 0"),
         (lambda path: foreign_database(path, FORMAT + 1), f"of format {FORMAT}, but is of format {FORMAT + 1}; read"),
+        (
+            lambda path: foreign_database(path, FORMAT + 1, "SELECT 1"),
+            f"of format {FORMAT}, but is of format {FORMAT + 1}",
+        ),
     ],
-    ids=["garbage", "other database", "later format"],
+    ids=["garbage", "other database", "later format", "empty one of a later format"],
 )
 def test_a_foreign_file_is_refused(path, make, message, writable):
     make(path)
