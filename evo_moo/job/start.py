@@ -156,10 +156,12 @@ def _value(text: str, name: str, space: SearchSpace) -> Any:
     """Return the value of a variable that a table's cell stands for; ``ValueError`` where it is none."""
     kind = space.variables[name]
     bare = text[1:] if text[:1] == "'" else text  # before what a spreadsheet would take for a formula
-    for candidate in (text, bare):
-        for option in getattr(kind, "options", ()):
-            if candidate in (value_text(option), option if isinstance(option, str) else None):
-                return option
+    options = getattr(kind, "options", ())
+    for written in (value_text, lambda option: option):  # as our tables have it; else a bare text
+        for candidate in (text, bare):
+            for option in options:
+                if written(option) == candidate:
+                    return option
     read: Any = None if bare.lower() == NONE else bare
     with contextlib.suppress(ValueError):
         read = json.loads(bare.lower() if bare.lower() in ("true", "false") else bare)

@@ -19,6 +19,7 @@ from pymoo.core.problem import ElementwiseProblem
 import evo_moo
 from evo_moo import Choice, FunctionProblem, Integer, Optimizer, Real, Result, search
 from evo_moo.errors import RunFolderError
+from evo_moo.job.start import read_known
 from evo_moo.report.content import read_report
 from evo_moo.report.export import export_run
 from evo_moo.run.doctor import examine
@@ -167,6 +168,14 @@ def test_an_earlier_run_gives_what_was_declared(run_dir: Path) -> None:
     earlier = {repr(e.configuration) for e in Result.read(run_dir).evaluations}
     result = run(n_evals=10, from_runs=[run_dir])
     assert sum(repr(e.configuration) in earlier for e in result.evaluations) >= 5
+
+
+def test_an_exported_table_is_read_back_as_it_was_declared(run_dir: Path, tmp_path: Path) -> None:
+    export_run(run_dir, "csv", tmp_path / "r.csv")
+    problem = FunctionProblem(evaluate, VARIABLES, OBJECTIVES)
+    entries, faults = read_known(tmp_path / "r.csv", problem, problem.goals)
+    recorded = [(repr(e.configuration), e.metrics) for e in Result.read(run_dir).evaluations]
+    assert not faults and [(repr(e["configuration"]), e["metrics"]) for e in entries] == recorded
 
 
 def test_tables_tell_variables_metrics_and_ids_apart(run_dir: Path) -> None:

@@ -1,15 +1,20 @@
 import itertools
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo_moo.analysis.importance.cells import Cells
+from evo_moo.job.start import read_known
+from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Boolean, Choice, Integer, Real, variable_of
-from evo_moo.values import for_toml
+from evo_moo.storage.reading import csv_text
+from evo_moo.values import METRIC, OPTION, for_toml
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -22,11 +27,8 @@ def kinds(draw, when, finite):
         high = low + draw(st.integers(1, 4))
         return Integer(low, high, log=low > 0 and draw(st.booleans()), when=when)
     if kind == "choice":
-        options = draw(
-            st.lists(
-                st.sampled_from(["a", 1, 1.0, True, None, [1, 2], (3, 3), {"a": (1, None)}]), min_size=1, max_size=4
-            )
-        )
+        known = ["a", "1", "=x", "", "true", 1, 1.0, True, None, [1, 2], (3, 3), {"a": (1, None)}]
+        options = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4))
         unique = list({json.dumps(option): option for option in options}.values())
         return Choice(unique, ordered=draw(st.booleans()), when=when)
     if kind == "boolean":
@@ -78,6 +80,19 @@ def rows_of(space, seed, n=20):
 
 def assert_canonical(space, X):
     assert space.canonical(X).tobytes() == X.tobytes()
+
+
+@given(spaces(), SEEDS)
+@settings(max_examples=50)
+def test_configurations_survive_a_table(space, seed):
+    problem = FunctionProblem(lambda config: {"f": 0.0}, space.variables, {"f": "min"})
+    configurations = space.decode(rows_of(space, seed))
+    rows = [{OPTION + name: value for name, value in each.items()} | {METRIC + "f": 0.0} for each in configurations]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table.csv")
+        path.write_text(csv_text(rows, [OPTION + name for name in space.names]))
+        entries, faults = read_known(path, problem, problem.goals)
+    assert not faults and repr([entry["configuration"] for entry in entries]) == repr(configurations)
 
 
 @given(spaces(), SEEDS)
