@@ -90,8 +90,8 @@ class ProblemSource:
                 "name the problem by a reference instead, or open its files in `evaluate`"
             ) from error
 
-    def build(self) -> SearchProblem:
-        """Build the problem.
+    def build(self, *, check: bool = True) -> SearchProblem:
+        """Build the problem, and check its definition unless it is said otherwise.
 
         Raises:
             PluginError: The reference cannot be resolved.
@@ -102,10 +102,10 @@ class ProblemSource:
             import cloudpickle
 
             send_definitions()
-            return as_search_problem(cloudpickle.loads(self.pickled))
+            return as_search_problem(cloudpickle.loads(self.pickled), check=check)
         if self.reference is None:
             raise PluginError("a problem must be named by a reference, but there is none")
-        return _built(self.reference, self.options, self.code)
+        return _built(self.reference, self.options, self.code, check=check)
 
     def rebuild(self) -> SearchProblem:
         """Build the problem in another process, and see that it is the same.
@@ -201,7 +201,7 @@ def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
     return {point.name: point for point in sorted(points, key=lambda point: point.name)}
 
 
-def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) -> SearchProblem:
+def _built(reference: str, options: Mapping[str, Any], code: UserCode | None, *, check: bool) -> SearchProblem:
     target = None if reference.startswith(PYMOO) else _resolve(reference, PROBLEMS, code)
     read = read_options(target, options)
     if read.faults:
@@ -217,9 +217,9 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None) ->
     elif options:
         raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
     try:
-        return as_search_problem(target)
+        return as_search_problem(target, check=check)
     except EvoMooError as error:
-        raise type(error)(f"`{reference}`: {error}") from error
+        raise type(error)("\n".join(f"`{reference}`: {line}" for line in str(error).splitlines())) from error
 
 
 def _code_of(reference: str, group: str) -> UserCode | None:

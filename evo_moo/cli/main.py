@@ -139,7 +139,7 @@ def run(
     from evo_moo.job.check import check_job
     from evo_moo.job.file import option_settings, read_job_file, settings
     from evo_moo.plugins import job_file_of
-    from evo_moo.run.preparation import prepare
+    from evo_moo.run.preparation import outside_faults, prepare
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
     data = read_job_file(job_file) if job_file else {"problem": {"use": what}}
@@ -158,7 +158,8 @@ def run(
     if run_dir == "":
         raise UsageError("`--run-dir` must name a folder, but is empty")
     folder = Path(run_dir) if run_dir else None
-    _run(prepare(*check_job(data, changes=changes), folder, accept_changes=accept_changes), folder)
+    checked = check_job(data, changes=changes, more=outside_faults(folder))
+    _run(prepare(*checked, folder, accept_changes=accept_changes), folder)
 
 
 @app.command()

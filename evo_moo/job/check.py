@@ -1,6 +1,7 @@
 """Check of a whole job: every fault at once."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,21 @@ from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
 from evo_moo.pareto import MOST_OBJECTIVES
 from evo_moo.plugins import ProblemSource, load_surrogate
 from evo_moo.problem.goal_faults import find_faults
+from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.designs import grid_faults
 from evo_moo.values import plain
 
+_DECIDES = {"algorithm", "pool", "model", "rungs"}
+
 
 def check_job(
-    data: Mapping[str, Any], problem: Any = None, *, changes: Mapping[str, Any] | None = None, base: Path | None = None
+    data: Mapping[str, Any],
+    problem: Any = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+    more: Callable[[Job], list[str]] | None = None,
 ) -> tuple[Job, SearchProblem, ProblemSource]:
     """Check a job as a whole, and build its problem.
 
@@ -34,6 +43,7 @@ def check_job(
         problem: The problem as a Python object, where the job names it only for display.
         changes: Values by dotted keys, such as ``search.seed``, that replace those of ``data``.
         base: Folder that paths in the job are relative to; by default the present one.
+        more: Returns further faults of a job, which stand outside of it; it is asked of the sound part of a faulty one.
 
     Raises:
         JobError: With every fault, each with its key, the rule and the value.
@@ -41,61 +51,86 @@ def check_job(
     data, faults = override(plain(data), plain(changes or {}))
     data = with_absolute_paths(data, base or Path())
     data, source, built, problem_faults = _read_problem(data, problem)
-    job = None
-    try:
-        job = Job.model_validate(data)
-    except ValidationError as error:
-        faults += [fault_text(fault, Job) for fault in error.errors()]
-    faults += problem_faults
+    job, job_faults = _sound_part(data)
+    faults += [*job_faults, *problem_faults]
     if built is not None:
         faults += _goal_faults(data, built)
-    if built is not None and job is not None:
-        job, known_faults = _with_known(job, built)
-        faults += known_faults
-        faults += [*_search_faults(job, built), *refinement_faults(job.refinement, built)]
-    faults += _surrogate_faults(data)
-    if job is not None:
-        faults += [*_pool_faults(job.evaluation), *_unwritable(job)]
+        # Of a problem with faults the rest is checked as far as it goes.
+        with contextlib.suppress(*((Exception,) if problem_faults else ())):
+            job, known_faults = _with_known(job, built)
+            faults += [*known_faults, *_search_faults(job, built), *refinement_faults(job.refinement, built)]
+    faults += [*_surrogate_faults(data), *_pool_faults(job.evaluation), *_unwritable(job)]
     budget = data.get("budget", {})
     if isinstance(budget, dict) and all(value is None for key, value in budget.items() if key != "deadline"):
         faults.append("`budget` must set n_evals, n_gen, time or stop_when, but sets none; try --n-evals 100")
-    if job is not None and job.budget.stop_when is not None:
+    if job.budget.stop_when is not None:
         objectives = job.objectives or (built.objectives if built else {})
         faults += _stop_when_faults(job.budget.stop_when, len(objectives))
-    if faults or job is None or source is None or built is None:
+    faults += [] if more is None else more(job)
+    if faults or source is None or built is None:
         raise JobError(*faults)
     return job, built, source
+
+
+def _sound_part(data: Mapping[str, Any]) -> tuple[Job, list[str]]:
+    """Return a job of the data without what is faulty in itself, and the faults of that."""
+    try:
+        return Job.model_validate(data), []
+    except ValidationError as error:
+        faulty = [list(map(str, fault["loc"])) for fault in error.errors()]
+        faults = [fault_text(fault, Job) for fault in error.errors()]
+    sound: dict[str, Any] = {"problem": {"use": ""}}
+    for section, table in data.items():
+        keys = {path[1] for path in faulty if path[0] == section and len(path) > 1}
+        if [section] not in faulty and not keys & _DECIDES:  # on these keys the sense of others depends
+            sound[section] = {k: v for k, v in table.items() if k not in keys} if isinstance(table, dict) else table
+    try:
+        return Job.model_validate(sound), faults
+    except ValidationError:
+        return Job.model_validate({"problem": {"use": ""}}), faults
 
 
 def _read_problem(
     data: Mapping[str, Any], problem: Any
 ) -> tuple[dict[str, Any], ProblemSource | None, SearchProblem | None, list[str]]:
-    """Return a job's data with the options read by their types, the problem's source, the problem, and the faults."""
+    """Return a job's data with the options read by their types, the problem's source, the problem, and the faults.
+
+    A problem whose definition has faults is returned all the same: goals and start are checked as far as it goes.
+    """
     data, section = dict(data), data.get("problem")
     use = section.get("use") if isinstance(section, dict) else None
     options = section.get("options", {}) if isinstance(section, dict) else {}
     if not isinstance(use, str) or not isinstance(options, dict):
         return data, None, None, []
+    built, rule = None, "`problem.use`" if problem is None else "`problem`"
     try:
         if problem is not None:
+            built = as_search_problem(problem, check=False)
             source = ProblemSource.of_object(problem)
             return data, source, source.build(), []
         source = ProblemSource(use, options)
-        read = source.read_options()
-        lost = {name: value for name, value in read.plain.items() if _has_none(value)}
-        faults = [f"`problem.options.{fault[1:]}" for fault in read.faults]
-        faults += [
-            f"`problem.options.{name}` must be a value that TOML has a word for, but is {value!r}; let None be the "
-            "option's default, or give it another word"
-            for name, value in lost.items()
-        ]
-        plain = {name: value for name, value in read.plain.items() if name not in lost}
-        data["problem"] = {**data["problem"], "options": plain}
-        source = replace(source, options=plain)
-        return data, source, None if faults else source.build(), faults
+        data["problem"], faults = _with_options_read(data["problem"], source)
+        source = replace(source, options=data["problem"].get("options", {}))
+        if faults:
+            return data, None, None, faults
+        built, rule = source.build(check=False), f"{rule}: `{use}`"
+        built.check()
+        return data, source, built, []
     except EvoMooError as error:
-        key = "problem.use" if problem is None else "problem"
-        return data, None, None, [f"`{key}`: {line}" for line in str(error).splitlines()]
+        return data, None, built, [f"{rule}: {line}" for line in str(error).splitlines()]
+
+
+def _with_options_read(section: Mapping[str, Any], source: ProblemSource) -> tuple[dict[str, Any], list[str]]:
+    """Return the section of the problem with the options that are sound, read by their types, and all faults."""
+    read = source.read_options()
+    lost = {name: value for name, value in read.plain.items() if _has_none(value)}
+    faults = [f"`problem.options.{fault[1:]}" for fault in read.faults]
+    faults += [
+        f"`problem.options.{name}` must be a value that TOML has a word for, but is {value!r}; let None be the "
+        "option's default, or give it another word"
+        for name, value in lost.items()
+    ]
+    return {**section, "options": {name: v for name, v in read.plain.items() if name not in lost}}, faults
 
 
 def _has_none(value: Any) -> bool:
@@ -107,8 +142,12 @@ def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
     objectives, constraints = data.get("objectives"), data.get("constraints")
     if not all(isinstance(table, dict | None) for table in (objectives, constraints)):
         return []
+    if objectives is None and constraints is None:
+        return []  # the problem's own are part of its definition
     declared = problem.objectives if objectives is None else objectives
-    return find_faults(declared, constraints or {}, problem.known_metrics)
+    with contextlib.suppress(TypeError):  # the metrics of a problem whose definition has faults
+        return find_faults(declared, constraints or {}, problem.known_metrics)
+    return []
 
 
 def _with_known(job: Job, problem: SearchProblem) -> tuple[Job, list[str]]:

@@ -1,72 +1,119 @@
-"""What the class of a problem must declare, checked before anything is evaluated; each fault is a ``ProblemError``."""
+"""What the class of a problem must declare, checked before anything is evaluated; every fault is listed."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evo_moo.errors import ProblemError
+from evo_moo.errors import ProblemError, SpaceError
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_TABLES = ("variables", "forbidden", "objectives", "constraints", "metrics")
 
 
-def check_attributes(problem: Any) -> None:
-    """Check that what a problem declares has the right types, and that its test metrics are tests of others."""
-    for name in ("variables", "forbidden", "objectives", "constraints", "metrics"):
-        if not isinstance(getattr(problem, name), Mapping):
-            raise ProblemError(f"`{name}` of `{problem.name()}` must be a dict, but is {getattr(problem, name)!r}")
-    for name, metric in problem.metrics.items():
+def check_definition(problem: Any, roles: Mapping[str, tuple[str, ...]], *, evaluates: bool) -> None:
+    """Check the whole definition of a problem.
+
+    Args:
+        problem: A ``SearchProblem``.
+        roles: Names of the methods that it defines, to the keyword arguments that each may ask for.
+        evaluates: Whether it defines ``evaluate``.
+
+    Raises:
+        ProblemError: It has faults; all are listed, one a line.
+        SpaceError: Only its variables have.
+    """
+    of_space: list[str] = []
+    faults = _attribute_faults(problem)
+    if not faults:
+        try:
+            _ = problem.space
+        except SpaceError as error:
+            of_space = str(error).splitlines()
+        try:
+            _ = problem.goals
+        except ProblemError as error:
+            faults += str(error).splitlines()
+        faults += _architecture_faults(problem)
+    faults += _method_faults(problem, roles) if evaluates else _missing_faults(problem)
+    if faults or of_space:
+        raise (ProblemError if faults else SpaceError)("\n".join([*of_space, *faults]))
+
+
+def _attribute_faults(problem: Any) -> list[str]:
+    """Say which tables have a wrong type, or hold what they must not."""
+    name = problem.name()
+    tables = {key: getattr(problem, key) for key in _TABLES}
+    faults = [
+        f"`{key}` of `{name}` must be a dict, but is {table!r}"
+        for key, table in tables.items()
+        if not isinstance(table, Mapping)
+    ]
+    if faults:
+        return faults
+    for key, metric in problem.metrics.items():
         if not isinstance(metric, Metric):
-            raise ProblemError(f"`metrics.{name}` of `{problem.name()}` must be a Metric(…), but is {metric!r}")
-        if metric.test_of and (metric.test_of not in problem.known_metrics or not metric.held_out):
-            raise ProblemError(
-                f"`metrics.{name}` of `{problem.name()}` must be held out and the test of another metric, but has "
+            faults.append(f"`metrics.{key}` of `{name}` must be a Metric(…), but is {metric!r}")
+        elif metric.test_of and (metric.test_of not in problem.known_metrics or not metric.held_out):
+            faults.append(
+                f"`metrics.{key}` of `{name}` must be held out and the test of another metric, but has "
                 f"held_out={metric.held_out} and test_of={metric.test_of!r}"
             )
+    return faults
 
 
-def check_architecture(problem: Any) -> None:
-    """Check that an architecture, where one is declared, is a list of variables."""
+def _architecture_faults(problem: Any) -> list[str]:
+    """Say why an architecture, where one is declared, is no list of variables."""
     names = problem.architecture
     if names is None:
-        return
+        return []
     if isinstance(names, str) or not isinstance(names, Sequence):
-        raise ProblemError(f"`architecture` of `{problem.name()}` must be a list of variables, but is {names!r}")
+        return [f"`architecture` of `{problem.name()}` must be a list of variables, but is {names!r}"]
     unknown = ", ".join(repr(name) for name in names if name not in problem.variables)
-    if unknown:
-        raise ProblemError(
-            f"`architecture` of `{problem.name()}` must name variables, but names {unknown}; its variables: "
-            f"{', '.join(problem.variables)}"
-        )
+    rule = f"`architecture` of `{problem.name()}` must name variables"
+    return [f"{rule}, but names {unknown}; its variables: {', '.join(problem.variables)}"] if unknown else []
 
 
-def check_fidelity(problem: Any) -> None:
-    """Check that a fidelity, where one is declared, is a range of whole numbers that ``evaluate`` asks for."""
+def _missing_faults(problem: Any) -> list[str]:
+    return [f"`{problem.name()}` must define `evaluate(self, config)`, but does not"]
+
+
+def _method_faults(problem: Any, roles: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Say which methods are none, or ask for what they do not get."""
+    evaluate = problem.evaluated_function
+    if not callable(evaluate):
+        return [f"`evaluate` of `{problem.name()}` must be a function, but is {evaluate!r}"]
+    faults = _fidelity_faults(problem)
+    for role, keywords in roles.items():
+        faults += _argument_faults(problem, role, evaluate if role == "evaluate" else getattr(problem, role), keywords)
+    return faults
+
+
+def _fidelity_faults(problem: Any) -> list[str]:
+    """Say why a fidelity, where one is declared, is no range of whole numbers that ``evaluate`` asks for."""
     fidelity = problem.fidelity
     if fidelity is None:
-        return
+        return []
     whole = isinstance(fidelity, Fidelity) and all(type(end) is int for end in fidelity[1:])
     if not whole or not 1 <= fidelity.low <= fidelity.high:
-        raise ProblemError(
-            f"`fidelity` of `{problem.name()}` must be a Fidelity(name, low, high) of whole numbers, "
-            f"1 <= low <= high, but is {fidelity!r}"
-        )
+        rule = "must be a Fidelity(name, low, high) of whole numbers, 1 <= low <= high"
+        return [f"`fidelity` of `{problem.name()}` {rule}, but is {fidelity!r}"]
     if "fidelity" not in inspect.signature(problem.evaluated_function).parameters:
-        raise ProblemError(
-            f"`evaluate` of `{problem.name()}` must name `fidelity`, since the problem declares {fidelity.name}, but "
-            "does not"
-        )
+        rule = f"must name `fidelity`, since the problem declares {fidelity.name}"
+        return [f"`evaluate` of `{problem.name()}` {rule}, but does not"]
+    return []
 
 
-def check_arguments(problem: Any, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> None:
-    """Check that a method takes a configuration first, and else only what it may ask for by these names."""
+def _argument_faults(problem: Any, role: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> list[str]:
+    """Say why a method does not take a configuration first, and else only what it may ask for by these names."""
+    if not callable(method):
+        return [f"`{role}` of `{problem.name()}` must be a function, but is {method!r}"]
     parameters = list(inspect.signature(method).parameters.values())
     if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise ProblemError(f"`{role}` of `{problem.name()}` must take a configuration first, but takes none")
+        return [f"`{role}` of `{problem.name()}` must take a configuration first, but takes none"]
     unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(keywords)
-    if unknown:
-        raise ProblemError(
-            f"`{role}` of `{problem.name()}` may ask for {', '.join(keywords) or 'nothing more'}, but it asks for "
-            f"{', '.join(sorted(unknown))}; give those a default or drop them"
-        )
+    if not unknown:
+        return []
+    rule = f"`{role}` of `{problem.name()}` may ask for {', '.join(keywords) or 'nothing more'}"
+    return [f"{rule}, but it asks for {', '.join(sorted(unknown))}; give those a default or drop them"]

@@ -81,8 +81,8 @@ class PymooProblem(SearchProblem):
         return str(self.plain.name())
 
 
-def as_search_problem(problem: Any) -> SearchProblem:
-    """Return a checked ``SearchProblem``; a plain pymoo ``Problem`` is adapted.
+def as_search_problem(problem: Any, *, check: bool = True) -> SearchProblem:
+    """Return a ``SearchProblem``, which is checked unless it is said otherwise; a plain pymoo ``Problem`` is adapted.
 
     Raises:
         ProblemError: It is neither, or its definition is wrong.
@@ -96,7 +96,8 @@ def as_search_problem(problem: Any) -> SearchProblem:
             "hand a bare function to evo_moo.search(function, variables=…, objectives=…)"
         )
     adapted: SearchProblem = problem if isinstance(problem, SearchProblem) else PymooProblem(problem)
-    adapted.check()
+    if check:
+        adapted.check()
     return adapted
 
 

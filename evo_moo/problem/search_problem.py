@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pymoo.core.problem import Problem
 
 from evo_moo.errors import ProblemError
-from evo_moo.problem.declarations import check_architecture, check_arguments, check_attributes, check_fidelity
+from evo_moo.problem.declarations import check_definition
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
@@ -133,20 +133,11 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Check the whole definition.
 
         Raises:
-            ProblemError: Goals or methods are wrong.
-            SpaceError: The variables are wrong.
+            ProblemError: It has faults; all are listed, one a line.
+            SpaceError: Only the variables have.
         """
-        check_attributes(self)
-        if not callable(self.evaluated_function):
-            raise ProblemError(f"`evaluate` of `{self.name()}` must be a function, but is {self.evaluated_function!r}")
-        _ = self.space, self.goals
-        check_architecture(self)
-        if type(self).evaluate is SearchProblem.evaluate:
-            raise ProblemError(f"`{self.name()}` must define `evaluate(self, config)`, but does not")
-        check_arguments(self, "evaluate", self.evaluated_function, _KEYWORDS)
-        check_fidelity(self)
-        for role in ("profile", "compute", *(["network"] if self.has_network else [])):
-            check_arguments(self, role, getattr(self, role), ())
+        roles = {"evaluate": _KEYWORDS, "profile": (), "compute": (), **({"network": ()} if self.has_network else {})}
+        check_definition(self, roles, evaluates=type(self).evaluate is not SearchProblem.evaluate)
 
     @property
     def _named_keywords(self) -> list[str]:

@@ -26,6 +26,7 @@ from evo_moo.run.preparation import (
     PreparedJob,
     Recorded,
     begin,
+    outside_faults,
     prepare,
     recorded_job,
 )
@@ -146,7 +147,7 @@ def search(
     }
     changes = {} if workers is None else {"evaluation.workers": workers}
     folder = Path(run_dir) if run_dir else None
-    checked = check_job(data, None if named else problem, changes=changes)
+    checked = check_job(data, None if named else problem, changes=changes, more=outside_faults(folder))
     prepared = prepare(*checked, folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
 

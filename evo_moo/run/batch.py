@@ -35,9 +35,10 @@ from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
 from evo_moo.run.assembly import evaluates_in_process
-from evo_moo.run.preparation import PreparedJob, Recorded, deadline_faults, misfits
+from evo_moo.run.preparation import PreparedJob, deadline_faults, misfits
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
+from evo_moo.storage.reading import Recorded
 from evo_moo.text import by_dotted_key
 
 Report = Callable[[str], None]

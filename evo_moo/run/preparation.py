@@ -4,7 +4,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +24,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
-from evo_moo.storage.reading import guarded_reads, read_job, reading
+from evo_moo.storage.reading import Recorded, guarded_reads, read_job, reading
 from evo_moo.storage.run_folder import RunFolder
 
 LOGGER = logging.getLogger("evo_moo")
@@ -75,35 +75,6 @@ def recorded_job(
             "name the new place by --problem FILE.py:Class (from Python, `problem`)"
         )
     return check_job(data, changes=changes)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What a folder holds of a run before it is opened to be written.
-
-    Attributes:
-        facts: Facts on the run; None where there is no run that has begun, or where its ledger is damaged.
-        job: The job as plain data, from the ledger, else from the job file, which outlives a damaged ledger; None where
-            there is none.
-        cost: Cost of all evaluations that the run asked for, in full evaluations.
-    """
-
-    facts: RunFacts | None = None
-    job: Mapping[str, Any] | None = None
-    cost: float = 0.0
-
-    @classmethod
-    def read(cls, run_dir: Path | None) -> "Recorded":
-        """Read a run folder, whether it exists or not."""
-        if run_dir is None or not (run_dir / "run.sqlite").is_file():
-            return cls()
-        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
-            facts = ledger.facts()
-            if facts.job:
-                return cls(facts, facts.job, ledger.cost())
-        with contextlib.suppress(RunFolderError):
-            return cls(job=read_job(run_dir))
-        return cls()
 
 
 @dataclass(frozen=True)
@@ -169,6 +140,26 @@ def prepare(
     if (faults := prepared.budget_faults()) and not misfits(prepared, run_dir):
         raise JobError(*faults)
     return prepared
+
+
+def outside_faults(run_dir: Path | None) -> Callable[[Job], list[str]]:
+    """Return a function that lists what is wrong around a job, for ``check_job`` to list it with all else.
+
+    That is a deadline that has passed, and earlier runs that cannot be read; a run that has begun needs neither.
+    """
+    recorded = Recorded.read(run_dir)
+
+    def faults_of(job: Job) -> list[str]:
+        faults = deadline_faults(job, recorded)
+        for run in (job.search.from_runs or []) if recorded.facts is None else []:
+            try:
+                with reading(Path(run)) as ledger:
+                    ledger.facts()
+            except RunFolderError as error:
+                faults.append(f"`search.from`: {error}")
+        return faults
+
+    return faults_of
 
 
 def misfits(prepared: PreparedJob, run_dir: Path | None) -> list[str]:

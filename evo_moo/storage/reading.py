@@ -7,10 +7,12 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.text import in_words, parse_toml
 from evo_moo.values import OPTION, is_number, value_text
@@ -118,3 +120,32 @@ def guarded_reads(path: Path | None) -> Iterator[None]:
             f"`{path}` must hold a sound ledger, but it is damaged: {in_words(error)}; "
             f"`evo-moo doctor {path}` says what can be saved"
         ) from error
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a folder holds of a run before it is opened to be written.
+
+    Attributes:
+        facts: Facts on the run; None where there is no run that has begun, or where its ledger is damaged.
+        job: The job as plain data, from the ledger, else from the job file, which outlives a damaged ledger; None where
+            there is none.
+        cost: Cost of all evaluations that the run asked for, in full evaluations.
+    """
+
+    facts: RunFacts | None = None
+    job: Mapping[str, Any] | None = None
+    cost: float = 0.0
+
+    @classmethod
+    def read(cls, run_dir: Path | None) -> "Recorded":
+        """Read a run folder, whether it exists or not."""
+        if run_dir is None or not (run_dir / "run.sqlite").is_file():
+            return cls()
+        with contextlib.suppress(RunFolderError), reading(run_dir) as ledger:
+            facts = ledger.facts()
+            if facts.job:
+                return cls(facts, facts.job, ledger.cost())
+        with contextlib.suppress(RunFolderError):
+            return cls(job=read_job(run_dir))
+        return cls()

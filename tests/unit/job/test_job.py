@@ -198,6 +198,55 @@ def test_wrong_options_are_faults_beside_all_others():
     ]
 
 
+class Wrong(Mine):
+    variables = {"x": Real(1, 0)}
+    constraints = {"g": {"most": 3}}
+    architecture = ["y"]
+
+    def profile(self, config, more):
+        return {}
+
+    def evaluate(self, config, speed):
+        return {}
+
+
+def test_all_faults_of_a_problem_and_its_job_are_listed():
+    data = {
+        "problem": {"use": f"{__file__}:Wrong"},
+        "search": {"seed": -1, "start": [{"y": 1}]},
+        "objectives": {"loss": "min"},
+        "evaluation": {"workers": 0, "pool": "serial", "memory_mb": 5},
+        "nonsense": {},
+    }
+    with pytest.raises(JobError) as raised:
+        check_job(data, more=lambda job: [f"`budget.deadline` of {job.evaluation.pool}"])
+    faults = raised.value.faults
+    assert [key_of(fault) for fault in faults if not fault.startswith("`problem.use`")] == [
+        "search.seed",
+        "evaluation.workers",
+        "nonsense",
+        "objectives.loss",
+        "evaluation.memory_mb",
+        "budget",
+        "budget.deadline",
+    ]
+    of_problem = [fault.partition(":Wrong`: ")[2] for fault in faults if fault.startswith("`problem.use`")]
+    assert len(of_problem) == 5
+    for words in (
+        "`x`: low must be below high",
+        "`constraints.g.most`",
+        "`architecture`",
+        "asks for speed",
+        "for more",
+    ):
+        assert any(words in fault for fault in of_problem)
+
+
+def test_faults_of_a_start_are_listed_beside_those_of_other_sections():
+    data = MINIMAL | {"search": {"seed": -1, "start": [{"y": 1}]}, "evaluation": {"workers": 0}}
+    assert [key_of(fault) for fault in faults_of(data)] == ["search.seed", "evaluation.workers", "search.start[0]"]
+
+
 def test_texts_of_options_reach_the_job_as_values():
     texts = {"noise": Text("no"), "n_samples": Text("7"), "rate": Text("None")}
     job, problem, source = check_job(MINIMAL | {"problem": {"use": f"{__file__}:Typed", "options": texts}})

@@ -4,7 +4,8 @@ from evo_moo import search
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.job.check import check_job
 from evo_moo.run.api import run_job
-from evo_moo.run.preparation import Recorded, prepare
+from evo_moo.run.preparation import outside_faults, prepare
+from evo_moo.storage.reading import Recorded
 
 
 def test_a_folder_without_a_run_records_nothing(tmp_path):
@@ -21,6 +22,18 @@ def test_another_job_in_an_old_folder_hears_that_first(tmp_path):
     other = check_job({"problem": {"use": "pymoo:zdt1"}, "budget": late})
     with pytest.raises(RunFolderError, match=r"made for another: problem\.use: 'pymoo:bnh' there, 'pymoo:zdt1'"):
         run_job(prepare(*other, tmp_path), tmp_path, verbose=False)
+
+
+def test_faults_around_a_job_are_listed_with_those_of_the_job(tmp_path):
+    data = {
+        "problem": {"use": "pymoo:bnh"},
+        "search": {"pop_size": 2, "from": [str(tmp_path / "none")]},
+        "budget": {"n_evals": 4, "deadline": "2020-01-01T00:00:00"},
+    }
+    with pytest.raises(JobError) as raised:
+        check_job(data, more=outside_faults(None))
+    keys = [fault.split("`")[1] for fault in raised.value.faults]
+    assert keys == ["search.pop_size", "budget.deadline", "search.from"]
 
 
 def test_all_faults_of_a_budget_in_an_old_folder_are_listed(tmp_path):
