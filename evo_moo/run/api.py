@@ -24,7 +24,6 @@ from evo_moo.run.callbacks import Callback, Reactions
 from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
-    Recorded,
     begin,
     outside_faults,
     prepare,
@@ -36,7 +35,7 @@ from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
-from evo_moo.storage.reading import guarded_reads, read_job
+from evo_moo.storage.reading import Recorded, guarded_reads, read_job
 from evo_moo.storage.run_folder import RunFolder
 from evo_moo.storage.trust import is_sealed
 from evo_moo.user_code import module_label
