@@ -2,7 +2,7 @@
 
 import json
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NONE = "none"
@@ -11,6 +11,11 @@ OPTION, METRIC, FACT = "config.", "metrics.", "facts."
 """What the names of a table's columns begin with; so variables, metrics, facts and our own columns may share names."""
 _LOOK_MISSING = {"", "n/a", "na", "<na>", "null", "none", "true", "false"}
 """Texts, whatever their case, that readers of tables take for a missing or another value; numbers as well."""
+
+
+def names_in_both(variables: Iterable[str], metrics: Iterable[str]) -> set[str]:
+    """Return the names of a table's columns that need what they begin with: those of both kinds, and our ``id``."""
+    return (set(variables) & set(metrics)) | {"id"}
 
 
 def is_number(value: Any) -> bool:

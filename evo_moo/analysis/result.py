@@ -14,7 +14,7 @@ from evo_moo.files import save_figure
 from evo_moo.problem.metrics import with_unit
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import digits_apart, shown, shown_option
-from evo_moo.values import FACT, METRIC, OPTION
+from evo_moo.values import FACT, METRIC, NONE, OPTION, names_in_both
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +67,8 @@ class Result(EvaluatedFront):
     def to_dataframe(self, front: bool = False) -> "DataFrame":
         """Return a pandas table with one row per evaluation in the order of asking, columns named as in ``export``.
 
+        What is not active is missing; an option that is None is ``none``.
+
         Args:
             front: Whether to take the rows of the front only: those of ``rows``.
 
@@ -80,12 +82,10 @@ class Result(EvaluatedFront):
         on_front = {e.id for e in self.front}
         rows = self.rows() if front else [_row(e, e.id in on_front) for e in self.evaluations]
         names = dict.fromkeys(name for row in rows for name in row)
-        # As objects where None is a value: pandas would take it for a missing one.
-        none = {name for name in names if any(name in row and row[name] is None for row in rows)}
         columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
-        return pandas.DataFrame(
-            {name: pandas.Series(values, dtype=object if name in none else None) for name, values in columns.items()}
-        )
+        # pandas would take an option that is None for a missing value.
+        shown = {k: [NONE if v is None else v for v in column] for k, column in columns.items() if k.startswith(OPTION)}
+        return pandas.DataFrame(columns | shown)
 
     def _repr_html_(self) -> str:
         """Return the front as a table for a notebook."""
@@ -95,7 +95,9 @@ class Result(EvaluatedFront):
         digits = {name: digits_apart(e.metrics.get(name) for e in members) for name in names}
         of_options = {name: digits_apart(e.configuration.get(name) for e in members) for name in variables}
         known = self.known_metrics
-        headings = ["id", *(with_unit(name, known[name].unit if name in known else "") for name in names), *variables]
+        shared = names_in_both(variables, names)
+        headings = [METRIC * (n in shared) + with_unit(n, known[n].unit if n in known else "") for n in names]
+        headings = ["id", *headings, *(OPTION * (name in shared) + name for name in variables)]
         rows = []
         for e in members:
             doubts, configuration = self.doubts.get(e.id, {}), e.configuration

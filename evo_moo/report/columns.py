@@ -14,7 +14,7 @@ from evo_moo.pareto import Array
 from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
-from evo_moo.values import METRIC, OPTION, is_number, value_text
+from evo_moo.values import METRIC, OPTION, is_number, names_in_both, value_text
 
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
 MOST_ROWS = 10_000
@@ -80,7 +80,7 @@ def table_of(record: RunRecord) -> Table:
     evaluations = _thinned(record)
     configurations = [e.configuration for e in evaluations]
     names = record.variable_names(), record.metric_names()
-    clash = {*(set(names[0]) & set(names[1])), "id"}
+    shared = names_in_both(*names)
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
     return Table(
         np.array([e.id for e in evaluations], dtype=np.int64),
@@ -88,11 +88,11 @@ def table_of(record: RunRecord) -> Table:
         np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
         np.array([ROLES.index(_role(e, record)) for e in evaluations], dtype=np.int64),
         [
-            _variable(name, OPTION * (name in clash) + name, record.space.get(name, {}), configurations)
+            _variable(name, OPTION * (name in shared) + name, record.space.get(name, {}), configurations)
             for name in names[0]
         ],
         [
-            _metric(name, METRIC * (name in clash), record.metrics.get(name, Metric()), [m.get(name) for m in metrics])
+            _metric(name, METRIC * (name in shared), record.metrics.get(name, Metric()), [m.get(name) for m in metrics])
             for name in names[1]
         ],
         _spreads(evaluations, record),

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import shutil
 import sqlite3
 import tomllib
@@ -188,6 +189,8 @@ def test_tables_tell_variables_metrics_and_ids_apart(run_dir: Path) -> None:
             assert float(row[f"metrics.{name}"]) == flat[f"metrics.{name}"] == e.metrics[name]
             assert float(row[f"config.{name}"]) == flat[f"config.{name}"] == e.configuration[name]
         assert row["config.kernel"] == value_text(e.configuration["kernel"])
+    head = re.findall("<th>(.*?)</th>", result._repr_html_())
+    assert len(set(head)) == len(head) == 1 + len(result.metrics[0]) + len(VARIABLES)
     columns = read_report(run_dir).columns
     titles = [column.title for column in (*columns.variables, *columns.metrics)]
     assert len({"id", *titles}) == 1 + len(titles)
@@ -203,6 +206,8 @@ def test_none_is_one_word_that_is_not_inactive(run_dir: Path, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "r.csv")
     assert [None if pd.isna(value) else value for value in table["config.norm"]] == wanted
     assert pq.read_table(tmp_path / "r.parquet").column("config.norm").to_pylist() == wanted
+    frame = Result.read(run_dir).to_dataframe()["config.norm"]
+    assert [None if pd.isna(value) else value for value in frame] == wanted
     (column,) = (c for c in read_report(run_dir).columns.variables if c.name == "norm")
     levels = [None if np.isnan(code) else (column.levels or [])[int(code)] for code in column.values]
     assert levels == wanted

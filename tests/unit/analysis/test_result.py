@@ -53,7 +53,7 @@ def test_a_table_of_pandas_has_the_front_or_every_evaluation(result):
     assert table["id"].tolist() == list(range(1, 12)) and table["on_front"].sum() == 10
     assert table.loc[10, ["status", "feasible"]].tolist() == ["failed", False]
     assert table["reason"][10].startswith("ArithmeticError: too large") and table["metrics.loss"].isna().sum() == 1
-    assert table["config.kind"].tolist() == [None, "<a>"] * 5 + [None]
+    assert table["config.kind"].tolist() == ["none", "<a>"] * 5 + ["none"]
     assert table["config.b"].isna().tolist() == [True, False] * 5 + [True]
 
 
