@@ -28,6 +28,7 @@ from evo_moo.run.records import Records
 from evo_moo.run.replay import Replay, load_checkpoint
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.run.tasks import Tasks
+from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
 
 POLL_S = 0.5
@@ -218,7 +219,8 @@ class Engine:
         self._replay = Replay(self.folder, self.optimizer.pending, self.optimizer.n_asked)
         self._records, is_new = Records(self.ledger, self.optimizer, self._budget), not self.ledger.counts()
         self._budget.resume(self.ledger)
-        self._tasks.recall_measured(self.ledger)
+        with guarded_reads(self.folder.path):
+            self._tasks.recall_measured(self.ledger)
         resumed = {"from_checkpoint": from_checkpoint, "reused": self._replay.n_ended, "again": self._replay.n_again}
         self._records.state("running", "", **({} if is_new else resumed))
         if not self.optimizer.n_asked:

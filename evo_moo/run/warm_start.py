@@ -12,8 +12,8 @@ overlaps; the other half is drawn, so that the search still explores. The rules:
 - An outcome is reused, not evaluated again, if the problem is the same version (``problem_version``), the translation
   changed nothing, and it has every metric of the new goals. It keeps the seed it was evaluated with: under the new
   run's seed it would be another draw of the same noise, and one is as valid as the other. Metrics that are measured
-  times count only on the same machine (platform, processor, cores and memory as in ``environment.json``): elsewhere
-  they are dropped, and if a goal is among them, the configuration is evaluated anew.
+  times count only on the same machine (platform, processor, cores and memory as in ``environment.json``) and where they
+  are not in doubt: else they are dropped, and if a goal is among them, the configuration is evaluated anew.
 
 Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
 """
@@ -110,22 +110,29 @@ def read_earlier_runs(
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
             same_version = version is not None and record.problem_version == version
             anew = {name for name, m in metrics.items() if not same_version or (m.timed and not same_machine)}
-            observations = _observations(record, space, seed, anew)
+            timed = {name for name, m in metrics.items() if m.timed}
+            observations = _observations(record, space, seed, anew, timed)
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
 
 
-def _observations(record: RunRecord, space: SearchSpace, seed: int, anew: Collection[str]) -> list[Observation]:
-    """Return what a run observed where the space allows it, in the order of asking; ``anew`` are metrics to measure."""
+def _observations(
+    record: RunRecord, space: SearchSpace, seed: int, anew: Collection[str], timed: Collection[str]
+) -> list[Observation]:
+    """Return what a run observed where the space allows it, in the order of asking.
+
+    The metrics ``anew`` are to be measured again, and of an evaluation in doubt those that are ``timed``.
+    """
     ended = [e for e in record.evaluations if e.status == "ok"]
     X, allowed = translated(space, [e.configuration for e in ended], seed)
     observations = []
     for e, configuration in itertools.compress(zip(ended, space.decode(X), strict=True), allowed):
         metrics = checked_metrics(e.metrics)
         is_exact = json_key(configuration) == json_key(e.configuration)
-        reusable = {name: value for name, value in metrics.items() if name not in anew} if is_exact else {}
+        dropped = {*anew, *(timed if e.id in record.result.doubts else ())}
+        reusable = {name: value for name, value in metrics.items() if name not in dropped} if is_exact else {}
         source = f"{record.name}, evaluation {e.id}"
         observations.append(Observation(source, configuration, metrics, reusable, e.seed))
     return observations

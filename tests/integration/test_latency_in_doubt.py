@@ -66,7 +66,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEPT_FROM_S", 0.0)
 
 
-def search(problem: SearchProblem, run_dir: Path | None = None, **more: Any) -> Result:
+def search(problem: SearchProblem | str, run_dir: Path | None = None, **more: Any) -> Result:
     settings = {"termination": ("n_evals", 40), "pop_size": 8, "surrogate": "none", "workers": 1, "run_dir": run_dir}
     return evo_moo.search(problem, **(settings | more))
 
@@ -186,6 +186,57 @@ def test_doubts_are_marked_and_a_resume_settles_them(tmp_path: Path) -> None:
     with sqlite3.connect(run / "run.sqlite") as db:
         kinds = Counter(kind for (kind,) in db.execute("SELECT kind FROM events"))
     assert kinds["measured"] > 0 < kinds["measured again"]
+
+
+FILE = """
+import itertools
+import os
+from evo_moo import Integer, Metric, Real, SearchProblem
+from evo_moo.evaluation.slots import note_timings
+from evo_moo.problem.measurements import Timing
+
+NUMBER = itertools.count()
+
+class Measured(SearchProblem):
+    variables = {"width": Integer(1, 8), "lr": Real(0, 1)}
+    architecture = ["width"]
+    objectives = {"error": "min", "latency_ms": "min"}
+    metrics = {"latency_ms": Metric("ms", timed=True, cheap=True)}
+
+    def profile(self, config):
+        is_sound = "BUSY" not in os.environ or (os.environ["BUSY"] == "at times" and next(NUMBER) % 2 > 0)
+        value = config["width"] * (1.5 if is_sound else 1.6)
+        note_timings(Timing(value, value, value, "reference", 2.0, 1), is_sound=is_sound)
+        return {"latency_ms": value}
+
+    def evaluate(self, config):
+        return {"error": (config["lr"] + 1) / config["width"]}
+"""
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_later_run_takes_over_no_value_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_busy: bool) -> None:
+    (tmp_path / "measured.py").write_text(FILE)
+    problem = f"{tmp_path / 'measured.py'}:Measured"
+    if is_busy:
+        monkeypatch.setenv("BUSY", "1")
+    earlier = search(problem, tmp_path / "earlier")
+    assert bool(earlier.doubts) == is_busy
+    later = search(problem, tmp_path / "later", from_runs=[tmp_path / "earlier"])
+    assert any(e.reason.startswith("taken from") for e in later.evaluations) != is_busy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{}, {"mode": "steady-state"}], ids=["generational", "steady-state"])
+def test_workers_share_one_latency_per_architecture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("BUSY", "at times")
+    (tmp_path / "measured.py").write_text(FILE)
+    result = search(f"{tmp_path / 'measured.py'}:Measured", workers=2, **more)
+    assert {len(values) for values in latencies(result).values()} == {1}
+    assert all(e.metrics["latency_ms"] == 1.5 * e.configuration["width"] for e in result.front)
+    assert not {e.id for e in result.front} & result.doubts.keys()
 
 
 def test_limit_in_doubt_does_not_spare_a_training() -> None:
