@@ -9,7 +9,22 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 MOST_OBJECTIVES = 4
 """With more objectives, the hypervolume takes too long to be computed again and again."""
+LARGEST = 1e70
+"""Size of a value: four of them can be multiplied, as a hypervolume of so many objectives does."""
 MOST_EXACT, N_DIRECTIONS = 5, 2**14
+
+
+def drawn_in(values: Array) -> Array:
+    """Return values in their order, those beyond ±1e70 nearer to it, so that nothing computed of them overflows.
+
+    Such a value stands for "as bad as can be": it is larger than all others still, and no longer by how much.
+    """
+    size = np.abs(values)
+    if not (size > LARGEST).any():
+        return values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beyond = np.sign(values) * LARGEST * (1 + np.log(size / LARGEST))
+    return np.where((size > LARGEST) & np.isfinite(values), beyond, values)
 
 
 def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:

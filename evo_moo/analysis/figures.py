@@ -11,7 +11,7 @@ from matplotlib.ticker import LogFormatter
 
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.analysis.surrogate_quality import ModelQuality, SurrogateQuality
-from evo_moo.pareto import Array, frame, hypervolume_history
+from evo_moo.pareto import Array, drawn_in, frame, hypervolume_history
 from evo_moo.problem.metrics import with_unit
 from evo_moo.scalarisation import normalised
 from evo_moo.text import printable
@@ -88,7 +88,8 @@ def make_logarithmic(axes: Any, which: str, **options: Any) -> None:
 
 
 def _draw_predictions(axes: Any, name: str, model: ModelQuality) -> None:
-    _, means, stds, measured = zip(*model.pairs, strict=True)
+    _, *columns_of_pairs = zip(*model.pairs, strict=True)
+    means, stds, measured = (drawn_in(np.array(column, dtype=float)) for column in columns_of_pairs)
     if model.log and min(*means, *measured) > 0:
         make_logarithmic(axes, "x")
         make_logarithmic(axes, "y", nonpositive="clip")
@@ -105,7 +106,7 @@ def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
     names = [objective.metric for objective in result.goals.objectives]
     evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
     if n_obj == 1:
-        axes.plot([m[names[0]] for m in evaluated], ".", color=OTHERS)
+        axes.plot(*columns(evaluated, names), ".", color=OTHERS)
         axes.set(xlabel="evaluation", ylabel=axis_label(result, names[0]))
         return
     axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=_front_in_words(result), zorder=3)
@@ -132,7 +133,7 @@ def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
     on_front = {e.id for e in result.front}
     off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
     for o, which, line in zip(result.goals.objectives, "xy", (axes.axvline, axes.axhline), strict=True):
-        values, others = (np.array([row[o.metric] for row in rows]) for rows in (result.metrics, off))
+        values, others = (np.array(columns(rows, [o.metric])[0]) for rows in (result.metrics, off))
         is_log = is_logarithmic(result, o.metric)
         axes.set(**{f"{which}lim": frame(values, others, is_max=o.direction == "max", is_log=is_log)})
         if is_log:
@@ -146,8 +147,8 @@ def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
 
 def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -> int:
     (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
-    x, y = names
-    return sum(not (x_low <= m[x] <= x_high and y_low <= m[y] <= y_high) for m in evaluated)
+    points = zip(*columns(evaluated, names), strict=True)
+    return sum(not (x_low <= x <= x_high and y_low <= y <= y_high) for x, y in points)
 
 
 def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[str]) -> None:
@@ -169,8 +170,8 @@ def _draw_hypervolume(axes: Any, result: EvaluatedFront) -> None:
 
 
 def columns(metrics: Sequence[Mapping[str, float]], names: list[str]) -> list[list[float]]:
-    """Return the values of each named metric."""
-    return [[row[name] for row in metrics] for name in names]
+    """Return the values of each named metric, those drawn in that no axis could hold."""
+    return [drawn_in(np.array([row[name] for row in metrics], dtype=float)).tolist() for name in names]
 
 
 def axis_label(result: EvaluatedFront, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.pareto import pareto_rows
+from evo_moo.pareto import drawn_in, pareto_rows
 from evo_moo.problem.goal_faults import objective_table
 from evo_moo.problem.metrics import with_unit
 
@@ -144,7 +144,7 @@ class Goals:
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
     def F(self, rows: Sequence[Mapping[str, float]]) -> Array:
-        """Return the objectives of evaluations, ``(n, n_obj)`` array, minimised.
+        """Return the objectives of evaluations, ``(n, n_obj)`` array, minimised; beyond ±1e70 drawn in.
 
         Args:
             rows: The metrics of each of the n evaluations.
@@ -153,11 +153,11 @@ class Goals:
             KeyError: An evaluation lacks an objective.
         """
         values = [[o.sign * metrics[o.metric] for o in self.objectives] for metrics in rows]
-        return np.array(values, dtype=float).reshape(len(rows), len(self.objectives))
+        return drawn_in(np.array(values, dtype=float).reshape(len(rows), len(self.objectives)))
 
     def F_of_columns(self, columns: Mapping[str, Array]) -> Array:
         """Return F of metrics that stand in columns of one shape: an array of that shape and one axis of objectives."""
-        return self.signs * np.stack([columns[o.metric] for o in self.objectives], axis=-1)
+        return drawn_in(self.signs * np.stack([columns[o.metric] for o in self.objectives], axis=-1))
 
     def matrices(self, rows: Sequence[Mapping[str, float]]) -> tuple[Array, Array, Array]:
         """Return F, G and H of evaluations; a row of F is infinite where an objective is not known."""

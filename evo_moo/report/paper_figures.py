@@ -21,7 +21,7 @@ from evo_moo.analysis.figures import (
 )
 from evo_moo.analysis.surrogate_quality import ModelQuality
 from evo_moo.files import guarded_writes, save_figure, write_whole
-from evo_moo.pareto import Array
+from evo_moo.pareto import Array, drawn_in
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report
 from evo_moo.storage.reading import csv_text, guarded_reads
@@ -119,7 +119,7 @@ def _scatter_matrix(report: Report) -> Figure:
             x, y = objectives[column], objectives[row]
             for role, color, size in (("dominated", OTHERS, 6), ("front", FRONT, 12)):
                 rows = table.rows(role)
-                axes.scatter(*(table.metric(each.name).values[rows] for each in (x, y)), s=size, color=color)
+                axes.scatter(*(drawn_in(table.metric(each.name).values[rows]) for each in (x, y)), s=size, color=color)
             for objective, which in ((x, "x"), (y, "y")):
                 if objective.log:
                     make_logarithmic(axes, which)
@@ -168,7 +168,7 @@ def _axis(column: Column) -> tuple[Array, list[tuple[float, str]]]:
         marks = [(i / span, level[:16]) for i, level in enumerate(column.levels)]
         return np.where(known, values / span, -0.15), marks + absent
     is_log = column.log and seen.min() > 0
-    scaled = np.log(np.where(known, values, 1.0)) if is_log else values
+    scaled = np.log(np.where(known, values, 1.0)) if is_log else drawn_in(values)
     low, high = scaled[known].min(), scaled[known].max()
     marks = [(0.0, f"{seen.min():.3g}"), (1.0, f"{seen.max():.3g}")] if high > low else [(0.5, f"{seen[0]:.3g}")]
     return np.where(known, (scaled - low) / (high - low) if high > low else 0.5, -0.15), marks + absent

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import SurrogateError
+from evo_moo.pareto import drawn_in
 from evo_moo.surrogate.protocol import Array
 
 TAIL = 4.0
@@ -66,7 +67,7 @@ class Target:
         Raises:
             SurrogateError: There are no values, or some are not finite.
         """
-        values = np.asarray(y, dtype=float)
+        values = drawn_in(np.asarray(y, dtype=float))
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise SurrogateError("targets must be a row of finite numbers, but are not; leave out failed evaluations")
         best = cls._standardising(values, log)
@@ -85,7 +86,7 @@ class Target:
         Raises:
             SurrogateError: A value is not positive, but the map takes logarithms.
         """
-        values = np.asarray(y, dtype=float)
+        values = drawn_in(np.asarray(y, dtype=float))
         if self.log and (values <= self.origin).any():
             raise SurrogateError(
                 f"values must be above {self.origin} here, but one is {values.min()}; fit the map to it, too"

@@ -1,10 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from evo_moo.pareto import Box, frame, hypervolume, hypervolume_history, pareto_rows, reference_point
+from evo_moo.pareto import LARGEST, Box, drawn_in, frame, hypervolume, hypervolume_history, pareto_rows, reference_point
 
 TIED = st.one_of(st.integers(-3, 3).map(float), st.floats(-3, 3, width=16))
 """Few different values, so that ties and duplicates are common."""
@@ -118,3 +120,16 @@ def test_frame_holds_the_front_and_more_room_on_the_worse_side(front, others, is
     assert low < on.min() and high > on.max()
     gaps = (np.log(on.min() / low), np.log(high / on.max())) if is_log else (on.min() - low, high - on.max())
     assert gaps[0] > gaps[1] if is_max else gaps[1] > gaps[0]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
+def test_drawn_in_values_keep_their_order_and_can_be_multiplied(values):
+    array = np.array(values)
+    drawn = drawn_in(array)
+    assert np.isfinite(drawn**4).all()
+    small = np.abs(array) <= LARGEST
+    assert (drawn[small] == array[small]).all()
+    order = np.argsort(array, kind="stable")
+    assert (np.diff(drawn[order]) >= 0).all()
+    for a, b in itertools.pairwise(order):
+        assert drawn[b] > drawn[a] or array[b] / 2 - array[a] / 2 <= 1e-10 * max(abs(array[a]), abs(array[b]))
