@@ -234,7 +234,9 @@ def _text(value: Any) -> str | None:
             return None
         is_set = isinstance(value, set | frozenset)
         return f"[{', '.join(sorted(map(str, texts)) if is_set else map(str, texts))}]"
-    return _array_text(value) if hasattr(type(value), "__array__") else None
+    # Other arrays may lie in a file, or be computed when they are first looked at.
+    in_memory = type(value).__module__.partition(".")[0] in ("numpy", "pandas", "torch")
+    return _array_text(value) if in_memory and hasattr(type(value), "__array__") else None
 
 
 def _array_text(value: Any) -> str | None:
