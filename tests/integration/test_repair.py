@@ -284,7 +284,7 @@ ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELEC
         ),
     ],
 )
-def test_what_is_no_table_of_a_ledger_never_runs(run: Path, finished: Path, what: str, sql: str) -> None:
+def test_views_and_triggers_in_a_ledger_never_run(run: Path, finished: Path, what: str, sql: str) -> None:
     with contextlib.closing(sqlite3.connect(run / "run.sqlite")) as db:
         db.executescript(sql)
     for look in (lambda: show(run), lambda: evo_moo.resume(run), lambda: evo_moo.Result.read(run)):

@@ -96,7 +96,7 @@ def test_earlier_runs_fill_half_a_population_after_the_start(lens: str, tmp_path
 def test_a_changed_problem_gives_configurations_but_no_values(lens: str, tmp_path: Path) -> None:
     before = search(lens, tmp_path / "a", 40)
     evaluated(tmp_path)
-    (tmp_path / "lens.py").write_text(PROBLEM + "# changed\n")
+    (tmp_path / "lens.py").write_text(PROBLEM + "CHANGED = True\n")
     after = search(lens, tmp_path / "b", seed=2, from_runs=[tmp_path / "a"])
     assert taken(after) == [] and len(evaluated(tmp_path)) == POP_SIZE
     old = {e.configuration_json for e in before.evaluations}
@@ -105,8 +105,8 @@ def test_a_changed_problem_gives_configurations_but_no_values(lens: str, tmp_pat
 
 def test_run_resumed_with_a_changed_problem_has_no_version(lens: str, tmp_path: Path) -> None:
     search(lens, tmp_path / "a", 20)
-    (tmp_path / "lens.py").write_text(PROBLEM + "# changed\n")
-    evo_moo.resume(tmp_path / "a", n_evals=40)
+    (tmp_path / "lens.py").write_text(PROBLEM + "CHANGED = True\n")
+    evo_moo.resume(tmp_path / "a", n_evals=40, accept_changes=True)
     after = search(lens, tmp_path / "b", seed=2, from_runs=[tmp_path / "a"])
     assert taken(after) == []
 

@@ -46,7 +46,7 @@ def test_a_state_comes_back_with_its_types(tmp_path: Path) -> None:
     assert loaded["step"].shape == () and loaded["step"].dtype == torch.int64
 
 
-def test_what_is_no_plain_data_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_other_objects_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         StateError, match="must hold tensors, numbers, texts, lists, tuples and dicts, but holds a Posix"
     ):

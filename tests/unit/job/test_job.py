@@ -242,7 +242,7 @@ def test_all_faults_of_a_problem_and_its_job_are_listed():
         assert any(words in fault for fault in of_problem)
 
 
-def test_faults_of_a_start_are_listed_beside_those_of_other_sections():
+def test_faults_of_a_start_are_listed_with_those_of_others():
     data = MINIMAL | {"search": {"seed": -1, "start": [{"y": 1}]}, "evaluation": {"workers": 0}}
     assert [key_of(fault) for fault in faults_of(data)] == ["search.seed", "evaluation.workers", "search.start[0]"]
 

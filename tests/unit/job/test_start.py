@@ -88,7 +88,7 @@ def test_a_table_is_read_by_the_kinds_of_its_variables(tmp_path):
     assert entries[1]["metrics"] == {"f": 0.001, "g": 2}
 
 
-def test_of_an_export_what_ended_well_is_read(tmp_path):
+def test_an_export_is_read_where_it_ended_well(tmp_path):
     header = "id,status,config.x,config.kind,config.n,config.on,metrics.f,metrics.g,seed\n"
     entries, faults = known(tmp_path, f"{header}1,ok,0.5,a,2,true,1,2,7\n2,failed,0.1,a,2,true,,,7\n")
     assert faults == [] and entries == [ENTRY]

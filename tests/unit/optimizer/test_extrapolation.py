@@ -65,7 +65,7 @@ def ladder_from(low, full):
     return ladder
 
 
-def test_values_that_are_all_equal_are_no_line_but_a_usual_change():
+def test_equal_values_are_no_line_but_a_usual_change():
     ladder = ladder_from([5.0] * MIN_PAIRS, [3.0] * MIN_PAIRS)
     assert Extrapolation(ladder).expected(MIN_PAIRS + 1)["loss"] == 1.5 - 2.0
 

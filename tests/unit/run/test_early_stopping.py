@@ -100,7 +100,7 @@ def test_recent_curves_weigh_more():
     assert largest_gain(early, count, never, 0.1) < largest_gain(late, count, never, 0.1)
 
 
-def test_stopping_is_suspended_where_curves_gain_too_much_and_goes_on_later():
+def test_stopping_is_suspended_while_curves_gain_too_much():
     rng = np.random.default_rng(3)
     drifting = np.concatenate([alike(40, rng), 2.0 ** np.arange(1, 9)])
     assert largest_gain(drifting, np.ones(48), [False] * 48, 0.1) == np.inf
