@@ -79,16 +79,22 @@ def posterior_means(values: Array, n_draws: int, seed: int) -> Array:
     drawn = np.empty((n_draws, *mean.shape))
     for i, (of_member, n_seeds) in enumerate(zip(mean, n, strict=True)):
         weight = between @ np.linalg.pinv(between + noise / n_seeds, hermitian=True)
-        root = np.linalg.cholesky(_positive(between - weight @ between) + 1e-12 * np.diag(np.diag(noise) + 1e-300))
+        root = _root(between - weight @ between)
         normal = rng.standard_normal((n_draws, len(grand))) @ root.T
         drawn[:, i] = grand + weight @ (of_member - grand) + normal * heavy[:, None]
     return drawn
 
 
+def _root(covariance: Array) -> Array:
+    """Return a square root of the nearest covariance matrix, which has no negative eigenvalues; it may be singular."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
 def _positive(covariance: Array) -> Array:
     """Return the nearest covariance matrix, without negative eigenvalues."""
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+    root = _root(covariance)
+    return root @ root.T
 
 
 def _flat_posterior(values: Array, n_draws: int, seed: int) -> Array:

@@ -110,3 +110,11 @@ def test_probabilities_of_the_front_come_true(n_seeds, off):
     assert abs(said.mean() - true.mean()) < off
     sure = said > 0.9
     assert sure.sum() > 300 and true[sure].mean() > 0.93
+
+
+@pytest.mark.parametrize("n_members", [3, 20])
+def test_members_without_noise_have_one_mean(n_members):
+    rows = np.linspace(0, 1, n_members)
+    values = np.repeat(np.stack([rows**2, (rows - 1) ** 2], axis=1)[:, :, None], 2, axis=2)
+    drawn = posterior_means(values, 100, 0)
+    np.testing.assert_allclose(drawn, np.broadcast_to(values[None, :, :, 0], drawn.shape), atol=1e-6)

@@ -154,9 +154,9 @@ def mid_ranks(values):
 def test_tied_samples_have_the_p_value_of_enumeration(values, data):
     """By hand: the share of all ways to choose the first sample whose rank sum is as far off its mean, two-sided."""
     n = data.draw(st.integers(2, len(values) - 2))
-    samples = {"a": dict(zip("abcdefgh", map(float, values[:n]), strict=False)), "b": dict(enumerate(values[n:]))}
     if len(set(values)) == len(values):
         values[1] = values[0]
+    samples = {"a": dict(zip("abcdefgh", map(float, values[:n]), strict=False)), "b": dict(enumerate(values[n:]))}
     (test,) = compare_samples(samples, "acc")
     ranks = mid_ranks(values)
     sums = [sum(ranks[i] for i in chosen) for chosen in itertools.combinations(range(len(values)), n)]
