@@ -162,7 +162,12 @@ def _cell(column: Column, i: int, table: Table, digits: int) -> str:
         return ""
     if column.levels is not None:
         return column.levels[int(value)]
-    sd = table.sd.get(column.name, {}).get(str(i), 0.0) if any(column is metric for metric in table.metrics) else 0.0
+    if not any(column is metric for metric in table.metrics):
+        return number(value, digits)
+    if interval := table.doubts.get(column.name, {}).get(str(i)):
+        low, high = interval
+        return f"{number(value, digits)}? ({number(low, digits)} to {number(high, digits)})"
+    sd = table.sd.get(column.name, {}).get(str(i), 0.0)
     return number(value, digits) + (f" ± {sd:.2g}" if sd else "")
 
 

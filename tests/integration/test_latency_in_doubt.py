@@ -16,6 +16,8 @@ from evo_moo import Callback, Fidelity, Integer, Metric, Real, Result, RunStoppe
 from evo_moo.cli.main import app
 from evo_moo.evaluation.slots import note_timings
 from evo_moo.problem.measurements import Timing
+from evo_moo.report.content import read_report
+from evo_moo.report.page import front_table
 
 TRUTH_MS = {width: 1.0 + width / 4 for width in range(1, 9)}
 NOMINAL_MS = 2.0
@@ -177,6 +179,11 @@ def test_doubts_are_marked_and_a_resume_settles_them(tmp_path: Path) -> None:
         marked.output.split()
     )
     assert "low.latency_ms" in (run / "front.csv").read_text()
+    report = read_report(run, with_importances=False)
+    headings, rows = front_table(report)
+    assert all("? (" in row[headings.index("latency_ms")] for row in rows)
+    assert "In doubt" in report.facts
+    assert any(entry.text.startswith("measured again: of evaluations ") for entry in report.timeline.entries)
     low, high = result.doubts[result.front[0].id]["latency_ms"]
     assert low < result.front[0].metrics["latency_ms"] < high
     settled = evo_moo.resume(run, Scripted())
