@@ -40,17 +40,20 @@ def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
         UsageError: It is not trusted.
     """
     from evo_moo.errors import UsageError
+    from evo_moo.job.identity import of_anybody
     from evo_moo.run.api import code_to_load
     from evo_moo.text import printable, shortened
 
     named, is_known = code_to_load(run_dir, problem)
+    foreign = of_anybody(named.values())
     for what, reference in named.items():
-        typer.echo(f"evo-moo: loads the {what} {printable(shortened(reference))}", err=True)
+        if what == "problem" or reference in foreign:
+            typer.echo(f"evo-moo: loads the {what} {printable(shortened(reference))}", err=True)
     if is_known or trust:
         return
     rule = f"code must be yours or trusted, but you have not run what `{run_dir}` names"
     if not (sys.stdin.isatty() and typer.confirm(f"evo-moo: {rule}. Load it?", err=True)):
-        raise UsageError(f"{rule}: {' and '.join(named.values())}; look at it, then load it by --trust")
+        raise UsageError(f"{rule}: {' and '.join(foreign)}; look at it, then load it by --trust")
 
 
 def show(

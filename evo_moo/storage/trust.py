@@ -2,8 +2,8 @@
 
 A folder from a stranger may name any code as its problem or its model, and to go on with the run is to load that code.
 The seal is a digest of the names with a key that this user alone has (HMAC, RFC 2104), so that nobody else can make it.
-A file is named relative to the folder, so that a project may move. The key is in ``EVO_MOO_STATE_DIR``, else in
-``evo-moo`` in the user's folder of states.
+Files are named as they are and as they lie to the folder, so that a project may move and a folder be copied. The key is
+in ``EVO_MOO_STATE_DIR``, else in ``evo-moo`` in the user's folder of states.
 """
 
 import contextlib
@@ -26,27 +26,32 @@ def seal(run_dir: Path, references: Sequence[str]) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    digest = _digest(run_dir, references)
-    if digest is not None and not is_sealed(run_dir, references):
-        write_whole(run_dir / SEAL, digest)
+    text = "\n".join(_digests(run_dir, references))
+    with contextlib.suppress(OSError, ValueError):
+        if (run_dir / SEAL).read_text() == text:
+            return
+    if text:
+        write_whole(run_dir / SEAL, text)
 
 
 def is_sealed(run_dir: Path, references: Sequence[str]) -> bool:
-    """Return whether this user has run the code that a folder names."""
+    """Return whether this user has run the code that a folder names, here or where the folder was before."""
     with contextlib.suppress(OSError, ValueError):
-        digest = _digest(run_dir, references)
-        return digest is not None and hmac.compare_digest((run_dir / SEAL).read_bytes(), digest.encode())
+        kept = (run_dir / SEAL).read_text().split()
+        return any(hmac.compare_digest(one, other) for one in _digests(run_dir, references) for other in kept)
     return False
 
 
-def _digest(run_dir: Path, references: Sequence[str]) -> str | None:
-    names = []
+def _digests(run_dir: Path, references: Sequence[str]) -> list[str]:
+    """Return the digests of the names as they are and as they lie to the folder; none without a key."""
+    relative = []
     for reference in references:
         place, colon, name = reference.rpartition(":")
         is_file = place.endswith(".py")
-        names.append(os.path.relpath(place, run_dir.resolve()) + colon + name if is_file else reference)
+        relative.append(os.path.relpath(place, run_dir.resolve()) + colon + name if is_file else reference)
     key = _key()
-    return None if key is None else hmac.new(key, "\0".join(names).encode(), hashlib.sha256).hexdigest()
+    texts = ["\0".join(names).encode() for names in (references, relative)]
+    return [] if key is None else [hmac.new(key, text, hashlib.sha256).hexdigest() for text in texts]
 
 
 def _key() -> bytes | None:
