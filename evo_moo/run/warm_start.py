@@ -13,7 +13,8 @@ overlaps; the other half is drawn, so that the search still explores. The rules:
   changed nothing, and it has every metric of the new goals. It keeps the seed it was evaluated with: under the new
   run's seed it would be another draw of the same noise, and one is as valid as the other. Metrics that are measured
   times count only on the same machine (platform, processor, cores and memory as in ``environment.json``) and where they
-  are not in doubt: else they are dropped, and if a goal is among them, the configuration is evaluated anew.
+  are not in doubt: else they are dropped, and if a goal is among them, the configuration is evaluated anew. They are
+  rescaled where the reference of the measurements was seen to be faster since.
 
 Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
 """
@@ -29,12 +30,15 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, JobError
+from evo_moo.evaluation.machine import nominal_ms_of
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.measurements import lowest_nominal_ms
 from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import Configuration, SearchSpace
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.storage.environment import environment
+from evo_moo.storage.reading import reading
 from evo_moo.values import is_number, json_key
 
 MACHINE = ("platform", "processor", "cores", "memory_gb")
@@ -111,25 +115,43 @@ def read_earlier_runs(
             same_version = version is not None and record.problem_version == version
             anew = {name for name, m in metrics.items() if not same_version or (m.timed and not same_machine)}
             timed = {name for name, m in metrics.items() if m.timed}
-            observations = _observations(record, space, seed, anew, timed)
+            observations = _observations(record, space, seed, anew, timed, _scales(run_dir))
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
         runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
     return runs
 
 
+def _scales(run_dir: str | Path) -> dict[str, float]:
+    """Return the factors that bring a run's measured times to the nominal times that this machine knows now."""
+    with reading(Path(run_dir)) as ledger:
+        measurements = [m for _, measured in ledger.measured() for m in measured]
+    known = {
+        reference: (ms, nominal_ms_of(reference) or ms) for reference, ms in lowest_nominal_ms(measurements).items()
+    }
+    timings = {name: t for m in measurements for name, t in m.timings.items() if t.reference}
+    return {name: (known[t.reference][1] / known[t.reference][0]) ** t.power for name, t in timings.items()}
+
+
 def _observations(
-    record: RunRecord, space: SearchSpace, seed: int, anew: Collection[str], timed: Collection[str]
+    record: RunRecord,
+    space: SearchSpace,
+    seed: int,
+    anew: Collection[str],
+    timed: Collection[str],
+    scales: Mapping[str, float],
 ) -> list[Observation]:
     """Return what a run observed where the space allows it, in the order of asking.
 
-    The metrics ``anew`` are to be measured again, and of an evaluation in doubt those that are ``timed``.
+    The metrics ``anew`` are to be measured again, and of an evaluation in doubt those that are ``timed``; ``scales``
+    are factors of the others.
     """
     ended = [e for e in record.evaluations if e.status == "ok"]
     X, allowed = translated(space, [e.configuration for e in ended], seed)
     observations = []
     for e, configuration in itertools.compress(zip(ended, space.decode(X), strict=True), allowed):
         metrics = checked_metrics(e.metrics)
+        metrics |= {name: metrics[name] * factor for name, factor in scales.items() if name in metrics and factor != 1}
         is_exact = json_key(configuration) == json_key(e.configuration)
         dropped = {*anew, *(timed if e.id in record.result.doubts else ())}
         reusable = {name: value for name, value in metrics.items() if name not in dropped} if is_exact else {}

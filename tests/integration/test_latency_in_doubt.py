@@ -14,6 +14,7 @@ import evo_moo
 import evo_moo.evaluation.profile_cache as cache
 from evo_moo import Callback, Fidelity, Integer, Metric, Real, Result, RunStoppedError, SearchProblem
 from evo_moo.cli.main import app
+from evo_moo.evaluation.machine import note_nominal_ms
 from evo_moo.evaluation.slots import note_timings
 from evo_moo.problem.measurements import Timing
 from evo_moo.report.content import read_report
@@ -199,6 +200,7 @@ FILE = """
 import itertools
 import os
 from evo_moo import Integer, Metric, Real, SearchProblem
+from evo_moo.evaluation.machine import nominal_ms_of
 from evo_moo.evaluation.slots import note_timings
 from evo_moo.problem.measurements import Timing
 
@@ -212,8 +214,9 @@ class Measured(SearchProblem):
 
     def profile(self, config):
         is_sound = "BUSY" not in os.environ or (os.environ["BUSY"] == "at times" and next(NUMBER) % 2 > 0)
-        value = config["width"] * (1.5 if is_sound else 1.6)
-        note_timings(Timing(value, value, value, "reference", 2.0, 1), is_sound=is_sound)
+        nominal_ms = nominal_ms_of("reference") or 2.0
+        value = config["width"] * (1.5 if is_sound else 1.6) * nominal_ms / 2
+        note_timings(Timing(value, value, value, "reference", nominal_ms, 1), is_sound=is_sound)
         return {"latency_ms": value}
 
     def evaluate(self, config):
@@ -231,6 +234,16 @@ def test_later_run_takes_over_no_value_in_doubt(tmp_path: Path, monkeypatch: pyt
     assert bool(earlier.doubts) == is_busy
     later = search(problem, tmp_path / "later", from_runs=[tmp_path / "earlier"])
     assert any(e.reason.startswith("taken from") for e in later.evaluations) != is_busy
+
+
+def test_later_run_rescales_what_it_takes_over(tmp_path: Path) -> None:
+    (tmp_path / "measured.py").write_text(FILE)
+    problem = f"{tmp_path / 'measured.py'}:Measured"
+    search(problem, tmp_path / "earlier")
+    note_nominal_ms("reference", NOMINAL_MS / 2, keep=True)
+    later = search(problem, tmp_path / "later", from_runs=[tmp_path / "earlier"], termination=("n_evals", 8))
+    taken = [e for e in later.evaluations if e.reason.startswith("taken from")]
+    assert taken and all(e.metrics["latency_ms"] == 0.75 * e.configuration["width"] for e in taken)
 
 
 @pytest.mark.slow
