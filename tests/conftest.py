@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -6,12 +8,13 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-@pytest.fixture(autouse=True)
-def own_measurement_slot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no measurement of another process on this host hold up a test."""
-    monkeypatch.setenv("EVO_MOO_SLOT_DIR", str(tmp_path_factory.getbasetemp() / "slot"))
-    monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("EVO_MOO_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
+@pytest.fixture(autouse=True, scope="session")
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no measurement of another process hold up a test, and nothing be kept outside of the tests' folders."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("slot", "cache", "state"):
+            environment.setenv(f"EVO_MOO_{name.upper()}_DIR", str(tmp_path_factory.getbasetemp() / name))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
