@@ -1,6 +1,8 @@
 import pickle
 import re
+import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -316,3 +318,17 @@ def test_an_unknown_surrogate_is_refused_with_those_there_are():
         load_surrogate("gpp")
     with pytest.raises(PluginError, match=r"as in `mine\.py:MySurrogate`"):
         load_surrogate("mine.py")
+
+
+def test_an_object_of_a_module_that_cannot_be_found_is_sent(monkeypatch):
+    module = types.ModuleType("nowhere_to_be_found")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(
+        "import evo_moo\n\n\nclass Here(evo_moo.SearchProblem):\n"
+        "    variables, objectives = {'x': evo_moo.Real(0, 1)}, {'a': 'min'}\n"
+        "    def evaluate(self, config):\n        return {'a': config['x']}\n",
+        vars(module),
+    )
+    source = ProblemSource.of_object(module.Here())
+    monkeypatch.delitem(sys.modules, module.__name__)
+    assert source.build().evaluate({"x": 0.5}) == {"a": 0.5}
