@@ -1,8 +1,8 @@
+import importlib.util
 import pickle
 import re
 import sys
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -199,7 +199,7 @@ def test_a_missing_option_is_refused(write):
         ("Real(0, 1)", "Real(1, 0)", SpaceError, "`x`: low must be below high"),
         ('"min"', '"down"', ProblemError, "`objectives.f` must be 'min' or 'max', but is 'down'"),
         ("def evaluate", "def evaluates", ProblemError, "must define `evaluate(self, config)`"),
-        ("(SearchProblem)", "", ProblemError, "must be a SearchProblem or a pymoo Problem, but is a Mine"),
+        ("(SearchProblem)", "", PluginError, "must be a SearchProblem or a pymoo Problem, but is the class Mine"),
     ],
 )
 def test_a_wrong_definition_is_refused_naming_the_reference(write, old, new, error, message):
@@ -320,15 +320,17 @@ def test_an_unknown_surrogate_is_refused_with_those_there_are():
         load_surrogate("mine.py")
 
 
-def test_an_object_of_a_module_that_cannot_be_found_is_sent(monkeypatch):
-    module = types.ModuleType("nowhere_to_be_found")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(
+def test_an_object_of_a_module_that_cannot_be_found_is_sent(monkeypatch, tmp_path):
+    file = tmp_path / "here.py"
+    file.write_text(
         "import evo_moo\n\n\nclass Here(evo_moo.SearchProblem):\n"
         "    variables, objectives = {'x': evo_moo.Real(0, 1)}, {'a': 'min'}\n"
-        "    def evaluate(self, config):\n        return {'a': config['x']}\n",
-        vars(module),
+        "    def evaluate(self, config):\n        return {'a': config['x']}\n"
     )
+    spec = importlib.util.spec_from_file_location("nowhere.to.be.found", file)  # as pytest imports a test
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
     source = ProblemSource.of_object(module.Here())
-    monkeypatch.delitem(sys.modules, module.__name__)
+    monkeypatch.delitem(sys.modules, spec.name)
     assert source.build().evaluate({"x": 0.5}) == {"a": 0.5}
