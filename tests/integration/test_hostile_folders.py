@@ -252,5 +252,5 @@ def test_a_class_that_is_no_problem_is_never_made(tmp_path: Path) -> None:
         '[problem]\nuse = "subprocess:Popen"\noptions = { args = ["touch", "executed"] }\n'
     )
     told = command("run", "job.toml", cwd=tmp_path, code=2).stderr
-    assert "`subprocess:Popen` must be a SearchProblem or a pymoo Problem, but is the class Popen" in told
+    assert "`subprocess:Popen`: a problem must be a SearchProblem or a pymoo Problem, but is the class Popen" in told
     assert not (tmp_path / "executed").exists()

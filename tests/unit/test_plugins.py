@@ -199,7 +199,7 @@ def test_a_missing_option_is_refused(write):
         ("Real(0, 1)", "Real(1, 0)", SpaceError, "`x`: low must be below high"),
         ('"min"', '"down"', ProblemError, "`objectives.f` must be 'min' or 'max', but is 'down'"),
         ("def evaluate", "def evaluates", ProblemError, "must define `evaluate(self, config)`"),
-        ("(SearchProblem)", "", PluginError, "must be a SearchProblem or a pymoo Problem, but is the class Mine"),
+        ("(SearchProblem)", "", ProblemError, "must be a SearchProblem or a pymoo Problem, but is the class Mine"),
     ],
 )
 def test_a_wrong_definition_is_refused_naming_the_reference(write, old, new, error, message):
