@@ -216,9 +216,8 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None, *,
         return _pymoo_problem(reference.removeprefix(PYMOO), read.typed)
     if isinstance(target, type):
         if not issubclass(target, Problem):
-            raise ProblemError(
-                f"`{reference}`: a problem must be a SearchProblem or a pymoo Problem, but is the class {target.__name__}"
-            )
+            kind = f"the class {target.__name__}"
+            raise ProblemError(f"`{reference}`: a problem must be a SearchProblem or a pymoo Problem, but is {kind}")
         target = _guarded(reference, lambda: target(**read.typed))
     elif options:
         raise ProblemError(f"`{reference}` is an object and takes no options, but got {', '.join(options)}")
