@@ -45,9 +45,9 @@ def engine_of(
             cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
             stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
     latencies = Latencies(problem.architecture_key) if problem.profiles else None
-    tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies)
     known = told(job.search.start, problem.space, goals)
-    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer, known)
+    tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies, known)
+    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
 
 
 def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:

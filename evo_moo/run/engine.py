@@ -13,28 +13,24 @@ each outcome that the ledger already has.
 import contextlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from evo_moo.errors import RunStoppedError
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import USABLE, Outcome, Task
 from evo_moo.job.budget import Budget
-from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
-from evo_moo.run.budget_watch import BudgetWatch
+from evo_moo.run.doubts import measure_again
 from evo_moo.run.observer import Observer
 from evo_moo.run.records import Records
-from evo_moo.run.replay import Replay, load_checkpoint
+from evo_moo.run.replay import Replay, load_checkpoint, take_told
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.run.tasks import Tasks
+from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
 
 POLL_S = 0.5
 """So long the loop waits for an outcome before it looks whether something asks to stop."""
-MOST_ROUNDS = 3
-"""So often what is in doubt on the front is measured again at the end."""
 MOST_FAILURES = 20
 """A search ends when so many evaluations, or a smaller first generation, have all failed."""
 
@@ -47,23 +43,15 @@ class Engine:
         pool: Evaluates them.
         folder: Takes the records; what it already holds is not evaluated again.
         budget: When to end.
-        tasks: Makes the task of each candidate.
+        tasks: Makes the task of each candidate, and knows what the search begins with.
         observer: Shows progress.
-        told: What was measured elsewhere; a search begins with it.
     """
 
     def __init__(
-        self,
-        optimizer: AskTell,
-        pool: Pool,
-        folder: RunFolder,
-        budget: Budget,
-        tasks: Tasks,
-        observer: Observer,
-        told: Sequence[Told] = (),
+        self, optimizer: AskTell, pool: Pool, folder: RunFolder, budget: Budget, tasks: Tasks, observer: Observer
     ) -> None:
         self.optimizer, self.pool, self.folder, self.ledger = optimizer, pool, folder, folder.ledger
-        self._tasks, self._observer, self._told = tasks, observer, told
+        self._tasks, self._observer = tasks, observer
         self._budget, self._requests = BudgetWatch(budget, optimizer), StopRequests(budget.deadline)
 
     def run(self) -> None:
@@ -121,11 +109,7 @@ class Engine:
         return self.optimizer.ask(n) if n > 0 else []
 
     def _record_asked(self, candidates: Sequence[Candidate]) -> tuple[list[Task], list[Outcome]]:
-        """Record candidates before they are evaluated.
-
-        Returns:
-            The tasks to submit, and the outcomes that the ledger has of the others, from before a kill.
-        """
+        """Record candidates; return the tasks to submit, and the outcomes of the others, from before a kill."""
         new = [candidate for candidate in candidates if not self._replay.is_recorded(candidate)]
         workspace, seed = self.folder.workspace, self._replay.earlier_seed
         tasks = {c.id: self._tasks.task(c, workspace(c.id), seed(c)) for c in candidates}
@@ -170,7 +154,7 @@ class Engine:
             self._tasks.ended(outcome)
         with self.ledger.transaction():
             if optimizer.is_settled:
-                self._revise()
+                self._records.revise(self._tasks.revisions())
             self._records.decisions()
             if optimizer.generation > generation:
                 self._records.generation()
@@ -178,34 +162,10 @@ class Engine:
             if optimizer.is_settled:
                 self._records.checkpoint()
 
-    def _revise(self) -> bool:
-        """Let all evaluations of an architecture hold what its measurements say now; return whether some did not.
-
-        It must be recorded together with a checkpoint: a search that is resumed goes on from values that it knew.
-        """
-        if not (revisions := self._tasks.revisions()):
-            return False
-        self._records.revised(revisions)
-        keys = [key for evaluations, _ in revisions for key in evaluations]
-        ended = self.ledger.of_ids(keys)
-        self.optimizer.revise((e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics) for e in ended)
-        return True
-
     def _measure_doubts(self) -> None:
         """Measure again what is in doubt on the front, where the machine may be quieter now."""
-        for _ in range(MOST_ROUNDS):
-            tasks = {task.id: task for task in self._tasks.to_measure(self.ledger, self.optimizer.goals)}
-            waiting = list(tasks.values())
-            while (waiting or self.pool.running) and not self._requests.reason:
-                while waiting and self.pool.free:
-                    self.pool.submit(waiting.pop())
-                outcomes = [self._tasks.measured(tasks[o.id], o) for o in self._wait()]
-                with self.ledger.transaction():
-                    for outcome in outcomes:
-                        self._records.measured(outcome)
-            with self.ledger.transaction():
-                if self._revise():
-                    self._records.checkpoint()
+        goals, requests = self.optimizer.goals, self._requests
+        measure_again(self.pool, self.ledger, goals, self._tasks, self._records, self._wait, requests)
 
     def _stop_if(self, reason: str) -> None:
         """Stop for a reason, if there is one; where nothing is left to do, the search is finished all the same."""
@@ -224,15 +184,5 @@ class Engine:
         resumed = {"from_checkpoint": from_checkpoint, "reused": self._replay.n_ended, "again": self._replay.n_again}
         self._records.state("running", "", **({} if is_new else resumed))
         if not self.optimizer.n_asked:
-            self._take_told()
-
-    def _take_told(self) -> None:
-        """Begin with what was measured elsewhere: all of it is recorded, and a checkpoint after it, or nothing."""
-        with self.ledger.transaction():
-            taken = [(self.optimizer.tell(*told), told.metrics) for told in self._told]
-            candidates = {candidate.id: (candidate, metrics) for candidate, metrics in taken if candidate is not None}
-            new = [(c, metrics) for c, metrics in candidates.values() if not self._replay.is_recorded(c)]
-            self._replay.take_ended([c for c, _ in candidates.values()])
-            self._observer.evaluated(self._records.told(new))
-            if candidates:
-                self._records.checkpoint()
+            with self.ledger.transaction():  # all of it, and the checkpoint after it, or nothing
+                self._observer.evaluated(take_told(self._tasks.told, self.optimizer, self._replay, self._records))

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from evo_moo.analysis.run_front import fixed_box
 from evo_moo.errors import SearchFailedError
 from evo_moo.evaluation.latencies import Revision
@@ -11,7 +13,7 @@ from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.metrics import Metrics
-from evo_moo.run.budget_watch import BudgetWatch
+from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
 from evo_moo.storage.ledger import Ledger
@@ -73,13 +75,20 @@ class Records:
             measurements = [measurement.to_record() for measurement in outcome.measurements]
             self._ledger.record_event("measured", evaluation=outcome.id, measurements=measurements, **said)
 
-    def revised(self, revisions: Sequence[Revision]) -> None:
-        """Replace the metrics of evaluations by what the measurements of their architectures say now."""
+    def revise(self, revisions: Sequence[Revision]) -> bool:
+        """Let all evaluations of an architecture hold what its measurements say now; return whether some did not.
+
+        It must be recorded together with a checkpoint: a search that is resumed goes on from values that it knew.
+        """
         violation = self._optimizer.goals.violation
         for evaluations, pooled in revisions:
             self._ledger.revise({key: (metrics, violation(metrics)) for key, metrics in evaluations.items()})
             detail = {"evaluations": list(evaluations), "metrics": pooled.metrics}
             self._ledger.record_event("measured again", **detail, **pooled.to_record())
+        ended = self._ledger.of_ids([key for evaluations, _ in revisions for key in evaluations])
+        if ended:
+            self._optimizer.revise((e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics) for e in ended)
+        return bool(ended)
 
     def checkpoint(self) -> None:
         """Replace the checkpoint by the optimizer's present state."""

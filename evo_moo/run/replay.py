@@ -8,9 +8,11 @@ import numpy as np
 
 from evo_moo.errors import StateError
 from evo_moo.evaluation.task import USABLE, Outcome
+from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.goals import Goals
+from evo_moo.run.records import Records
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.evaluation_row import Evaluation
@@ -112,6 +114,22 @@ def load_checkpoint(folder: RunFolder, optimizer: AskTell, tasks: Tasks) -> bool
         way_out = f"; `evo-moo doctor {folder.path} --repair` drops a damaged one, and all outcomes are kept"
         raise StateError(f"the checkpoint must fit this search, but: {error}{way_out}") from error
     return True
+
+
+def take_told(told: Sequence[Told], optimizer: AskTell, replay: Replay, records: Records) -> list[Outcome]:
+    """Begin a search with what was measured elsewhere, recorded with a checkpoint after it.
+
+    Returns:
+        The outcomes that are new in the ledger.
+    """
+    taken = [(optimizer.tell(*each), each.metrics) for each in told]
+    candidates = {candidate.id: (candidate, metrics) for candidate, metrics in taken if candidate is not None}
+    new = [(candidate, metrics) for candidate, metrics in candidates.values() if not replay.is_recorded(candidate)]
+    replay.take_ended([candidate for candidate, _ in candidates.values()])
+    outcomes = records.told(new)
+    if candidates:
+        records.checkpoint()
+    return outcomes
 
 
 def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:

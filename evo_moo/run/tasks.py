@@ -1,8 +1,11 @@
 """The task of each candidate: its seed, the weights that it continues from, and what may stop it early."""
 
+from collections.abc import Sequence
+
 from evo_moo.evaluation.latencies import Latencies, Revision
 from evo_moo.evaluation.task import USABLE, Outcome, Task
 from evo_moo.evaluation.weight_store import WeightStore
+from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.goals import Goals
@@ -19,6 +22,7 @@ class Tasks:
         weights: Keeps what evaluations with refinement continue from; None: each begins anew.
         stopping: Decides which trainings are stopped early; None stops none.
         latencies: Pools what is measured of an architecture; None leaves each evaluation what it measured.
+        told: What was measured elsewhere, with which a search begins: it has outcomes, and needs no tasks.
     """
 
     def __init__(
@@ -27,8 +31,10 @@ class Tasks:
         weights: WeightStore | None = None,
         stopping: EarlyStopping | None = None,
         latencies: Latencies | None = None,
+        told: Sequence[Told] = (),
     ) -> None:
         self._seed, self._weights, self._stopping, self._latencies = seed, weights, stopping, latencies
+        self.told = told
         self._asked: dict[int, Candidate] = {}
 
     def task(self, candidate: Candidate, workspace: str | None, seed: int | None) -> Task:

@@ -1,9 +1,10 @@
-"""Rules that end a search which no longer gets better.
+"""When a search ends: at a limit of its budget, or by a rule where it no longer gets better.
 
 A rule sees one generation after the other as the ledger holds it: the population and pymoo's optimum of it. So a
 run that is resumed ends at the generation at which it would have ended in one go.
 """
 
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from pymoo.termination.ftol import MultiObjectiveSpaceTermination, SingleObjecti
 from pymoo.termination.robust import RobustTermination
 from pymoo.termination.xtol import DesignSpaceTermination
 
-from evo_moo.job.budget import StopWhen
+from evo_moo.job.budget import Budget, StopWhen
+from evo_moo.optimizer.protocol import AskTell
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
@@ -149,3 +151,54 @@ def _feasible_F(members: Population) -> Array:
         return np.empty((0, 0))
     F: Array = members.get("F")[members.get("feas")]
     return F
+
+
+class BudgetWatch:
+    """Follows a search until one limit of its budget is reached.
+
+    Args:
+        budget: The limits.
+        optimizer: The search.
+    """
+
+    def __init__(self, budget: Budget, optimizer: AskTell) -> None:
+        self.budget, self._optimizer = budget, optimizer
+        self._stop_watch = StopWatch(budget.stop_when, optimizer.goals, optimizer.space)
+        self._clock = time.monotonic()
+
+    def resume(self, ledger: Ledger) -> None:
+        """Count on from what the ledger says was spent before."""
+        self._clock = time.monotonic() - ledger.facts().elapsed_s
+        self.generation_ended(ledger)
+
+    def generation_ended(self, ledger: Ledger) -> None:
+        """See the generations that are new in the ledger."""
+        self._stop_watch.follow(ledger)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of searching, summed over resumes."""
+        return time.monotonic() - self._clock
+
+    def left(self, most: int) -> int:
+        """Return how many more evaluations may be asked for, at most ``most``."""
+        n_evals = self.budget.n_evals
+        if self.spent():
+            return 0
+        return most if n_evals is None else min(most, self._optimizer.n_within(n_evals))
+
+    def spent(self) -> str:
+        """Return in words which limit is reached; empty if none is."""
+        budget = self.budget
+        if budget.n_evals is not None and not self._optimizer.n_within(budget.n_evals):
+            return f"n_evals = {budget.n_evals} is reached"
+        if budget.n_gen is not None and self._optimizer.generation >= budget.n_gen:
+            return f"n_gen = {budget.n_gen} is reached"
+        if budget.time_s is not None and self.elapsed_s >= budget.time_s:
+            return f"time = {budget.time_s:g} s is spent"
+        return self._stop_watch.reason
+
+    def why_finished(self) -> str:
+        """Return in words why nothing is left to do."""
+        where = "grid" if self._optimizer.name == "grid" else "space"
+        return self.spent() or f"the {where} has no new configuration left"

@@ -11,12 +11,15 @@ from pymoo.termination.xtol import DesignSpaceTermination
 import evo_moo
 from evo_moo.analysis.run_front import fixed_box
 from evo_moo.errors import JobError
-from evo_moo.job.budget import StopWhen
+from evo_moo.job.budget import Budget, StopWhen
 from evo_moo.optimizer.candidate import Candidate
+from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.pareto import pareto_rows
 from evo_moo.plugins import load_problem
 from evo_moo.problem.goals import Goals
-from evo_moo.run.termination import StopWatch
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.termination import BudgetWatch, StopWatch
+from evo_moo.space.variables import Real
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 
@@ -126,3 +129,46 @@ def test_wrong_rules_are_refused(stop_when, fault):
 def test_the_hypervolume_of_many_objectives_is_refused():
     with pytest.raises(JobError, match=r"at most 4 objectives, .* but there are 6; try 'ftol'"):
         evo_moo.search(get_problem("dtlz2", n_var=10, n_obj=6), termination=("stop_when", "hypervolume stalls"))
+
+
+class Line(SearchProblem):
+    variables = {"x": Real(0, 1)}
+    objectives = {"loss": "min"}
+
+
+def asking(algorithm: str = "nsga2", n_asked: int = 0, generation: int = 0) -> Optimizer:
+    optimizer = Optimizer(Line(), algorithm, pop_size=4)
+    optimizer.ask(n_asked)
+    optimizer.generation = generation
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    ("budget", "optimizer", "left", "reason"),
+    [
+        (Budget(n_evals=5), asking(n_asked=3), 2, ""),
+        (Budget(n_evals=3), asking(n_asked=3), 0, "n_evals = 3 is reached"),
+        (Budget(n_gen=2), asking(generation=1), 9, ""),
+        (Budget(n_gen=2), asking(generation=2), 0, "n_gen = 2 is reached"),
+        (Budget(time_s=1e6), asking(), 9, ""),
+        (Budget(n_evals=20), asking(n_asked=3), 9, ""),
+    ],
+)
+def test_first_limit_ends_the_search(budget, optimizer, left, reason):
+    watch = BudgetWatch(budget, optimizer)
+    assert watch.left(9) == left and watch.spent() == reason
+
+
+def test_time_is_summed_over_resumes():
+    watch, ledger = BudgetWatch(Budget(time_s=100.0), asking()), Ledger()
+    ledger.set_meta(elapsed_s=250.5)
+    assert watch.elapsed_s < 100
+    watch.resume(ledger)
+    assert watch.elapsed_s >= 250.5 and watch.spent() == "time = 100 s is spent" and watch.left(9) == 0
+    ledger.close()
+
+
+@pytest.mark.parametrize(("algorithm", "where"), [("nsga2", "space"), ("grid", "grid")])
+def test_exhausted_space_or_grid_is_the_reason(algorithm, where):
+    reason = BudgetWatch(Budget(n_evals=50), asking(algorithm)).why_finished()
+    assert reason == f"the {where} has no new configuration left"

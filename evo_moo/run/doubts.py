@@ -1,0 +1,49 @@
+"""The last rounds of a search: what is in doubt on the front is measured again, when the machine may be quieter."""
+
+from collections.abc import Callable
+
+from evo_moo.evaluation.pool import Pool
+from evo_moo.evaluation.task import Outcome
+from evo_moo.problem.goals import Goals
+from evo_moo.run.records import Records
+from evo_moo.run.stop_signals import StopRequests
+from evo_moo.run.tasks import Tasks
+from evo_moo.storage.ledger import Ledger
+
+MOST_ROUNDS = 3
+"""So often what is in doubt on the front is measured again at the end."""
+
+
+def measure_again(
+    pool: Pool,
+    ledger: Ledger,
+    goals: Goals,
+    tasks: Tasks,
+    records: Records,
+    wait: Callable[[], list[Outcome]],
+    requests: StopRequests,
+) -> None:
+    """Measure again what is in doubt and decides the front, until nothing is, or it is enough.
+
+    Args:
+        pool: Measures.
+        ledger: What the search has recorded.
+        goals: Objectives and limits.
+        tasks: Knows what was measured.
+        records: Takes what is measured, and what evaluations say after it, with a checkpoint.
+        wait: Returns what has ended, waiting a while for it.
+        requests: Whether something asks to stop.
+    """
+    for _ in range(MOST_ROUNDS):
+        to_measure = {task.id: task for task in tasks.to_measure(ledger, goals)}
+        waiting = list(to_measure.values())
+        while (waiting or pool.running) and not requests.reason:
+            while waiting and pool.free:
+                pool.submit(waiting.pop())
+            outcomes = [tasks.measured(to_measure[outcome.id], outcome) for outcome in wait()]
+            with ledger.transaction():
+                for outcome in outcomes:
+                    records.measured(outcome)
+        with ledger.transaction():
+            if records.revise(tasks.revisions()):
+                records.checkpoint()
