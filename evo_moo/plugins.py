@@ -32,7 +32,6 @@ from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.source_texts import spec_of
 from evo_moo.surrogate.protocol import Surrogate
 from evo_moo.user_code import UserCode
 
@@ -82,13 +81,10 @@ class ProblemSource:
         import cloudpickle
 
         parts = object_code(as_search_problem(problem))
-        modules = modules_of(problem)
-        # A process that was itself spawned has its script by a name of its own; pytest may import tests by none at all.
-        for name in ("__mp_main__", *(name for name in modules if spec_of(name, None) is None)):
-            if module := sys.modules.get(name):
-                send_by_value(module)
+        if script := sys.modules.get("__mp_main__"):  # of a process that was itself spawned
+            send_by_value(script)
         try:
-            return cls(pickled=cloudpickle.dumps(problem), code=UserCode.of_modules(modules), parts=parts)
+            return cls(pickled=cloudpickle.dumps(problem), code=UserCode.of_modules(modules_of(problem)), parts=parts)
         except Exception as error:
             raise ProblemError(
                 f"a problem object must be picklable to reach the workers, but it is not: {error}; "

@@ -320,17 +320,14 @@ def test_an_unknown_surrogate_is_refused_with_those_there_are():
         load_surrogate("mine.py")
 
 
-def test_an_object_of_a_module_that_cannot_be_found_is_sent(monkeypatch, tmp_path):
+def test_an_object_that_cannot_be_built_is_one_clear_error(monkeypatch, tmp_path):
     file = tmp_path / "here.py"
-    file.write_text(
-        "import evo_moo\n\n\nclass Here(evo_moo.SearchProblem):\n"
-        "    variables, objectives = {'x': evo_moo.Real(0, 1)}, {'a': 'min'}\n"
-        "    def evaluate(self, config):\n        return {'a': config['x']}\n"
-    )
-    spec = importlib.util.spec_from_file_location("nowhere.to.be.found", file)  # as pytest imports a test
+    file.write_text(SOUND)
+    spec = importlib.util.spec_from_file_location("nowhere.to.be.found", file)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
-    source = ProblemSource.of_object(module.Here())
+    source = ProblemSource.of_object(module.Mine())
     monkeypatch.delitem(sys.modules, spec.name)
-    assert source.build().evaluate({"x": 0.5}) == {"a": 0.5}
+    with pytest.raises(PluginError, match="`the problem object`: ModuleNotFoundError: No module named 'nowhere'"):
+        source.build()
