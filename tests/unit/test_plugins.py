@@ -1,7 +1,5 @@
-import importlib.util
 import pickle
 import re
-import sys
 import threading
 
 import numpy as np
@@ -318,16 +316,3 @@ def test_an_unknown_surrogate_is_refused_with_those_there_are():
         load_surrogate("gpp")
     with pytest.raises(PluginError, match=r"as in `mine\.py:MySurrogate`"):
         load_surrogate("mine.py")
-
-
-def test_an_object_that_cannot_be_built_is_one_clear_error(monkeypatch, tmp_path):
-    file = tmp_path / "here.py"
-    file.write_text(SOUND)
-    spec = importlib.util.spec_from_file_location("nowhere.to.be.found", file)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    source = ProblemSource.of_object(module.Mine())
-    monkeypatch.delitem(sys.modules, spec.name)
-    with pytest.raises(PluginError, match="`the problem object`: ModuleNotFoundError: No module named 'nowhere'"):
-        source.build()
