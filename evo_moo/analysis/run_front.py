@@ -167,11 +167,8 @@ class RunFront:
 
     def failures(self) -> list[Failure]:
         """Count the evaluations that did not end well by status and reason, most frequent first."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for (status, reason), n in self.endings.items():
-            if status not in ("ok", "partial", "asked"):
-                counts[status, reason.partition(", but is ")[0]] += n
-        return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
+        failed = {k: n for k, n in self.endings.items() if k[0] not in ("ok", "partial", "asked")}
+        return _counted((status, reason.partition(", but is ")[0], n) for (status, reason), n in failed.items())
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
         """Return the hypervolume of the front.
@@ -188,14 +185,7 @@ class RunFront:
         """
         if ref_point is None:
             return self.box.share(self.archive) if self.box else 0.0
-        names = [objective.metric for objective in self.goals.objectives]
-        if isinstance(ref_point, Mapping) and set(names) - set(ref_point):
-            raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(ref_point)}")
-        if isinstance(ref_point, Mapping):
-            ref_point = self.goals.F([ref_point])[0]
-        ref = np.atleast_1d(np.asarray(ref_point, dtype=float))
-        if ref.shape != (len(names),):
-            raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
+        ref = _reference(self.goals, ref_point)
         return hypervolume(self.F, ref) if self.feasible else 0.0
 
     @property
@@ -217,11 +207,8 @@ class RunFront:
 
     def notes(self) -> list[Failure]:
         """Count the evaluations that ended well without a number for some metric, by status and what is missing."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for (status, reason), n in self.endings.items():
-            if status in ("ok", "partial") and reason.startswith("no `"):
-                counts[status, reason] += n
-        return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
+        well = {k: n for k, n in self.endings.items() if k[0] in ("ok", "partial") and k[1].startswith("no `")}
+        return _counted((*ending, n) for ending, n in well.items())
 
     def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:
         """Say which evaluations, by default of the front, have times that are in doubt; empty where none has."""
@@ -249,21 +236,39 @@ class RunFront:
         ``low.NAME`` and ``high.NAME``, the 95 % confidence interval of a measured time that is in doubt; and
         ``config.NAME`` for each variable that is active.
         """
-        names = [objective.metric for objective in self.goals.objectives]
-        return [
-            {
-                "id": e.id,
-                **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*names, *e.metrics])},
-                **{f"sd.{name}": sd for name, sd in self.spread.get(e.id, {}).items()},
-                **{
-                    f"{end}.{name}": value
-                    for name, interval in self.doubts.get(e.id, {}).items()
-                    for end, value in zip(("low", "high"), interval, strict=True)
-                },
-                **{OPTION + name: value for name, value in e.configuration.items()},
-            }
-            for e in self.front
-        ]
+        objectives = [objective.metric for objective in self.goals.objectives]
+        return [_row(e, objectives, self.spread.get(e.id, {}), self.doubts.get(e.id, {})) for e in self.front]
+
+
+def _row(e: Evaluation, first: Sequence[str], spread: Metrics, doubts: Mapping[str, Interval]) -> dict[str, Any]:
+    """Return an evaluation as a flat row, some of its metrics first."""
+    ends = {f"{end}.{name}": interval[i] for name, interval in doubts.items() for i, end in enumerate(("low", "high"))}
+    return {
+        "id": e.id,
+        **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*first, *e.metrics])},
+        **{f"sd.{name}": sd for name, sd in spread.items()},
+        **ends,
+        **{OPTION + name: value for name, value in e.configuration.items()},
+    }
+
+
+def _counted(endings: Iterable[tuple[str, str, int]]) -> list[Failure]:
+    """Add up endings by status and reason, most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for status, reason, n in endings:
+        counts[status, reason] += n
+    return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
+
+
+def _reference(goals: Goals, given: Mapping[str, float] | Sequence[float]) -> Array:
+    """Return a reference point, minimised, of one that was given."""
+    names = [objective.metric for objective in goals.objectives]
+    if isinstance(given, Mapping) and set(names) - set(given):
+        raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(given)}")
+    ref = np.atleast_1d(np.asarray(goals.F([given])[0] if isinstance(given, Mapping) else given, dtype=float))
+    if ref.shape != (len(names),):
+        raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
+    return ref
 
 
 def fixed_box(ledger: Ledger, goals: Goals) -> RunBox | None:
