@@ -64,6 +64,8 @@ def _check_job(path: Path, facts: RunFacts) -> str:
     """Check that the job can be read, and is the ledger's; return its problem."""
     if facts.is_confirmation:
         return "not needed by a confirmation"
+    if not facts.texts and not (path / "job.toml").exists():
+        return "not written yet"
     job = orjson.loads(orjson.dumps(parse_toml((path / "job.toml").read_text(encoding="utf-8"))))
     use, known = str(job["problem"]["use"]), {}
     with contextlib.suppress(*WHAT_READING_RAISES):

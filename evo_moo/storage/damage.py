@@ -117,7 +117,7 @@ class SuspectLedger(Ledger):
         return f"format {FORMAT} or brought to it"
 
     def _check_facts(self) -> str:
-        if not self.facts().has_begun and not self._ids():
+        if not self.facts().texts and not self._ids():
             return "the run has not begun yet"
         values = {key: orjson.loads(text) for key, text in self.facts().texts.items()}
         Goals.from_json(values["goals"])

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 import orjson
 
+from evo_moo.errors import RunFolderError
 from evo_moo.pareto import Array, Box
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
@@ -106,6 +107,8 @@ class RunFacts:
     @cached_property
     def goals(self) -> Goals:
         """Objectives and limits."""
+        if not self.texts:
+            raise RunFolderError(f"`{self.path}` must be a run that has begun, but has not yet; look again in a moment")
         return Goals.from_json(orjson.loads(self.texts["goals"]))
 
     @cached_property

@@ -1,12 +1,12 @@
 """Latency of a call or a network, measured alone on this host and freed from the load of others.
 
 A measurement holds the host's measurement slot: trainings that yield between their batches stand still, and other
-measurements wait, those of another search included. (A training that does not yield is waited for to its end.) The call
-is warmed up until its time is stable. Then blocks of it alternate with blocks of a fixed reference workload, until the
-confidence interval of the median is narrow enough. Each block's time is divided by that of the reference beside it:
-what slows both, such as a neighbour or a lower clock, cancels. The corrected latency is the median ratio times the
-reference's nominal time (``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements; the raw
-median of the wall times is kept beside it.
+measurements wait, those of another search included. The call is warmed up until its time is stable. Then blocks of it
+alternate with blocks of a fixed reference workload, until the confidence interval of the median is narrow enough. Each
+block's time is divided by that of the reference beside it: what slows both, such as a neighbour or a lower clock,
+cancels. The corrected latency is the median ratio times the reference's nominal time
+(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements; the raw median of the wall times
+is kept beside it.
 
 Both times are CPU times of the measuring thread: they stand still while other processes have the core, so that a busy
 machine adds little to them, where it multiplies wall times. A call that computes in other threads too, or waits, shows
