@@ -33,7 +33,7 @@ EXPECTED = {
     "raises": ("failed", "RuntimeError: as asked (problem.py, line"),
     "nan": ("failed", "metric `a` must be finite, but is nan"),
     "text": ("failed", "metric `a` must be a number, but is str 'small'"),
-    "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
+    "missing": ("failed", "an evaluation must return `b`, but it returned `a`"),
     "exits": ("failed", "SystemExit: 3"),
     "dies": ("crashed", "its worker process died, 2 times"),
     "hangs": ("timeout", "ran longer than 5 s"),

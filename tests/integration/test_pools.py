@@ -30,7 +30,7 @@ SOFT = {
     "raises": ("failed", "RuntimeError: as asked"),
     "nan": ("failed", "metric `a` must be finite, but is nan"),
     "text": ("failed", "metric `a` must be a number, but is str 'small'"),
-    "missing": ("failed", "an evaluation must return `b`, but it returned only `a`"),
+    "missing": ("failed", "an evaluation must return `b`, but it returned `a`"),
     "exits": ("failed", "SystemExit: 3"),
     "too large": ("failed", "MemoryError: Unable to allocate"),
     "hangs": ("timeout", "ran longer than 10 s"),

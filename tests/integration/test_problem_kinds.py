@@ -170,7 +170,7 @@ def test_a_users_file_runs_from_another_folder_with_its_options(tmp_path: Path) 
 
 
 BAD = {
-    "missing.py": ('return {"a": 1.0}', "must return `b`, but it returned only `a` (missing.py, line 8)"),
+    "missing.py": ('return {"a": 1.0}', "must return `b`, but it returned `a` (missing.py, line 8)"),
     "text.py": ('return {"a": "small", "b": 1.0}', "must be a number, but is str 'small' (text.py, line 8)"),
     "nan.py": ('return {"a": float("nan"), "b": 1.0}', "must be finite, but is nan (nan.py, line 8)"),
     "raises.py": ("raise KeyError('lr')", "KeyError: 'lr' (raises.py, line 9)"),
