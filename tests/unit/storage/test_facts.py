@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from evo_moo.errors import RunFolderError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.facts import run_state
@@ -22,7 +23,7 @@ def test_facts_of_a_run_that_recorded_nothing_have_defaults():
     assert (facts.name, facts.problem, facts.seed, facts.elapsed_s) == ("search", "unknown", 1, 0.0)
     assert facts.problem_version is facts.true_front is facts.given_start is None and facts.known_outcomes == []
     assert facts.environment() == {}
-    with pytest.raises(KeyError):
+    with pytest.raises(RunFolderError, match="must be a run that has begun, but has not yet"):
         _ = facts.goals
 
 
