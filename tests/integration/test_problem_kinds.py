@@ -214,4 +214,5 @@ def test_new_writes_a_file_that_checks_and_runs(tmp_path: Path) -> None:
 def test_a_class_that_is_no_problem_is_refused(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text("class Odd:\n    pass\n")
     done = evo_moo("run", "odd.py:Odd", "--n-evals", 9, cwd=tmp_path, code=2)
-    assert "odd.py:Odd" in done.stderr and "must be a SearchProblem or a pymoo Problem, but is the class Odd" in done.stderr
+    told = done.stderr
+    assert "odd.py:Odd" in told and "must be a SearchProblem or a pymoo Problem, but is the class Odd" in told
