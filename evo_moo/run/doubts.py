@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import Outcome
-from evo_moo.problem.goals import Goals
+from evo_moo.optimizer.protocol import AskTell
 from evo_moo.run.records import Records
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.run.tasks import Tasks
@@ -16,8 +16,8 @@ MOST_ROUNDS = 3
 
 def measure_again(
     pool: Pool,
+    optimizer: AskTell,
     ledger: Ledger,
-    goals: Goals,
     tasks: Tasks,
     records: Records,
     wait: Callable[[], list[Outcome]],
@@ -27,15 +27,15 @@ def measure_again(
 
     Args:
         pool: Measures.
-        ledger: What the search has recorded.
-        goals: Objectives and limits.
+        optimizer: The search.
+        ledger: What it has recorded.
         tasks: Knows what was measured.
         records: Takes what is measured, and what evaluations say after it, with a checkpoint.
         wait: Returns what has ended, waiting a while for it.
         requests: Whether something asks to stop.
     """
     for _ in range(MOST_ROUNDS):
-        to_measure = {task.id: task for task in tasks.to_measure(ledger, goals)}
+        to_measure = {task.id: task for task in tasks.to_measure(ledger, optimizer.goals)}
         waiting = list(to_measure.values())
         while (waiting or pool.running) and not requests.reason:
             while waiting and pool.free:

@@ -164,8 +164,7 @@ class Engine:
 
     def _measure_doubts(self) -> None:
         """Measure again what is in doubt on the front, where the machine may be quieter now."""
-        goals, requests = self.optimizer.goals, self._requests
-        measure_again(self.pool, self.ledger, goals, self._tasks, self._records, self._wait, requests)
+        measure_again(self.pool, self.optimizer, self.ledger, self._tasks, self._records, self._wait, self._requests)
 
     def _stop_if(self, reason: str) -> None:
         """Stop for a reason, if there is one; where nothing is left to do, the search is finished all the same."""

@@ -5,14 +5,14 @@ measurements wait, those of another search included. The call is warmed up until
 alternate with blocks of a fixed reference workload, until the confidence interval of the median is narrow enough. Each
 block's time is divided by that of the reference beside it: what slows both, such as a neighbour or a lower clock,
 cancels. The corrected latency is the median ratio times the reference's nominal time
-(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements; the raw median of the wall times
-is kept beside it.
+(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements. The raw wall times are kept,
+too.
 
 Both times are CPU times of the measuring thread: they stand still while other processes have the core, so that a busy
 machine adds little to them, where it multiplies wall times. A call that computes in other threads too, or waits, shows
-this in its first blocks, and is measured by the wall clock instead, as is a network on several threads; a GPU has a
-clock of its own. Those clocks count the load of others. A measurement whose blocks were interrupted, or by such a
-clock met a slow machine, is marked as not sound; a search measures it again (``evo_moo.evaluation.profile_cache``).
+this in its first blocks, and is measured by the wall clock, as is a network on several threads; a GPU has a clock of
+its own. Those clocks count the load of others. A measurement that was interrupted, or by such a clock met a slow
+machine, is not sound, and measured again (``evo_moo.evaluation.profile_cache``).
 """
 
 import functools
