@@ -5,8 +5,7 @@ measurements wait, those of another search included. The call is warmed up until
 alternate with blocks of a fixed reference workload, until the confidence interval of the median is narrow enough. Each
 block's time is divided by that of the reference beside it: what slows both, such as a neighbour or a lower clock,
 cancels. The corrected latency is the median ratio times the reference's nominal time
-(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements. The raw wall times are kept,
-too.
+(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements.
 
 Both times are CPU times of the measuring thread: they stand still while other processes have the core, so that a busy
 machine adds little to them, where it multiplies wall times. A call that computes in other threads too, or waits, shows
