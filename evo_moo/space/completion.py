@@ -31,7 +31,7 @@ def completed(space: SearchSpace, given: Mapping[str, Any], seed: int) -> Config
     except SpaceError as error:
         if not isinstance(given, Mapping) or all(name in given for name in space.names):
             raise
-        codes = _codes(space, given)
+        codes = space.codes_of_values(given)
         rng = np.random.default_rng(evaluation_seed(seed, plain(given)))
         rows = space.codes(space.draw(MOST_DRAWS, rng))
         rows[:, list(codes)] = list(codes.values())
@@ -41,16 +41,3 @@ def completed(space: SearchSpace, given: Mapping[str, Any], seed: int) -> Config
         if not len(X):
             raise error
         return space.decode(X[:1])[0]
-
-
-def _codes(space: SearchSpace, given: Mapping[str, Any]) -> dict[int, float]:
-    """Return the columns of given values to their codes."""
-    codes = {}
-    for name, value in given.items():
-        if name not in space.variables:
-            raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(space.names)}")
-        try:
-            codes[space.names.index(name)] = space.variables[name].code(value)
-        except ValueError as fault:
-            raise SpaceError(f"`{name}`: {fault}") from None
-    return codes

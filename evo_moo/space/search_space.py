@@ -133,6 +133,22 @@ class SearchSpace:
         rows = zip(zip(*columns, strict=True), self._conditions.active(codes).tolist(), strict=True)
         return [dict(itertools.compress(zip(self.names, row, strict=True), active)) for row, active in rows]
 
+    def codes_of_values(self, values: Mapping[str, Any]) -> dict[int, float]:
+        """Return the columns of some variables' values to their codes.
+
+        Raises:
+            SpaceError: A variable is unknown, or a value is none of it.
+        """
+        codes = {}
+        for name, value in values.items():
+            if name not in self.variables:
+                raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
+            try:
+                codes[self.names.index(name)] = self.variables[name].code(value)
+            except ValueError as fault:
+                raise SpaceError(f"`{name}`: {fault}") from None
+        return codes
+
     def encode(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
         """Return the canonical ``(n, n_var)`` rows of configurations.
 
@@ -147,13 +163,8 @@ class SearchSpace:
         for row, configuration in zip(codes, configurations, strict=True):
             if not isinstance(configuration, Mapping):
                 raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")
-            for name, value in configuration.items():
-                if name not in self.variables:
-                    raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
-                try:
-                    row[self.names.index(name)] = self.variables[name].code(value)
-                except ValueError as fault:
-                    raise SpaceError(f"`{name}`: {fault}") from None
+            for column, code in self.codes_of_values(configuration).items():
+                row[column] = code
         X = self.canonical(self.columns(codes))
         for active, configuration in zip(self.active(X), configurations, strict=True):
             self._check_presence(active, configuration)
