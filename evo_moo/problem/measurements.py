@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from evo_moo.pareto import pareto_rows
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 
 Interval = tuple[float, float]
@@ -101,8 +104,11 @@ class Pooled(NamedTuple):
 
     def at_best(self, metrics: Metrics, signs: Mapping[str, int]) -> Metrics:
         """Return metrics with the better end of each interval; ``signs`` are -1 for what is maximised, else 1."""
-        ends = {name: interval[signs.get(name, 1) < 0] for name, interval in self.intervals.items()}
-        return metrics | ends
+        return metrics | {name: interval[signs.get(name, 1) < 0] for name, interval in self.intervals.items()}
+
+    def at_worst(self, metrics: Metrics, signs: Mapping[str, int]) -> Metrics:
+        """Return metrics with the worse end of each interval; ``signs`` are -1 for what is maximised, else 1."""
+        return metrics | {name: interval[signs.get(name, 1) > 0] for name, interval in self.intervals.items()}
 
 
 def lowest_nominal_ms(measurements: Iterable[Measurement]) -> dict[str, float]:
@@ -130,6 +136,28 @@ def pooled(measurements: Sequence[Measurement], nominal_ms: Mapping[str, float])
             intervals[name] = interval
     is_wide = any(high - low > WIDEST * abs(metrics[name]) for name, (low, high) in intervals.items())
     return Pooled(metrics, intervals, is_wide or not chosen[0].is_sound)
+
+
+def front_rows(
+    goals: Goals, candidates: Sequence[tuple[int, Metrics]], doubts: Mapping[int, Pooled]
+) -> npt.NDArray[np.int64]:
+    """Return the rows of the Pareto front, sorted by the first objective.
+
+    A value in doubt displaces a sound one only where the worse end of its interval does: so the front holds the sound
+    rows of both fronts, with the values as they are and with each value in doubt at its worse end.
+
+    Args:
+        goals: Objectives and limits.
+        candidates: Ids and metrics.
+        doubts: What the measurements say of those that are in doubt, by id.
+    """
+    signs = {objective.metric: objective.sign for objective in goals.objectives}
+    plain = [metrics for _, metrics in candidates]
+    wary = [doubts[key].at_worst(metrics, signs) if key in doubts else metrics for key, metrics in candidates]
+    front, spared = (pareto_rows(goals.F(rows), np.array([goals.violation(m) for m in rows])) for rows in (plain, wary))
+    rows = np.union1d(front, [row for row in spared if candidates[row][0] not in doubts]).astype(np.int64)
+    by_objectives: npt.NDArray[np.int64] = rows[np.lexsort(goals.F([plain[row] for row in rows]).T[::-1])]
+    return by_objectives
 
 
 def _pooled(timings: Sequence[Timing], least: float) -> tuple[float, Interval]:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.problem.measurements import Measurement, Timing, lowest_nominal_ms, pooled
+from evo_moo.pareto import pareto_rows
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.measurements import Measurement, Pooled, Timing, front_rows, lowest_nominal_ms, pooled
 
 
 def measured(value: float, *, is_sound: bool = True, half: float = 0.01, at: float = 0.0, nominal_ms: float = 1.0):
@@ -97,3 +99,28 @@ def test_measurement_comes_back_from_its_record(is_sound: bool) -> None:
 def test_damaged_record_is_refused(record: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         Measurement.of_record(record)
+
+
+rows = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6), st.integers(0, 2)), min_size=1, max_size=12)
+
+
+@given(rows)
+def test_front_loses_no_sound_row_to_a_value_in_doubt(drawn: list[tuple[int, int, int]]) -> None:
+    """Each row is an accuracy, a latency, and half the width of the latency's interval where it is in doubt."""
+    goals = Goals.declared({"accuracy": "max", "latency_ms": "min"}, {})
+    metrics = [{"accuracy": float(accuracy), "latency_ms": float(ms)} for accuracy, ms, _ in drawn]
+    doubts = {
+        i: Pooled({}, {"latency_ms": (ms - half, ms + half)}, True) for i, (_, ms, half) in enumerate(drawn) if half
+    }
+    front = front_rows(goals, list(enumerate(metrics)), doubts).tolist()
+    assert [metrics[i]["accuracy"] for i in front] == sorted((metrics[i]["accuracy"] for i in front), reverse=True)
+    for i, (accuracy, ms, half) in enumerate(drawn):
+        dominating = [
+            (a, at)
+            for a, other_ms, other_half in drawn
+            for at in [other_ms + (0 if half else other_half)]
+            if a >= accuracy and at <= ms and (a, at) != (accuracy, ms)
+        ]
+        assert (i in front) == (not dominating)
+    plain = pareto_rows(goals.F(metrics), np.zeros(len(metrics))).tolist()
+    assert set(plain) <= set(front) and (doubts or plain == front)
