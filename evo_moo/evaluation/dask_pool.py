@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from evo_moo.errors import RunStoppedError, UsageError, missing_extra
+from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError, missing_extra
 from evo_moo.evaluation.loky_pool import LokyPool
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
@@ -91,7 +91,8 @@ class DaskPool:
         """Wait for the first outcomes.
 
         Raises:
-            RunStoppedError: The scheduler is gone.
+            RunStoppedError: The scheduler is gone, or worker processes die before they begin.
+            SearchFailedError: They do so from the first on.
         """
         ended = []
         with contextlib.suppress(queue.Empty):
@@ -148,6 +149,8 @@ class DaskPool:
                 return None
             reason = f"the Dask workers that ran it died, the last at {getattr(error.last_worker, 'address', '?')}"
             outcome = Outcome(number, "crashed", {}, reason, attempts=attempts)
+        except (RunStoppedError, SearchFailedError):
+            raise  # its worker processes die before they begin
         except Exception as error:
             if future.cancelled():  # the cluster was restarted
                 self._start(task, attempts)

@@ -14,6 +14,7 @@ from typing import Any
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from evo_moo import threads
+from evo_moo.errors import RunStoppedError, SearchFailedError
 from evo_moo.evaluation import worker
 from evo_moo.evaluation.evaluate import last_words
 from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
@@ -23,7 +24,7 @@ from evo_moo.problem.goals import Goals
 
 GRACE_S = 5.0  # from the time limit, at which the evaluation is interrupted, until its worker is killed
 START_S = 600.0  # for a worker to start and to build the problem
-FALSE_STARTS = 3  # so often a worker may die before its evaluation begins
+FALSE_STARTS = 10  # so many workers in a row may die before an evaluation begins
 OUTPUT_BYTES = 4096
 _TICK_S = 0.05
 _INFINITE = float("inf")
@@ -50,7 +51,7 @@ class _Slot:
         """Assign a task to the worker for the first time; None leaves it idle."""
         self.task = task
         self.future: Future[Outcome] | None = None
-        self.attempts = self.deaths = self.false_starts = 0
+        self.attempts = self.deaths = 0
         self.pid, self.n_before, self.excess_mb, self.tail = 0, 0, 0.0, b""
         if task is not None:
             self.start()
@@ -118,7 +119,7 @@ class LokyPool:
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
         self._slots = [_Slot((source, goals, options)) for _ in range(n_workers)]
-        self._closed = False
+        self._false_starts, self._last_start, self._has_begun, self._closed = 0, "", False, False
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
@@ -137,12 +138,23 @@ class LokyPool:
         next(slot for slot in self._slots if slot.task is None).begin(task)
 
     def next_finished(self, wait_s: float) -> list[Outcome]:
-        """Wait for the first outcomes; a worker that died is replaced and its evaluation started again."""
+        """Wait for the first outcomes; a worker that died is replaced and its evaluation started again.
+
+        Raises:
+            RunStoppedError: Workers die again and again before an evaluation begins, and did not at first.
+            SearchFailedError: They do so from the first on.
+        """
         futures = {slot: slot.future for slot in self._slots if slot.future is not None}
         done, _ = wait(futures.values(), timeout=wait_s, return_when=FIRST_COMPLETED)
         now = time.monotonic()
-        outcomes = [self._collect(slot) for slot, future in futures.items() if future in done or now > slot.deadline]
-        return [outcome for outcome in outcomes if outcome is not None]
+        ended = [slot for slot, future in futures.items() if future in done or now > slot.deadline]
+        outcomes = [outcome for slot in ended if (outcome := self._collect(slot)) is not None]
+        if self._false_starts >= FALSE_STARTS and not outcomes:
+            raise (RunStoppedError if self._has_begun else SearchFailedError)(
+                "a worker process must live until its evaluation begins, but "
+                f"{self._false_starts} in a row died or hung before{self._last_start}"
+            )
+        return outcomes
 
     def close(self) -> None:
         """Kill the workers and whatever they started."""
@@ -162,6 +174,8 @@ class LokyPool:
         task, future = slot.task, slot.future
         if task is None or future is None:
             return None
+        if pid:
+            self._false_starts, self._has_begun = 0, True
         ending: tuple[Status, str] | None
         try:
             outcome = future.result(timeout=0)._replace(attempts=slot.attempts, output=output)
@@ -172,11 +186,11 @@ class LokyPool:
         except TimeoutError:
             slot.renew()
             limit = f"ran longer than {self._options.timeout_s or _INFINITE:g} s and had to be killed"
-            ending = ("timeout", limit) if pid else self._after_death(slot, False, 0.0, "")
+            ending = ("timeout", limit) if pid else self._after_death(slot, False, 0.0, "", output)
         except BrokenProcessPool as error:
             slot.renew()
             codes = re.search(r"exit codes of the workers are \{(.*)\}", str(error))
-            ending = self._after_death(slot, pid != 0, excess_mb, f" ({codes[1]})" if codes else "")
+            ending = self._after_death(slot, pid != 0, excess_mb, f" ({codes[1]})" if codes else "", output)
         except Exception as error:
             ending = "failed", f"its outcome could not be sent back: {error}"
         if ending is None:
@@ -186,16 +200,18 @@ class LokyPool:
         slot.begin(None)
         return outcome
 
-    def _after_death(self, slot: _Slot, begun: bool, excess_mb: float, how: str) -> tuple[Status, str] | None:
+    def _after_death(
+        self, slot: _Slot, begun: bool, excess_mb: float, how: str, output: str
+    ) -> tuple[Status, str] | None:
         """Return how an evaluation whose worker died ends; None if it starts again. Only its own deaths are charged."""
         if excess_mb:
             # Earlier evaluations may have left memory in use, so in a used worker the excess does not count.
             over = f"used {excess_mb:.0f} MB, more than the limit of {self._memory_mb:.0f} MB"
             return None if slot.n_before else ("failed", over)
         if not begun:
-            slot.false_starts += 1
-            never = f"its worker process died or hung before it could begin, {slot.false_starts} times{how}"
-            return None if slot.false_starts < FALSE_STARTS else ("crashed", never)
+            slot.attempts -= 1
+            self._false_starts, self._last_start = self._false_starts + 1, how + last_words(output)
+            return None
         slot.deaths += 1
         dead = f"its worker process died, {slot.deaths} times{how}"
         return None if slot.deaths <= self._options.retries else ("crashed", dead)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 import evo_moo as package
-from evo_moo.errors import RunStoppedError, UsageError
+from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError
 from evo_moo.evaluation.pool import Pool, SerialPool
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.job.check import check_job
@@ -181,14 +182,36 @@ def test_a_problem_that_kills_every_worker_when_it_is_built(tmp_path: Path) -> N
     file.write_text(
         "import os\nfrom evo_moo import Real, SearchProblem\n\n\nclass Deadly(SearchProblem):\n"
         '    variables = {"x": Real(0, 1)}\n    objectives = {"a": "min", "b": "min"}\n\n'
-        f"    def __init__(self):\n        if os.getpid() != {os.getpid()}:\n            os._exit(5)\n\n"
+        f"    def __init__(self):\n        if os.getpid() != {os.getpid()}:\n            os.write(2, b'no licence')\n"
+        "            os._exit(5)\n\n"
         "    def evaluate(self, config):\n        return {}\n"
     )
     pool = loky(ProblemSource(f"{file}:Deadly"), workers=1)
-    (outcome,) = evaluated(pool, ["good"])
-    pool.close()
-    assert outcome.status == "crashed"
-    assert outcome.reason == "its worker process died or hung before it could begin, 3 times (EXIT(5))"
+    with closing(pool), pytest.raises(SearchFailedError) as told:
+        evaluated(pool, ["good"])
+    assert str(told.value) == (
+        "a worker process must live until its evaluation begins, but 10 in a row died or hung before (EXIT(5)); "
+        "it said: no licence"
+    )
+
+
+def test_deaths_before_an_evaluation_begins_are_the_pools(tmp_path: Path) -> None:
+    """Workers that die while they build the problem, more often than an evaluation may: it is as if none had."""
+    file = tmp_path / "problem.py"
+    file.write_text(
+        "import os\nfrom pathlib import Path\nfrom evo_moo import Real, SearchProblem\n\n\n"
+        "class Late(SearchProblem):\n"
+        '    variables = {"x": Real(0, 1)}\n    objectives = {"a": "min", "b": "min"}\n\n'
+        "    def __init__(self):\n"
+        f"        deaths = Path({str(tmp_path / 'deaths')!r})\n"
+        "        deaths.mkdir(exist_ok=True)\n"
+        f"        if os.getpid() != {os.getpid()} and len(list(deaths.iterdir())) < 6:\n"
+        "            (deaths / str(os.getpid())).touch()\n            os.kill(os.getpid(), 9)\n\n"
+        '    def evaluate(self, config):\n        return {"a": 1.0, "b": 2.0}\n'
+    )
+    with closing(loky(ProblemSource(f"{file}:Late"), workers=1, retries=0)) as pool:
+        (outcome,) = evaluated(pool, ["good"])
+    assert (outcome.status, outcome.attempts) == ("ok", 1) and len(list((tmp_path / "deaths").iterdir())) == 6
 
 
 @pytest.fixture(scope="module")
