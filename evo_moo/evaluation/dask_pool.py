@@ -5,6 +5,7 @@ hangs, dies or uses too much memory is dealt with on its own host as it is witho
 """
 
 import contextlib
+import logging
 import queue
 import secrets
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError, missing_extra
 from evo_moo.evaluation.loky_pool import LokyPool
+from evo_moo.evaluation.processes import deaf_children
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
@@ -54,18 +56,24 @@ class DaskPool:
         self, source: ProblemSource, goals: Goals, n_workers: int, address: str | None, options: PoolOptions
     ) -> None:
         try:
+            import dask
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise missing_extra("dask", "`evaluation.pool` = 'dask'") from error
+        # What a lost scheduler or worker means for the search, the run says itself.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        dask.config.set({"distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical"})
         self._run = secrets.token_hex(8)
         self._settings, self._retries = (source, goals, 1, options), options.retries
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
         local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
-        self._cluster = LocalCluster(**local) if address is None else None
         try:
-            self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
+            with deaf_children():
+                self._cluster = LocalCluster(**local) if address is None else None
+                self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise UsageError(
                 "`evaluation.address` must be that of a Dask scheduler, as in tcp://host:8786, but "

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import re
 import secrets
@@ -12,12 +13,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker
 
 from evo_moo import threads
 from evo_moo.errors import RunStoppedError, SearchFailedError
 from evo_moo.evaluation import worker
 from evo_moo.evaluation.evaluate import last_words
-from evo_moo.evaluation.processes import MARK, end_marked, family, memory_mb, parents
+from evo_moo.evaluation.processes import MARK, deaf_children, end_marked, family, memory_mb, parents
 from evo_moo.evaluation.task import Outcome, PoolOptions, Status, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
@@ -117,6 +119,9 @@ class LokyPool:
         # multiprocessing forbids children to a daemon, as a worker of Dask or of a Pool is, lest they stay behind when
         # it ends. Ours end by themselves, and are none, so that evaluations may start processes.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+        with deaf_children():
+            resource_tracker.ensure_running()
+            multiprocessing.resource_tracker.ensure_running()
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
         self._slots = [_Slot((source, goals, options)) for _ in range(n_workers)]
         self._false_starts, self._last_start, self._has_begun, self._closed = 0, "", False, False

@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import psutil
 
@@ -18,6 +18,22 @@ def adopt_orphans() -> None:
     """Let every descendant whose parent ends become this process's own child; has no effect but on Linux."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Hold SIGUSR1 back from threads and processes that start within the block.
+
+    A scheduler sends it to every process, to announce the end of a job's time; helpers without a handler would die.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def own_children() -> set[int]:

@@ -44,7 +44,8 @@ def gated(tmp_path: Path) -> Path:
 
 def started(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "evo_moo", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=cwd, text=True, start_new_session=True, **pipes)
 
 
 def ended(process: "subprocess.Popen[str]", code: int) -> str:
@@ -93,7 +94,11 @@ def test_second_start_of_a_run_is_refused_with_the_holder(gated: Path, peace: li
 
 @pytest.mark.parametrize(
     ("number", "pool"),
-    [(signal.SIGTERM, "loky"), (signal.SIGINT, "loky"), (signal.SIGUSR1, "loky"), (signal.SIGTERM, "serial")],
+    [
+        *((number, "loky") for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)),
+        (signal.SIGTERM, "serial"),
+        (signal.SIGUSR1, "dask"),
+    ],
 )
 def test_a_signal_gives_up_a_long_evaluation_which_runs_again(
     gated: Path, peace: list[tuple], number: int, pool: str
@@ -101,8 +106,10 @@ def test_a_signal_gives_up_a_long_evaluation_which_runs_again(
     folder = gated.parent
     run = started("run", gated, "--run-dir", "r", "--set", f"evaluation.pool={pool}", cwd=folder)
     evaluating = begun(folder)
-    run.send_signal(number)
-    assert f"stopped by {signal.Signals(number).name}" in ended(run, 75)
+    os.killpg(run.pid, number)  # to every process, as a terminal and SLURM do
+    said = ended(run, 75)
+    assert f"stopped by {signal.Signals(number).name}; everything that ended is recorded" in said.splitlines()[-1]
+    assert "Traceback" not in said and "warning" not in said.lower()
     assert psutil.wait_procs(evaluating, timeout=PATIENCE_S)[1] == []
     with sqlite3.connect(folder / "r" / "run.sqlite") as db:
         assert db.execute("SELECT status FROM evaluations").fetchall() == [("asked",)]

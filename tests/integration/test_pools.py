@@ -318,13 +318,17 @@ def scheduler(tmp_path: Path) -> Iterator[Callable[[], tuple[str, int]]]:
 
 
 def test_run_stops_without_its_scheduler_and_can_be_resumed(
-    tmp_path: Path, scheduler: Callable[[], tuple[str, int]], in_this_process: list[tuple[Any, ...]]
+    tmp_path: Path,
+    scheduler: Callable[[], tuple[str, int]],
+    in_this_process: list[tuple[Any, ...]],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     address, pid = scheduler()
     (tmp_path / "pid").write_text(str(pid))
     use, folder = f"{USER_FILE}:KillsItsScheduler", tmp_path / "r"
     with pytest.raises(RunStoppedError, match=r"Dask scheduler, but the one tcp.* is gone, .*; everything that"):
         run(folder, {"pool": "dask", "address": address}, use, pid_file=str(tmp_path / "pid"))
+    assert "Traceback" not in capfd.readouterr().err
     assert 0 < len(package.Result.read(folder).evaluations) < 60
     (address, _) = scheduler()
     run(folder, {"pool": "dask", "address": address}, use, pid_file=str(tmp_path / "pid"))
