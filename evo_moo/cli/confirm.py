@@ -34,4 +34,4 @@ def confirm(
     name_code(path, problem, trust)
     report = confirm(path, problem, seeds=seeds, ids=ids or (), workers=workers, verbose=True).to_json()
     show_data(report, print_confirmation, as_json)
-    draw(confirmation_figure(report), path / FOLDER / "confirmation.png")
+    draw(lambda: confirmation_figure(report), path / FOLDER / "confirmation.png")

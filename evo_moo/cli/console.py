@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from evo_moo.files import save_figure
 from evo_moo.problem.metrics import Metric, with_unit
-from evo_moo.text import FEWEST, digits_apart, printable, shown, shown_option
+from evo_moo.text import FEWEST, digits_apart, in_words, printable, shortened, shown, shown_option
 from evo_moo.values import METRIC
 
 if TYPE_CHECKING:
@@ -45,14 +45,15 @@ def show_data(data: Any, show: Callable[[Any], None], as_json: bool) -> None:
         show(data)
 
 
-def draw(figure: "Figure", path: Path) -> None:
-    """Write a picture, and say so.
-
-    Raises:
-        RunFolderError: It cannot be written.
-    """
-    save_figure(figure, path)
-    typer.echo(f"{path} is drawn", err=True)
+def draw(make: Callable[[], "Figure"], path: Path, is_asked_for: bool = True) -> None:
+    """Make a picture, write it and, where it was asked for, say so; what fails is said, but decides no exit code."""
+    try:
+        save_figure(make(), path)
+    except Exception as error:
+        typer.echo(f"evo-moo: {path} is not drawn: {printable(shortened(str(error) or in_words(error)))}", err=True)
+    else:
+        if is_asked_for:
+            typer.echo(f"{path} is drawn", err=True)
 
 
 def safe(text: str) -> str:

@@ -50,5 +50,5 @@ def importance(
     if plot:
         from evo_moo.report.analysis_figures import dependence_figure, importance_figure
 
-        figure = dependence_figure(data) if dependence else importance_figure(data)
-        draw(figure, path / ("dependence.png" if dependence else "importance.png"))
+        figure_of = dependence_figure if dependence else importance_figure
+        draw(lambda: figure_of(data), path / ("dependence.png" if dependence else "importance.png"))

@@ -212,13 +212,14 @@ def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
 
 def _report(result: "Result") -> None:
     """Show what a run found, and draw it."""
+    from evo_moo.cli.console import draw
     from evo_moo.cli.front_table import print_front
     from evo_moo.storage.reading import guarded_reads
 
     with guarded_reads(result.run_dir):
         print_front(result)
     if result.run_dir is not None and result.front:
-        result.plot(result.run_dir / "front.png")
+        draw(result.plot, result.run_dir / "front.png", is_asked_for=False)
     if result.run_dir is not None:
         from evo_moo.report.page import write_report_at_end
 

@@ -63,7 +63,7 @@ def pick(
             members = reach(result, bounds)
             data = [member.to_json() for member in members]
             show_data(data, lambda _: _print_sweep(members, result), as_json)
-            draw(sweep_figure(result, members), path / "sweep.png")
+            draw(lambda: sweep_figure(result, members), path / "sweep.png")
             return
         decision = choice.pick(
             result,

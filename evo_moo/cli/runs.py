@@ -135,7 +135,7 @@ def _show_surrogate(ledger: "Ledger", path: Path, as_json: bool, plot: bool) -> 
     if plot:
         from evo_moo.analysis.figures import surrogate_figure
 
-        draw(surrogate_figure(quality), path / "surrogate.png")
+        draw(lambda: surrogate_figure(quality), path / "surrogate.png")
 
 
 def export(
