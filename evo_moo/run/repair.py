@@ -18,7 +18,7 @@ from evo_moo.storage.database import open_to_read
 from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.ledger import unknown_format
 from evo_moo.storage.migrations import FORMAT, format_of
-from evo_moo.storage.reading import csv_text, guarded_reads
+from evo_moo.storage.reading import csv_text, guarded_reads, read_toml
 from evo_moo.storage.run_folder import journal_for
 from evo_moo.storage.salvage import name_aside, salvage
 
@@ -42,12 +42,13 @@ def repair(path: Path) -> list[str]:
     with guarded_writes(path, "repair a copy of it"), guarded_reads(path), contextlib.closing(FolderLock(path)):
         if "ledger" in faults:
             done.append(salvage(file))
+        if faults & {"job.toml", "ledger"}:  # before the ledger's may be dropped
+            with contextlib.closing(SuspectLedger(file, writable=False)) as ledger:
+                done += _write_job(path, ledger)
         if faults - {"job.toml", "front.csv"}:
             with contextlib.closing(SuspectLedger(file, journal=journal_for(path))) as ledger:
                 done += ledger.mend()
         with contextlib.closing(SuspectLedger(file, writable=False)) as ledger:
-            if faults & {"job.toml", "ledger"}:
-                done += _write_job(path, ledger)
             done += _write_front(path, ledger)
     return done
 
@@ -61,10 +62,13 @@ def _refuse_newer(file: Path) -> None:
 
 
 def _write_job(path: Path, ledger: SuspectLedger) -> list[str]:
-    """Write ``job.toml`` from the ledger, if that has a job."""
+    """Write ``job.toml`` from the ledger, if that has a job; one in doubt only where the file cannot be read."""
     job, file = {}, path / "job.toml"
     with contextlib.suppress(*WHAT_READING_RAISES):
         job = dict(ledger.facts().job)
+    with contextlib.suppress(*WHAT_READING_RAISES):
+        if read_toml(file) and not ledger.is_as_written("job"):
+            return []
     if not job:
         return []
     done = [_set_aside(file)] if file.is_dir() else []

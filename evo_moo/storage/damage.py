@@ -14,6 +14,7 @@ import orjson
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.checkpoint import from_json
+from evo_moo.storage.checksums import in_doubt, keys_in_doubt
 from evo_moo.storage.evaluation_row import STATUSES, declared_options
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.migrations import FORMAT, TABLES
@@ -45,7 +46,8 @@ class SuspectLedger(Ledger):
             "evaluations": self._check_evaluations,
             "generations": self._check_generations,
             "checkpoint": self._check_checkpoint,
-            "events": lambda: f"{len(self.events())}",
+            "curves": self._check_curves,
+            "events": self._check_events,
         }
 
     def check_front(self, file: Path) -> str:
@@ -62,6 +64,10 @@ class SuspectLedger(Ledger):
         _require(members, self._ids())
         return f"{len(members)} members"
 
+    def is_as_written(self, fact: str) -> bool:
+        """Return whether a fact is as it was written, by its checksum."""
+        return not keys_in_doubt(self._db, "meta", [fact])
+
     def mend(self) -> list[str]:
         """Drop what contradicts itself, so that the search does it again.
 
@@ -69,17 +75,15 @@ class SuspectLedger(Ledger):
             What was done, a line for each thing.
         """
         with self.transaction():
-            wrong = [(key,) for key, _ in self._wrong_evaluations()]
-            self._db.executemany("DELETE FROM evaluations WHERE id = ?", wrong)
-            done = [f"evaluations: {len(wrong)} unreadable removed"] if wrong else []
             self._db.create_function("is_json", 1, _is_json)
+            wrong = sorted({*dict(self._wrong_evaluations()), *self._removed("curves", "evaluation", "curve")})
+            self._db.executemany("DELETE FROM evaluations WHERE id = ?", [(key,) for key in wrong])
+            done = [f"evaluations: damaged {_named(wrong, len(wrong))} removed"] if wrong else []
             for table, key, column in (("meta", "key", "value"), ("events", "id", "detail")):
-                bad = f"NOT is_json(CAST({column} AS BLOB))"
-                removed = self._db.execute(f"DELETE FROM {table} WHERE {bad} RETURNING {key}")
-                done += [f"{table}: unreadable {name} removed" for (name,) in removed.fetchall()]
+                done += [f"{table}: damaged {name} removed" for name in self._removed(table, key, column)]
             if self._has_broken_space():
                 self._db.execute("DELETE FROM meta WHERE key = 'space'")
-                done.append("meta: unreadable space removed")
+                done.append("meta: damaged space removed")
             is_broken = self._is_broken()
             if is_broken:
                 had_checkpoint = self._db.execute("DELETE FROM checkpoint").rowcount
@@ -95,10 +99,17 @@ class SuspectLedger(Ledger):
                 self.set_meta(state="stopped")
                 if n_lost > 0 and is_finished:
                     # What is lost costs its share of the time again; a spent time would end the search at once.
-                    self._db.execute("UPDATE meta SET value = value * ? WHERE key = 'elapsed_s'", (n / (n + n_lost),))
+                    self.set_meta(elapsed_s=self.facts().elapsed_s * n / (n + n_lost))
             if n_lost > 0:
                 done.append(f"evaluations: {n_lost} missing; `evo-moo resume` evaluates them again")
         return done
+
+    def _removed(self, table: str, key: str, column: str) -> list[Any]:
+        """Remove the rows of a table whose column is no JSON, or which are not as written; return the keys."""
+        is_damaged = f"NOT is_json(CAST({column} AS BLOB)) OR {in_doubt(table)}"
+        return [
+            name for (name,) in self._db.execute(f"DELETE FROM {table} WHERE {is_damaged} RETURNING {key}").fetchall()
+        ]
 
     def columns(self) -> set[tuple[str, str]]:
         """Return the pairs of a table and one of its columns."""
@@ -119,6 +130,7 @@ class SuspectLedger(Ledger):
     def _check_facts(self) -> str:
         if not self.facts().texts and not self._ids():
             return "the run has not begun yet"
+        self._require_as_written("meta")
         values = {key: orjson.loads(text) for key, text in self.facts().texts.items()}
         Goals.from_json(values["goals"])
         if missing := self._missing_facts():
@@ -141,8 +153,10 @@ class SuspectLedger(Ledger):
         return False
 
     def _check_evaluations(self) -> str:
-        for key, fault in self._wrong_evaluations():
-            raise ValueError(f"evaluation {key} has {fault}")
+        if wrong := dict(self._wrong_evaluations()):
+            (key, fault), *others = wrong.items()
+            more = f"; likewise damaged: {_named((key for key, _ in others), len(others))}" if others else ""
+            raise ValueError(f"evaluation {key} has {fault}{more}")
         ids, wanted = self._ids(), range(1, self._n_asked() + 1)
         n_lost = len(wanted) - sum(key in wanted for key in ids)
         if n_lost:
@@ -154,6 +168,7 @@ class SuspectLedger(Ledger):
 
     def _check_generations(self) -> str:
         ids, n = self._ids(), 0
+        self._require_as_written("generations")
         for n, generation in enumerate(self.generations(after=-1), 1):
             if generation.number != n:
                 raise ValueError(f"generation {n} is not there")
@@ -161,6 +176,7 @@ class SuspectLedger(Ledger):
         return f"{n}"
 
     def _check_checkpoint(self) -> str:
+        self._require_as_written("checkpoint")
         text, last = self.checkpoint(), self.last_generation()
         if text is None:
             return "none yet; a resume asks from the start and reuses every outcome"
@@ -177,6 +193,19 @@ class SuspectLedger(Ledger):
             raise ValueError(f"is of generation {state['generation']}, but the last one recorded is {recorded}")
         return f"after {state['n_asked']} evaluations"
 
+    def _check_curves(self) -> str:
+        self._require_as_written("curves")
+        return f"{len(self.curves())}"
+
+    def _check_events(self) -> str:
+        self._require_as_written("events")
+        return f"{len(self.events())}"
+
+    def _require_as_written(self, table: str) -> None:
+        if keys := keys_in_doubt(self._db, table):
+            which = "" if table == "checkpoint" else f": {_named(keys, len(keys))}"
+            raise ValueError(f"not as written, by the checksum{which}")
+
     def _is_broken(self) -> bool:
         """Return whether an evaluation is missing before the last one, or a generation or the checkpoint is damaged."""
         try:
@@ -191,11 +220,13 @@ class SuspectLedger(Ledger):
         """Read the evaluations that cannot be: the id, and what is wrong."""
         (length,) = self._column("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1") or [0]
         for row in self._db.execute(
-            "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), facts, parents "
-            "FROM evaluations ORDER BY id"
+            "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), facts, parents, "
+            f"{in_doubt('evaluations')} FROM evaluations ORDER BY id"
         ):
-            if fault := _fault(row, length if length % 8 == 0 else 0):
+            if fault := _fault(row[:-1], length if length % 8 == 0 else 0):
                 yield row[0], fault
+            elif row[-1]:
+                yield row[0], "another checksum than when it ended: its configuration, metrics or times are in doubt"
 
     def _ids(self) -> set[int]:
         return set(self._column("SELECT id FROM evaluations"))
@@ -256,7 +287,7 @@ def _require(ids: Iterable[int], there: set[int], who: str = "") -> None:
         raise ValueError(f"{who}knows evaluations that are not there: {_named(sorted(missing), len(missing))}")
 
 
-def _named(ids: Iterable[int], n: int) -> str:
+def _named(ids: Iterable[int | str], n: int) -> str:
     """Name the first five of ``n`` ids, and the number of the others."""
     first = ", ".join(map(str, itertools.islice(ids, 5)))
     return f"{first} and {n - 5} more" if n > 5 else first

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from evo_moo.storage.checksums import teach_checksums
+
 Journal = Literal["wal", "delete"]
 BESIDE = ("-wal", "-journal")
 """What SQLite may keep beside a file, and needs for reading it."""
@@ -30,6 +32,7 @@ class Bounded(sqlite3.Connection):
         self._n_looks = 0
         self.set_progress_handler(self._is_too_long, _EVERY)
         self.execute("PRAGMA trusted_schema = OFF")
+        teach_checksums(self)
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """Begin a query, which has all its steps before it."""

@@ -1,6 +1,6 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 5; times are Unix seconds, and nothing depends on them):
+Tables (format 6; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
@@ -21,6 +21,8 @@ Tables (format 5; times are Unix seconds, and nothing depends on them):
 - ``events``: decisions and incidents of the run. ``measured`` holds what an evaluation measured of its architecture,
   ``measured again`` the evaluations whose metrics were replaced by what all measurements of it say since.
 
+Each row has a ``checksum``, that of an evaluation since it ended; see ``checksums``.
+
 Only SQLite and JSON are read, so that a ledger from anywhere can be opened without running its code.
 """
 
@@ -34,6 +36,7 @@ from typing import Any
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.storage.checksums import keys_in_doubt, seal
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
 from evo_moo.storage.facts import EventKind
 from evo_moo.storage.migrations import FORMAT, create, foreign_parts, format_of, in_present_format, is_known, migrate
@@ -131,7 +134,8 @@ class Ledger(Queries):
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""
         rows = [(key, _json(value)) for key, value in facts.items()]
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        self._db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
+        seal(self._db, "meta", facts)
 
     def record_asked(self, candidates: Iterable[tuple[Asked, int]]) -> None:
         """Record candidates before they are evaluated.
@@ -157,7 +161,8 @@ class Ledger(Queries):
         """
         outcomes = list(outcomes)
         curves = [(o.id, _json(o.curve.to_record())) for o, _ in outcomes if o.curve is not None]
-        self._db.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?)", curves)
+        self._db.executemany("INSERT OR REPLACE INTO curves (evaluation, curve) VALUES (?, ?)", curves)
+        seal(self._db, "curves", (key for key, _ in curves))
         stopped = [(o.cost, o.id) for o, _ in outcomes if o.status == "stopped"]
         self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
         self._db.executemany(
@@ -168,26 +173,34 @@ class Ledger(Queries):
                 for o, violation in outcomes
             ),
         )
+        seal(self._db, "evaluations", (o.id for o, _ in outcomes))
 
     def revise(self, revised: Mapping[int, tuple[Mapping[str, float], float]]) -> None:
         """Replace the metrics, and the constraint violation, of evaluations whose architecture was measured again."""
+        as_written = revised.keys() - keys_in_doubt(self._db, "evaluations", revised)
         rows = [(_json(metrics), violation, key) for key, (metrics, violation) in revised.items()]
         self._db.executemany("UPDATE evaluations SET metrics = ?, violation = ? WHERE id = ?", rows)
+        seal(self._db, "evaluations", as_written)
 
     def record_generation(self, generation: int, n_asked: int, population: list[int], optimum: list[int]) -> None:
         """Record a finished generation; one that is replayed without its checkpoint takes its old place."""
         self._db.execute(
-            "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO generations (generation, n_asked, population, optimum, finished_at) "
+            "VALUES (?, ?, ?, ?, ?)",
             (generation, n_asked, _json(population), _json(optimum), time.time()),
         )
+        seal(self._db, "generations", [generation])
 
     def record_checkpoint(self, state: str) -> None:
         """Replace the checkpoint by the optimizer's present state."""
-        self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (state,))
+        self._db.execute("INSERT OR REPLACE INTO checkpoint (one, state) VALUES (1, ?)", (state,))
+        seal(self._db, "checkpoint", [1])
 
     def record_event(self, kind: EventKind, **detail: Any) -> None:
         """Record a decision or an incident."""
-        self._db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (time.time(), kind, _json(detail)))
+        event = time.time(), kind, _json(detail)
+        new = self._db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", event).lastrowid
+        seal(self._db, "events", [new or 0])
 
 
 def unknown_format(path: Path | None, found: int) -> RunFolderError:

@@ -12,7 +12,8 @@ from typing import Any
 
 from evo_moo.storage.database import in_memory
 
-FORMAT = 5
+FORMAT = 6
+CHECKSUM = ", checksum INTEGER"
 
 
 def _from_4(db: sqlite3.Connection) -> None:
@@ -20,11 +21,17 @@ def _from_4(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE evaluations ADD COLUMN facts TEXT NOT NULL DEFAULT '{}'")
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4}
+def _from_5(db: sqlite3.Connection) -> None:
+    """Keep the checksums of what is written from now on."""
+    for table in TABLES:
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM[2:]}")
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5}
 """An older format to the step that makes the next one of it; formats before these were never released."""
 
 SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT;
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY,
     generation INTEGER NOT NULL,
@@ -49,18 +56,26 @@ CREATE TABLE evaluations (
     replicate INTEGER NOT NULL DEFAULT 0,
     continues INTEGER,
     cost REAL NOT NULL DEFAULT 1,
-    facts TEXT NOT NULL DEFAULT '{}'
+    facts TEXT NOT NULL DEFAULT '{}',
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE generations (
     generation INTEGER PRIMARY KEY,
     n_asked INTEGER NOT NULL,
     population TEXT NOT NULL,
     optimum TEXT NOT NULL,
-    finished_at REAL NOT NULL
+    finished_at REAL NOT NULL,
+    checksum INTEGER
 ) STRICT;
-CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL) STRICT;
-CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT;
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL, checksum INTEGER) STRICT;
+CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL, checksum INTEGER) STRICT;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    checksum INTEGER
+) STRICT;
 """
 TABLES = ("meta", "evaluations", "generations", "checkpoint", "curves", "events")
 
@@ -77,8 +92,9 @@ def foreign_parts(db: sqlite3.Connection) -> list[str]:
     found, of_tables, texts = _described(db)
     parts = [f"{kind} {name}" for kind, name in found - ours if not (kind == "index" and name.startswith("sqlite_"))]
     parts += [f"column {column[1]} of {column[0]}" for column in of_tables - columns if column[0] in TABLES]
-    # A rule is code of the file as well; ours are known by their text.
-    parts += [f"rule of {name}" for name, text in texts if re.search(r"\bcheck\b", text, re.I) and text not in SCHEMA]
+    # A rule is code of the file as well; ours are known by their text, in each format.
+    ruled = [(name, text.replace(CHECKSUM, "")) for name, text in texts if re.search(r"\bcheck\b", text, re.I)]
+    parts += [f"rule of {name}" for name, text in ruled if text not in SCHEMA.replace(CHECKSUM, "")]
     return sorted(parts, reverse=True)
 
 

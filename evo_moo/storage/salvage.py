@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import RunFolderError
+from evo_moo.storage.checksums import SHOWN
 from evo_moo.storage.database import BESIDE, copy_into, open_to_write
 from evo_moo.storage.ledger import Ledger, begun_anew
 from evo_moo.storage.migrations import TABLES, create
 
-SHOWN = {"reason", "traceback", "output"}
-"""Columns that nothing but a reader's eye depends on."""
 MOST_TIMES = 1000
 """A header that claims to be of a file so many times as large is itself damaged."""
 

@@ -59,7 +59,8 @@ def make(name: str, run_dir: Path) -> None:
         db.execute("UPDATE evaluations SET worker = 1, traceback = replace(traceback, ?, '')", (f"{HERE.parents[1]}/",))
         db.execute("DELETE FROM meta WHERE key = 'place'")
         db.execute("VACUUM")
-    (run_dir / ".lock").unlink(missing_ok=True)
+    for name in (".lock", ".seal"):
+        (run_dir / name).unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def test_damaged_options_are_found_and_written_anew(run_dir: Path, tmp_path: Pat
     with pytest.raises(RunFolderError, match="evo-moo doctor"):
         _ = [e.configuration for e in Result.read(copy).evaluations]
     assert [finding.what for finding in examine(copy) if not finding.sound] == ["facts"]
-    assert "meta: unreadable space removed" in repair(copy)
+    assert "meta: damaged space removed" in repair(copy)
     assert repr(run(copy).configurations) == repr(Result.read(run_dir).configurations)
 
 

@@ -72,7 +72,8 @@ def test_lost_evaluations_are_named_with_their_way_out(run: Path, finished: Path
 
 
 def test_lost_time_is_given_back_in_its_share(run: Path) -> None:
-    change(run, "UPDATE meta SET value = '100.0' WHERE key = 'elapsed_s'")
+    with contextlib.closing(Ledger(run / "run.sqlite")) as ledger:
+        ledger.set_meta(elapsed_s=100.0)
     change(run, "DELETE FROM evaluations WHERE id > 8")
     repair(run)
     repair(run)
@@ -142,7 +143,7 @@ def test_a_missing_table_is_made_anew(run: Path, finished: Path) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "done"),
-    [("'{'", "events: unreadable 1 removed; meta: unreadable front"), ("CAST(x'ff' AS TEXT)", "32 of evaluations")],
+    [("'{'", "events: damaged 1 removed; meta: damaged front"), ("CAST(x'ff' AS TEXT)", "32 of evaluations")],
 )
 def test_broken_text_is_removed(run: Path, finished: Path, broken: str, done: str) -> None:
     change(run, f"UPDATE events SET detail = {broken} WHERE id = 1")

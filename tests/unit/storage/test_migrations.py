@@ -26,7 +26,7 @@ def old(tmp_path):
 
 
 def add_curves(db):
-    db.execute("CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL) STRICT")
+    db.execute("CREATE TABLE curves (evaluation INTEGER PRIMARY KEY, curve TEXT NOT NULL, checksum INTEGER) STRICT")
 
 
 def found_format(file):
