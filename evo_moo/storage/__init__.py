@@ -13,6 +13,6 @@ The contract of a ledger:
   asked again from it, and answered by the outcomes that the ledger has.
 - Form. SQLite, JSON and little-endian float64: opening a ledger runs no code. The tables are those of
   ``migrations.SCHEMA``; SQL stands in this room alone, and others call the methods of ``Queries`` and ``Ledger``.
-- Faults. A row that is not as it was written is found by its checksum (``checksums``), by the doctor. What cannot be written or is damaged raises ``RunFolderError`` with a way out; ``guarded_reads`` sees to it
-  where rows are parsed.
+- Faults. A row that is not as it was written is found by its checksum (``checksums``), by the doctor. What cannot be
+  written or is damaged raises ``RunFolderError`` with a way out; ``guarded_reads`` sees to it where rows are parsed.
 """

@@ -59,8 +59,7 @@ def make(name: str, run_dir: Path) -> None:
         db.execute("UPDATE evaluations SET worker = 1, traceback = replace(traceback, ?, '')", (f"{HERE.parents[1]}/",))
         db.execute("DELETE FROM meta WHERE key = 'place'")
         db.execute("VACUUM")
-    for name in (".lock", ".seal"):
-        (run_dir / name).unlink(missing_ok=True)
+    (run_dir / ".lock").unlink(missing_ok=True)
 
 
 def main() -> None:
@@ -70,6 +69,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     for name in JOBS:
         make(name, folder / name)
+        (folder / name / ".seal").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
