@@ -47,7 +47,7 @@ def test_every_column_is_counted_or_only_shown():
             assert columns - {"checksum"} - SHOWN == set(COUNTED[table])
 
 
-def test_what_was_written_is_not_in_doubt(file):
+def test_written_rows_are_not_in_doubt(file):
     assert in_doubt(file) == {}
 
 
@@ -71,7 +71,7 @@ def test_a_value_that_changed_is_found(file, table, change_to, key):
     assert in_doubt(file) == {table: [key]}
 
 
-def test_what_is_only_shown_is_not_counted(file):
+def test_shown_columns_are_not_counted(file):
     change(file, "UPDATE evaluations SET reason = 'x', output = 'y', traceback = 'z', worker = 4")
     assert in_doubt(file) == {}
 
