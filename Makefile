@@ -3,6 +3,9 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .venv/peers
 
+# The processes that tests start need not compile the engine again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: search check style test mutants bench bench-search clean
 
 search: $(READY)  ## run the main job

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Self
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import Outcome, Task
 from evo_moo.plugins import ProblemSource
+from tests.integration import command_server
 
 USER_FILE = Path(__file__).parent / "user" / "problem.py"
 PATIENCE_S = 600
@@ -24,8 +24,7 @@ MEASURED = ("latency_ms", "latency_raw_ms", "train_s")
 
 def evo_moo(*arguments: Any, cwd: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Run a command and check its exit code, unless that is None."""
-    command = [sys.executable, "-m", "evo_moo", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, env=dict(os.environ))
+    done = command_server.run([str(argument) for argument in arguments], cwd)
     assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr or code == 1, done.stderr
     return done
