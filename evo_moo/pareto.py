@@ -27,6 +27,11 @@ def drawn_in(values: Array) -> Array:
     return np.where((size > LARGEST) & np.isfinite(values), beyond, values)
 
 
+def thinned(n: int, most: int) -> npt.NDArray[np.int64]:
+    """Return the places of ``n`` things: all, or of more than ``most`` so many at even distances."""
+    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
+
+
 def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:
     """Return the rows of the Pareto front, sorted by the first objective.
 

@@ -1,5 +1,6 @@
 """Values of variables: as plain Python data, as JSON and TOML hold them, and as text in tables."""
 
+import functools
 import json
 import numbers
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ def names_in_both(variables: Iterable[str], metrics: Iterable[str]) -> set[str]:
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a real number; ``True`` and ``False`` are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return type(value) in (int, float) or (isinstance(value, numbers.Real) and not isinstance(value, bool))
 
 
 def is_integer(value: Any) -> bool:
@@ -74,6 +75,7 @@ def value_text(value: Any) -> str:
     return NONE if value is None else json.dumps(plain(value), ensure_ascii=False)
 
 
+@functools.lru_cache(maxsize=1000)
 def _looks_like_another(text: str) -> bool:
     if text == NONE:  # no variable has both None and this text
         return False

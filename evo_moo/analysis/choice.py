@@ -4,6 +4,7 @@ Candidates are the Pareto front of all full evaluations that keep the run's own 
 scaled to 0 at the best and 1 at the worst of these candidates, so a loss is a share of what there is to choose from.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
-from evo_moo.problem.goals import Goals, Limit, Limits, total_violation
+from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals, Limit, Limits, total_violation
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.evaluation_row import Evaluation
 
@@ -148,17 +149,20 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
         UsageError: A limit is wrong; all faults are listed.
         NoChoiceError: Nothing keeps them all.
     """
-    if not result.measured:
+    names = dict.fromkeys(name for e in result.measured for name in e.metrics)
+    if not names:
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
-    known = {name: result.known_metrics.get(name, Metric()) for e in result.measured for name in e.metrics}
+    known = {name: result.known_metrics.get(name, Metric()) for name in names}
     if wrong := [*faults, *limit_faults("limits", limits, known)]:
         raise UsageError(*wrong)
     wanted = Goals((), (*result.goals.limits, *_given(limits)))
-    names = set(wanted.metric_names)
-    kept = [e for e in result.measured if names <= e.metrics.keys() and not wanted.violation(e.metrics)]
-    if not kept:
+    needed, front = set(wanted.metric_names), list[Evaluation]()
+    kept = (e for e in result.measured if needed <= e.metrics.keys() and not wanted.violation(e.metrics))
+    while part := list(itertools.islice(kept, ROWS_AT_A_TIME)):
+        front = _front(result.goals, [*front, *part])
+    if not front:
         raise _nothing_kept(result, wanted.limits)
-    return _front(result.goals, kept)
+    return front
 
 
 def parse_limits(texts: Sequence[str]) -> tuple[dict[str, dict[str, float]], list[str]]:
@@ -206,10 +210,9 @@ def _words(limit: Limit) -> str:
 
 def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceError:
     """Say which limits nothing keeps and how near one comes, or that only their combination is kept by nothing."""
-    measured = result.measured
-    excess = np.array([[_excess(e, limit) for limit in wanted] for e in measured])
+    excess = np.array([[_excess(e, limit) for limit in wanted] for e in result.measured])
     finite = np.where(np.isfinite(excess), excess, np.nan)
-    nearest = measured[int(np.argmin(total_violation(wanted, excess)))]
+    nearest = _at(result, np.argmin(total_violation(wanted, excess)))
     faults = []
     for k, limit in enumerate(wanted):
         others = (np.delete(excess, k, axis=1) == 0).all(axis=1)
@@ -217,10 +220,10 @@ def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceEr
         among = finite[:, k] if alone else np.where(others, finite[:, k], np.nan)
         if np.isnan(among).all():
             continue
-        best = measured[int(np.nanargmin(among))]
+        best = _at(result, np.nanargmin(among))
         where = f"{best.metrics[limit.metric]:g} at best (evaluation {best.id}), {_excess(best, limit):g} off"
         company = "" if alone else " with the other limits kept"
-        faults.append((alone, f"`{_words(limit)}` is kept by none of {len(measured)}{company}: {where}"))
+        faults.append((alone, f"`{_words(limit)}` is kept by none of {len(excess)}{company}: {where}"))
     # What is impossible alone explains everything; else it is the combination.
     said = [words for is_alone, words in faults if is_alone] or [
         "each limit can be kept, but not all of them together",
@@ -229,6 +232,10 @@ def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceEr
     misses = [f"`{_words(limit)}` by {_excess(nearest, limit):g}" for limit in wanted if _excess(nearest, limit) > 0]
     said.append(f"the nearest is evaluation {nearest.id}, which misses {' and '.join(misses)}")
     return NoChoiceError(f"limits must be kept by some evaluation: {'; '.join(said)}", nearest)
+
+
+def _at(result: EvaluatedFront, place: np.integer[Any]) -> Evaluation:
+    return next(itertools.islice(result.measured, int(place), None))
 
 
 def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:

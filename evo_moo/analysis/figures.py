@@ -11,12 +11,14 @@ from matplotlib.ticker import LogFormatter
 
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.analysis.surrogate_quality import ModelQuality, SurrogateQuality
-from evo_moo.pareto import Array, drawn_in, frame, hypervolume_history
+from evo_moo.pareto import Array, drawn_in, frame, hypervolume_history, thinned
 from evo_moo.problem.metrics import with_unit
 from evo_moo.scalarisation import normalised
 from evo_moo.text import printable
 
 FRONT, OTHERS = "#d55e00", "#8794a3"
+MOST_DRAWN = 10_000
+"""Evaluations beside the front that are drawn; of more, so many at even distances."""
 
 
 def result_figure(result: EvaluatedFront) -> Figure:
@@ -102,21 +104,24 @@ def _draw_predictions(axes: Any, name: str, model: ModelQuality) -> None:
 
 
 def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
-    """Draw the front among all evaluations: one to three objectives."""
+    """Draw the front among all evaluations, or an even share of many: one to three objectives."""
     names = [objective.metric for objective in result.goals.objectives]
-    evaluated = [e.metrics for e in result.evaluations if e.status == "ok"]
+    evaluated = result.objectives_of_each.F * result.goals.signs
+    drawn = thinned(len(evaluated), MOST_DRAWN)
     if n_obj == 1:
-        axes.plot(*columns(evaluated, names), ".", color=OTHERS)
-        axes.set(xlabel="evaluation", ylabel=axis_label(result, names[0]))
+        axes.plot(drawn, evaluated[drawn, 0], ".", color=OTHERS)
+        words = f", {len(drawn):,} of {len(evaluated):,} drawn" if len(drawn) < len(evaluated) else ""
+        axes.set(xlabel=f"evaluation{words}", ylabel=axis_label(result, names[0]))
         return
     axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=_front_in_words(result), zorder=3)
     for axis, name in zip("xyz", names, strict=False):
         getattr(axes, f"set_{axis}label")(axis_label(result, name))
     if n_obj == 2:
         _frame_front(axes, result, names)
-    outside = _n_outside(axes, evaluated, names) if n_obj == 2 else 0
+    outside = _n_outside(axes, evaluated) if n_obj == 2 else 0
     label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
-    axes.scatter(*columns(evaluated, names), color=OTHERS, s=18, alpha=0.6, label=label)
+    label += f"; {len(drawn)} drawn" if len(drawn) < len(evaluated) else ""
+    axes.scatter(*evaluated[drawn].T, color=OTHERS, s=18, alpha=0.6, label=label)
     axes.legend(loc="best", fontsize=8)
 
 
@@ -130,10 +135,10 @@ def _front_in_words(result: EvaluatedFront) -> str:
 
 def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
     """Fit the axes to the front, with room for what it dominates, and join its points by the attained boundary."""
-    on_front = {e.id for e in result.front}
-    off = [e.metrics for e in result.evaluations if e.feasible and e.id not in on_front]
-    for o, which, line in zip(result.goals.objectives, "xy", (axes.axvline, axes.axhline), strict=True):
-        values, others = (np.array(columns(rows, [o.metric])[0]) for rows in (result.metrics, off))
+    ids, F, violation = result.objectives_of_each
+    off = F[(violation == 0) & ~np.isin(ids, [e.id for e in result.front])] * result.goals.signs
+    for i, (o, which, line) in enumerate(zip(result.goals.objectives, "xy", (axes.axvline, axes.axhline), strict=True)):
+        values, others = np.array(columns(result.metrics, [o.metric])[0]), off[:, i]
         is_log = is_logarithmic(result, o.metric)
         axes.set(**{f"{which}lim": frame(values, others, is_max=o.direction == "max", is_log=is_log)})
         if is_log:
@@ -145,10 +150,10 @@ def _frame_front(axes: Any, result: EvaluatedFront, names: list[str]) -> None:
     axes.plot(*zip(*points, strict=True), color=FRONT, lw=1, alpha=0.6, drawstyle=step)
 
 
-def _n_outside(axes: Any, evaluated: list[dict[str, float]], names: list[str]) -> int:
+def _n_outside(axes: Any, points: Array) -> int:
     (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
-    points = zip(*columns(evaluated, names), strict=True)
-    return sum(not (x_low <= x <= x_high and y_low <= y <= y_high) for x, y in points)
+    low, high = (x_low, y_low), (x_high, y_high)
+    return int((~((low <= points) & (points <= high)).all(axis=1)).sum())
 
 
 def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from evo_moo.errors import MetricError
 from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import Goals, Objectives
 from evo_moo.problem.measurements import Interval, front_rows
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
 from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
@@ -100,15 +100,14 @@ class RunFront:
         means, spread = dict[int, Metrics](), dict[int, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
-        candidates = list(means.items()) if means else ledger.best_by_limits()
         said = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
-        F, violation = goals.F(rows := [row for _, row in candidates]), np.array([goals.violation(row) for row in rows])
+        keys, F, violation = Objectives.of(means.items() if means else ledger.best_by_limits(), goals)
         best = pareto_rows(F, violation)
         last = ledger.last_generation()
         n_rows = sum(endings.values()) + n_told
         is_populations = facts.front == "population" and last is not None and last.n_asked == n_rows
-        rows_of_front = front_rows(goals, candidates, said) if said else best
-        ids = last.optimum if last and is_populations else [candidates[i][0] for i in rows_of_front]
+        rows_of_front = front_rows(goals, list(means.items() or ledger.best_by_limits()), said) if said else best
+        ids = last.optimum if last and is_populations else keys[rows_of_front].tolist()
         front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
         box, box_of = None, ""
         if (feasible := violation == 0).any():

@@ -1,5 +1,6 @@
 """A run as its folder records it, read without running any of its code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,15 +48,13 @@ class RunRecord(RunFacts):
                 "run the job with this folder again"
             )
         result = Result.of_ledger(ledger, path)
-        if not all(isinstance(value, int | float) for e in result.evaluations for value in e.metrics.values()):
-            raise ValueError("a metric that is no number")
         if not all(isinstance(definition, dict) for definition in facts.space.values()):
             raise ValueError("a variable that is no table")
         return cls(path, facts.texts, result, holder_of(path) is not None)
 
     @property
-    def evaluations(self) -> list[Evaluation]:
-        """Every evaluation in the order of asking."""
+    def evaluations(self) -> Sequence[Evaluation]:
+        """Every evaluation in the order of asking; see ``EvaluatedFront``."""
         return self.result.evaluations
 
     @cached_property
@@ -63,11 +62,27 @@ class RunRecord(RunFacts):
         """Ids of the Pareto front."""
         return frozenset(e.id for e in self.result.front)
 
+    @property
     def variable_names(self) -> list[str]:
         """Names of all variables: those of the space, and any other that an evaluation has."""
-        return list(dict.fromkeys([*self.space, *(name for e in self.evaluations for name in e.configuration)]))
+        return self._names[0]
 
+    @property
     def metric_names(self) -> list[str]:
         """Names of all metrics: those of the goals, the declared ones, and any other that an evaluation has."""
-        names = (name for e in self.evaluations for name in e.metrics)
-        return list(dict.fromkeys([*self.goals.metric_names, *self.metrics, *names]))
+        return self._names[1]
+
+    @property
+    def fact_names(self) -> list[str]:
+        """Names of all that evaluations returned beside numbers."""
+        return self._names[2]
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str], list[str]]:
+        variables = dict.fromkeys(self.space)
+        metrics, facts = dict.fromkeys([*self.goals.metric_names, *self.metrics]), dict[str, None]()
+        for e in self.evaluations:
+            variables |= dict.fromkeys(e.configuration)
+            metrics |= dict.fromkeys(e.metrics)
+            facts |= dict.fromkeys(e.facts)
+        return list(variables), list(metrics), list(facts)

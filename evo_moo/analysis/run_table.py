@@ -1,5 +1,6 @@
 """What a run measured, as the rows and values that models learn from; none of the run's code is needed."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, MetricError, RunFolderError
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Mask, variable_of
@@ -72,29 +73,30 @@ class RunTable:
         with guarded_reads(record.path):
             try:
                 space = SearchSpace({name: variable_of(facts) for name, facts in record.space.items()})
-                X = space.encode([e.configuration for e in record.evaluations])
+                return cls._of(record, space)
             except RunFolderError:
                 raise
             except EvoMooError as error:
                 raise ValueError(str(error)) from error
-            return cls._of(record, space, X)
 
     @classmethod
-    def _of(cls, record: RunRecord, space: SearchSpace, X: Array) -> "RunTable":
-        X, row_of = np.unique(X.reshape(-1, space.n_var), axis=0, return_inverse=True)
-        ids = {e.id: row for e, row in zip(record.evaluations, row_of.reshape(-1).tolist(), strict=True)}
-        measured: dict[str, list[list[float]]] = {name: [[] for _ in X] for name in record.metric_names()}
-        left_out: Counter[str] = Counter()
-        for e in record.evaluations:
-            known = _known_metrics(e, record.metrics)
-            for name, value in known.items():
-                measured[name][ids[e.id]].append(value)
-            left_out.update([] if known else [e.status])
-        values = {name: np.array([np.mean(row) if row else np.nan for row in rows]) for name, rows in measured.items()}
+    def _of(cls, record: RunRecord, space: SearchSpace) -> "RunTable":
+        names, left_out = record.metric_names, Counter[str]()
+        parts = [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty((0, 2), dtype=np.int64))]
+        rest = iter(record.evaluations)
+        while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
+            known = [_known_metrics(e, record.metrics) for e in part]
+            left_out.update(e.status for e, metrics in zip(part, known, strict=True) if not metrics)
+            values = np.array([[metrics.get(name, np.nan) for name in names] for metrics in known], dtype=float)
+            parts.append((_rows(part, space), values, np.array([[e.id, e.feasible] for e in part], dtype=np.int64)))
+        X, columns, facts = map(np.concatenate, zip(*parts, strict=True))
+        X, row_of = np.unique(X, axis=0, return_inverse=True)
+        row_of = row_of.reshape(-1)
+        means = {name: _means(columns[:, i], row_of, len(X)) for i, name in enumerate(names)}
         ok = np.zeros(len(X), dtype=bool)
-        ok[[ids[e.id] for e in record.evaluations if e.feasible]] = True
-        rank = _ranks(record.goals, values, ok)
-        return cls(space, record.goals, record.metrics, X, values, rank, ids, dict(left_out), record.seed)
+        ok[row_of[facts[:, 1] == 1]] = True
+        rank, ids = _ranks(record.goals, means, ok), dict(zip(facts[:, 0].tolist(), row_of.tolist(), strict=True))
+        return cls(space, record.goals, record.metrics, X, means, rank, ids, dict(left_out), record.seed)
 
     @property
     def n_measured(self) -> int:
@@ -141,6 +143,27 @@ def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, floa
     if e.status == "ok":
         return e.metrics
     return {name: value for name, value in e.metrics.items() if name in declared and declared[name].cheap}
+
+
+def _rows(evaluations: Sequence[Evaluation], space: SearchSpace) -> Array:
+    """Return the encoded rows of evaluations, ``(n, n_var)``: as recorded, where these are the configurations'."""
+    recorded, configurations = b"".join(e.x for e in evaluations), [e.configuration for e in evaluations]
+    if len(recorded) == 8 * len(evaluations) * space.n_var:
+        X = np.frombuffer(recorded, dtype="<f8").reshape(-1, space.n_var)
+        if not np.isnan(X).any() and np.array_equal(space.canonical(X), X) and space.decode(X) == configurations:
+            return X
+    return space.encode(configurations)
+
+
+def _means(values: Array, row_of: npt.NDArray[np.intp], n: int) -> Array:
+    """Return the mean for each of ``n`` rows of the known ones among its values, NaN where there is none."""
+    known, means = np.flatnonzero(~np.isnan(values)), np.full(n, np.nan)
+    known = known[np.argsort(row_of[known], kind="stable")]
+    rows, starts, counts = np.unique(row_of[known], return_index=True, return_counts=True)
+    means[rows] = values[known[starts]]
+    for i in np.flatnonzero(counts > 1):
+        means[rows[i]] = np.mean(values[known[starts[i] : starts[i] + counts[i]]])
+    return means
 
 
 def _ranks(goals: Goals, values: dict[str, Array], ok: Mask) -> Array:

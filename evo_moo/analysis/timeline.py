@@ -1,6 +1,7 @@
 """The decisions and incidents of a run, in words and in order."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -45,7 +46,7 @@ class Timeline:
     n_left_out: int
 
 
-def timeline(events: Sequence[tuple[float, str, Mapping[str, Any]]], evaluations: Sequence[Evaluation]) -> Timeline:
+def timeline(events: Iterable[tuple[float, str, Mapping[str, Any]]], evaluations: Iterable[Evaluation]) -> Timeline:
     """Return the decisions and incidents of a run.
 
     Promotions are those of the evaluations that rose; what happened alike to many evaluations at one point of the
@@ -55,13 +56,14 @@ def timeline(events: Sequence[tuple[float, str, Mapping[str, Any]]], evaluations
         events: The ledger's events: time, kind, detail.
         evaluations: The run's evaluations.
     """
-    times = np.sort([e.asked_at for e in evaluations if e.asked_at])
     incidents = [(at, kind, _words(kind, detail)) for at, kind, detail in events if kind != "measured"]
-    incidents += [
-        (e.asked_at, "promotion", f"to fidelity {e.fidelity}")
-        for e in evaluations
-        if e.continues is not None and not e.replicate
-    ]
+    asked_at = array("d")
+    for e in evaluations:
+        if e.asked_at:
+            asked_at.append(e.asked_at)
+        if e.continues is not None and not e.replicate:
+            incidents.append((e.asked_at, "promotion", f"to fidelity {e.fidelity}"))
+    times = np.sort(asked_at)
     groups: dict[tuple[int, str, str], list[float]] = {}
     for at, kind, text in sorted(incidents, key=lambda incident: incident[0]):
         groups.setdefault((int(np.searchsorted(times, at, side="right")), kind, text), []).append(at)

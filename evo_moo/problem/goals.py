@@ -1,8 +1,9 @@
 """Objectives and limits over named metrics, and their translation into pymoo's F, G and H."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from evo_moo.problem.metrics import with_unit
 
 Array = npt.NDArray[np.float64]
 Limits = Mapping[str, Mapping[str, float]]
+ROWS_AT_A_TIME = 1000
+"""Evaluations whose metrics lie in memory at once, where only columns of them are needed."""
 EQUALITY_TOLERANCE, RELATIVE_TOLERANCE = 1e-4, 1e-6
 """How far off an equality still counts as kept: by as much as in pymoo, or by a millionth of the bound."""
 
@@ -65,6 +68,11 @@ class Limit:
     def tolerance(self) -> float:
         """How far off an equality's bound still counts as kept."""
         return max(EQUALITY_TOLERANCE, RELATIVE_TOLERANCE * abs(self.bound))
+
+    def is_kept(self, value: float) -> bool:
+        """Return whether a value keeps the limit."""
+        off = self.violation(value)
+        return (abs(off) - self.tolerance if self.relation == "equals" else off) <= 0
 
     def excess(self, value: Any) -> Any:
         """Return how far a value, or each of an array, is beyond the limit, in the metric's own unit; else 0."""
@@ -184,6 +192,8 @@ class Goals:
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Return the total constraint violation, 0 when feasible; a metric that is not known yet counts as feasible."""
         known = [limit for limit in self.limits if limit.metric in metrics]
+        if all(limit.is_kept(metrics[limit.metric]) for limit in known):
+            return 0.0
         return float(total_violation(known, np.array([limit.excess(metrics[limit.metric]) for limit in known])))
 
     def violations(self, G: Array, H: Array) -> Array:
@@ -220,6 +230,34 @@ class Goals:
             tuple(Objective(**objective) for objective in data["objectives"]),
             tuple(Limit(**limit) for limit in data["limits"]),
         )
+
+
+class Objectives(NamedTuple):
+    """What evaluations came to, as columns in their order.
+
+    Attributes:
+        ids: ``(n,)`` ids.
+        F: ``(n, n_obj)`` objectives, minimised.
+        violation: ``(n,)`` total constraint violations, 0 when feasible.
+    """
+
+    ids: npt.NDArray[np.int64]
+    F: Array
+    violation: Array
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, Mapping[str, float]]], goals: Goals) -> Self:
+        """Return the columns of ids and metrics, which are read some at a time.
+
+        Raises:
+            KeyError: An evaluation lacks an objective.
+        """
+        rest, parts = iter(rows), [cls(np.empty(0, dtype=np.int64), goals.F([]), np.empty(0))]
+        while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
+            metrics = [each for _, each in part]
+            violation = np.array([goals.violation(each) for each in metrics])
+            parts.append(cls(np.array([key for key, _ in part], dtype=np.int64), goals.F(metrics), violation))
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def total_violation(limits: Sequence[Limit], excess: Array) -> Array:

@@ -1,5 +1,6 @@
 """A run's evaluations as columns, each number once: what every figure of a report is drawn from."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ import numpy.typing as npt
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
-from evo_moo.pareto import Array
+from evo_moo.pareto import Array, thinned
 from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, with_unit
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.values import METRIC, OPTION, is_number, names_in_both, value_text
 
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
-MOST_ROWS = 10_000
+MOST_ROWS, MOST_CELLS = 10_000, 2_000_000
+"""Evaluations, and numbers of them, that a page has; the front is there in any case."""
 _DIGITS, _MOST_PLACES = 6, 22
 
 
@@ -76,10 +78,10 @@ class Table:
 
 
 def table_of(record: RunRecord) -> Table:
-    """Return a run's evaluations: of more than ``MOST_ROWS`` the front, and an even share of the others."""
-    evaluations = _thinned(record)
+    """Return a run's evaluations: of many the front, and an even share of the others."""
+    names = record.variable_names, record.metric_names
+    evaluations = _thinned(record, sum(map(len, names)))
     configurations = [e.configuration for e in evaluations]
-    names = record.variable_names(), record.metric_names()
     shared = names_in_both(*names)
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
     return Table(
@@ -112,13 +114,11 @@ def significant(values: Sequence[Any] | Array) -> Array:
     return np.where(can, np.round(np.where(can, numbers, 0.0) * power) / power, numbers)
 
 
-def _thinned(record: RunRecord) -> list[Evaluation]:
-    others = [e for e in record.evaluations if e.id not in record.front_ids]
-    room = max(MOST_ROWS - len(record.front_ids), 0)
-    if len(others) <= room:
-        return record.evaluations
-    kept = {others[i].id for i in np.linspace(0, len(others) - 1, room).astype(int)} | record.front_ids
-    return [e for e in record.evaluations if e.id in kept]
+def _thinned(record: RunRecord, n_columns: int) -> list[Evaluation]:
+    n_others = len(record.evaluations) - len(record.front_ids)
+    room = max(min(MOST_ROWS, MOST_CELLS // max(n_columns, 1)) - len(record.front_ids), 0)
+    places, place = set(thinned(n_others, room).tolist()), itertools.count()
+    return [e for e in record.evaluations if e.id in record.front_ids or next(place) in places]
 
 
 def _role(e: Evaluation, record: RunRecord) -> str:

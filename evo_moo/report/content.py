@@ -19,7 +19,7 @@ from evo_moo.analysis.rung_summary import rung_report
 from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quality
 from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
-from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front
+from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front, thinned
 from evo_moo.problem.goals import Goals, Objective
 from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state
@@ -153,15 +153,16 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
     path = Path(run_dir)
     with reading(path) as ledger:
         record = RunRecord.of_open(ledger, path)
+        cost = ledger.cost_of_ended()
         goals, table, history = record.goals, table_of(record), _history(record)
         ranges = _frame(table, goals)
-        refined = any(e.fidelity is not None for e in record.evaluations)
+        refined = ledger.n_refined() > 0
         return Report(
             result=record.result,
             name=record.name,
             written_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             state=run_state(record.state, record.is_going_on),
-            facts=_facts(record, history),
+            facts=_facts(record, history, cost),
             objectives=[_objective(o, table, record) for o in goals.objectives],
             limits=_limits(goals),
             feasible=record.result.feasible,
@@ -196,7 +197,7 @@ def _importances(record: RunRecord) -> Importances:
     return Importances(" ".join(notes), shares)
 
 
-def _facts(record: RunRecord, history: History) -> dict[str, str]:
+def _facts(record: RunRecord, history: History, cost: float) -> dict[str, str]:
     result = record.result
     job = record.job
     search, budget = job.get("search", {}), job.get("budget", {})
@@ -206,7 +207,6 @@ def _facts(record: RunRecord, history: History) -> dict[str, str]:
     population = f", population of {search['pop_size']}" if search.get("pop_size") else ""
     settings = job.get("surrogate") or {}
     told = f"; {result.n_told:,} more were told with their metrics" if result.n_told else ""
-    cost = sum(e.cost for e in record.evaluations if e.status != "asked")
     n_ended = sum(counts.values()) - counts.get("asked", 0)
     share = result.share_of_true_hypervolume()
     facts = {
@@ -251,8 +251,8 @@ def _objective(objective: Objective, table: Table, record: RunRecord) -> Objecti
 
 def _history(record: RunRecord) -> History:
     goals, result = record.goals, record.result
-    feasible = [e for e in result.measured if not goals.violation(e.metrics)]
-    n, F, box = np.array([e.id for e in feasible], dtype=np.int64), result.all_F, result.box
+    ids, F, violation = result.objectives
+    n, F, box = ids[violation == 0], F[violation == 0], result.box
     if box is None:
         return History(n)
     if len(goals.objectives) == 1:
@@ -291,5 +291,5 @@ def _true_front(result: Result) -> Array | None:
     if result.true_front is None:
         return None
     points = np.asarray(result.true_front) * result.goals.signs
-    chosen = np.linspace(0, len(points) - 1, min(len(points), MOST_TRUE_POINTS)).astype(int)
+    chosen = thinned(len(points), MOST_TRUE_POINTS)
     return np.column_stack([significant(points[chosen, i]) for i in range(points.shape[1])])

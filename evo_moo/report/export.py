@@ -15,8 +15,10 @@ evaluation, or per member of the front, with the columns
 - ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
 """
 
+import itertools
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_never
@@ -27,7 +29,7 @@ from evo_moo.files import guarded_writes, whole_file
 from evo_moo.report.formats import FORMATS, SUFFIXES, Format
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
-from evo_moo.storage.reading import csv_text
+from evo_moo.storage.reading import csv_lines
 from evo_moo.text import moment
 from evo_moo.values import FACT, METRIC, OPTION, value_text
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ABSENT = object()
+ROWS_OF_A_GROUP = 10_000
+"""Rows of a Parquet file that are written together."""
 _KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
 """Facts that stand before an evaluation's configuration and metrics, and their types in Arrow."""
 _KINDS_AFTER = {
@@ -85,7 +89,7 @@ def export_run(
     if to not in FORMATS:
         raise UsageError(f"`to` must be one of {', '.join(FORMATS)}, but is {to!r}")
     record = RunRecord.read(run_dir)
-    chosen = [e for e in record.evaluations if not front_only or e.id in record.front_ids]
+    chosen = [e for e in record.evaluations if e.id in record.front_ids] if front_only else record.evaluations
     try:
         return _write(record, chosen, to, output, force)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -94,17 +98,17 @@ def export_run(
         raise RunFolderError(f"`{run_dir}` must hold a sound ledger, but it is damaged: {error!r}") from error
 
 
-def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str | Path | None, force: bool) -> str:
+def _write(record: RunRecord, chosen: Sequence[Evaluation], to: Format, output: str | Path | None, force: bool) -> str:
     if to == "mlflow":
         from evo_moo.report.export_mlflow import write_mlflow
 
         _refuse_own_file(str(output or "").removeprefix("sqlite:///"))
         return write_mlflow(record, chosen, str(output) if output else None, force=force)
-    texts = {"csv": _csv_text, "json": _json_text}
+    texts = {"csv": _csv_texts, "json": _json_texts}
     if str(output) == "-":
         if to not in texts:
             raise UsageError(f"`--output -` must go with csv or json, but the format is {to}; name a file")
-        sys.stdout.write(texts[to](record, chosen))
+        sys.stdout.writelines(texts[to](record, chosen))
         return "-"
     path = Path(output or f"{record.name}{SUFFIXES[to]}")
     _refuse_own_file(path)
@@ -113,7 +117,7 @@ def _write(record: RunRecord, chosen: list[Evaluation], to: Format, output: str 
     with guarded_writes(path), whole_file(path) as file:
         match to:
             case "csv" | "json":
-                file.write(texts[to](record, chosen).encode())
+                file.writelines(text.encode() for text in texts[to](record, chosen))
             case "parquet":
                 _write_parquet(record, chosen, file)
             case "optuna":
@@ -138,12 +142,12 @@ def _fact(record: RunRecord, e: Evaluation, name: str) -> Any:
     return moment(getattr(e, name)) if _KINDS_AFTER.get(name) == "time" else getattr(e, name)
 
 
-def _csv_text(record: RunRecord, chosen: list[Evaluation]) -> str:
-    return csv_text(_table_rows(record, chosen), _table_columns(record))
+def _csv_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]:
+    return csv_lines((_table_row(record, e) for e in chosen), _table_columns(record))
 
 
-def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
-    """Write one document: facts on the run, then its evaluations."""
+def _json_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]:
+    """Return the parts of one document: facts on the run, then its evaluations."""
     names = (*_KINDS_BEFORE, "configuration", "metrics", "facts", *_KINDS_AFTER)
     document = {
         "run": record.name,
@@ -152,53 +156,66 @@ def _json_text(record: RunRecord, chosen: list[Evaluation]) -> str:
         "goals": record.goals.to_json(),
         "metrics": {name: asdict(metric) for name, metric in record.metrics.items()},
         "space": record.space,
-        "evaluations": [{name: _fact(record, e, name) for name in names} for e in chosen],
+        "evaluations": [],
     }
-    return json.dumps(document, indent=1, default=lambda time: time.isoformat(timespec="milliseconds")) + "\n"
+    head, end = json.dumps(document, indent=1).rsplit("]", 1)
+    yield head
+    between = "\n"
+    for e in chosen:
+        row = {name: _fact(record, e, name) for name in names}
+        text = json.dumps(row, indent=1, default=lambda time: time.isoformat(timespec="milliseconds"))
+        yield between + "  " + text.replace("\n", "\n  ")
+        between = ",\n"
+    yield ("" if between == "\n" else "\n ") + "]" + end + "\n"
 
 
 def _table_columns(record: RunRecord) -> list[str]:
     """Return the names of all columns in order."""
-    variables, metrics = ([OPTION + v for v in record.variable_names()], [METRIC + m for m in record.metric_names()])
-    facts = dict.fromkeys(FACT + name for e in record.evaluations for name in e.facts)
-    return [*_KINDS_BEFORE, *variables, *metrics, *facts, *_KINDS_AFTER]
+    kinds = (OPTION, record.variable_names), (METRIC, record.metric_names), (FACT, record.fact_names)
+    return [*_KINDS_BEFORE, *(kind + name for kind, names in kinds for name in names), *_KINDS_AFTER]
 
 
-def _table_rows(record: RunRecord, chosen: list[Evaluation]) -> list[dict[str, Any]]:
-    """Return evaluations as rows: columns to values; a variable that is not active is left out."""
-    return [
+def _table_row(record: RunRecord, e: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as a row: columns to values; a variable that is not active is left out."""
+    return (
         {name: _fact(record, e, name) for name in (*_KINDS_BEFORE, *_KINDS_AFTER)}
         | {OPTION + name: value for name, value in e.configuration.items()}
         | {METRIC + name: value for name, value in e.metrics.items()}
         | {FACT + name: value for name, value in e.facts.items()}
-        for e in chosen
-    ]
+    )
 
 
-def _write_parquet(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:
+def _write_parquet(record: RunRecord, chosen: Sequence[Evaluation], file: IO[bytes]) -> None:
     """Write a Parquet file; what is missing is null, and a metric's unit stands in its field's metadata."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise missing_extra("parquet") from None
-    fields, arrays, rows = [], [], _table_rows(record, chosen)
-    for name in _table_columns(record):
-        array = _arrow_array([row.get(name, _ABSENT) for row in rows], _arrow_kind(record, name, rows))
+    types: dict[str, set[type]] = {name: set() for name in _table_columns(record)}
+    for e in chosen:
+        for name, value in _table_row(record, e).items():
+            types[name].add(type(value))
+    kinds, fields = {name: _arrow_kind(record, name, found) for name, found in types.items()}, []
+    for name, kind in kinds.items():
         metric = record.metrics.get(name.removeprefix(METRIC)) if name.startswith(METRIC) else None
-        arrays.append(array)
-        fields.append(pa.field(name, array.type, metadata={"unit": metric.unit} if metric and metric.unit else None))
-    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), file)
+        units = {"unit": metric.unit} if metric and metric.unit else None
+        fields.append(pa.field(name, _arrow_array([], kind).type, metadata=units))
+    schema, rest = pa.schema(fields), iter(chosen)
+    with pq.ParquetWriter(file, schema) as writer:
+        while rows := [_table_row(record, e) for e in itertools.islice(rest, ROWS_OF_A_GROUP)]:
+            arrays = [_arrow_array([row.get(name, _ABSENT) for row in rows], kind) for name, kind in kinds.items()]
+            writer.write_table(pa.table(arrays, schema=schema))
 
 
-def _arrow_kind(record: RunRecord, column: str, rows: list[dict[str, Any]]) -> str:
-    """Name the Arrow type of a column: by the variable's definition, where there is one, else by its values."""
+def _arrow_kind(record: RunRecord, column: str, found: set[type]) -> str:
+    """Name the Arrow type of a column: by the variable's definition, where there is one, else by its values' types."""
     if kind := (_KINDS_BEFORE | _KINDS_AFTER).get(column):
         return kind
     definition = record.space.get(column.removeprefix(OPTION), {}) if column.startswith(OPTION) else {}
     if kind := {"real": "float64", "integer": "int64", "boolean": "bool_"}.get(definition.get("kind", "")):
         return kind
-    types = {type(value) for value in [*definition.get("options", []), *(row[column] for row in rows if column in row)]}
+    types = found | set(map(type, definition.get("options", [])))
     if types <= {int, float}:
         return "int64" if types == {int} else "float64"
     return "bool_" if types == {bool} else "string" if types == {str} else "option"

@@ -13,7 +13,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ MOST = 100
 """Parameters or metrics in one call, as tracking servers limit it."""
 
 
-def write_mlflow(record: RunRecord, chosen: list[Evaluation], uri: str | None, *, force: bool) -> str:
+def write_mlflow(record: RunRecord, chosen: Iterable[Evaluation], uri: str | None, *, force: bool) -> str:
     """Log a run to an MLflow tracking store.
 
     Args:

@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ CONSTRAINTS = "constraints"
 """System attribute under which Optuna's samplers and its front look for a trial's constraints."""
 
 
-def write_optuna(record: RunRecord, chosen: list[Evaluation], file: IO[bytes]) -> None:
+def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes]) -> None:
     """Write an Optuna storage with one study.
 
     Args:

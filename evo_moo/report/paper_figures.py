@@ -21,7 +21,7 @@ from evo_moo.analysis.figures import (
 )
 from evo_moo.analysis.surrogate_quality import ModelQuality
 from evo_moo.files import guarded_writes, save_figure, write_whole
-from evo_moo.pareto import Array, drawn_in
+from evo_moo.pareto import Array, drawn_in, thinned
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report
 from evo_moo.storage.reading import csv_text, guarded_reads
@@ -140,7 +140,7 @@ def _parallel(report: Report) -> Figure:
     axes: Any = figure.add_subplot()
     for role, color, width in (("dominated", OTHERS, 0.4), ("front", FRONT, 1.2)):
         rows = table.rows(role)
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_LINES)).astype(int)] if len(rows) else rows
+        rows = rows[thinned(len(rows), MOST_LINES)]
         axes.plot(range(len(chosen)), matrix[rows].T, color=color, lw=width, alpha=0.6 if role == "dominated" else 1)
     for i, marks_of_axis in enumerate(marks):
         axes.axvline(i, color="black", lw=0.8)

@@ -161,7 +161,7 @@ def _observations(
 
 
 def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
-    names = record.variable_names()
+    names = record.variable_names
     if names and not set(names) & set(space.names):
         raise JobError(
             f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "

@@ -16,6 +16,7 @@ TOLD = "told"
 """Origin of what was measured elsewhere: such rows are no evaluations of the run."""
 FAILED = ("failed", "timeout", "crashed")
 """Statuses of evaluations that gave no metrics to learn from."""
+_NUMBERS = {int, float, bool}
 STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", *FAILED)
 
 
@@ -60,7 +61,10 @@ class Evaluation(NamedTuple):
         for name, text in (("configuration", row[2]), ("metrics", row[5])):
             if not text.startswith("{"):
                 raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
-        return cls._make((*row[:5], orjson.loads(row[5]), *row[6:]))
+        metrics = orjson.loads(row[5])
+        if not _NUMBERS.issuperset(map(type, metrics.values())):
+            raise _damaged(f"evaluation {row[0]} has a metric that is no number")
+        return cls._make((*row[:5], metrics, *row[6:]))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -97,7 +101,8 @@ class Evaluation(NamedTuple):
         return self.status == "ok" and self.violation == 0
 
 
-COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields[:-1])
+COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields[1:-1])
+"""What a ledger has of an evaluation beside the id."""
 
 
 def declared_options(space: Mapping[str, Mapping[str, Any]]) -> Declared:

@@ -12,6 +12,9 @@ from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
+ROWS_AT_A_TIME = 1000
+"""Rows of a table that are read at once."""
+
 
 class Generation(NamedTuple):
     """A finished generation: its number, how many evaluations were asked for by then, and ids of its members."""
@@ -81,29 +84,47 @@ class Queries:
         return [by_id[key] for key in ids if key in by_id]
 
     def _evaluations(self, where: str, *parameters: Any) -> Iterator[Evaluation]:
-        return map(Evaluation.of_row, self._select(where, *parameters))
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Read all evaluations as they stand, for ``Evaluation.of_row``."""
-        return list(self._select("1"))
-
-    def _select(self, where: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
         space = self._column("SELECT value FROM meta WHERE key = 'space'")
         declared = declared_options(orjson.loads(space[0])) if space else {}
-        rows = self._db.execute(f"SELECT {COLUMNS} FROM evaluations WHERE {where} ORDER BY id", parameters)
-        return ((*row, declared) for row in rows)
+        rows = self._in_parts(COLUMNS, "evaluations", where, *parameters)
+        return (Evaluation.of_row((*row, declared)) for row in rows)
 
-    def encoded_rows(self, up_to: int) -> list[bytes]:
+    def between(self, start: int, stop: int) -> list[Evaluation]:
+        """Read the evaluations from one place in the order of asking, counted from 0, to before another one."""
+        here = "id IN (SELECT id FROM evaluations ORDER BY id LIMIT ? OFFSET ?)"
+        return list(self._evaluations(here, max(stop - start, 0), start))
+
+    def n_up_to(self, evaluation_id: int) -> int:
+        """Count the evaluations up to an id, and what was told with its metrics."""
+        return int(self._column("SELECT count(*) FROM evaluations WHERE id <= ?", evaluation_id)[0])
+
+    def last_id(self) -> int:
+        """Return the highest id; 0 without an evaluation."""
+        return int(self._column("SELECT coalesce(max(id), 0) FROM evaluations")[0])
+
+    def encoded_rows(self, up_to: int) -> Iterator[bytes]:
         """Read the encoded rows of the first ``up_to`` evaluations."""
-        return self._column("SELECT x FROM evaluations WHERE id <= ? ORDER BY id", up_to)
+        return (x for _, x in self._in_parts("x", "evaluations", "id <= ?", up_to))
 
-    def best_by_limits(self) -> list[tuple[int, dict[str, float]]]:
+    def best_by_limits(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Read ids and metrics of the full evaluations that keep the limits; of all, where none does."""
-        rows = self._db.execute(
-            "SELECT id, metrics FROM evaluations WHERE status = 'ok' AND (violation = 0 OR NOT EXISTS "
-            "(SELECT 1 FROM evaluations WHERE status = 'ok' AND violation = 0)) ORDER BY id"
-        )
-        return [(key, orjson.loads(metrics)) for key, metrics in rows]
+        keeps = "status = 'ok' AND violation = 0"
+        is_kept = bool(self._column(f"SELECT 1 FROM evaluations WHERE {keeps} LIMIT 1"))
+        rows = self._in_parts("metrics", "evaluations", keeps if is_kept else "status = 'ok'")
+        return ((key, orjson.loads(metrics)) for key, metrics in rows)
+
+    def _in_parts(self, columns: str, table: str, where: str = "1", *parameters: Any) -> Iterator[tuple[Any, ...]]:
+        """Select ids and columns by id, some rows at a time: however many, they take little memory and hold up nobody.
+
+        What a writer adds meanwhile is seen, unless a transaction of the reader's is open.
+        """
+        query = f"SELECT id, {columns} FROM {table} WHERE ({where}) AND id > ? ORDER BY id LIMIT {ROWS_AT_A_TIME}"
+        last, is_more = -(2**63), True
+        while is_more:
+            rows = self._db.execute(query, (*parameters, last)).fetchall()
+            yield from rows
+            is_more = len(rows) == ROWS_AT_A_TIME
+            last = rows[-1][0] if rows else last
 
     def children(self, evaluation_id: int) -> list[int]:
         """Return the ids of the evaluations that were bred from one."""
@@ -151,6 +172,10 @@ class Queries:
         (total,) = self._column(f"SELECT coalesce(sum(cost), 0) FROM evaluations WHERE {where}")
         return round(float(total), 6)
 
+    def n_refined(self) -> int:
+        """Count the evaluations of a search with refinement: those that have a fidelity."""
+        return int(self._column("SELECT count(fidelity) FROM evaluations")[0])
+
     def curves(self) -> dict[int, LearningCurve]:
         """Read the learning curves: id of an evaluation to what it reported."""
         rows = self._db.execute("SELECT evaluation, curve FROM curves ORDER BY evaluation").fetchall()
@@ -191,11 +216,10 @@ class Queries:
         return said
 
     def _on_measurements(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        kinds = "'profile reused', 'measured', 'measured again'"
-        rows = self._db.execute(f"SELECT kind, detail FROM events WHERE kind IN ({kinds}) ORDER BY id").fetchall()
-        return ((kind, detail) for kind, text in rows if "in_doubt" in (detail := orjson.loads(text)))
+        rows = self._in_parts("kind, detail", "events", "kind IN ('profile reused', 'measured', 'measured again')")
+        return ((kind, detail) for _, kind, text in rows if "in_doubt" in (detail := orjson.loads(text)))
 
-    def events(self, kind: EventKind | None = None) -> list[tuple[float, EventKind, dict[str, Any]]]:
+    def events(self, kind: EventKind | None = None) -> Iterator[tuple[float, EventKind, dict[str, Any]]]:
         """Read the events, all or those of one kind: time, kind, detail."""
-        rows = self._db.execute("SELECT at, kind, detail FROM events WHERE ?1 IN (kind, '') ORDER BY id", (kind or "",))
-        return [(at, kind, orjson.loads(detail)) for at, kind, detail in rows]
+        rows = self._in_parts("at, kind, detail", "events", "?1 IN (kind, '')", kind or "")
+        return ((at, kind, orjson.loads(detail)) for _, at, kind, detail in rows)

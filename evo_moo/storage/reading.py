@@ -9,9 +9,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from evo_moo.errors import EvoMooError, RunFolderError
+from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
 from evo_moo.text import in_words, parse_toml
@@ -38,15 +39,25 @@ def csv_text(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> 
         rows: Names of columns to values.
         columns: Names that come first, whether a row has them or not.
     """
-    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
+    return "".join(csv_lines(rows, [*columns, *(name for row in rows for name in row)]))
+
+
+def csv_lines(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> Iterator[str]:
+    """Return the heading and the rows of a table one by one as CSV, see ``csv_text``; other columns are left out."""
+    columns = list(dict.fromkeys(columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_csv_cell("", name) for name in columns])
-    writer.writerows([_csv_cell(name, row[name]) if name in row else "" for name in columns] for row in rows)
-    return text.getvalue()
+    for row in rows:
+        yield text.getvalue()
+        text.seek(text.truncate(0))
+        writer.writerow([_csv_cell(name, row[name]) if name in row else "" for name in columns])
+    yield text.getvalue()
 
 
 def _csv_cell(column: str, value: Any) -> Any:
+    if type(value) in (int, float):
+        return value
     if column.startswith(OPTION) and not is_number(value):
         value = value_text(value)
     elif isinstance(value, bool | list | tuple | dict):
@@ -102,6 +113,44 @@ def reading(path: Path) -> Iterator[Ledger]:
         raise RunFolderError(f"`{path}` must be a run folder, but has no run.sqlite; `evo-moo list` shows the runs")
     with contextlib.closing(Ledger(path / "run.sqlite", writable=False)) as ledger, guarded_reads(path):
         yield ledger
+
+
+class StoredEvaluations(Sequence[Evaluation]):
+    """The evaluations of a run folder in the order of asking, read whenever they are looked at, never all at once.
+
+    What is asked for after this was made is left out; what ends meanwhile is seen as it ended.
+
+    Args:
+        path: The run folder.
+        ledger: Its open ledger.
+    """
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        self._path, self._last_id = path, ledger.last_id()
+        self._n = ledger.n_up_to(self._last_id)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        with reading(self._path) as ledger:
+            yield from ledger.up_to(self._last_id)
+
+    @overload
+    def __getitem__(self, place: int) -> Evaluation: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Evaluation]: ...
+    def __getitem__(self, place: int | slice) -> Evaluation | list[Evaluation]:
+        if isinstance(place, int):
+            at = range(self._n)[place]
+            return self._read(at, at + 1)[0]
+        places = range(self._n)[place]
+        read = self._read(min(places, default=0), max(places, default=-1) + 1)
+        return read[:: places.step] if places.step > 0 else read[::-1][:: -places.step]
+
+    def _read(self, start: int, stop: int) -> list[Evaluation]:
+        with reading(self._path) as ledger:
+            return ledger.between(start, stop)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def result_of(table, objectives, constraints=None, **facts):
     goals = Goals.declared(objectives, constraints or {})
     ended = [e for e in map(Evaluation.of_row, rows) if e.status == "ok"]
     means, spread = means_and_spread(ended)
-    return Result(goals, known, [], {}, means=means, spread=spread, ledger_rows=rows)
+    return Result(goals, known, [], {}, means=means, spread=spread, evaluations=[*map(Evaluation.of_row, rows)])
 
 
 def points(n_obj, least=1):
@@ -362,7 +362,11 @@ def test_the_sweep_is_drawn_for_any_number_of_objectives(n_obj, tmp_path):
     table = [{str(k): float((i * (k + 1)) % 5) for k in range(n_obj)} for i in range(6)]
     goals = Goals.declared(dict.fromkeys(table[0], "min"), {})
     result = Result(
-        goals, dict.fromkeys(table[0], Metric()), [], {}, ledger_rows=[row(i, m) for i, m in enumerate(table, 1)]
+        goals,
+        dict.fromkeys(table[0], Metric()),
+        [],
+        {},
+        evaluations=[Evaluation.of_row(row(i, m)) for i, m in enumerate(table, 1)],
     )
     sweep_figure(result, sweep(result)).savefig(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 1000

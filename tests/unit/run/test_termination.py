@@ -26,7 +26,7 @@ from evo_moo.storage.reading import reading
 
 def reason_of(run_dir):
     with reading(run_dir) as ledger:
-        return ledger.events()[-1][2]["reason"]
+        return [*ledger.events()][-1][2]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_evaluations_are_in_the_order_of_asking(ledger):
     ask(ledger, 3, 1, 2)
     assert ids_of(ledger) == [1, 2, 3]
     assert [e.id for e in ledger.up_to(2)] == [1, 2]
-    assert ledger.encoded_rows(2) == [X.tobytes()] * 2
+    assert list(ledger.encoded_rows(2)) == [X.tobytes()] * 2
     assert [e.id for e in ledger.of_ids([3, 9, 1, 3])] == [3, 1, 3] and ledger.of_ids([]) == []
 
 
