@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a power failure leaves of files and of their names."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -14,14 +15,68 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIX = ".new"
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}
+"""What systems answer that sync no folders, or not these."""
+
+
+def sync_file(path: Path) -> None:
+    """Let what was written into a file be on the disk.
+
+    Raises:
+        OSError: The file is missing, or the disk fails.
+    """
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(path: Path) -> None:
+    """Let the names of what was made, renamed or removed in a folder be on the disk, where the system can.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    try:
+        _sync(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync(path: Path, flags: int) -> None:
+    opened = os.open(path, flags)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_below(path: Path) -> None:
+    """Let a folder and everything in it be on the disk, as far as it can be; there may be no such folder."""
+    with suppress(OSError):
+        for below in path.rglob("*"):
+            (sync_folder if below.is_dir() else sync_file)(below)
+        for folder in (path, path.parent, path.parent.parent):  # names of folders that may be new
+            sync_folder(folder)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that a power failure leaves it; it may be there already.
+
+    Raises:
+        OSError: It cannot be made, for instance because a file has its name.
+    """
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing, which gets its name once it is complete and on the disk.
 
-    A kill leaves the old file or the new one, never a part of it. Until then the content is in the same folder under a
-    name that nobody can guess, in a file that is new: no link is followed, and what is at ``path`` is replaced.
+    A kill leaves the old file or the new one, never a part of it; a power failure afterwards leaves the new one. Until
+    it is whole, the content is in the same folder under a name that nobody can guess, in a file that is new: no link
+    is followed, and what is at ``path`` is replaced.
 
     Raises:
         OSError: The file cannot be written.
@@ -33,6 +88,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -20,6 +20,7 @@ from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.evaluation.profile_cache import Profile, ProfileCache, new_profile
 from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import Outcome, Status, Task
+from evo_moo.files import sync_below
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import Report, TrainingStopped
 from evo_moo.problem.metrics import Metrics, Returned
@@ -86,6 +87,8 @@ def evaluate_task(
         status, reason = "failed", _in_one_line(error) + last_words(words)
         trace = "\n".join(filter(None, [traceback.format_exc(limit=-20), words]))
     duration_s = time.perf_counter() - clock
+    if task.weights is not None:  # before the outcome is recorded, from which a longer training goes on
+        sync_below(Path(task.weights))
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
     outcome = outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements)
     return outcome._replace(facts=returned.facts, curve=report.curve(stopped=status == "stopped"))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.errors import StateError
-from evo_moo.files import write_whole
+from evo_moo.files import make_folder, write_whole
 
 FILE = "state.safetensors"
 
@@ -58,7 +58,7 @@ class Weights:
 
         tensors: dict[str, Any] = {}
         header = {"state": json.dumps(_parted(state, tensors))}
-        self.own.mkdir(parents=True, exist_ok=True)
+        make_folder(self.own)
         write_whole(self.own / FILE, save(tensors, header))
 
 

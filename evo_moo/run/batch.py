@@ -30,7 +30,7 @@ from typing import Any
 import tomli_w
 
 from evo_moo.errors import JobError, RunStoppedError, StopNow, UsageError
-from evo_moo.files import guarded_writes, write_whole
+from evo_moo.files import guarded_writes, make_folder, write_whole
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
@@ -128,7 +128,7 @@ def run_batch(runs: Sequence[Run], batch_dir: Path, workers: int, at_once: int |
     """
     at_once = at_once or (workers if all(run.in_process for run in runs) else 1)
     with guarded_writes(batch_dir, "name another by --batch-dir"):
-        batch_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(batch_dir)
         lock = FolderLock(batch_dir)
     try:
         for run in runs:

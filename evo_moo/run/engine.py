@@ -95,8 +95,8 @@ class Engine:
             if outcomes := self._wait():
                 with self.ledger.transaction():  # with the checkpoint that they lead to, or not at all
                     self._tell(self._record(outcomes))
-                # Only now that the outcomes are recorded by which nothing continues from these weights.
-                self._records.dropped_weights(self._tasks.prune_weights(self.optimizer))
+                # Only now that the outcomes are recorded by which nothing continues from these weights, and synced.
+                self._records.dropped_weights(self._tasks.prune_weights(self.optimizer, self.ledger.sync))
         return True
 
     def _ask(self) -> list[Candidate]:

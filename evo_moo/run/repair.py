@@ -11,7 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from evo_moo.analysis.run_front import RunFront
-from evo_moo.files import guarded_writes, write_whole
+from evo_moo.files import guarded_writes, sync_folder, write_whole
 from evo_moo.run.doctor import examine
 from evo_moo.storage.damage import WHAT_READING_RAISES, SuspectLedger
 from evo_moo.storage.database import open_to_read
@@ -92,4 +92,5 @@ def _write_front(path: Path, ledger: SuspectLedger) -> list[str]:
 
 def _set_aside(file: Path) -> str:
     kept = file.rename(name_aside(file))
+    sync_folder(file.parent)
     return f"{file.name}: kept as {kept.name}"

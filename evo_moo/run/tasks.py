@@ -1,6 +1,6 @@
 """The task of each candidate: its seed, the weights that it continues from, and what may stop it early."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evo_moo.evaluation.latencies import Latencies, Revision
 from evo_moo.evaluation.task import USABLE, Outcome, Task
@@ -118,8 +118,13 @@ class Tasks:
             ended = ((e.id, e.configuration, e.metrics) for e in ledger.ended() if e.status in USABLE and not e.is_told)
             self._latencies.recall(ended, ledger.measured(), ledger.said())
 
-    def prune_weights(self, optimizer: AskTell) -> list[int]:
-        """Remove weights that nothing continues from; return the evaluations that lost theirs to the limit of size."""
+    def prune_weights(self, optimizer: AskTell, before: Callable[[], None]) -> list[int]:
+        """Remove weights that nothing continues from; return the evaluations that lost theirs to the limit of size.
+
+        Args:
+            optimizer: Knows what may be continued.
+            before: Called before anything is removed.
+        """
         if self._weights is None:
             return []
-        return self._weights.prune(*optimizer.restartable(), optimizer.n_asked)
+        return self._weights.prune(*optimizer.restartable(), optimizer.n_asked, before)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+from evo_moo.files import sync_file, sync_folder
 from evo_moo.storage.checksums import teach_checksums
 
 Journal = Literal["wal", "delete"]
@@ -55,12 +56,25 @@ def set_journal(db: sqlite3.Connection, journal: Journal) -> None:
     Args:
         db: The connection.
         journal: ``"wal"``: readers and the writer never wait for each other; needs memory that processes share,
-            so no network disk. ``"delete"``: works on every disk, and what is committed survives a power failure.
+            so no network disk; what is committed survives a power failure once ``sync_wal`` is called.
+            ``"delete"``: works on every disk, and what is committed survives a power failure.
     """
     db.execute(f"PRAGMA journal_mode = {journal}")
-    db.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+    # EXTRA: a journal whose removal was not synced would undo what was committed (https://sqlite.org/pragma.html).
+    db.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'EXTRA'}")
     if journal == "wal":
         db.execute("PRAGMA wal_autocheckpoint = 8000")
+
+
+def sync_wal(path: Path) -> None:
+    """Let everything that was committed to a file be on the disk, if its journal is not yet.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    with contextlib.suppress(FileNotFoundError):  # it was merged into the file, which is synced by that
+        sync_file(path.with_name(f"{path.name}-wal"))
+        sync_folder(path.parent)
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

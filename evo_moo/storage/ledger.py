@@ -37,11 +37,14 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 from evo_moo.storage.checksums import keys_in_doubt, seal
-from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal
+from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal, sync_wal
 from evo_moo.storage.facts import EventKind
 from evo_moo.storage.migrations import FORMAT, create, foreign_parts, format_of, in_present_format, is_known, migrate
 from evo_moo.storage.queries import Queries
 from evo_moo.storage.recorded import Asked, Ended
+
+WORTH_S = 1.0
+"""What is recorded goes to the disk at once where so many seconds, of evaluations or of a search, would be lost."""
 
 
 class Ledger(Queries):
@@ -60,6 +63,7 @@ class Ledger(Queries):
 
     def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
         self._writable = writable
+        self._unsynced_s, self._synced_at = 0.0, time.monotonic()
         if path is not None and not writable and not path.is_file():
             what = "is a folder" if path.is_dir() else "there is no such file"
             raise RunFolderError(f"`{path}` must be a ledger, but {what}")
@@ -125,11 +129,25 @@ class Ledger(Queries):
                     self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            if max(self._unsynced_s, time.monotonic() - self._synced_at) >= WORTH_S:
+                self.sync()
+        except (sqlite3.OperationalError, OSError) as error:
+            if isinstance(error, RunFolderError):
+                raise
             raise RunFolderError(
                 f"the ledger must be writable, but writing `{self.path}` fails: {error}; what it held before is kept: "
                 "make room or mend the disk, then `evo-moo resume` goes on"
             ) from error
+
+    def sync(self) -> None:
+        """Let everything that was recorded be on the disk, so that a power failure loses nothing of it.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        if self.path is not None:
+            sync_wal(self.path)
+        self._unsynced_s, self._synced_at = 0.0, time.monotonic()
 
     def set_meta(self, **facts: Any) -> None:
         """Write facts on the run, each as JSON."""
@@ -160,6 +178,7 @@ class Ledger(Queries):
             outcomes: Pairs of an outcome and its constraint violation (None if it has no metrics).
         """
         outcomes = list(outcomes)
+        self._unsynced_s += sum(o.duration_s for o, _ in outcomes)
         curves = [(o.id, _json(o.curve.to_record())) for o, _ in outcomes if o.curve is not None]
         self._db.executemany("INSERT OR REPLACE INTO curves (evaluation, curve) VALUES (?, ?)", curves)
         seal(self._db, "curves", (key for key, _ in curves))

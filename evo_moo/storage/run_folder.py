@@ -31,7 +31,7 @@ from typing import Any
 import tomli_w
 
 from evo_moo.errors import RunFolderError, StopNow, UsageError
-from evo_moo.files import guarded_writes, remove_remains, write_whole
+from evo_moo.files import guarded_writes, make_folder, remove_remains, sync_folder, write_whole
 from evo_moo.storage.database import Journal
 from evo_moo.storage.environment import environment
 from evo_moo.storage.folder_lock import FolderLock, on_network
@@ -64,7 +64,7 @@ class RunFolder:
                 self._temporary = opened.enter_context(tempfile.TemporaryDirectory())
             else:
                 opened.enter_context(guarded_writes(self.path, "name another by --run-dir"))
-                self.path.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path)
                 lock = opened.enter_context(contextlib.closing(FolderLock(self.path)))
                 opened.enter_context(logged(self.path))
                 file, journal = self.path / "run.sqlite", journal_for(self.path)
@@ -151,10 +151,12 @@ def new_run_dir(root: Path, problem: str) -> Path:
     stem = re.sub(r"\W+", "-", problem.rpartition("/")[2]).strip("-") or "run"
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     with guarded_writes(root, "name another by --run-dir"):
+        make_folder(root)
         for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
             path = root / f"{stamp}-{stem}{suffix}"
             with contextlib.suppress(FileExistsError):
-                path.mkdir(parents=True)
+                path.mkdir()
+                sync_folder(root)
                 return path
     raise RunFolderError(f"`{root}` must have a free name for {stamp}-{stem}, but has none")
 

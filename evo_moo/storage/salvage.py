@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import RunFolderError
+from evo_moo.files import sync_folder
 from evo_moo.storage.checksums import SHOWN
 from evo_moo.storage.database import BESIDE, copy_into, open_to_write
 from evo_moo.storage.ledger import Ledger, begun_anew
@@ -48,6 +49,7 @@ def salvage(file: Path) -> str:
             file.with_name(file.name + end).rename(kept.with_name(kept.name + end))
     file.with_name(file.name + "-shm").unlink(missing_ok=True)
     fresh.rename(file)
+    sync_folder(file.parent)
     rows = ", ".join(f"{n} of {table}" for table, n in counts.items())
     return f"ledger: made anew of what is readable, {rows}; the old file is {kept.name}"
 

@@ -10,7 +10,7 @@ import pathlib
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def before(death: Death, act: Callable[..., Any]) -> Callable[..., Any]:
     return acting
 
 
-def search(run_dir: Path, mode: str) -> None:
+def search(run_dir: Path, mode: str, callbacks: Sequence[evo_moo.Callback] = ()) -> None:
     if mode.startswith("stopping"):
         evo_moo.search(
             "tests.integration.learning:Learning",
@@ -82,6 +82,7 @@ def search(run_dir: Path, mode: str) -> None:
             surrogate="none",
             refinement={"rungs": [9], "risk": 0.5},
             run_dir=run_dir,
+            callbacks=callbacks,
         )
         return
     refined, mode = mode.startswith("refined"), mode.removeprefix("refined").removeprefix("-") or "generational"
@@ -95,6 +96,7 @@ def search(run_dir: Path, mode: str) -> None:
         surrogate="none",
         refinement={} if refined else None,
         run_dir=run_dir,
+        callbacks=callbacks,
     )
 
 

@@ -296,7 +296,7 @@ def test_journal_is_a_file_on_a_network_disk(network: None, tmp_path: Path) -> N
     make_golden.search("finished", None)
 
 
-@pytest.mark.parametrize(("journal", "synchronous"), [("wal", 1), ("delete", 2)])
+@pytest.mark.parametrize(("journal", "synchronous"), [("wal", 1), ("delete", 3)])
 def test_a_commit_to_a_journal_file_is_on_the_disk(journal: Journal, synchronous: int, tmp_path: Path) -> None:
     with contextlib.closing(open_to_write(tmp_path / "run.sqlite")) as db:
         set_journal(db, journal)
