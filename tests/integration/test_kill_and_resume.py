@@ -182,7 +182,8 @@ def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "journal", "step"), [("generational", "wal", 2), ("steady-state", "wal", 5), ("generational", "delete", 6)]
+    ("mode", "journal", "step"),
+    [("generational", "wal", 5), ("steady-state", "wal", 9), ("generational", "delete", 11)],
 )
 def test_run_killed_at_any_write_ends_as_undisturbed(tmp_path: Path, mode: str, journal: str, step: int) -> None:
     command = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, str(step)]
