@@ -21,7 +21,7 @@ from pathlib import Path
 IMPORTED = (
     *("evo_moo.cli.main", "evo_moo.run.api", "evo_moo.run.assembly", "evo_moo.run.doctor", "evo_moo.report.page"),
     *("evo_moo.analysis.figures", "evo_moo.cli.front_table", "evo_moo.evaluation.loky_pool", "matplotlib.figure"),
-    *("evo_moo.surrogates.gaussian_process", "evo_moo.surrogates.random_forest", "moocore", "scipy.stats"),
+    *("evo_moo.surrogates.gaussian_process", "evo_moo.surrogates.random_forest", "moocore", "sklearn.ensemble"),
 )
 STREAMS = ("stdout", "stderr")
 

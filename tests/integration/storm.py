@@ -33,6 +33,7 @@ def search(folder: Path, fates: list[str], mode: str, evaluation: dict[str, Any]
     job = {
         "problem": {"use": f"{USER_FILE.with_name('fates.py')}:Storm", "options": {"folder": str(folder)}},
         "search": {"pop_size": 12, "mode": mode},
+        "surrogate": {"model": "none"},
         "budget": {"n_evals": len(fates)},
         "evaluation": {"workers": N_WORKERS, "timeout": TIMEOUT_S, "memory_mb": MEMORY_MB, **evaluation},
     }

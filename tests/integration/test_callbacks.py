@@ -100,6 +100,7 @@ def test_a_stopped_search_hands_over_what_it_measured(tmp_path, name):
     assert (way_on if name else "but `error.result` has what was measured") in str(stopped.value)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_names_the_command_that_goes_on(tmp_path):
     run_dir = tmp_path / "a run"
     with pytest.raises(evo_moo.RunStoppedError) as stopped:

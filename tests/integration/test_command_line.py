@@ -20,7 +20,9 @@ HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib", "jinja2",
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs-of-a-user")
-    evo_moo("run", f"{USER_FILE}:Small", "--n-evals", 40, "--workers", 2, "--seed", 2, cwd=folder)
+    evo_moo(
+        "run", f"{USER_FILE}:Small", "--n-evals", 40, "--workers", 2, "--seed", 2, "--surrogate", "none", cwd=folder
+    )
     (run_dir,) = (folder / "runs").iterdir()
     return run_dir
 
@@ -170,14 +172,14 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
 
 
 def test_extended_budget_gives_the_ledger_of_the_whole_budget(tmp_path: Path) -> None:
-    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8")
-    evo_moo("run", *use, "--n-evals", 20, "--run-dir", "whole", cwd=tmp_path)
-    evo_moo("run", *use, "--n-evals", 11, "--run-dir", "parts", cwd=tmp_path)
-    evo_moo("resume", "parts", "--n-evals", 15, cwd=tmp_path)
-    evo_moo("run", *use, "--n-evals", 20, "--run-dir", "parts", cwd=tmp_path)
+    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8", "--set", "evaluation.pool=serial")
+    evo_moo("run", *use, "--n-evals", 14, "--run-dir", "whole", cwd=tmp_path)
+    evo_moo("run", *use, "--n-evals", 9, "--run-dir", "parts", cwd=tmp_path)
+    evo_moo("resume", "parts", "--n-evals", 11, cwd=tmp_path)
+    evo_moo("run", *use, "--n-evals", 14, "--run-dir", "parts", cwd=tmp_path)
     assert ledger_of(tmp_path / "parts") == ledger_of(tmp_path / "whole")
     assert front_of(tmp_path / "parts") == front_of(tmp_path / "whole")
-    done = evo_moo("run", *use, "--n-evals", 20, "--seed", 9, "--run-dir", "parts", cwd=tmp_path, code=1)
+    done = evo_moo("run", *use, "--n-evals", 14, "--seed", 9, "--run-dir", "parts", cwd=tmp_path, code=1)
     assert "search.seed: 1 there, 9 here" in done.stderr
 
 

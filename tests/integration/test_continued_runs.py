@@ -71,7 +71,19 @@ def test_another_space_or_goal_is_refused_whatever_is_accepted(project: Path, ol
 @pytest.mark.slow
 def test_changed_code_is_refused_or_accepted_and_then_seen(project: Path) -> None:
     command(
-        "run", "p.py:P", "--n-evals", 8, "--set", "search.pop_size=4", "--run-dir", "r", "--workers", 1, cwd=project
+        "run",
+        "p.py:P",
+        "--n-evals",
+        8,
+        "--set",
+        "search.pop_size=4",
+        "--run-dir",
+        "r",
+        "--workers",
+        1,
+        "--surrogate",
+        "none",
+        cwd=project,
     )
     (project / "helper_of_continued.py").write_text(HELPER.replace("+ 0", "+ 1000"))
     for line in (("resume", "r", "--n-evals", 12), ("resume", "r")):

@@ -44,7 +44,7 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "problem.py"
     source = USER_FILE.read_text().replace("from landscape import valley\n", "").replace(', "stuck"', "")
     file.write_text(source)
-    settings = ["--set", "evaluation.timeout=5", "--set", "search.pop_size=16"]
+    settings = ["--set", "evaluation.timeout=5", "--set", "search.pop_size=16", "--surrogate", "none"]
     done = evo_moo(
         "run", "problem.py:Faulty", "--n-evals", 48, "--workers", 2, "--run-dir", "r", *settings, cwd=tmp_path
     )

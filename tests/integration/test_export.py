@@ -28,7 +28,7 @@ FORMULA = "=1+1"
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with conditional variables, a limit, failures and infeasible ones."""
     path = tmp_path_factory.mktemp("runs") / "small"
-    evo_moo.search(f"{USER_FILE}:Small", "nsga2", 10, ("n_evals", N_EVALS), seed=2, workers=1, run_dir=path)
+    evo_moo.search(f"{USER_FILE}:Small", "nsga2", 10, ("n_evals", N_EVALS), 2, 1, "none", path)
     return path
 
 
@@ -58,6 +58,7 @@ def odd_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         40,
         ("n_evals", 60),
         workers=1,
+        surrogate="none",
         run_dir=path,
         variables=variables,
         objectives={"x": "min", "word": "max"},

@@ -34,8 +34,8 @@ THREE_OBJECTIVES = ["dtlz1", "dtlz2", "dtlz7", "c2dtlz2", "dc1dtlz1", "c3dtlz4",
 
 @pytest.mark.parametrize("name", TWO_OBJECTIVES)
 def test_pymoo_problems_with_two_objectives_end_as_with_pymoo(name: str) -> None:
-    expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 2000), seed=1)
-    result = package.search(f"pymoo:{name}", pop_size=40, termination=("n_evals", 2000), seed=1)
+    expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 800), seed=1)
+    result = package.search(f"pymoo:{name}", pop_size=40, termination=("n_evals", 800), seed=1)
     assert np.array_equal(result.F, expected.F)
 
 
@@ -46,8 +46,8 @@ def test_pymoo_problems_with_three_objectives_end_as_with_pymoo(name: str) -> No
     if problem.n_constr:
         # pymoo draws ties between infeasible ones without its seed: no two of its own runs are alike.
         algorithm.mating.selection = make_algorithm("nsga3", 3, 36, {}).mating.selection
-    expected = minimize(problem, algorithm, ("n_evals", 3600), seed=1)
-    result = package.search(f"pymoo:{name}", "nsga3", 36, ("n_evals", 3600), seed=1)
+    expected = minimize(problem, algorithm, ("n_evals", 1080), seed=1)
+    result = package.search(f"pymoo:{name}", "nsga3", 36, ("n_evals", 1080), seed=1)
     assert np.array_equal(result.F, expected.F)
 
 
@@ -113,8 +113,9 @@ def test_a_function_is_a_problem_and_its_failures_are_listed(tmp_path: Path) -> 
         function,
         variables=variables,
         objectives={"a": "min", "b": "min"},
-        termination=("n_evals", 80),
+        termination=("n_evals", 40),
         workers=2,
+        surrogate="none",
         run_dir=tmp_path / "r",
     )
     failed = [e for e in result.evaluations if e.configuration["x"] > 0.7]
@@ -149,9 +150,7 @@ def test_entry_points_of_another_package_are_problems_too(tmp_path: Path) -> Non
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[evo_moo.problems]\nother = other_problems:Other\n")
-    code = (
-        "import sys, evo_moo; r = evo_moo.search('other', termination=('n_evals', 20), workers=1); print(len(r.front))"
-    )
+    code = "import sys, evo_moo; r = evo_moo.search('other', termination=('n_evals', 20), workers=1, surrogate='none'); print(len(r.front))"
     done = subprocess.run([sys.executable, "-c", code], cwd=package_dir, capture_output=True, text=True)
     assert done.stdout.strip() == "20", done.stderr
 
@@ -159,11 +158,18 @@ def test_entry_points_of_another_package_are_problems_too(tmp_path: Path) -> Non
 def test_a_users_file_runs_from_another_folder_with_its_options(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     settings = ["--option", "failing=false", "--n-evals", 40, "--workers", 2, "--run-dir", "r", "--seed", 4]
+    settings += ["--surrogate", "none"]
     evo_moo("run", f"{USER_FILE}:Small", *settings, cwd=tmp_path / "elsewhere")
     result = Result.read(tmp_path / "elsewhere" / "r")
     assert {e.status for e in result.evaluations} == {"ok", "infeasible"}
     again = package.search(
-        f"{USER_FILE}:Small", options={"failing": False}, termination=("n_evals", 40), seed=4, run_dir=tmp_path / "s"
+        f"{USER_FILE}:Small",
+        options={"failing": False},
+        termination=("n_evals", 40),
+        seed=4,
+        run_dir=tmp_path / "s",
+        workers=1,
+        surrogate="none",
     )
     assert len(again.front) == len(front_of(tmp_path / "elsewhere" / "r"))
     assert ledger_of(tmp_path / "s") == ledger_of(tmp_path / "elsewhere" / "r")
@@ -206,7 +212,8 @@ def test_check_describes_a_good_problem(tmp_path: Path) -> None:
 def test_new_writes_a_file_that_checks_and_runs(tmp_path: Path) -> None:
     evo_moo("new", "my_first.py", cwd=tmp_path)
     assert "No faults found" in evo_moo("check", "my_first.py:MyFirst", cwd=tmp_path).stdout
-    done = evo_moo("run", "my_first.py:MyFirst", "--n-evals", 60, "--option", "n_samples=100", cwd=tmp_path)
+    options = ["--n-evals", 60, "--option", "n_samples=100", "--surrogate", "none"]
+    done = evo_moo("run", "my_first.py:MyFirst", *options, cwd=tmp_path)
     assert "Pareto front" in done.stdout and "infeasible: `n_params` must be at most 150" in done.stdout
     assert "must be a new file" in evo_moo("new", "my_first.py", cwd=tmp_path, code=2).stderr
 

@@ -65,6 +65,7 @@ def reused(run: Path) -> list[int]:
         return [number for (number,) in events]
 
 
+@pytest.mark.slow
 def test_a_profile_is_made_once_per_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVO_MOO_CACHE_DIR", str(tmp_path / "cache"))
     file = tmp_path / "measured.py"

@@ -15,14 +15,15 @@ from evo_moo.errors import JobError, MetricError, SearchFailedError, UsageError
 from tests.integration.running import MEASURED, USER_FILE, front_of, ledger_of, reproducible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
 def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -> None:
     for name, workers in (("in-process", 1), ("two", 2), ("four", 4)):
         evo_moo.search(
             f"{USER_FILE}:Small",
             algorithm=algorithm,
-            pop_size=12,
-            termination=("n_evals", 32),
+            pop_size=8,
+            termination=("n_evals", 20),
             seed=5,
             workers=workers,
             run_dir=tmp_path / name,
@@ -34,8 +35,8 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -
 
 @pytest.mark.parametrize("name", ["zdt1", "zdt4", "kursawe", "bnh", "osy", "welded_beam"])
 def test_a_plain_problem_gives_what_pymoo_gives(name: str) -> None:
-    expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 1200), seed=7)
-    result = evo_moo.search(get_problem(name), pop_size=40, termination=("n_evals", 1200), seed=7)
+    expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 600), seed=7)
+    result = evo_moo.search(get_problem(name), pop_size=40, termination=("n_evals", 600), seed=7)
     assert np.array_equal(result.F, expected.F)
     assert np.array_equal(result.X, expected.X)
     if expected.G.size:
@@ -75,17 +76,20 @@ def test_problem_object_reaches_workers_and_resumes_with_itself(tmp_path: Path) 
         def evaluate(self, config):
             return {"a": config["x"] * config["n"], "b": (1 - config["x"]) / config["n"]}
 
-    result = evo_moo.search(Local(), termination=("n_evals", 40), workers=2, run_dir=tmp_path / "r")
+    small = {"pop_size": 8, "termination": ("n_evals", 16), "surrogate": "none"}
+    result = evo_moo.search(Local(), workers=2, run_dir=tmp_path / "r", **small)
     assert len(result.front) > 1
     with pytest.raises(UsageError, match=r"Python object.*Local: call evo_moo\.search again"):
         evo_moo.resume(tmp_path / "r")
     assert np.array_equal(evo_moo.resume(tmp_path / "r", Local()).F, result.F)
 
 
+@pytest.mark.slow
 def test_digits_are_trained_for_real_and_reproducibly(tmp_path: Path) -> None:
     common = {
         "pop_size": 4,
-        "termination": ("n_evals", 8),
+        "termination": ("n_evals", 5),
+        "surrogate": "none",
         "options": {"epochs": 2},
         "objectives": {"accuracy": "max", "flops": "min"},
     }
@@ -117,6 +121,7 @@ def test_search_fails_once_a_whole_population_has_failed(n_broken: int, tmp_path
 
     seen: list[dict[str, object]] = []
     options = {"variables": {"x": evo_moo.Real(0, 1)}, "objectives": {"a": "min"}, "pop_size": 6, "workers": 1}
+    options["surrogate"] = "none"
     if n_broken == 6:
         with pytest.raises(SearchFailedError, match="all of the first 6 evaluations failed"):
             evo_moo.search(broken_at_first, termination=("n_evals", 20), run_dir=tmp_path, **options)

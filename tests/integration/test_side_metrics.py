@@ -35,7 +35,18 @@ class P(SearchProblem):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_side_metrics_are_notes_or_facts_of_each_evaluation(tmp_path: Path, workers: int) -> None:
     (tmp_path / "p.py").write_text(PROBLEM)
-    options = ("--n-evals", 6, "--set", "search.pop_size=4", "--workers", workers, "--run-dir", "r")
+    options = (
+        "--n-evals",
+        6,
+        "--surrogate",
+        "none",
+        "--set",
+        "search.pop_size=4",
+        "--workers",
+        workers,
+        "--run-dir",
+        "r",
+    )
     shown = command("run", "p.py:P", *options, cwd=tmp_path).stdout
     assert "6 ok: no `size`: it must be finite, but is nan; no `auc`: it must be a number" in " ".join(shown.split())
     story = json.loads(command("show", "r", "--id", 2, "--json", cwd=tmp_path).stdout)
@@ -59,6 +70,7 @@ def test_a_goal_without_a_number_fails_and_keeps_the_facts() -> None:
         termination=("n_evals", 12),
         pop_size=6,
         workers=1,
+        surrogate="none",
     )
     for e in result.evaluations:
         assert e.status == ("failed" if e.configuration["x"] < 0.5 else "ok") and e.facts == {"log": "a line"}

@@ -101,7 +101,7 @@ def test_a_ladder_takes_told_rows_as_full_evaluations(tmp_path: Path) -> None:
 
 
 def test_show_report_and_export_tell_both_apart(tmp_path: Path) -> None:
-    search(tmp_path / "r")
+    search(tmp_path / "r", surrogate="none")
     assert "of 12 evaluations and 9 told" in command("show", "r", cwd=tmp_path).stdout
     assert "12/12" in command("list", ".", cwd=tmp_path).stdout
     story = json.loads(command("show", "r", "--id", 3, "--json", cwd=tmp_path).stdout)
@@ -115,11 +115,11 @@ def test_show_report_and_export_tell_both_apart(tmp_path: Path) -> None:
 
 
 def test_an_exported_run_is_a_table_to_begin_with(tmp_path: Path) -> None:
-    search(tmp_path / "r", start=[])
+    search(tmp_path / "r", start=[], surrogate="none")
     export_run(tmp_path / "r", "csv", tmp_path / "t.csv")
     (tmp_path / "p.py").write_text(f"from typing import Any\nfrom evo_moo import *\n\n{inspect.getsource(Two)}")
-    run = ("run", "p.py:Two", "--known", "t.csv", "--workers", 1, "--set", "search.pop_size=6", "--run-dir", "n")
-    command(*run, "--n-evals", 4, cwd=tmp_path)
+    run = ("run", "p.py:Two", "--known", "t.csv", "--set", "search.pop_size=6", "--run-dir", "n")
+    command(*run, "--n-evals", 4, "--workers", 1, "--surrogate", "none", cwd=tmp_path)
     (tmp_path / "t.csv").rename(tmp_path / "moved.csv")
     command("resume", "n", "--n-evals", 6, cwd=tmp_path)
     result = evo_moo.Result.read(tmp_path / "n")
@@ -127,9 +127,9 @@ def test_an_exported_run_is_a_table_to_begin_with(tmp_path: Path) -> None:
 
 
 def test_other_told_rows_are_another_job(tmp_path: Path) -> None:
-    search(tmp_path / "r")
+    search(tmp_path / "r", surrogate="none")
     with pytest.raises(RunFolderError, match="was made for another"):
-        search(tmp_path / "r", start=KNOWN[:-1])
+        search(tmp_path / "r", start=KNOWN[:-1], surrogate="none")
 
 
 def test_told_rows_do_not_hide_that_all_evaluations_fail(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def evaluated(tmp_path: Path) -> list[int]:
 
 
 def search(problem: Any, run_dir: Path, n_evals: int = POP_SIZE, **options: Any) -> Result:
-    settings = {"pop_size": POP_SIZE, "workers": 1, "seed": 1} | options
+    settings = {"pop_size": POP_SIZE, "workers": 1, "seed": 1, "surrogate": "none"} | options
     return evo_moo.search(problem, termination=("n_evals", n_evals), run_dir=run_dir, **settings)
 
 

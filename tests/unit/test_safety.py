@@ -45,9 +45,9 @@ def unsafe(tree: ast.AST, file: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_nothing_unsafe_is_called(path: Path) -> None:
-    assert unsafe(ast.parse(path.read_text()), path.name) == []
+def test_nothing_unsafe_is_called() -> None:
+    found = {path: unsafe(ast.parse(path.read_text()), path.name) for path in FILES}
+    assert {path: calls for path, calls in found.items() if calls} == {}
 
 
 @pytest.mark.parametrize(
