@@ -150,7 +150,10 @@ def test_entry_points_of_another_package_are_problems_too(tmp_path: Path) -> Non
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[evo_moo.problems]\nother = other_problems:Other\n")
-    code = "import sys, evo_moo; r = evo_moo.search('other', termination=('n_evals', 20), workers=1, surrogate='none'); print(len(r.front))"
+    code = (
+        "import evo_moo; r = evo_moo.search('other', termination=('n_evals', 20), workers=1, surrogate='none')\n"
+        "print(len(r.front))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=package_dir, capture_output=True, text=True)
     assert done.stdout.strip() == "20", done.stderr
 

@@ -35,11 +35,11 @@ class Trained(Two):
 
 
 KNOWN = [{"configuration": {"x": i / 8, "y": 0.0}, "metrics": {"f": i / 8, "g": (i / 8 - 1) ** 2}} for i in range(9)]
-WAYS: list[dict[str, Any]] = [
-    {"surrogate": "none"},
-    {"surrogate": "none", "mode": "steady-state"},
-    {"surrogate": "rf"},
-    {"surrogate": "none", "algorithm": "random"},
+WAYS = [
+    pytest.param({"surrogate": "none"}, id="none"),
+    pytest.param({"surrogate": "none", "mode": "steady-state"}, id="steady-state"),
+    pytest.param({"surrogate": "rf"}, id="rf", marks=pytest.mark.slow),
+    pytest.param({"surrogate": "none", "algorithm": "random"}, id="random"),
 ]
 
 
@@ -59,7 +59,7 @@ def search(run_dir: Path, n_evals: int = 12, **options: Any) -> evo_moo.Result:
     return evo_moo.search(Two(), **{**settings, **options})
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
+@pytest.mark.parametrize("way", WAYS)
 def test_told_rows_cost_nothing_and_resume_is_exact(tmp_path: Path, way: dict[str, Any]) -> None:
     result = search(tmp_path / "whole", **way)
     assert (result.n_evaluations, result.n_told, len(result.evaluations)) == (12, 9, 21)
@@ -114,6 +114,7 @@ def test_show_report_and_export_tell_both_apart(tmp_path: Path) -> None:
     assert [row["cost"] for row in rows] == ["0.0"] * 9 + ["1.0"] * 12
 
 
+@pytest.mark.slow
 def test_an_exported_run_is_a_table_to_begin_with(tmp_path: Path) -> None:
     search(tmp_path / "r", start=[], surrogate="none")
     export_run(tmp_path / "r", "csv", tmp_path / "t.csv")
