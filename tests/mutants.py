@@ -6,10 +6,10 @@ A mutant that no test kills is printed with its change.
 
 import argparse
 import ast
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from difflib import unified_diff
 from pathlib import Path
 
+import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
@@ -32,6 +33,9 @@ ROOMS = {
     "space": ["tests/unit/space", LAWS.format("space")],
 }
 """A room or a module of evo_moo, and the tests that are to kill its mutants."""
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload("hypothesis pymoo.optimize pytest scipy.stats sklearn.ensemble torch".split())
+"""Each mutant's tests run in a fork of a process that has imported what costs time, but nothing of evo_moo."""
 OPERATORS = [name for name in operator_names() if not get_operator(name).arguments() and "Decorator" not in name]
 
 
@@ -48,6 +52,18 @@ def places(source: str) -> list[list[tuple[str, int]]]:
     return list(at.values())
 
 
+def test(tree: Path, arguments: list[str]) -> None:
+    """Run pytest in a copy of the tree, in this process, and end it with pytest's exit code."""
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
+
+
 def fate(room: str, limit_s: float, markers: list[str], path: str = "README.md", text: str = "") -> str:
     """Return what a room's tests say of a copy of the tree where a file is another: LIVES, killed, over the limit."""
     with tempfile.TemporaryDirectory() as folder:
@@ -55,26 +71,15 @@ def fate(room: str, limit_s: float, markers: list[str], path: str = "README.md",
         (tree / path).write_text(text)
         mirror = Path("tests/unit", *Path(path).parts[1:-1], f"test_{Path(path).name}")
         own = [str(mirror)] if (tree / mirror).is_file() else []  # of the module itself first: they kill most
-        environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
         for marker in markers:  # the quick ones first
-            command = [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-x",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "-m",
-                marker,
-                *own,
-                *ROOMS[room],
-            ]
-            try:
-                done = subprocess.run(command, cwd=tree, env=environment, timeout=limit_s, capture_output=True)
-            except subprocess.TimeoutExpired:
+            process = FORKS.Process(target=test, args=(tree, ["-m", marker, *own, *ROOMS[room]]))
+            process.start()
+            process.join(limit_s)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
                 return "over the limit"
-            if done.returncode not in (0, 5):  # 5: a room without slow tests
+            if process.exitcode not in (0, 5):  # 5: a room without slow tests
                 return "killed"
     return "LIVES"
 
