@@ -34,7 +34,7 @@ ROOMS = {
 }
 """A room or a module of evo_moo, and the tests that are to kill its mutants."""
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload("hypothesis pymoo.optimize pytest scipy.stats sklearn.ensemble torch".split())
+FORKS.set_forkserver_preload(["hypothesis", "pymoo.optimize", "pytest", "scipy.stats", "sklearn.ensemble", "torch"])
 """Each mutant's tests run in a fork of a process that has imported what costs time, but nothing of evo_moo."""
 OPERATORS = [name for name in operator_names() if not get_operator(name).arguments() and "Decorator" not in name]
 
@@ -58,9 +58,9 @@ def test(tree: Path, arguments: list[str]) -> None:
     sys.path.insert(0, str(tree))
     os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
 
 
