@@ -18,6 +18,11 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tests first: those of single modules, then laws, then those with processes."""
+    """Run tests of single modules first, then laws, then those with processes; the quick ones of each come last."""
     order = ["unit", "property", "benchmarks", "golden", "integration"]
-    items.sort(key=lambda item: order.index(item.path.relative_to(item.config.rootpath / "tests").parts[0]))
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+        return order.index(folder), item.get_closest_marker("slow") is None
+
+    items.sort(key=place)

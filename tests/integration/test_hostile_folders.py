@@ -133,7 +133,8 @@ def test_values_of_the_wrong_kind_are_one_clear_message(run: Path, tmp_path: Pat
 def test_facts_of_the_wrong_kind_are_one_clear_message(run: Path, key: str, value: str) -> None:
     change(run, "UPDATE meta SET value = ? WHERE key = ?", value, key)
     refused = {}
-    for look in (show, report, list_runs, doctor, resume):
+    # A sound run would be resumed to its end: once for each key is enough.
+    for look in (show, report, list_runs, doctor, *([resume] if key not in ("front", "state") or value == "3" else [])):
         with contextlib.suppress(typer.Exit):
             try:
                 look(run.parent if look is list_runs else run)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from evo_moo.job.check import check_job
+from tests.integration import command_server
 from tests.unit.test_architecture import ALLOWED
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,11 @@ def test_shell_lines_run_in_order(readme: str, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for line in [line for code in blocks(readme, "sh") for line in code.splitlines()]:
         command = shlex.split(line, comments=True)
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PATH": path})
+        if command[0] == "evo-moo":
+            done = command_server.run(command[1:], tmp_path)
+        else:
+            environment = {**os.environ, "PATH": path}
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         if command[1] in ("run", "resume", "show") and not {"--id", "--surrogate"} & set(command):
             assert "Pareto front" in done.stdout, f"{line}\n{done.stdout}"

@@ -79,7 +79,7 @@ def test_refinement_killed_on_every_rung_ends_as_undisturbed(mode: str, turns: s
 
 @pytest.mark.parametrize("mode", ["refined", "refined-steady-state"])
 def test_refinement_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "29"]
+    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "61"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -177,7 +177,7 @@ def test_search_depends_on_neither_chunks_nor_order_of_outcomes(name, algorithm,
 @ALL
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_seed_decides_all_candidates(name, algorithm):
-    one, same, other = (described(steps(name, new(name, algorithm, seed), N)) for seed in (1, 1, 2))
+    one, same, other = (described(steps(name, new(name, algorithm, seed), 30)) for seed in (1, 1, 2))
     assert one == same != other
 
 
@@ -219,8 +219,8 @@ def test_an_exhausted_space_was_asked_for_every_configuration(algorithm, seed):
 @pytest.mark.parametrize("share_failed", [0.0, 1.0])
 def test_space_is_exhausted_only_after_all_configurations(algorithm, share_failed):
     optimizer = new("grid", algorithm, pop_size=20)
-    asked = list(steps("grid", optimizer, 400, share_failed))
-    assert len(asked) == 400 and not optimizer.exhausted
+    asked = list(steps("grid", optimizer, 200, share_failed))
+    assert len(asked) == 200 and not optimizer.exhausted
 
 
 @ALL

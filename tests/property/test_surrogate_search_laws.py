@@ -177,13 +177,13 @@ def test_noisy_members_of_the_front_are_evaluated_again(mode):
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 def test_loaded_search_with_replicates_goes_on_as_dumped(mode):
     first, second = (SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode) for _ in range(2))
-    search_with_noise(first, 34)
+    search_with_noise(first, 26)
     open_now = first.ask(2)
     second.load(from_json(to_json(first.dump())))
     for optimizer in (first, second):
         for candidate in open_now:
             optimizer.tell(candidate, Noisy().evaluate(candidate.configuration, seed=candidate.id))
-    ahead, again = search_with_noise(first, 12), search_with_noise(second, 12)
+    ahead, again = search_with_noise(first, 8), search_with_noise(second, 8)
     assert [c._replace(x=c.x.tobytes()) for c, _ in ahead] == [c._replace(x=c.x.tobytes()) for c, _ in again]
 
 
