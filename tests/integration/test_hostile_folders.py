@@ -46,6 +46,10 @@ def finished(tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
+def page(run: Path) -> None:
+    evo_moo.write_report(run, with_importances=False)
+
+
 def change(run: Path, sql: str, *values: Any) -> None:
     with sqlite3.connect(run / "run.sqlite") as db:
         db.execute(sql, values)
@@ -134,7 +138,7 @@ def test_facts_of_the_wrong_kind_are_one_clear_message(run: Path, key: str, valu
     change(run, "UPDATE meta SET value = ? WHERE key = ?", value, key)
     refused = {}
     # A sound run would be resumed to its end: once for each key is enough.
-    for look in (show, report, list_runs, doctor, *([resume] if key not in ("front", "state") or value == "3" else [])):
+    for look in (show, page, list_runs, doctor, *([resume] if key not in ("front", "state") or value == "3" else [])):
         with contextlib.suppress(typer.Exit):
             try:
                 look(run.parent if look is list_runs else run)

@@ -194,10 +194,11 @@ def test_hover_brush_and_themes_work_in_a_browser(page: Path, tmp_path: Path) ->
 def test_page_suits_failures_one_objective_and_nothing_feasible(tmp_path: Path) -> None:
     def search(name: str, function: Any, **options: Any) -> str:
         variables, path = {"x": evo_moo.Real(0, 1)}, tmp_path / name
-        settings = {"termination": ("n_evals", 6), "pop_size": 4, "workers": 1, "run_dir": path, **options}
+        settings = {"termination": ("n_evals", 6), "pop_size": 4, "workers": 1, "run_dir": path}
+        settings |= {"surrogate": "none", **options}
         with contextlib.suppress(SearchFailedError):
             evo_moo.search(function, variables=variables, **settings)
-        written = evo_moo.write_report(path)
+        written = evo_moo.write_report(path, with_importances=False)
         assert write_figures(path, tmp_path / "figures" / name)
         return written.read_text(encoding="utf-8")
 
@@ -250,17 +251,19 @@ def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     run = tmp_path / "r"
     shutil.copytree(GOLDEN / "format_4" / "stopped", run)
     before = (run / "run.sqlite").read_bytes()
-    page = evo_moo.write_report(run, tmp_path / "page.html")
+    page = evo_moo.write_report(run, tmp_path / "page.html", with_importances=False)
     assert (run / "run.sqlite").read_bytes() == before and not (run / "report.html").exists()
     assert data_of(page)["state"] == "stopped"
     with RunFolder(run) as held:
         with held.ledger.transaction():
             held.ledger.set_meta(state="running")
-        assert data_of(evo_moo.write_report(run, tmp_path / "page.html"))["state"] == "running"
+        assert data_of(evo_moo.write_report(run, tmp_path / "page.html", with_importances=False))["state"] == "running"
     with sqlite3.connect(run / "run.sqlite") as db:
         db.execute("DELETE FROM evaluations")
         db.execute("DELETE FROM generations")
-    assert "Nothing has been evaluated yet" in evo_moo.write_report(run).read_text(encoding="utf-8")
+    assert "Nothing has been evaluated yet" in evo_moo.write_report(run, with_importances=False).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
