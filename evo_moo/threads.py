@@ -18,8 +18,6 @@ def one_thread() -> Iterator[None]:
 
     The number of threads decides the order of sums, and so the last bits of a training's result.
     """
-    import threadpoolctl
-
     torch = sys.modules.get("torch")
     n_threads = torch.get_num_threads() if torch is not None else 0
     outside = {name: os.environ.get(name) for name in VARIABLES}
@@ -27,7 +25,7 @@ def one_thread() -> Iterator[None]:
     if torch is not None:
         torch.set_num_threads(1)
     try:
-        with threadpoolctl.threadpool_limits(1):
+        with _libraries(len(sys.modules)).limit(limits=1):
             yield
     finally:
         if torch is not None:
@@ -42,6 +40,14 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     Matrices of some hundred rows are too small to share, and threads fight with the workers for the cores.
     """
     return _linear_algebra().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> Any:
+    """Return the numeric libraries of this process; to find them takes milliseconds, and a new module may bring one."""
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
 
 
 @functools.cache

@@ -14,9 +14,8 @@ import numpy as np
 from evo_moo.analysis.choice_rules import Method, Ranking, Rule
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import NoChoiceError, UsageError
-from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goal_faults import limit_faults
-from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals, Limit, Limits, total_violation
+from evo_moo.problem.goals import Goals, Limit, Limits, Objectives, total_violation
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.evaluation_row import Evaluation
 
@@ -149,20 +148,23 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
         UsageError: A limit is wrong; all faults are listed.
         NoChoiceError: Nothing keeps them all.
     """
-    names = dict.fromkeys(name for e in result.measured for name in e.metrics)
-    if not names:
+    if not len(result.objectives.ids):
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
+    names = dict.fromkeys(name for e in result.measured for name in e.metrics) if limits else ()
     known = {name: result.known_metrics.get(name, Metric()) for name in names}
     if wrong := [*faults, *limit_faults("limits", limits, known)]:
         raise UsageError(*wrong)
     wanted = Goals((), (*result.goals.limits, *_given(limits)))
-    needed, front = set(wanted.metric_names), list[Evaluation]()
-    kept = (e for e in result.measured if needed <= e.metrics.keys() and not wanted.violation(e.metrics))
-    while part := list(itertools.islice(kept, ROWS_AT_A_TIME)):
-        front = _front(result.goals, [*front, *part])
-    if not front:
+    needed, objectives = set(wanted.metric_names), result.objectives
+    if limits:
+        kept = (e for e in result.measured if needed <= e.metrics.keys() and not wanted.violation(e.metrics))
+        objectives = Objectives.of(((e.id, e.metrics) for e in kept), result.goals)
+    front = objectives.front()
+    if not len(front.ids):
         raise _nothing_kept(result, wanted.limits)
-    return front
+    members, ids = set(front.ids.tolist()), front.ids.tolist()
+    by_id = {e.id: e for e in result.measured if e.id in members}
+    return [by_id[key] for key in ids]
 
 
 def parse_limits(texts: Sequence[str]) -> tuple[dict[str, dict[str, float]], list[str]]:
@@ -197,11 +199,6 @@ def _excess(e: Evaluation, limit: Limit) -> float:
     if limit.metric not in e.metrics:
         return float("inf")
     return float(limit.excess(e.metrics[limit.metric]))
-
-
-def _front(goals: Goals, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    F = goals.F([e.metrics for e in evaluations])
-    return [evaluations[i] for i in pareto_rows(F, np.zeros(len(F)))]
 
 
 def _words(limit: Limit) -> str:
@@ -252,7 +249,7 @@ def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
 
 def _trades(result: EvaluatedFront, chosen: Evaluation, runner_up: Evaluation | None) -> list[Trade]:
     goals = result.goals
-    F = goals.F([e.metrics for e in candidates(result, {})])
+    F = result.objectives.front().F
     best, span = F.min(axis=0), np.ptp(F, axis=0)
     given_up = goals.F([chosen.metrics])[0] - best
     return [

@@ -1,8 +1,7 @@
 """Compares configurations by their replicates, and groups of runs by their hypervolumes after equal budgets."""
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from evo_moo.analysis.statistics.significance import Comparison, Sample, adjuste
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.object_code import changed_parts
 from evo_moo.pareto import Box
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import Goals, Objectives
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading
 
@@ -138,22 +137,28 @@ def groups_in(folder: Path) -> dict[str, list[Path]]:
     }
 
 
-def _ended(run: RunRecord) -> list[Evaluation]:
-    return [e for e in run.evaluations if e.status != "asked"]
-
-
 def _spent(run: RunRecord) -> float:
     """Return what a run's evaluations cost, in full evaluations."""
-    return round(sum(e.cost for e in _ended(run)), 6)
+    return round(sum(e.cost for e in run.evaluations if e.status != "asked"), 6)
 
 
 def _hypervolume_after(run: RunRecord, n_evals: float, box: Box | None) -> float:
     """Return the hypervolume of what was feasible among the first so many evaluations, means where it was repeated."""
-    ended = _ended(run)
-    spent = itertools.accumulate(e.cost for e in ended)
-    within = [e for e, cost in zip(ended, spent, strict=True) if cost <= n_evals + 1e-6]
-    means, _ = means_and_spread(e for e in within if e.status == "ok")
-    return box.share(run.goals.F([m for m in means.values() if not run.goals.violation(m)])) if box else 0.0
+    if box is None:
+        return 0.0
+    ended = _within(run, n_evals)
+    rows = means_and_spread(ended)[0].items() if run.result.means else ((e.id, e.metrics) for e in ended)
+    _, F, violation = Objectives.of(rows, run.goals)
+    return box.share(F[violation == 0])
+
+
+def _within(run: RunRecord, n_evals: float) -> Iterator[Evaluation]:
+    """Return the full ones among the first so many evaluations that ended."""
+    spent = 0.0
+    for e in run.evaluations:
+        spent += 0.0 if e.status == "asked" else e.cost
+        if e.status == "ok" and spent <= n_evals + 1e-6:
+            yield e
 
 
 def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:

@@ -10,6 +10,9 @@ from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import validated
 from evo_moo.pareto import pareto_rows
 
+MOST_LEARNT = 2000
+"""Evaluations that a model learns; it draws each back by its own noise, so that more of them count than elsewhere."""
+
 
 def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
     """Return the non-dominated configurations by what models expect of noisy objectives, as plain data.
@@ -34,7 +37,7 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
     for objective in table.goals.objectives:
         name = objective.metric
         measured = table.values[name][rows]
-        model = validated(table, name)
+        model = validated(table, name, MOST_LEARNT)
         noiseless = "" if model.model is None or model.model.is_noisy else "it has hardly any noise"
         why = model.nothing if model.model is None else noiseless
         objectives[name] = {"model": "" if why else model.family, "why": why}

@@ -100,6 +100,8 @@ def _draw_predictions(axes: Any, name: str, model: ModelQuality) -> None:
     ends = min(*means, *measured), max(*means, *measured)
     axes.plot(ends, ends, color=OTHERS, lw=1, ls="--")
     axes.set(xlabel="measured", ylabel="predicted, ± 2 standard deviations", title=literal(with_unit(name, model.unit)))
+    if len(measured) < model.predicted.n:
+        axes.set_title(f"{len(measured):,} of {model.predicted.n:,} drawn", loc="right", fontsize=8)
     axes.grid(alpha=0.3)
 
 

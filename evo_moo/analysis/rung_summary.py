@@ -1,6 +1,7 @@
 """What a run with refinement did on each rung, and the evaluations of each member of the front."""
 
-from typing import Any
+import sys
+from typing import Any, NamedTuple, Self
 
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
@@ -8,6 +9,25 @@ from evo_moo.optimizer.rungs import MIN_PAIRS, rank_correlations
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
+
+
+class _Step(NamedTuple):
+    """What counts here of an evaluation; of the metrics the objectives."""
+
+    id: int
+    status: str
+    metrics: dict[str, float]
+    fidelity: int | None
+    continues: int | None
+    replicate: int
+    cost: float
+    duration_s: float | None
+
+    @classmethod
+    def of(cls, e: Evaluation, goals: Goals) -> Self:
+        metrics = {o.metric: e.metrics[o.metric] for o in goals.objectives if o.metric in e.metrics}
+        status = sys.intern(e.status)
+        return cls(e.id, status, metrics, e.fidelity, e.continues, e.replicate, e.cost, e.duration_s)
 
 
 def rung_report(ledger: Ledger) -> dict[str, Any]:
@@ -24,10 +44,10 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     Raises:
         UsageError: The run had no refinement.
     """
-    rows = list(ledger.evaluations())
-    if not any(e.fidelity is not None for e in rows):
+    if not ledger.n_refined():
         raise UsageError("`--rungs` must go with a run that had refinement, but this one had not")
     result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
+    rows = [_Step.of(e, result.goals) for e in ledger.evaluations()]
     by_id = {e.id: e for e in rows}
     fidelities = sorted({e.fidelity for e in rows if e.fidelity is not None})
     promoted = {e.continues for e in rows if e.continues is not None and not e.replicate}
@@ -41,7 +61,7 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
 
 
 def _rung(
-    fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], promoted: set[int], goals: Goals
+    fidelity: int, rows: list[_Step], by_id: dict[int, _Step], promoted: set[int], goals: Goals
 ) -> dict[str, Any]:
     here = [e for e in rows if e.fidelity == fidelity]
     return {
@@ -58,7 +78,7 @@ def _rung(
     }
 
 
-def _spared(ledger: Ledger, by_id: dict[int, Evaluation], front: set[int]) -> dict[str, int]:
+def _spared(ledger: Ledger, by_id: dict[int, _Step], front: set[int]) -> dict[str, int]:
     """Count the trainings that ran to their end although they would have been stopped, and those on the front."""
     curves = ledger.curves()
     spared = {key for key, curve in curves.items() if curve.would_stop is not None and not curve.judged}
@@ -68,7 +88,7 @@ def _spared(ledger: Ledger, by_id: dict[int, Evaluation], front: set[int]) -> di
 
 
 def _correlations(
-    fidelity: int, rows: list[Evaluation], by_id: dict[int, Evaluation], goals: Goals, *, to_full: bool = False
+    fidelity: int, rows: list[_Step], by_id: dict[int, _Step], goals: Goals, *, to_full: bool = False
 ) -> dict[str, float]:
     ended = [e for e in rows if e.status in (("ok",) if to_full else ("ok", "partial")) and not e.replicate]
     pairs = [
@@ -81,7 +101,7 @@ def _correlations(
     return dict(zip(names, rank_correlations(low, high).tolist(), strict=True))
 
 
-def _climb(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
+def _climb(e: _Step, by_id: dict[int, _Step]) -> list[_Step]:
     """Return the evaluations that an evaluation was promoted from, the lowest first, and itself."""
     climb = [e]
     while e.continues in by_id and e.continues < e.id:
@@ -90,6 +110,6 @@ def _climb(e: Evaluation, by_id: dict[int, Evaluation]) -> list[Evaluation]:
     return climb
 
 
-def _shown(e: Evaluation, goals: Goals) -> dict[str, Any]:
+def _shown(e: _Step, goals: Goals) -> dict[str, Any]:
     objectives = {objective.metric: e.metrics.get(objective.metric) for objective in goals.objectives}
     return {"id": e.id, "fidelity": e.fidelity, "objectives": objectives}

@@ -1,13 +1,15 @@
 """How well the surrogate models of a run predict its metrics, read from the ledger alone."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from evo_moo.pareto import thinned
 from evo_moo.problem.metrics import Metric
-from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
+
+MOST_PAIRS = 5000
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class ModelQuality:
         n_far_out: Number of values that were too poor to be learnt with the others, by the latest choice.
         faults: Why models could not learn.
         predicted: How good the predictions were.
-        pairs: Evaluation id, predicted mean and standard deviation, and measured value, of each prediction.
+        pairs: Evaluation id, predicted mean and standard deviation, and measured value, of each prediction; of more
+            than ``MOST_PAIRS`` so many at even distances.
         unit: The metric's unit.
         log: Whether the metric is logarithmic.
     """
@@ -81,33 +84,31 @@ def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
     """Read the quality of a run's models; the run may still go on."""
     facts = ledger.facts()
     settings = facts.job.get("surrogate")
-    evaluations = list(ledger.predicted())
-    decisions = [detail for _, kind, detail in ledger.events() if kind == "surrogate"]
-    names = facts.goals.metric_names if settings is not None else ()
+    decisions = [detail for _, _, detail in ledger.events("surrogate")]
+    pairs: dict[str, list[list[Any]]] = {name: [] for name in facts.goals.metric_names if settings is not None}
+    for e in ledger.predicted() if pairs else ():
+        prediction = e.prediction or {}
+        for name, of_metric in pairs.items():
+            mean, std = prediction.get(name, (None, None))
+            if mean is not None and std is not None and name in e.metrics:
+                of_metric.append([e.id, float(mean), float(std), float(e.metrics[name])])
     known = facts.metrics
-    metrics = {name: _quality(name, known.get(name, Metric()), decisions, evaluations) for name in names}
+    metrics = {name: _quality(name, known.get(name, Metric()), decisions, rows) for name, rows in pairs.items()}
     return SurrogateQuality(settings, metrics)
 
 
-def _quality(
-    name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], evaluations: Iterable[Evaluation]
-) -> ModelQuality:
+def _quality(name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], pairs: list[list[Any]]) -> ModelQuality:
     decisions = [decision for decision in decisions if decision["metric"] == name]
     # A run that was killed makes again the choices that its last checkpoint does not know.
     choices = {d["n"] + d.get("n_far_out", 0): d for d in decisions if "chosen" in d}
     history = [ModelChoice(n, choice["chosen"], choice["scores"]) for n, choice in sorted(choices.items())]
-    pairs = []
-    for e in evaluations:
-        mean, std = (e.prediction or {}).get(name, (None, None))
-        if mean is not None and std is not None and name in e.metrics:
-            pairs.append([e.id, float(mean), float(std), float(e.metrics[name])])
     return ModelQuality(
         model=history[-1].chosen if history else None,
         history=history,
         n_far_out=choices[max(choices)].get("n_far_out", 0) if choices else 0,
         faults=list(dict.fromkeys(f"{d['model']}: {d['fault']}" for d in decisions if "fault" in d)),
         predicted=_accuracy(pairs),
-        pairs=pairs,
+        pairs=[pairs[i] for i in thinned(len(pairs), MOST_PAIRS)],
         unit=metric.unit,
         log=metric.log,
     )

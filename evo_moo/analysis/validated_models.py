@@ -20,7 +20,7 @@ from evo_moo.threads import one_blas_thread
 
 FEWEST = 10
 """Configurations from which a model is tried at all."""
-MOST, MOST_NUMBERS = 2000, 100_000
+MOST, MOST_NUMBERS = 1000, 100_000
 """Configurations, and values of variables in them, that are looked at; of more, so many are drawn."""
 MOST_PER_FOLD = 400
 """Configurations that a model learns in cross-validation; the rest cost much and teach little."""
@@ -68,7 +68,7 @@ class Validated:
 
 
 @functools.lru_cache(maxsize=8)
-def validated(table: RunTable, metric: str) -> Validated:
+def validated(table: RunTable, metric: str, most: int = MOST) -> Validated:
     """Choose and fit the model of a metric, as a search does: one that ranks no better than chance is not used.
 
     The latest results are kept.
@@ -76,8 +76,9 @@ def validated(table: RunTable, metric: str) -> Validated:
     Args:
         table: What was measured.
         metric: Name of the metric.
+        most: Number of configurations to learn; of more, so many are drawn.
     """
-    rows, most = table.known(metric), min(MOST, max(MOST_NUMBERS // table.space.n_var, 5 * FEWEST))
+    rows, most = table.known(metric), min(most, max(MOST_NUMBERS // table.space.n_var, 5 * FEWEST))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed_for("rows", table.seed)).permutation(rows)[:most])
     values, features = table.values[metric][rows], Features(table.space)

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from evo_moo.analysis.importance.importances import learnt_in_words
 from evo_moo.cli.console import new_table, open_console, pairs, safe
 from evo_moo.text import shown_option
 
@@ -99,6 +100,7 @@ def _basis(metric: dict[str, Any]) -> str:
     words = f"{metric['model']} ranks what it did not learn with a correlation of {metric['rank_correlation']:.2f}"
     words += f"; {metric['unexplained']:.0%} of the variance is unexplained"
     words += "; shares are of the variance of its logarithm" if metric["log"] else ""
+    words += f"; {learnt}" if (learnt := learnt_in_words(metric)) else ""
     if not any(row["main"] is not None for row in metric["variables"]):
         words += "; the forest of fANOVA ranks no better than chance, so its shares are not told"
     return words

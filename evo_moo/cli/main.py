@@ -211,16 +211,18 @@ def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
 
 
 def _report(result: "Result") -> None:
-    """Show what a run found, and draw it."""
+    """Show what a run found, and draw it, unless that was done since it ended."""
     from evo_moo.cli.console import draw
     from evo_moo.cli.front_table import print_front
-    from evo_moo.storage.reading import guarded_reads
+    from evo_moo.storage.reading import guarded_reads, is_up_to_date
 
     with guarded_reads(result.run_dir):
         print_front(result)
-    if result.run_dir is not None and result.front:
+    if result.run_dir is None:
+        return
+    if result.front and not is_up_to_date(result.run_dir / "front.png"):
         draw(result.plot, result.run_dir / "front.png", is_asked_for=False)
-    if result.run_dir is not None:
+    if not is_up_to_date(result.run_dir / "report.html"):
         from evo_moo.report.page import write_report_at_end
 
         write_report_at_end(result.run_dir)

@@ -1,14 +1,15 @@
 """Prints what there is: runs, groups of a batch, parts of a run folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evo_moo.cli.console import cell, new_table, open_console, safe
 from evo_moo.errors import EvoMooError
-from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.problem.goals import Goals
 from evo_moo.storage.facts import RunFacts, run_state
 from evo_moo.storage.folder_lock import holder_of
+from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 from evo_moo.storage.run_folder import run_dirs
 
@@ -28,7 +29,8 @@ def print_runs(root: Path) -> None:
                 facts, ended = ledger.facts(), ledger.cost_of_ended()
                 front = RunFront.of_ledger(ledger) if facts.has_begun else None
                 words = front.hypervolume_in_words().partition(" ")[0] if front else ""
-                table.add_row(*map(safe, _run_row(path, facts, ended, words, ledger.ok())))
+                best = _best(ledger, facts.goals) if facts.has_begun else ""
+                table.add_row(*map(safe, _run_row(path, facts, ended, words, best)))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", "", safe(str(error)))
     console = open_console()
@@ -66,10 +68,17 @@ def print_batch(groups: "Sequence[GroupRow]", rows: "Sequence[RunRow]") -> None:
             console.print(safe(f"{row.name}: {row.state}{f': {row.reason}' if row.reason else ''}"))
 
 
-def _run_row(path: Path, facts: RunFacts, done: float, volume: str, ok: Iterable[Evaluation]) -> list[str]:
+def _best(ledger: Ledger, goals: Goals) -> str:
+    """Return the best value of each objective; empty where nothing keeps the limits."""
+    best: dict[str, float] = {}
+    for e in ledger.feasible():
+        for o in goals.objectives:
+            value = e.metrics[o.metric]
+            best[o.metric] = o.best([best.get(o.metric, value), value])
+    return ", ".join(f"{name} {value:.4g}" for name, value in best.items())
+
+
+def _run_row(path: Path, facts: RunFacts, done: float, volume: str, best: str) -> list[str]:
     state = run_state(facts.state, holder_of(path) is not None)
     total = facts.job.get("budget", {}).get("n_evals")
-    metrics = [e.metrics for e in ok if e.feasible]
-    objectives = facts.goals.objectives if metrics else ()
-    best = [f"{o.metric} {o.best(m[o.metric] for m in metrics):.4g}" for o in objectives]
-    return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", volume, ", ".join(best)]
+    return [path.name, facts.problem, state, f"{done:g}/{total}" if total else f"{done:g}", volume, best]

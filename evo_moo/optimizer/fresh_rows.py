@@ -1,10 +1,12 @@
 """Which configurations were not asked for yet."""
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pymoo.core.population import Population
 
 from evo_moo.optimizer.algorithms import Array
@@ -66,14 +68,15 @@ class FreshRows:
             every = GridDesign(self._space, int(random_state.integers(2**32)))
             yield every.rows(0, len(every))
 
-    def dump(self) -> Array | None:
-        """Return the rows that were asked for, ``(n, n_var)``, in an order that depends on them alone."""
-        return self._duplicates.rows() if self._duplicates is not None else None
+    def dump(self) -> npt.NDArray[np.int64] | None:
+        """Return the numbers of the rows that were asked for, ``(n,)``, see ``SeenRows``."""
+        return self._duplicates.seen.numbers() if self._duplicates is not None else None
 
-    def load(self, seen: Array | None, still_open: Array) -> None:
-        """Continue from the rows that were asked for, and those that are made and not asked for yet."""
-        if self._duplicates is not None:
-            self._duplicates.seen.clear()
-            for X in (seen, still_open):
-                if X is not None:
-                    self._duplicates.remember(X)
+    def load(self, numbers: npt.NDArray[np.int64] | None, *rows: Iterable[Array]) -> None:
+        """Continue from what was dumped, and rows that were asked for or are made, each ``(n_var,)``."""
+        if self._duplicates is None:
+            return
+        self._duplicates.seen.load(np.empty(0, dtype=np.int64) if numbers is None else numbers)
+        rest = itertools.chain(*rows)
+        while part := list(itertools.islice(rest, FILLING_DRAWS)):
+            self._duplicates.remember(np.array(part))

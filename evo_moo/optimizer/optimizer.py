@@ -239,8 +239,8 @@ class Optimizer:
         After ``load`` of it, the same asks and tells give the same candidates as without.
 
         Args:
-            with_seen: Whether to include the rows already asked, ``(n_asked, n_var)``, and what models learnt of
-                them; a caller that keeps them elsewhere passes them to ``load`` and ``recall``.
+            with_seen: Whether to include which rows were already asked, and what models learnt of them; a caller that
+                keeps them elsewhere passes them to ``load`` and ``recall``.
         """
         return {
             "kind": self._kind,
@@ -255,12 +255,12 @@ class Optimizer:
             **self._source.dump(with_seen),
         }
 
-    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
+    def load(self, state: Mapping[str, Any], seen: Iterable[Array] | None = None) -> None:
         """Continue from a dumped state.
 
         Args:
             state: What ``dump`` returned.
-            seen: ``(n, n_var)`` array of the rows already asked, if the state was dumped without them.
+            seen: The ``(n_var,)`` rows already asked, if the state was dumped without them.
 
         Raises:
             StateError: The state is of another format, algorithm or shape.
@@ -271,7 +271,7 @@ class Optimizer:
         self._n_known = state.get("n_known", 0)  # of none, before there were any
         self.exhausted = state["exhausted"]
         self._open.load(state)
-        self._fresh.load(state["seen"] if seen is None else seen, state["open_X"])
+        self._fresh.load(state["seen"], state["open_X"], () if seen is None else seen)
         self._source.load(state)
 
     def recall(self, outcomes: Iterable[EndedRow]) -> None:

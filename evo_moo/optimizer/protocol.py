@@ -88,8 +88,8 @@ class AskTell(Protocol):
     def dump(self, with_seen: bool = True) -> dict[str, Any]:
         """Return the complete state as plain data and arrays; without ``with_seen`` but for what a ledger holds."""
 
-    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
-        """Continue from a dumped state; ``seen`` is the ``(n_asked, n_var)`` rows if it was dumped without them."""
+    def load(self, state: Mapping[str, Any], seen: Iterable[Array] | None = None) -> None:
+        """Continue from a dumped state; ``seen`` are the ``(n_var,)`` rows asked, if it was dumped without them."""
 
     def recall(self, outcomes: Iterable[EndedRow]) -> None:
         """Learn again the outcomes that a loaded state was dumped without."""

@@ -179,7 +179,7 @@ class Refinement:
             "trusted": self._promotions.trusted,
         }
 
-    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
+    def load(self, state: Mapping[str, Any], seen: Iterable[Array] | None = None) -> None:
         """Go on from a dumped state; one without outcomes is complete once ``recall`` has taken them.
 
         Raises:

@@ -79,7 +79,7 @@ class Replication:
         ended = {"n_asked": self.n_asked, "told": sorted(self._ended)}
         return {"kind": KIND, "generation": self.generation, "algorithm": None, **ended}
 
-    def load(self, state: Mapping[str, Any], seen: Array | None = None) -> None:
+    def load(self, state: Mapping[str, Any], seen: Iterable[Array] | None = None) -> None:
         """Continue from a dumped state.
 
         Raises:

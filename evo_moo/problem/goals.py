@@ -245,6 +245,12 @@ class Objectives(NamedTuple):
     F: Array
     violation: Array
 
+    def front(self) -> "Objectives":
+        """Return the Pareto front of what is feasible, sorted by the first objective."""
+        kept = np.flatnonzero(self.violation == 0)
+        rows = kept[pareto_rows(self.F[kept], np.zeros(len(kept)))]
+        return Objectives(self.ids[rows], self.F[rows], self.violation[rows])
+
     @classmethod
     def of(cls, rows: Iterable[tuple[int, Mapping[str, float]]], goals: Goals) -> Self:
         """Return the columns of ids and metrics, which are read some at a time.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from evo_moo.analysis.importance.importances import importances
+from evo_moo.analysis.importance.importances import importances, learnt_in_words
 from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_front import Failure
 from evo_moo.analysis.run_record import RunRecord
@@ -145,7 +145,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
     Args:
         run_dir: The run folder.
         with_importances: Whether models are fitted for the importance of the variables; with 1,000 evaluations of 20
-            variables this takes some 8 s for each objective.
+            variables or more this takes some 8 s for each objective.
 
     Raises:
         RunFolderError: It is no run folder, is damaged, or holds no run that has begun.
@@ -188,7 +188,7 @@ def _importances(record: RunRecord) -> Importances:
         return Importances(printable(str(error)))
     metrics = data["metrics"].items()
     notes = [f"Permutation importance on configurations that the model did not learn, over {data['over']}."]
-    notes += [f"{name}: {known['nothing']}." for name, known in metrics if known["nothing"]]
+    notes += [f"{name}: {words}." for name, known in metrics if (words := known["nothing"] or learnt_in_words(known))]
     shares = {
         name: {row["variable"]: max(row["importance"], 0.0) for row in rows if row["importance"] is not None}
         for name, known in metrics

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.result import Result
-from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
@@ -250,9 +249,9 @@ def run_job(
         with guarded_reads(folder.path):
             job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
-            is_over = facts.state == "finished"
-            goes_on = not is_over or bool(RunFront.of_ledger(folder.ledger).doubts_in_words())
-            before = ended_evaluations(folder.ledger, goals) if goes_on else []
+            result = Result.of_ledger(folder.ledger, folder.path) if facts.state == "finished" else None
+            goes_on = result is None or bool(result.doubts_in_words())
+            before = ended_evaluations(folder, goals)
         with Reactions(callbacks, facts, folder.ledger) as reactions:
             if goes_on:
                 pool = pool_of(job, problem, prepared.source, goals)
@@ -262,12 +261,13 @@ def run_job(
                 try:
                     with closing(pool), shown as observer:
                         engine = engine_of(job, problem, goals, pool, folder, reactions.beside(observer))
-                        engine.measure_doubts() if is_over else engine.run()
+                        engine.measure_doubts() if result else engine.run()
                 except RunStoppedError as error:
                     result = Result.of_ledger(folder.ledger, folder.path)
                     raise RunStoppedError(f"{error}; {_way_on(job, folder.path)}", result) from None
             with guarded_reads(folder.path):
-                result = Result.of_ledger(folder.ledger, folder.path)
+                if result is None or goes_on:
+                    result = Result.of_ledger(folder.ledger, folder.path)
                 folder.write_front(result.rows())
             return result
 

@@ -18,7 +18,6 @@
 """
 
 import logging
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -106,14 +105,16 @@ class Reactions:
             return self
         self._call("on_begin", BEGINNING)
         self._run = replace(self._run, is_replay=True)
-        ended = {e.id: e for e in self._ledger.ended()}
-        waiting = deque(ended.values())
+        ended = self._ledger.ended()
+        waiting = next(ended, None)
         for generation, n_asked, population, _ in self._ledger.generations():
-            while waiting and waiting[0].id <= n_asked:
-                self._on_evaluation(waiting.popleft())
-            self._on_generation(generation, [ended[key] for key in population if key in ended])
-        for evaluation in waiting:
-            self._on_evaluation(evaluation)
+            while waiting and waiting.id <= n_asked:
+                self._on_evaluation(waiting)
+                waiting = next(ended, None)
+            self._on_generation(generation, [e for e in self._ledger.of_ids(population) if e.status != "asked"])
+        while waiting:
+            self._on_evaluation(waiting)
+            waiting = next(ended, None)
         self._run = replace(self._run, is_replay=False)
         return self
 

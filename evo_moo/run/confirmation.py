@@ -83,7 +83,7 @@ def confirm(
             going_on = len(candidates) > len(recorded) or any(e.status == "asked" for e in recorded)
             if going_on:
                 _begin(folder, built, goals, source, run_dir)
-                before, elapsed_s = ended_evaluations(folder.ledger, goals), folder.ledger.facts().elapsed_s
+                before, elapsed_s = ended_evaluations(folder, goals), folder.ledger.facts().elapsed_s
         if going_on:
             pool, budget = pool_of(job, built, source, goals), Budget(n_evals=len(candidates))
             shown = shown_progress(goals, budget, before, elapsed_s, pool, verbose)

@@ -1,12 +1,13 @@
 """Progress of a search: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 import html
+import itertools
 import logging
 import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
 from evo_moo.run.observer import n_evaluated
 from evo_moo.storage.evaluation_row import FAILED, Evaluation
 from evo_moo.storage.facts import RunBox
@@ -47,24 +48,24 @@ class Progress:
     def __init__(
         self,
         goals: Goals,
-        before: Sequence[Evaluation] = (),
+        before: Iterable[Evaluation] = (),
         budget: Budget | None = None,
         elapsed_s: float = 0.0,
         ledger: Ledger | None = None,
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
         self._ledger = ledger if 2 <= len(goals.objectives) <= MOST_OBJECTIVES else None
-        self.n_done, self.n_failed = n_evaluated(before), 0
-        self.spent = self._spent_before = sum(e.cost for e in before)
-        self.best: dict[str, float] = {}
+        self.n_done, self.n_failed, self.spent, self.best = 0, 0, 0.0, dict[str, float]()
         self._began_at = self._line_at = time.monotonic()
-        self._line_every_s, self._n_running = FIRST_LINE_S, 0
-        self._per_generation = math.inf
-        self._end_at = self._expected_end()
+        self._line_every_s, self._n_running, self._per_generation = FIRST_LINE_S, 0, math.inf
         self._F = goals.F([])  # of the front of what is feasible
         self._box: RunBox | None = None
-        self._repeats = False
-        self._count(before)
+        self._repeats, self._last_id = False, 0
+        rest = iter(before)
+        while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
+            self._add(part)
+        self._spent_before = self.spent
+        self._end_at = self._expected_end()
         self._look()
 
     def submitted(self, n: int) -> None:
@@ -74,10 +75,8 @@ class Progress:
 
     def evaluated(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes; now and then log a line."""
-        self.n_done += n_evaluated(outcomes)
         self._n_running -= n_evaluated(outcomes)
-        self.spent += sum(outcome.cost for outcome in outcomes)
-        self._count(outcomes)
+        self._add(outcomes)
         self._end_at = self._expected_end()
         self.say()
 
@@ -123,8 +122,7 @@ class Progress:
 
     def _expected_end(self) -> float:
         """Return the monotonic time at which the first limit of the budget is reached."""
-        now, budget = time.monotonic(), self._budget
-        ends = [math.inf]
+        now, budget, ends = time.monotonic(), self._budget, [math.inf]
         if budget.time_s is not None:
             ends.append(self._began_at + budget.time_s - self._elapsed_s)
         n_evals = min(budget.n_evals or math.inf, (budget.n_gen or math.inf) * self._per_generation)
@@ -137,21 +135,24 @@ class Progress:
         self._line_at = time.monotonic()
         LOGGER.info("%s: %s%s", what, self.summary(), f", about {self.left}" if self.left and self.left_s >= 1 else "")
 
-    def _count(self, outcomes: Sequence[Outcome | Evaluation]) -> None:
+    def _add(self, outcomes: Sequence[Outcome | Evaluation]) -> None:
+        self.n_done += n_evaluated(outcomes)
+        self.spent = sum((o.cost for o in outcomes), self.spent)
         self.n_failed += sum(o.status in FAILED for o in outcomes)
         feasible = [o.metrics for o in outcomes if o.status == "ok" and not self.goals.violation(o.metrics)]
         if not feasible:
             return
-        for objective in self.goals.objectives:
-            name = objective.metric
-            before = [self.best[name]] if name in self.best else []
-            self.best[name] = objective.best([*before, *(metrics[name] for metrics in feasible)])
+        for o in self.goals.objectives:
+            values = [metrics[o.metric] for metrics in feasible]
+            self.best[o.metric] = o.best([self.best.get(o.metric, values[0]), *values])
         if self._ledger is not None and not self._repeats:
             F = np.vstack([self._F, self.goals.F(feasible)])
             self._F = F[pareto_rows(F, np.zeros(len(F)))]
 
     def _note_repeats(self) -> None:
-        self._repeats = self._repeats or (self._ledger is not None and self._ledger.has_replicates())
+        if self._ledger is not None and not self._repeats:
+            last_id = self._ledger.last_id()
+            self._repeats, self._last_id = self._ledger.has_replicates(self._last_id), last_id
 
     def _look(self) -> None:
         """Look up in the ledger what only it knows: the box of the hypervolume, and means over repetitions."""
@@ -168,7 +169,7 @@ class _Bar(Progress):
     def __init__(
         self,
         goals: Goals,
-        before: Sequence[Evaluation],
+        before: Iterable[Evaluation],
         budget: Budget,
         elapsed_s: float,
         ledger: Ledger | None,
@@ -278,7 +279,7 @@ def _saying(progress: Progress) -> Iterator[None]:
 def shown_progress(
     goals: Goals,
     budget: Budget,
-    before: Sequence[Evaluation],
+    before: Iterable[Evaluation],
     elapsed_s: float,
     pool: Pool,
     verbose: bool,

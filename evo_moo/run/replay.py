@@ -1,7 +1,7 @@
 """What is known already, so that nothing is evaluated twice: after a kill, and from earlier runs."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from evo_moo.run.records import Records
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
 from evo_moo.values import json_key
@@ -103,8 +102,10 @@ def load_checkpoint(folder: RunFolder, optimizer: AskTell, tasks: Tasks) -> bool
         return False
     try:
         state = from_json(saved)
-        rows = np.frombuffer(b"".join(ledger.encoded_rows(state["n_asked"])), dtype="<f8")
-        optimizer.load(state, seen=rows.reshape(state["n_asked"], -1))
+        n_asked = state["n_asked"]
+        if (n := ledger.n_up_to(n_asked)) != n_asked:
+            raise ValueError(f"it is after {n_asked} evaluations, of which there are {n}")
+        optimizer.load(state, seen=(np.frombuffer(x, dtype="<f8") for x in ledger.encoded_rows(n_asked)))
         ended = ledger.ended()
         optimizer.recall(
             (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in USABLE else None) for e in ended
@@ -132,16 +133,14 @@ def take_told(told: Sequence[Told], optimizer: AskTell, replay: Replay, records:
     return outcomes
 
 
-def ended_evaluations(ledger: Ledger, goals: Goals) -> list[Evaluation]:
+def ended_evaluations(folder: RunFolder, goals: Goals) -> Iterator[Evaluation]:
     """Read the evaluations that ended before.
 
     Raises:
-        TypeError: A metric is no number.
-        KeyError: An objective is missing.
+        RunFolderError: One is damaged: an objective is missing.
     """
-    ended = list(ledger.ended())
-    for e in ended:
-        numbers = [e.metrics[o.metric] for o in goals.objectives] if e.status in ("ok", "partial") else []
-        if not all(isinstance(value, int | float) for value in [*numbers, *e.metrics.values()]):
-            raise TypeError(f"evaluation {e.id} has a metric that is no number")
-    return ended
+    with guarded_reads(folder.path):
+        for e in folder.ledger.ended():
+            if e.status in ("ok", "partial") and not goals.has_objectives(e.metrics):
+                raise LookupError(f"evaluation {e.id} lacks an objective")
+            yield e

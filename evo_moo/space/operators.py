@@ -1,15 +1,18 @@
 """pymoo operators on the encoded rows of a search space; each works on the whole population at once.
 
 Each takes and gives canonical rows, draws from the ``random_state`` that pymoo passes, and keeps no state,
-the duplicate eliminator's set of seen rows aside. Numeric columns are searched between the *wide* bounds of
+the duplicate eliminator's seen rows aside. Numeric columns are searched between the *wide* bounds of
 the space, scaled to [0, 1], so that every step is relative to its range and the ends of a grid are reached
 as easily as its middle.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pymoo.core.crossover import Crossover
 from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.mutation import Mutation
@@ -22,6 +25,8 @@ from evo_moo.space.search_space import Method, SearchSpace
 from evo_moo.space.variables import Array, Mask
 
 REDRAWS = 64
+MOST_RECENT = 10_000
+"""Seen rows that are not sorted in yet, beside an eighth of those that are."""
 SMALLEST_STEP = 1e-7
 """Of a column's range; the rounding of values in log scale could swallow less."""
 
@@ -154,40 +159,80 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         return moved
 
 
+class SeenRows:
+    """Rows by eight bytes of each, so that a million of them take 8 MB.
+
+    A row that was never seen passes for a seen one with a chance of 5e-14 among a million; it is then made no more.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no row."""
+        self._sorted, self._recent = np.empty(0, dtype=np.int64), set[int]()
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._recent)
+
+    def add(self, rows: Iterable[bytes]) -> None:
+        """Add rows, each as bytes."""
+        numbers = list(map(_number, rows))
+        self._recent.update(itertools.compress(numbers, np.logical_not(self._have(numbers))))
+        if len(self._recent) > MOST_RECENT + len(self._sorted) // 8:
+            self._sorted, self._recent = self.numbers(), set()
+
+    def have(self, rows: Iterable[bytes]) -> list[bool]:
+        """Return for each row whether it was added."""
+        return self._have(list(map(_number, rows)))
+
+    def _have(self, numbers: list[int]) -> list[bool]:
+        wanted = np.array(numbers, dtype=np.int64)
+        places = np.searchsorted(self._sorted, wanted)
+        found = np.append(self._sorted, 0)[places] == wanted
+        known = (found & (places < len(self._sorted))).tolist()
+        return [is_known or number in self._recent for is_known, number in zip(known, numbers, strict=True)]
+
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """Return the numbers of all rows, ``(n,)``, in ascending order."""
+        return np.sort(np.concatenate([self._sorted, np.fromiter(self._recent, np.int64, len(self._recent))]))
+
+    def load(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Continue from the numbers of all rows."""
+        self._sorted, self._recent = np.unique(numbers.astype(np.int64)), set()
+
+
+def _number(row: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little", signed=True)
+
+
 class RowDuplicateElimination(DuplicateElimination):  # type: ignore[misc]
     """Drop rows that are forbidden, that repeat another row, or that were seen before.
 
     Attributes:
-        seen: Bytes of the canonical rows to drop wherever they turn up again.
+        seen: The canonical rows to drop wherever they turn up again.
     """
 
     def __init__(self, space: SearchSpace) -> None:
         """Begin with no row seen."""
         super().__init__()
         self.space = space
-        self.seen: set[bytes] = set()
+        self.seen = SeenRows()
 
     def remember(self, X: Array) -> None:
         """Add the rows of an ``(n, n_var)`` array to ``seen``."""
-        self.seen.update(self._keys(X))
-
-    def rows(self) -> Array:
-        """Return the seen rows as an ``(n_seen, n_var)`` array, in an order that depends on them alone."""
-        return np.frombuffer(b"".join(sorted(self.seen))).reshape(-1, self.space.n_var)
+        self.seen.add(self._keys(X))
 
     def are_new(self, X: Array) -> Mask:
         """Return which rows of an ``(n, n_var)`` array were not seen and are not forbidden, ``(n,)``."""
-        return np.array([key not in self.seen for key in self._keys(X)], dtype=bool) & self.space.allowed(X)
+        return ~np.array(self.seen.have(self._keys(X)), dtype=bool) & self.space.allowed(X)
 
     def _do(self, pop: Population, other: Population | None, is_duplicate: Mask) -> Mask:
         X = self.func(pop)
         keys = self._keys(X)
         if other is not None:
             taken = set(self._keys(self.func(other)))
-            return np.array([key in taken or key in self.seen for key in keys])
+            return np.array([key in taken for key in keys]) | self.seen.have(keys)
         first: dict[bytes, int] = {}
-        repeated = [first.setdefault(key, i) != i or key in self.seen for i, key in enumerate(keys)]
-        return np.array(repeated) | ~self.space.allowed(X)
+        repeated = [first.setdefault(key, i) != i for i, key in enumerate(keys)]
+        return np.array(repeated) | self.seen.have(keys) | ~self.space.allowed(X)
 
     def _keys(self, X: Array) -> list[bytes]:
         rows = np.ascontiguousarray(self.space.canonical(X))

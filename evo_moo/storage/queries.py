@@ -156,9 +156,9 @@ class Queries:
         )
         return {(status, reason): n for status, reason, n in rows}
 
-    def has_replicates(self) -> bool:
-        """Return whether an evaluation was repeated with another seed."""
-        return bool(self._column("SELECT 1 FROM evaluations WHERE replicate > 0 LIMIT 1"))
+    def has_replicates(self, after: int = 0) -> bool:
+        """Return whether an evaluation with an id above ``after`` is one repeated with another seed."""
+        return bool(self._column("SELECT 1 FROM evaluations WHERE replicate > 0 AND id > ? LIMIT 1", after))
 
     def cost(self) -> float:
         """Return what all evaluations cost that were asked for, in full evaluations."""
@@ -218,6 +218,10 @@ class Queries:
     def _on_measurements(self) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = self._in_parts("kind, detail", "events", "kind IN ('profile reused', 'measured', 'measured again')")
         return ((kind, detail) for _, kind, text in rows if "in_doubt" in (detail := orjson.loads(text)))
+
+    def last_event_at(self) -> float:
+        """Return the time of the last event; 0 without any."""
+        return float(self._column("SELECT coalesce(max(at), 0) FROM events")[0])
 
     def events(self, kind: EventKind | None = None) -> Iterator[tuple[float, EventKind, dict[str, Any]]]:
         """Read the events, all or those of one kind: time, kind, detail."""

@@ -86,6 +86,17 @@ def read_job(path: Path) -> dict[str, Any]:
         return dict(facts.job)
 
 
+def is_up_to_date(file: Path) -> bool:
+    """Return whether a file of a run folder was written after all that happened in the run.
+
+    Raises:
+        RunFolderError: There is no ledger.
+    """
+    with reading(file.parent) as ledger:
+        last = ledger.last_event_at()
+    return file.is_file() and file.stat().st_mtime > last
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a file that a run or a batch wrote.
 

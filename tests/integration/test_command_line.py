@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -32,6 +33,16 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert {"job.toml", "environment.json", "run.sqlite", "log.txt", "front.csv", "front.png", "report.html"} <= names
     assert finished.name.endswith("-Small")
     assert "finished after 40 evaluations" in (finished / "log.txt").read_text()
+
+
+def test_a_finished_run_is_drawn_again_only_where_it_must(finished: Path) -> None:
+    names = "front.png", "report.html"
+    before = {name: (finished / name).stat().st_mtime_ns for name in names}
+    os.utime(finished / names[0], (0, 0))
+    shown = evo_moo("resume", finished, cwd=finished).stdout
+    assert "of 40 evaluations" in shown
+    after = {name: (finished / name).stat().st_mtime_ns for name in names}
+    assert after[names[0]] > before[names[0]] and after[names[1]] == before[names[1]]
 
 
 def test_show_agrees_with_the_front_file(finished: Path) -> None:

@@ -44,6 +44,7 @@ def importances(
         ``left_out``: status to the number of evaluations that gave nothing; ``metrics``: name to
 
         - ``nothing``: why there are no importances; empty where there are;
+        - ``n_known``, ``n_learnt``: the number of configurations that have the metric, and of those drawn of them;
         - ``model``, ``n``, ``rank_correlation``: the model, the number of configurations in the region, and Kendall's
           tau between its predictions of them and their values, each predicted by a model that did not learn it;
         - ``log``: whether it is the variance of the metric's logarithm that is shared out;
@@ -64,9 +65,19 @@ def importances(
     cells = Cells(table.space)
     region = cells.spanned(table.X[table.near_front()]) if near_front else cells.weights
     with one_blas_thread():
-        result = {name: _of_metric(validated(table, name), cells, region, table.seed) for name in names}
+        result = {
+            name: {"n_known": len(table.known(name)), "n_learnt": len((known := validated(table, name)).X)}
+            | _of_metric(known, cells, region, table.seed)
+            for name in names
+        }
     over = NEAR_FRONT if near_front else WHOLE_SPACE
     return {"over": over, "n_evaluated": table.n_measured, "left_out": table.left_out, "metrics": result}
+
+
+def learnt_in_words(metric: dict[str, Any]) -> str:
+    """Say what share of the configurations the models of a metric of ``importances`` learnt; empty where all."""
+    n, known = metric["n_learnt"], metric["n_known"]
+    return "" if n == known else f"learnt from {n:,} of {known:,} configurations, drawn at random"
 
 
 def importance_columns(result: dict[str, Any]) -> dict[str, list[Any]]:

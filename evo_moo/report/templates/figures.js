@@ -73,7 +73,7 @@ function front2d(figure) {
     figure.on("plotly_relayout", change => { if (Object.keys(change).some(key => key.includes("range"))) Plotly.restyle(figure, { text: [labels(x, y, [figure.layout.xaxis.range, figure.layout.yaxis.range], figure.clientWidth - 110, 400)] }, [figure.data.length - 1]); });
   }
 }
-const leftOut = () => COLS.n_left_out ? `${number(COLS.n_left_out)} evaluations off the front are left out of the figures, evenly over the run. ` : "";
+const leftOut = () => COLS.n_left_out ? `The figures show ${number(N)} of ${number(N + COLS.n_left_out)} evaluations: the whole front, and the others evenly over the run. ` : "";
 
 function front1d(figure) {
   const [o] = OBJECTIVES;

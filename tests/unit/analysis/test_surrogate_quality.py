@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
+from evo_moo.analysis import surrogate_quality as module
 from evo_moo.analysis.surrogate_quality import Accuracy, surrogate_quality
 from evo_moo.cli.main import app
 from evo_moo.cli.model_tables import print_surrogate
@@ -35,6 +36,14 @@ def ledger_of(predictions, measured, decisions):
         for decision in decisions:
             ledger.record_event("surrogate", **decision)
     return ledger
+
+
+def test_pairs_of_many_predictions_are_thinned_but_all_count(monkeypatch):
+    predictions = [{"a": (float(i), 0.1)} for i in range(50)]
+    monkeypatch.setattr(module, "MOST_PAIRS", 5)
+    quality = surrogate_quality(ledger_of(predictions, [{"a": float(i)} for i in range(50)], []))
+    assert [pair[0] for pair in quality.metrics["a"].pairs] == [1, 13, 25, 37, 50]
+    assert quality.metrics["a"].predicted == Accuracy(50, 1.0, 1.0)
 
 
 def test_predictions_are_counted_by_hand():

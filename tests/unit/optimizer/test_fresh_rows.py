@@ -50,4 +50,4 @@ def test_state_is_the_rows_and_those_still_open():
     rows.remember(np.array([[5.0], [2.0]]))
     other.remember(np.array([[1.0]]))
     other.load(rows.dump(), np.array([[6.0]]))
-    assert other.dump().tolist() == [[2.0], [5.0], [6.0]]
+    assert other.are_new(np.arange(1.0, 7.0)[:, None]).tolist() == [True, False, True, True, False, False]

@@ -18,6 +18,7 @@ from evo_moo.report import columns as report_columns
 from evo_moo.report.columns import ROLES, significant, table_of
 from evo_moo.report.content import read_report
 from evo_moo.report.page import number
+from tests.unit.long_runs import long_run
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -46,6 +47,25 @@ def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
     assert record.front_ids <= set(table.id.tolist()) and (np.diff(table.id) > 0).all()
     others = [e.id for e in record.evaluations if e.id not in record.front_ids]
     assert {others[0], others[-1]} <= set(table.id.tolist())
+
+
+def test_table_of_many_columns_has_fewer_rows(monkeypatch):
+    record = RunRecord.read(GOLDEN / "format_4" / "finished")
+    n_columns = len(record.variable_names) + len(record.metric_names)
+    monkeypatch.setattr(report_columns, "MOST_CELLS", n_columns * (len(record.front_ids) + 3))
+    assert len(table_of(record).id) == len(record.front_ids) + 3
+    monkeypatch.setattr(report_columns, "MOST_CELLS", 1)
+    assert set(table_of(record).id.tolist()) == record.front_ids
+
+
+def test_report_of_a_long_run_is_thinned_alike_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_columns, "MOST_ROWS", 200)
+    run = long_run(tmp_path, 1200)
+    report = read_report(run, with_importances=False)
+    assert len(report.columns.id) == 200 and report.columns.n_left_out == 1000
+    front = {e.id for e in report.result.front}
+    assert front <= set(report.columns.id.tolist())
+    assert read_report(run, with_importances=False).columns.id.tolist() == report.columns.id.tolist()
 
 
 def test_repetitions_are_means_with_their_spread():

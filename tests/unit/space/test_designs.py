@@ -115,7 +115,7 @@ def test_the_last_configuration_of_a_large_finite_space_is_found(algorithm):
     optimizer = Optimizer(Large(), algorithm, pop_size=4)
     every = GridDesign(Large().space, 1).rows(0, 100_000)
     assert len(every) == 90_000
-    optimizer.load(optimizer.dump() | {"seen": every[1:]})
+    optimizer.load(optimizer.dump(with_seen=False), seen=every[1:])
     (last,) = optimizer.ask()
     assert last.configuration == Large().space.decode(every[:1])[0]
     optimizer.tell(last.id, {"loss": 1.0})

@@ -8,6 +8,7 @@ from pymoo.optimize import minimize
 from evo_moo.errors import SpaceError
 from evo_moo.space.operators import (
     RowDuplicateElimination,
+    SeenRows,
     SpaceCrossover,
     SpaceMutation,
     SpaceSampling,
@@ -208,8 +209,23 @@ def test_duplicates_within_and_of_seen_rows_are_dropped(space):
     np.testing.assert_array_equal(eliminate.do(pop).get("X"), [B, D])
     assert len(eliminate.do(Population.new("X", np.array([A])))) == 0
     rebuilt = RowDuplicateElimination(space)
-    rebuilt.remember(eliminate.rows())
-    assert rebuilt.seen == eliminate.seen
+    rebuilt.seen.load(eliminate.seen.numbers())
+    np.testing.assert_array_equal(rebuilt.seen.numbers(), eliminate.seen.numbers())
+    np.testing.assert_array_equal(rebuilt.do(pop).get("X"), [B, D])
+
+
+def test_seen_rows_are_those_of_a_set():
+    seen, known = SeenRows(), set()
+    for n in (1, 25_000, 3, 9_000):
+        rows = [number.tobytes() for number in rng().integers(0, 30_000, n)]
+        assert seen.have(rows[:500]) == [row in known for row in rows[:500]]
+        seen.add(rows)
+        known.update(rows)
+        assert len(seen) == len(known) and all(seen.have(rows))
+    again = SeenRows()
+    again.load(seen.numbers())
+    np.testing.assert_array_equal(again.numbers(), seen.numbers())
+    assert seen.have([]) == [] and not any(again.have([b"", b"another"]))
 
 
 def test_rows_that_differ_in_inactive_columns_are_duplicates():

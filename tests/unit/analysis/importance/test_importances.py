@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import evo_moo
-from evo_moo.analysis.importance.importances import importance_columns, importances, pair_columns
+from evo_moo.analysis.importance.importances import importance_columns, importances, learnt_in_words, pair_columns
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.validated_models import validated
 from evo_moo.cli.main import app
@@ -250,3 +250,9 @@ def test_a_damaged_folder_is_one_message(golden, tmp_path, damage):
 @pytest.fixture
 def golden(request):
     return request.config.rootpath / "tests" / "golden"
+
+
+def test_words_say_what_share_was_learnt():
+    assert learnt_in_words({"n_learnt": 7, "n_known": 7}) == ""
+    words = "learnt from 1,000 of 98,765 configurations, drawn at random"
+    assert learnt_in_words({"n_learnt": 1000, "n_known": 98_765}) == words
