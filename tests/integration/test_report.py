@@ -198,7 +198,7 @@ def test_page_suits_failures_one_objective_and_nothing_feasible(tmp_path: Path) 
         settings |= {"surrogate": "none", **options}
         with contextlib.suppress(SearchFailedError):
             evo_moo.search(function, variables=variables, **settings)
-        written = evo_moo.write_report(path, with_importances=False)
+        written = evo_moo.write_report(path)
         assert write_figures(path, tmp_path / "figures" / name)
         return written.read_text(encoding="utf-8")
 
@@ -261,9 +261,7 @@ def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     with sqlite3.connect(run / "run.sqlite") as db:
         db.execute("DELETE FROM evaluations")
         db.execute("DELETE FROM generations")
-    assert "Nothing has been evaluated yet" in evo_moo.write_report(run, with_importances=False).read_text(
-        encoding="utf-8"
-    )
+    assert "Nothing has been evaluated yet" in evo_moo.write_report(run).read_text(encoding="utf-8")
 
 
 def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def seen_on_a_terminal(cwd: Path, *arguments: Any) -> list[str]:
 )
 def test_a_bar_on_a_terminal(tmp_path: Path, mode: str, budget: str) -> None:
     (tmp_path / "job.toml").write_text(
-        f'[problem]\nuse = "{USER_FILE}:Small"\n[search]\npop_size = 8\nmode = "{mode}"\n[budget]\n{budget}\n'
+        f'[problem]\nuse = "{USER_FILE}:Steady"\n[search]\npop_size = 8\nmode = "{mode}"\n[budget]\n{budget}\n'
         '[surrogate]\nmodel = "none"\n'
     )
     lines = seen_on_a_terminal(tmp_path, "run", "job.toml", "--workers", 2, "--run-dir", "r")
