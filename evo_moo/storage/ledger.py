@@ -67,6 +67,10 @@ class Ledger(Queries):
         if path is not None and not writable and not path.is_file():
             what = "is a folder" if path.is_dir() else "there is no such file"
             raise RunFolderError(f"`{path}` must be a ledger, but {what}")
+        if path is not None and writable and path.is_symlink():
+            raise RunFolderError(
+                f"`{path}` must be a file of its folder to be written, but is a link to another; copy that in its place"
+            )
         try:
             super().__init__(open_to_write(path) if writable or path is None else open_to_read(path), path)
             self._prepare(journal)

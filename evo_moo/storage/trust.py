@@ -26,7 +26,7 @@ def seal(run_dir: Path, references: Sequence[str]) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    text = "\n".join(_digests(run_dir, references))
+    text = "\n".join(_digests(run_dir, references, makes_key=True))
     with contextlib.suppress(OSError, ValueError):
         if (run_dir / SEAL).read_text() == text:
             return
@@ -42,24 +42,24 @@ def is_sealed(run_dir: Path, references: Sequence[str]) -> bool:
     return False
 
 
-def _digests(run_dir: Path, references: Sequence[str]) -> list[str]:
+def _digests(run_dir: Path, references: Sequence[str], *, makes_key: bool = False) -> list[str]:
     """Return the digests of the names as they are and as they lie to the folder; none without a key."""
     relative = []
     for reference in references:
         place, colon, name = reference.rpartition(":")
         is_file = place.endswith(".py")
         relative.append(os.path.relpath(place, run_dir.resolve()) + colon + name if is_file else reference)
-    key = _key()
+    key = _key(makes_key)
     texts = ["\0".join(names).encode() for names in (references, relative)]
     return [] if key is None else [hmac.new(key, text, hashlib.sha256).hexdigest() for text in texts]
 
 
-def _key() -> bytes | None:
-    """Read this user's key, which is made when it is first asked for; None where no folder can keep it."""
+def _key(is_made: bool) -> bytes | None:
+    """Read this user's key, which is made for the first seal; None where there is none, or no folder can keep it."""
     with contextlib.suppress(OSError, RuntimeError):  # a container's user may have no home
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         file = Path(os.environ.get("EVO_MOO_STATE_DIR") or Path(state, "evo-moo")) / "key"
-        if not file.is_file():
+        if is_made and not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             new = file.with_name(f"key.{secrets.token_hex(8)}")
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:

@@ -127,10 +127,10 @@ class Disk:
                 file.since.append((change.offset, change.first))
             case "T" if file:
                 file.since.append((change.offset, None))
+            case "S" if name in self._now and self._now[name] is None:  # a folder may have the number of a file before
+                self._sync_names(name)
             case "S" if file:
                 file.sync()
-            case "S":
-                self._sync_names(name)
 
     def _rename(self, steps: list[Name]) -> File | None:
         self._since.append(steps)
@@ -269,10 +269,17 @@ def cuts(library: ctypes.CDLL, folder: Path, kind: str, n: int, rng: random.Rand
                 yield f"{kind}: cut at {at} of {len(changes)}: look {looked}, lost {gone}"
             if rng.random() < 0.5 or n <= 0:
                 break
+        shutil.copytree(disk, folder / "cut", dirs_exist_ok=False)
         code = forked(lambda: search_kind(disk / "r", kind))
-        sound = all(finding.sound for finding in examine(disk / "r"))
-        if code or not sound or (ledger_of(disk / "r"), front_of(disk / "r")) != expected:
-            yield f"{kind}: cut at {at} of {len(changes)}: resume {code}, {'another end' if not code else ''}"
+        unsound = [finding for finding in examine(disk / "r") if not finding.sound]
+        parts = zip((ledger_of(disk / "r"), front_of(disk / "r")), expected, strict=True)
+        others = [pair for ends in parts for pair in itertools.zip_longest(*ends) if pair[0] != pair[1]]
+        if code or unsound or others:
+            kept = shutil.move(folder / "cut", folder / f"cut-{n}")
+            shutil.copytree(before, folder / f"before-{n}")
+            shutil.copy(trace, folder / f"trace-{n}")
+            yield f"{kind}: cut at {at} of {len(changes)}: resume {code}, {unsound}, {others[:2]}; it is {kept}"
+        shutil.rmtree(folder / "cut", ignore_errors=True)
 
 
 def main() -> None:
