@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from evo_moo.errors import is_engine
 
 _STANDARD = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+NO_PYTHON = (SyntaxError, ValueError, MemoryError, RecursionError)
+"""What parsing raises of a text that is no Python, or is nested too deep."""
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -60,7 +62,7 @@ def _imported_names(text: bytes, package: str) -> Iterator[str]:
     """Return the absolute names that a module's text imports; of ``from a import b`` both a and a.b."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # which running it will say
+    except NO_PYTHON:  # which running it will say
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -134,7 +136,7 @@ def _is_own(name: str, path: str, main: str) -> bool:
 def text_digest(text: bytes) -> str:
     """Return the digest of a file's text, and the one of what Python reads in it: without comments and layout."""
     digests = [digest_of(text)]
-    with contextlib.suppress(SyntaxError, ValueError):
+    with contextlib.suppress(*NO_PYTHON):
         digests += [f"{sys.version_info[0]}.{sys.version_info[1]}", digest_of(ast.dump(ast.parse(text)).encode())]
     return " ".join(["text", *digests])
 

@@ -83,16 +83,19 @@ def watched(place: Path, *arguments: Any) -> str:
         seen: list[str] = []
         allowed = [str((place / name).resolve()) for name in ("away", "cache")]
 
-        def is_outside(path: Any, follows: bool = False) -> bool:
+        def is_outside(path: Any, follows: bool = False, folder: int = -1) -> bool:
             if not isinstance(path, str | bytes | os.PathLike):
                 return False
-            name = Path(os.fsdecode(path))
+            name = Path(Path(f"/proc/self/fd/{folder}").resolve() if folder >= 0 else "", os.fsdecode(path))
             name = name.resolve() if follows else name.parent.resolve() / name.name
             return not str(name).startswith(("/dev/", "/proc/", *allowed))
 
         def watch(event: str, details: tuple[Any, ...]) -> None:
-            if event in RUNS_CODE or (event in CHANGES and any(map(is_outside, details[:2]))):
+            if event in RUNS_CODE:
                 seen.append(f"{event} {details}")
+            if event in CHANGES:
+                folder = details[-1] if event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+                seen.extend(f"{event} {details}" for path in details[:2] if is_outside(path, folder=folder))
             if event == "open" and isinstance(details[2], int) and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 seen.extend([f"open {details}"] if is_outside(details[0], not details[2] & os.O_NOFOLLOW) else [])
             if event == "exec" and "evil" in getattr(details[0], "co_filename", ""):

@@ -316,3 +316,10 @@ def test_an_unknown_surrogate_is_refused_with_those_there_are():
         load_surrogate("gpp")
     with pytest.raises(PluginError, match=r"as in `mine\.py:MySurrogate`"):
         load_surrogate("mine.py")
+
+
+@pytest.mark.parametrize("deep", ["(" * 300, "{'a':" * 500, "-" * 100_000 + "1"])
+def test_code_nested_too_deep_is_one_clear_message(tmp_path, deep):
+    (tmp_path / "deep.py").write_text(f"x = {deep}\n")
+    with pytest.raises(PluginError, match=r"deep\.py`: "):
+        load_problem(f"{tmp_path / 'deep.py'}:Deep")
