@@ -55,8 +55,9 @@ def printable(text: str) -> str:
 def digits_apart(values: Iterable[Any]) -> int:
     """Return how many digits the numbers of a column need so that those which differ look different."""
     numbers = {value for value in values if isinstance(value, float)}
-    looks = {digits: len({f"{number:.{digits}g}" for number in numbers}) for digits in range(FEWEST, MOST + 1)}
-    return next(digits for digits, n in looks.items() if n == looks[MOST])
+    looks = (len({f"{number:.{digits}g}" for number in numbers}) for digits in (MOST, *range(FEWEST, MOST + 1)))
+    most = next(looks)
+    return next(digits for digits, n in enumerate(looks, FEWEST) if n == most)
 
 
 def shown(value: Any, digits: int = FEWEST) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
@@ -161,8 +162,9 @@ def _n_outside(axes: Any, points: Array) -> int:
 def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[str]) -> None:
     """Draw a line over the objectives for each row of ``(n, n_obj)`` values, 0 the best and 1 the worst."""
     names = [objective.metric for objective in result.goals.objectives]
-    for row, color in zip(N, colors, strict=True):
-        axes.plot(row, color=color, alpha=0.4, lw=1)
+    lines = np.stack([np.broadcast_to(np.arange(N.shape[1]), N.shape), N], axis=2)
+    axes.add_collection(LineCollection(list(lines), colors=colors, alpha=0.4, linewidths=1))
+    axes.autoscale()
     axes.set_xticks(range(len(names)), [literal(name) for name in names], rotation=20)
     axes.set(ylabel="best to worst on the front", title=f"Pareto front: {len(N)}")
 

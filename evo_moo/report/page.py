@@ -116,7 +116,8 @@ def _missing(package: str) -> UsageError:
 
 def _words(report: Report) -> dict[str, Any]:
     """Return what the template shows in words and tables."""
-    headings, rows = front_table(report) if report.objectives else ([], [])
+    headings, rows = front_table(report, MOST_ROWS) if report.objectives else ([], [])
+    n_front = len(report.columns.rows("front"))
     models = report.surrogate.metrics
     most = max((failure.n for failure in report.failures), default=1)
     kinds = [True, *(column.levels is None for column in (*report.columns.metrics, *report.columns.variables))]
@@ -125,8 +126,8 @@ def _words(report: Report) -> dict[str, Any]:
         "tiles": _tiles(report),
         "in_tiles": ("Evaluations", "Front", "Hypervolume", "True front"),
         "front_headings": headings,
-        "front_rows": rows[:MOST_ROWS],
-        "front_words": f"The first {MOST_ROWS} of {len(rows)}; front.csv has all." if len(rows) > MOST_ROWS else "",
+        "front_rows": rows,
+        "front_words": f"The first {MOST_ROWS} of {n_front}; front.csv has all." if n_front > MOST_ROWS else "",
         "numeric": {i for i, is_numeric in enumerate(kinds) if is_numeric},
         "history_words": _history_words(report.history),
         "failure_rows": [(f"{f.status}: {f.reason}", f.n / most, f"{f.n:,}") for f in report.failures],
@@ -144,25 +145,25 @@ def _words(report: Report) -> dict[str, Any]:
     }
 
 
-def front_table(report: Report) -> tuple[list[str], list[list[str]]]:
-    """Return the front as headings and rows of words: id, metrics with the objectives first, configuration."""
+def front_table(report: Report, most: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Return the front, or the first of it, as headings and rows of words: id, metrics, objectives first, values."""
     table, first = report.columns, report.objectives[0]
     shown, front = [*table.metrics, *table.variables], table.rows("front")
     values = table.metric(first.name).values[front]
-    order = np.argsort(-values if first.direction == "max" else values, kind="stable")
+    front = front[np.argsort(-values if first.direction == "max" else values, kind="stable")][:most]
     digits = [digits_apart(column.values[front].tolist()) for column in shown]
-    columns = list(zip(shown, digits, strict=True))
-    rows = [[str(table.id[i]), *(_cell(column, i, table, n) for column, n in columns)] for i in front[order]]
+    columns = [(column, n, k < len(table.metrics)) for k, (column, n) in enumerate(zip(shown, digits, strict=True))]
+    rows = [[str(table.id[i]), *(_cell(i, table, *column) for column in columns)] for i in front]
     return ["id", *(column.title for column in shown)], rows
 
 
-def _cell(column: Column, i: int, table: Table, digits: int) -> str:
+def _cell(i: int, table: Table, column: Column, digits: int, is_metric: bool) -> str:
     value = float(column.values[i])
     if np.isnan(value):
         return ""
     if column.levels is not None:
         return column.levels[int(value)]
-    if not any(column is metric for metric in table.metrics):
+    if not is_metric:
         return number(value, digits)
     if interval := table.doubts.get(column.name, {}).get(str(i)):
         low, high = interval
