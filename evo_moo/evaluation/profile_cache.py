@@ -121,6 +121,8 @@ class ProfileCache:
         Raises:
             MetricError: ``profile`` returned something else than values by name.
         """
+        if not self._problem.is_profiled:
+            return new_profile(self._problem, config)
         architecture = self._problem.architecture_key(config)
         kept = self._kept(architecture)
         if kept is not None and not anew:
@@ -128,9 +130,11 @@ class ProfileCache:
             if whole is None or not whole.in_doubt or self._n_tries[architecture] >= MOST_TRIES:
                 return kept.as_known_now()
         clock = time.perf_counter()
-        self._n_tries[architecture] += 1
         made = new_profile(self._problem, config)
-        if time.perf_counter() - clock >= KEPT_FROM_S and made.faults.keys() <= made.facts.keys():
+        took_long = time.perf_counter() - clock >= KEPT_FROM_S
+        if took_long or kept is not None:  # what is never kept need not be counted, however many there are
+            self._n_tries[architecture] += 1
+        if took_long and made.faults.keys() <= made.facts.keys():
             # Another process may have kept a measurement meanwhile.
             made = made.with_earlier(self._kept(architecture))
             self._keep(architecture, made._replace(measured_at=time.time()))

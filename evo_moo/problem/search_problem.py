@@ -212,6 +212,12 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Whether the problem defines ``network``."""
         return type(self).network is not SearchProblem.network
 
+    @property
+    def is_profiled(self) -> bool:
+        """Whether anything is known of a configuration before it is evaluated."""
+        profiles = (type(self).profile, type(self).compute) != (SearchProblem.profile, SearchProblem.compute)
+        return profiles or self.has_network
+
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the metrics of a configuration: a mapping of names to numbers.
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,26 @@ def test_a_machine_is_its_cpu_and_its_gpus(tmp_path: Path, monkeypatch: pytest.M
     assert gpu_models() == ["NVIDIA A100", "NVIDIA B200"]
     monkeypatch.setattr("evo_moo.evaluation.machine.GPU_FOLDER", tmp_path / "none")
     assert gpu_models() == []
+
+
+class Unprofiled(SearchProblem):
+    variables = {"x": Real(0, 1)}
+    objectives = {"error": "min"}
+
+
+class Quick(Unprofiled):
+    def profile(self, config):
+        return {"size": config["x"]}
+
+
+@pytest.mark.parametrize("problem", [Unprofiled, Quick])
+def test_profiles_made_at_once_leave_nothing_in_memory(problem, monkeypatch):
+    monkeypatch.setattr(cache, "KEPT_FROM_S", 1000.0)
+    profiles, rest = ProfileCache(problem(), None), []
+    for _ in range(3):
+        tracemalloc.start()
+        for i in range(300):
+            profiles.profile({"x": i / 300 + len(rest)})
+        rest.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert rest[-1] < 20 * 300
