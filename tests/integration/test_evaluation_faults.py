@@ -68,7 +68,7 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
 def test_a_storm_of_faults_costs_no_other_evaluation(tmp_path: Path, pool: str, mode: str) -> None:
     if pool == "dask":
         pytest.importorskip("distributed")
-    fates = storm.planned(60, losses=1 if pool == "dask" else 0)
+    fates = storm.planned(40, losses=1 if pool == "dask" else 0)
     with storm.dask_cluster(tmp_path) if pool == "dask" else contextlib.nullcontext() as address:
         evaluation = {"pool": pool} | ({"address": address} if address else {})
         result, killed = storm.search(tmp_path, fates, mode, evaluation)

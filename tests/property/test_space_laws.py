@@ -96,7 +96,7 @@ def test_configurations_survive_a_table(space, seed):
 
 
 @given(spaces(), SEEDS)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_rows_and_configurations_are_one_to_one(space, seed):
     X = space.canonical(np.concatenate([rows_of(space, seed), [space.xl, space.xu]]))
     configurations = space.decode(X)
@@ -113,7 +113,7 @@ def test_rows_and_configurations_are_one_to_one(space, seed):
 
 
 @given(spaces(), SEEDS)
-@settings(max_examples=75)
+@settings(max_examples=40)
 def test_active_columns_are_the_keys_of_the_configuration(space, seed):
     X = rows_of(space, seed)
     for mask, configuration in zip(space.active(X), space.decode(X), strict=True):
@@ -121,7 +121,7 @@ def test_active_columns_are_the_keys_of_the_configuration(space, seed):
 
 
 @given(spaces(), SEEDS, st.floats(0.1, 1e9))
-@settings(max_examples=75)
+@settings(max_examples=40)
 def test_any_numbers_become_a_row(space, seed, scale):
     X = space.canonical(np.random.default_rng(seed).normal(scale=scale, size=(20, space.n_var)))
     assert_canonical(space, X)
@@ -129,7 +129,7 @@ def test_any_numbers_become_a_row(space, seed, scale):
 
 
 @given(spaces(finite=True))
-@settings(max_examples=75)
+@settings(max_examples=40)
 def test_size_is_the_number_of_configurations(space):
     grid = itertools.product(*(np.arange(low, high + 1) for low, high in zip(space.low, space.high, strict=True)))
     X = space.canonical(space.columns(np.array(list(grid))))
@@ -137,7 +137,7 @@ def test_size_is_the_number_of_configurations(space):
 
 
 @given(spaces(), SEEDS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_offspring_are_canonical_and_mutants_differ(space, seed):
     rng = np.random.default_rng(seed)
     X = np.concatenate([space.sample(10, rng), space.canonical(np.repeat([space.xl, space.xu], 5, axis=0))])
@@ -153,7 +153,7 @@ def test_offspring_are_canonical_and_mutants_differ(space, seed):
 
 
 @given(spaces(), SEEDS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_cells_hold_their_draws_and_know_where_variables_exist(space, seed):
     cells, rng = Cells(space), np.random.default_rng(seed)
     for column in range(space.n_var):

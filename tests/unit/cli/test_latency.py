@@ -54,6 +54,7 @@ def reference(tmp_path, monkeypatch):
     return f"{tmp_path / 'networks.py'}:Networks"
 
 
+@pytest.mark.slow
 def test_the_distribution_and_its_trust_are_shown(reference):
     command = [
         "latency",

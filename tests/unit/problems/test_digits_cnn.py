@@ -38,6 +38,7 @@ def without_times(metrics):
     return {name: value for name, value in metrics.items() if name != "train_s"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics(problem):
     a, b, c = (without_times(problem.evaluate(TINY, seed=seed)) for seed in (1, 1, 2))
     assert a == b != c

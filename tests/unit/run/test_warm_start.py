@@ -28,7 +28,7 @@ def observation(i, f, g, h=0.0, reusable=None):
 
 
 @given(spaces(), spaces(), SEEDS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_any_space_translates_into_any_other(old, new, seed):
     configurations = old.decode(old.sample(10, np.random.default_rng(seed)))
     X, allowed = translated(new, configurations, seed)
@@ -38,7 +38,7 @@ def test_any_space_translates_into_any_other(old, new, seed):
 
 
 @given(spaces(), SEEDS, SEEDS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_into_its_own_space_nothing_changes(space, seed, drawn):
     X = space.sample(10, np.random.default_rng(drawn))
     assert translated(space, space.decode(X), seed)[0].tobytes() == X.tobytes()

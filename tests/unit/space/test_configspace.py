@@ -212,7 +212,7 @@ def conditions(draw, child, depth=2):
 
 
 @given(st.data())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_whatever_is_taken_over_means_the_same(data):
     condition = data.draw(conditions(leaf()))
     cs = space_of([p.cat, p.size, p.n, p.r, leaf()], condition)
