@@ -191,6 +191,7 @@ def test_hover_brush_and_themes_work_in_a_browser(page: Path, tmp_path: Path) ->
     assert seen["ids"] == sorted(seen["ids"])
 
 
+@pytest.mark.slow
 def test_page_suits_failures_one_objective_and_nothing_feasible(tmp_path: Path) -> None:
     def search(name: str, function: Any, **options: Any) -> str:
         variables, path = {"x": evo_moo.Real(0, 1)}, tmp_path / name

@@ -32,6 +32,7 @@ class P(SearchProblem):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_side_metrics_are_notes_or_facts_of_each_evaluation(tmp_path: Path, workers: int) -> None:
     (tmp_path / "p.py").write_text(PROBLEM)
