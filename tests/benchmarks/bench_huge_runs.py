@@ -10,6 +10,7 @@ The targets: every reader stays below 200 MB, a report takes at most 10 s, and t
 import contextlib
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ N_EVALS = 100_000
 COMMANDS = (
     "show run",
     "list .",
-    "show run --id 5000",
+    "show run --id 1",
     "doctor run",
     "export run --to csv --force",
     "export run --to json --force",
@@ -29,7 +30,7 @@ COMMANDS = (
     "importance run",
     "report run",
     "report run --figures figures",
-    "compare run run",
+    "compare run again",
     "resume run",
 )
 
@@ -92,6 +93,8 @@ def main() -> None:
         (folder / "job.toml").write_text(job(n_evals))
         is_there = (folder / "run" / "front.csv").exists()
         for line in ("run job.toml --run-dir run",) * (not is_there) + COMMANDS:
+            if line.endswith("again"):
+                shutil.copytree(folder / "run", folder / "again", dirs_exist_ok=True)
             seconds, megabytes = cost(line, folder)
             print(f"{line:32} {seconds:8.1f} s of CPU {megabytes:7.0f} MB at most", flush=True)
 
