@@ -176,9 +176,9 @@ class Engine:
         """Load the checkpoint, and keep what was recorded after it to be reused."""
         from_checkpoint = load_checkpoint(self.folder, self.optimizer, self._tasks)
         self._replay = Replay(self.folder, self.optimizer.pending, self.optimizer.n_asked)
-        self._records, is_new = Records(self.ledger, self.optimizer, self._budget), not self.ledger.counts()
-        self._budget.resume(self.ledger)
         with guarded_reads(self.folder.path):
+            self._records, is_new = Records(self.ledger, self.optimizer, self._budget), not self.ledger.counts()
+            self._budget.resume(self.ledger)
             self._tasks.recall_measured(self.ledger)
         resumed = {"from_checkpoint": from_checkpoint, "reused": self._replay.n_ended, "again": self._replay.n_again}
         self._records.state("running", "", **({} if is_new else resumed))

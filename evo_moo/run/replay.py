@@ -36,8 +36,8 @@ class Replay:
             self._recorded = {e.id: e for e in ledger.open_after(n_asked)}
             known = ledger.facts().known_outcomes
             self._earlier: dict[str, Mapping[str, Any]] = {json_key(e["configuration"]): e for e in known}
-        self.n_ended = sum(e.status != "asked" for e in self._recorded.values())
-        self._curves = ledger.curves() if self.n_ended else {}
+            self.n_ended = sum(e.status != "asked" for e in self._recorded.values())
+            self._curves = ledger.curves() if self.n_ended else {}
         self.n_again = len(self._recorded) - self.n_ended
 
     def take_pending(self, n: int) -> list[Candidate]:

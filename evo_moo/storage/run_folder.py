@@ -37,7 +37,7 @@ from evo_moo.storage.environment import environment
 from evo_moo.storage.folder_lock import FolderLock, on_network
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import LOGGER, logged
-from evo_moo.storage.reading import csv_text
+from evo_moo.storage.reading import csv_text, guarded_reads
 from evo_moo.storage.trust import SEAL, seal
 
 JOURNAL = "EVO_MOO_JOURNAL"
@@ -70,7 +70,7 @@ class RunFolder:
                 file, journal = self.path / "run.sqlite", journal_for(self.path)
                 self.ledger = opened.enter_context(contextlib.closing(Ledger(file, journal=journal)))
                 if lock.replaced is not None:
-                    with self.ledger.transaction():
+                    with guarded_reads(self.path), self.ledger.transaction():
                         self.ledger.record_event("taken over", **lock.replaced)
                     LOGGER.info("taken over from process %(pid)s on %(host)s, which is gone", lock.replaced)
             self._opened = opened.pop_all()
