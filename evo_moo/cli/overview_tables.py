@@ -27,9 +27,10 @@ def print_runs(root: Path) -> None:
         try:
             with reading(path) as ledger:
                 facts, ended = ledger.facts(), ledger.cost_of_ended()
-                front = RunFront.of_ledger(ledger) if facts.has_begun else None
+                has_begun = facts.has_begun or ended > 0  # an evaluation without what it began with is damage
+                front = RunFront.of_ledger(ledger) if has_begun else None
                 words = front.hypervolume_in_words().partition(" ")[0] if front else ""
-                best = _best(ledger, facts.goals) if facts.has_begun else ""
+                best = _best(ledger, facts.goals) if has_begun else ""
                 table.add_row(*map(safe, _run_row(path, facts, ended, words, best)))
         except EvoMooError as error:
             table.add_row(safe(path.name), "", "damaged", "", "", safe(str(error)))

@@ -69,7 +69,7 @@ class DaskPool:
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
-        local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
+        local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
         try:
             with deaf_children():
                 self._cluster = LocalCluster(**local) if address is None else None
