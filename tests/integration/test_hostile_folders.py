@@ -164,7 +164,8 @@ def test_looking_at_a_folder_does_not_import_its_problem(run: Path, tmp_path: Pa
     job = (run / "job.toml").read_text().replace("tests.golden.problem:Golden", f"{evil}:Evil")
     (run / "job.toml").write_text(job)
     with sqlite3.connect(run / "run.sqlite") as db:
-        db.execute("UPDATE meta SET value = replace(value, 'tests.golden.problem:Golden', ?)", (f"{evil}:Evil",))
+        changed = "value = replace(value, 'tests.golden.problem:Golden', ?), checksum = NULL"
+        db.execute(f"UPDATE meta SET {changed} WHERE key = 'job'", (f"{evil}:Evil",))
     all_commands(run, allowed=(0,))
     for options in (["--repair"], ["--unlock"]):
         command("doctor", run, *options, cwd=tmp_path)
