@@ -90,6 +90,14 @@ def _method_faults(problem: Any, roles: Mapping[str, tuple[str, ...]]) -> list[s
     return faults
 
 
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a function by name; one of C that has no signature takes a configuration alone."""
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return {"config": inspect.Parameter("config", inspect.Parameter.POSITIONAL_ONLY)}
+
+
 def _fidelity_faults(problem: Any) -> list[str]:
     """Say why a fidelity, where one is declared, is no range of whole numbers that ``evaluate`` asks for."""
     fidelity = problem.fidelity
@@ -99,7 +107,7 @@ def _fidelity_faults(problem: Any) -> list[str]:
     if not whole or not 1 <= fidelity.low <= fidelity.high:
         rule = "must be a Fidelity(name, low, high) of whole numbers, 1 <= low <= high"
         return [f"`fidelity` of `{problem.name()}` {rule}, but is {fidelity!r}"]
-    if "fidelity" not in inspect.signature(problem.evaluated_function).parameters:
+    if "fidelity" not in parameters_of(problem.evaluated_function):
         rule = f"must name `fidelity`, since the problem declares {fidelity.name}"
         return [f"`evaluate` of `{problem.name()}` {rule}, but does not"]
     return []
@@ -109,7 +117,7 @@ def _argument_faults(problem: Any, role: str, method: Callable[..., Any], keywor
     """Say why a method does not take a configuration first, and else only what it may ask for by these names."""
     if not callable(method):
         return [f"`{role}` of `{problem.name()}` must be a function, but is {method!r}"]
-    parameters = list(inspect.signature(method).parameters.values())
+    parameters = list(parameters_of(method).values())
     if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
         return [f"`{role}` of `{problem.name()}` must take a configuration first, but takes none"]
     unknown = {p.name for p in parameters[1:] if p.default is p.empty and p.kind in _NAMED} - set(keywords)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pymoo.core.problem import Problem
 
 from evo_moo.errors import ProblemError
-from evo_moo.problem.declarations import check_definition
+from evo_moo.problem.declarations import check_definition, parameters_of
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
@@ -141,7 +141,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
 
     @property
     def _named_keywords(self) -> list[str]:
-        return list(inspect.signature(self.evaluated_function).parameters)[1:]
+        return list(parameters_of(self.evaluated_function))[1:]
 
     @property
     def is_seeded(self) -> bool:

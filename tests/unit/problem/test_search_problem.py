@@ -231,6 +231,11 @@ def test_a_bare_function_is_a_problem():
         as_search_problem(FunctionProblem(lambda config, gpu: {}, {"x": Real(0, 1)}, {"f": "min"}))
 
 
+def test_function_without_a_signature_takes_a_configuration():
+    problem = as_search_problem(FunctionProblem(dict, {"x": Real(0, 1)}, {"x": "min"}))
+    assert problem.call_evaluate({"x": 0.5}, seed=7).metrics == {"x": 0.5} and not problem.is_seeded
+
+
 def test_names_that_pymoo_uses_may_be_a_problems_own():
     class Own(SearchProblem):
         variables = {"x": Real(0, 1)}
