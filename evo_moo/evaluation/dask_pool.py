@@ -23,6 +23,7 @@ from evo_moo.problem.goals import Goals
 CONNECT_S = 30
 IDLE_S = 60.0  # after which a process without evaluations ends
 _POLL_S = 0.5
+LOGGERS = "distributed", "distributed.client"
 
 
 @dataclass
@@ -56,14 +57,11 @@ class DaskPool:
         self, source: ProblemSource, goals: Goals, n_workers: int, address: str | None, options: PoolOptions
     ) -> None:
         try:
-            import dask
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise missing_extra("dask", "`evaluation.pool` = 'dask'") from error
-        # What a lost scheduler or worker means for the search, the run says itself.
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        dask.config.set({"distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical"})
+        self._levels = {name: logging.getLogger(name).level for name in LOGGERS}
+        _be_quiet()
         self._run = secrets.token_hex(8)
         self._settings, self._retries = (source, goals, 1, options), options.retries
         self._running: dict[int, _Running] = {}
@@ -74,6 +72,8 @@ class DaskPool:
             with deaf_children():
                 self._cluster = LocalCluster(**local) if address is None else None
                 self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
+                if self._cluster is not None:
+                    self._client.register_worker_callbacks(_be_quiet)
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise UsageError(
                 "`evaluation.address` must be that of a Dask scheduler, as in tcp://host:8786, but "
@@ -124,6 +124,8 @@ class DaskPool:
         self._client.close(timeout=5)
         if self._cluster is not None:
             self._cluster.close(timeout=10)
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
 
     def _threads(self) -> int:
         if time.monotonic() > self._counted_at + 1:
@@ -172,6 +174,12 @@ class DaskPool:
 _idle: dict[str, dict[LokyPool, threading.Timer]] = {}
 _over: set[str] = set()
 _lock = threading.Lock()
+
+
+def _be_quiet() -> None:
+    """Keep Dask's own words from the terminal: what a lost scheduler or worker means for a search, the run says."""
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _evaluate(run: str, settings: tuple[Any, ...], task: Task) -> Outcome:

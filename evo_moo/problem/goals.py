@@ -71,13 +71,15 @@ class Limit:
 
     def is_kept(self, value: float) -> bool:
         """Return whether a value keeps the limit."""
-        off = self.violation(value)
-        return (abs(off) - self.tolerance if self.relation == "equals" else off) <= 0
+        return bool(self._over(value) <= 0)
 
     def excess(self, value: Any) -> Any:
         """Return how far a value, or each of an array, is beyond the limit, in the metric's own unit; else 0."""
+        return np.maximum(self._over(value), 0.0)
+
+    def _over(self, value: Any) -> Any:
         off = self.violation(value)
-        return np.maximum(np.abs(off) - self.tolerance if self.relation == "equals" else off, 0.0)
+        return abs(off) - self.tolerance if self.relation == "equals" else off
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from evo_moo.problem.goals import ROWS_AT_A_TIME
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
-
-ROWS_AT_A_TIME = 1000
-"""Rows of a table that are read at once."""
 
 
 class Generation(NamedTuple):

@@ -1,5 +1,6 @@
 """Every pool gives every evaluation's outcome, the right one, once; and the same search on all of them."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -334,6 +335,14 @@ def test_run_stops_without_its_scheduler_and_can_be_resumed(
     (address, _) = scheduler()
     run(folder, {"pool": "dask", "address": address}, use, pid_file=str(tmp_path / "pid"))
     assert ledger_of(folder) == in_this_process
+
+
+def test_dask_pool_leaves_environment_and_logging_as_they_were(tmp_path: Path) -> None:
+    """Else the user's own clusters would say nothing, in this process and in those that it starts."""
+    level, before = logging.getLogger("distributed").level, dict(os.environ)
+    with closing(dask(fates(tmp_path), workers=1)) as pool:
+        evaluated(pool, ["good"])
+    assert logging.getLogger("distributed").level == level and dict(os.environ) == before
 
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
