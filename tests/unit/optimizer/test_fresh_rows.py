@@ -9,6 +9,7 @@ from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Integer, Real
 
 SMALL = SearchSpace({"n": Integer(1, 6)})
+PAIR = SearchSpace({"n": Integer(1, 6), "m": Integer(0, 1)})
 RANDOM = np.random.default_rng(1)
 
 
@@ -51,3 +52,19 @@ def test_state_is_the_rows_and_those_still_open():
     other.remember(np.array([[1.0]]))
     other.load(rows.dump(), np.array([[6.0]]))
     assert other.are_new(np.arange(1.0, 7.0)[:, None]).tolist() == [True, False, True, True, False, False]
+
+
+def test_rows_given_as_bytes_count_once():
+    rows = fresh(PAIR)
+    rows.remember(np.array([[2.0, 1.0]]))
+    given = np.array([[1.0, 0.0], [2.0, 1.0], [3.0, 1.0], [1.0, 0.0]])
+    assert rows.new_of(x.tobytes() for x in given).tolist() == [[1.0, 0.0], [3.0, 1.0]]
+    assert rows.new_of([]).shape == (0, 2)
+
+
+def test_last_row_of_a_large_finite_space_is_found():
+    """Draws alone meet it with a probability of about one in a hundred."""
+    space = SearchSpace({"n": Integer(1, 300_000)})
+    rows = fresh(space)
+    rows.remember(np.delete(np.arange(1.0, 300_001.0), 777)[:, None])
+    assert rows.filled_up(Population.empty(), 5, np.random.default_rng(3)).get("X").tolist() == [[778.0]]

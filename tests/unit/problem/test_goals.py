@@ -12,7 +12,7 @@ from pymoo.core.individual import Individual
 
 from evo_moo.errors import MetricError
 from evo_moo.problem.goal_faults import find_faults
-from evo_moo.problem.goals import Goals
+from evo_moo.problem.goals import Goals, total_violation
 from evo_moo.problem.metrics import Metric, checked_metrics, read_returned
 
 GOALS = Goals.declared(
@@ -92,6 +92,19 @@ def test_the_unit_of_a_limit_changes_nothing(latency_ms, accuracy, factor):
     here = goals.violation({"latency": latency_ms, "accuracy": accuracy})
     there = other.violation({"latency": latency_ms * factor, "accuracy": accuracy})
     assert here == pytest.approx(there, rel=1e-6, abs=1e-12)
+
+
+def test_rows_that_keep_all_limits_are_at_zero_among_rows_that_do_not():
+    limits = Goals.declared({"a": "min"}, {"b": {"at_most": 2.0}, "c": {"at_least": 0.0}}).limits
+    excess = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    assert total_violation(limits, excess).tolist() == [0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"), [("max", "accuracy (%), more is better"), ("min", "accuracy (%), less is better")]
+)
+def test_objective_says_its_unit_and_its_direction(direction, words):
+    assert Goals.declared({"accuracy": direction}, {}).objectives[0].in_words("%") == words
 
 
 def test_no_limit_drowns_another():
