@@ -13,6 +13,11 @@ def test_rounding_is_that_of_decimal_text(value):
     assert round_significant(np.array([value]))[0] == pytest.approx(float(f"{value:.11e}"), rel=1e-15)
 
 
+@given(st.floats(1e-9, 1e9))
+def test_rounded_number_of_usual_size_is_the_float_of_the_text(value):
+    assert round_significant(np.array([value]))[0] == float(f"{value:.11e}")
+
+
 @given(st.floats(1e-290, 1e290), st.sampled_from([0, -2, 2]))
 def test_float_beside_a_rounded_one_becomes_that(value, ulps):
     rounded = round_significant(np.array([value]))
