@@ -29,4 +29,5 @@ def test_promoted_evaluation_waits_no_more():
     assert ladder.waiting(0, [1, 2, 3]) == {1, 2} and ladder.standing(3).is_barred
     ladder.plan([Step(2, 1, 0, 2)])
     assert ladder.waiting(0, [1, 2, 3]) == {1} and ladder.sources() == [2] and not ladder.is_done(2)
+    assert not ladder.is_awaited(0) and not ladder.is_awaited(4)
     assert ladder.begin(ladder.next_planned()) == 4 and ladder.standing(2).is_awaited and ladder.awaited() == [4]

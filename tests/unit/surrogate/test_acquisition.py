@@ -205,3 +205,8 @@ def test_replicate_is_worth_it_if_it_gains_more_than_new_rows(known_step, new, e
     front = Front.of(F, F).expecting(F)
     known = np.concatenate([F, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
     assert worth_replicating(front, known, np.array([new]), Learning()) == expected
+
+
+def test_front_of_one_point_has_scales():
+    front = Front.of(np.array([[1.0, 2.0]]), np.array([[1.0, 2.0], [1.0, 2.0]]))
+    assert (front.span > 0).all() and np.isfinite(front.scaled(np.array([[3.0, 4.0]]))).all()
