@@ -94,7 +94,7 @@ def test_the_unit_of_a_limit_changes_nothing(latency_ms, accuracy, factor):
     assert here == pytest.approx(there, rel=1e-6, abs=1e-12)
 
 
-def test_rows_that_keep_all_limits_are_at_zero_among_rows_that_do_not():
+def test_kept_limits_count_nothing_among_broken_ones():
     limits = Goals.declared({"a": "min"}, {"b": {"at_most": 2.0}, "c": {"at_least": 0.0}}).limits
     excess = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     assert total_violation(limits, excess).tolist() == [0.0, 0.5, 0.5]

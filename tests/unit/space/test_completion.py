@@ -46,7 +46,7 @@ def test_values_that_cannot_stand_are_refused(given):
         completed(SPACE, given, 1)
 
 
-def test_whole_configuration_out_of_range_is_refused_as_encoding_does():
+def test_whole_configuration_out_of_range_is_refused():
     whole = {"n": 2, "width": 99, "act": "gelu", "skip": False, "lr": 0.1}
     with pytest.raises(SpaceError, match="width"):
         completed(SPACE, whole, 1)

@@ -14,7 +14,7 @@ def test_rounding_is_that_of_decimal_text(value):
 
 
 @given(st.floats(1e-9, 1e9))
-def test_rounded_number_of_usual_size_is_the_float_of_the_text(value):
+def test_usual_number_becomes_the_float_of_its_text(value):
     assert round_significant(np.array([value]))[0] == float(f"{value:.11e}")
 
 
