@@ -28,7 +28,7 @@ def test_given_values_stand_and_their_conditions_hold(seed):
     assert SPACE.decode(SPACE.encode([configuration])) == [configuration]
 
 
-def test_what_is_drawn_depends_on_the_seed_and_on_what_is_given():
+def test_drawn_values_depend_on_the_seed_and_the_given_ones():
     given = {"act": "relu"}
     assert completed(SPACE, given, 1) == completed(SPACE, given, 1)
     assert completed(SPACE, given, 1)["lr"] != completed(SPACE, given, 2)["lr"]
