@@ -1,6 +1,7 @@
 """True Pareto fronts, and what share of their hypervolume a set of points has."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ def sphere(plain: Any) -> Array:
     """The unit sphere's positive octant."""
     a, b = (angle.ravel() for angle in np.meshgrid(*[np.linspace(0, np.pi / 2, N_SURFACE)] * 2))
     return np.column_stack([np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a)])
+
+
+def hypervolume_above_sphere(n_obj: int) -> float:
+    """The hypervolume that the positive orthant of the unit sphere dominates, up to 1.1 in each objective."""
+    ball = math.pi ** (n_obj / 2) / math.gamma(n_obj / 2 + 1)
+    return float(REFERENCE**n_obj - ball / 2**n_obj)
 
 
 def c2dtlz2(plain: Any) -> Array:
@@ -161,7 +168,10 @@ def scale(problem: "Problem", cache: Path) -> Scale:
     F = problem.front() if problem.front else searched(problem)
     if problem.worst is not None:
         F = F[(problem.worst >= F).all(axis=1)]
-    found = Scale.of_front(F if problem.front else without_ties(F))
+    if problem.hypervolume is None:
+        found = Scale.of_front(F if problem.front else without_ties(F))
+    else:
+        found = Scale(F.min(axis=0), F.max(axis=0), problem.hypervolume)
     cache.mkdir(parents=True, exist_ok=True)
     kept = {"ideal": found.ideal.tolist(), "nadir": found.nadir.tolist(), "hypervolume": found.hypervolume}
     partial = path.with_suffix(".partial")

@@ -6,7 +6,7 @@ pymoo and evo-moo's search space are needed to build and evaluate one, so that a
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Problem:
         function: Configurations to ``(n, n_obj)`` objectives and ``(n, n_constr)`` constraints.
         front: Gives ``(n, n_obj)`` points of the true Pareto front; None: it is searched for, once.
         worst: ``(n_obj,)`` values beyond which points of the front do not count; by default all do.
+        hypervolume: That of the true front once it spans 0 to 1, up to 1.1 in each objective, where a formula says it;
+            then ``front`` gives the ends alone.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Problem:
     function: Callable[[Sequence[Configuration]], tuple[np.ndarray, np.ndarray]] = field(repr=False)
     front: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     worst: Sequence[float] | None = None
+    hypervolume: float | None = None
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -86,6 +89,11 @@ def _pymoo(name: str, front: Callable[[Any], np.ndarray] | None, options: Mappin
 
     plain = get_problem(name, **options)
     return of_pymoo(name, plain, front and partial(front, plain))
+
+
+def _sphere(n_obj: int, cache: Path) -> Problem:
+    problem = _pymoo("dtlz2", lambda plain: np.eye(n_obj), {"n_var": n_obj + 5, "n_obj": n_obj}, cache)
+    return replace(problem, name=f"dtlz2-{n_obj}", hypervolume=fronts.hypervolume_above_sphere(n_obj))
 
 
 def _engineering(name: str, cache: Path) -> Problem:
@@ -138,10 +146,13 @@ Builder = Callable[[Path], Problem]
 PROBLEMS: dict[str, Builder] = {
     **{name: partial(_pymoo, name, fronts.zdt, {"n_var": 10}) for name in ("zdt1", "zdt2", "zdt3", "zdt4")},
     "dtlz2": partial(_pymoo, "dtlz2", fronts.sphere, {"n_var": 8, "n_obj": 3}),
+    **{f"dtlz2-{n_obj}": partial(_sphere, n_obj) for n_obj in (4, 5, 6)},
     "dtlz7": partial(_pymoo, "dtlz7", fronts.dtlz7, {"n_var": 8, "n_obj": 3}),
     "osy": partial(_pymoo, "osy", None, {}),
     "bnh": partial(_pymoo, "bnh", fronts.bnh, {}),
     "c2dtlz2": partial(_pymoo, "c2dtlz2", fronts.c2dtlz2, {"n_var": 8, "n_obj": 3}),
+    "mw1": partial(_pymoo, "mw1", None, {"n_var": 8}),
+    "carside": partial(_pymoo, "carside", None, {}),
     **{name: partial(_engineering, name) for name in ("re21", "re33", "re37")},
     **{f"nasbench201-{d}": partial(_nasbench201, "cifar10", d) for d in ("gold_6226", "fpga", "titan_rtx_256")},
     "digits": _digits,
