@@ -9,6 +9,11 @@ import numpy as np
 
 from evo_moo.surrogate.protocol import Array
 
+NEGLIGIBLE = 4.0
+"""Standard deviations beyond which a normal distribution has no weight."""
+N_POINTS = 6
+"""Number of points of a numerical integral."""
+
 
 class Boxes:
     """The undominated region below a reference point, as boxes.
@@ -71,6 +76,32 @@ def expected_gain(gap: Array, std: Array) -> Array:
     std = np.maximum(std, 1e-12)
     z = gap / std
     return np.asarray(std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)))
+
+
+def expected_gain_of_largest(bound: Array, mean: Array, std: Array) -> Array:
+    """Return the expectation of ``max(bound - max_j y_j, 0)`` for independent normal ``y_j``.
+
+    It is the integral of ``prod_j Phi((t - mean_j) / std_j)`` over ``t`` up to the bound: by Gauss-Legendre points
+    where the product is neither 0 nor 1.
+
+    Args:
+        bound: ``(...)`` array.
+        mean: ``(..., n_obj)`` array of means.
+        std: ``(..., n_obj)`` array of standard deviations.
+
+    Returns:
+        ``(...)`` array, at least 0.
+    """
+    from scipy.special import ndtr
+
+    std = np.maximum(std, 1e-12)
+    low = np.minimum((mean - NEGLIGIBLE * std).max(axis=-1), bound)
+    high = np.minimum((mean + NEGLIGIBLE * std).max(axis=-1), bound)
+    half, gain = (high - low) / 2, bound - high
+    for point, weight in zip(*np.polynomial.legendre.leggauss(N_POINTS), strict=True):
+        t = low + half * (1 + point)
+        gain = gain + weight * half * ndtr((t[..., None] - mean) / std).prod(axis=-1)
+    return np.asarray(gain)
 
 
 def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
