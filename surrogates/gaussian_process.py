@@ -61,7 +61,7 @@ class GaussianProcess(Surrogate):
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
-        objective = LogPosterior(X[rows], y[rows], self._category)
+        objective = LogPosterior(X[rows], y[rows], self._category, self.noisy)
         starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
         with one_blas_thread():
             self._theta = objective.best_from(starts)
@@ -148,14 +148,14 @@ class LogPosterior:
     inverse gamma of ``SIGNAL_COUNT`` observations of variance 1, leaves its best value in closed form.
     """
 
-    def __init__(self, X: Array, y: Array, category: Mask) -> None:
-        self.X, self.y, self.category = X, y, category
+    def __init__(self, X: Array, y: Array, category: Mask, noisy: bool = False) -> None:
+        self.X, self.y, self.category, self.noisy = X, y, category, noisy
         self.numbers = X[:, ~category]
         self.mismatch = np.array([np.not_equal.outer(column, column) for column in X[:, category].T], dtype=float)
         n, location = X.shape[1], LENGTH_SCALE_LOC + math.log(max(X.shape[1], 1)) / 2.0
         self.location = np.append(np.full(n, location), NOISE_LOC)
         self.std = np.append(np.full(n, LENGTH_SCALE_STD), NOISE_STD)
-        # The prior's mode: exp(location - std^2).
+        # The prior's mode: exp(location - std^2), and of a logarithm exp(location).
         self.default_start = np.append(np.full(n, location - LENGTH_SCALE_STD**2), NOISE_LOC)
 
     def best_from(self, starts: list[Array]) -> Array:
@@ -207,9 +207,15 @@ class LogPosterior:
         return value + prior, gradient + prior_gradient
 
     def prior(self, theta: Array) -> tuple[float, Array]:
-        """Return the negative log density of the log-normal priors, as densities of the values, and its gradient."""
+        """Return the negative log density of the log-normal priors, and its gradient.
+
+        They are densities of the values, whose mode for the noise is next to nothing: noise is taken for structure,
+        as it is where the metric does not depend on the seed. Where it does, the noise's is the density of the
+        logarithm, whose mode is the location.
+        """
         scaled = (theta - self.location) / self.std
-        return float((theta + 0.5 * scaled**2).sum()), 1.0 + scaled / self.std
+        of_value = np.append(np.ones(len(theta) - 1), 0.0 if self.noisy else 1.0)
+        return float((of_value * theta + 0.5 * scaled**2).sum()), of_value + scaled / self.std
 
 
 def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Array:

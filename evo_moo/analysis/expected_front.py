@@ -38,7 +38,7 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
         name = objective.metric
         measured = table.values[name][rows]
         model = validated(table, name, MOST_LEARNT)
-        noiseless = "" if model.model is None or model.model.is_noisy else "it has hardly any noise"
+        noiseless = "" if model.model is None or model.model.is_noisy else "it is not declared noisy"
         why = model.nothing if model.model is None else noiseless
         objectives[name] = {"model": "" if why else model.family, "why": why}
         mean, sd = measured, np.full(len(rows), math.nan)

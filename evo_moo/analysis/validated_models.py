@@ -98,7 +98,8 @@ def validated(table: RunTable, metric: str, most: int = MOST) -> Validated:
     classes = {family: load_surrogate(family) for family in FAMILIES}
     # Every family is cross-validated, also one that validates itself: importances need the models of the folds.
     validate = functools.partial(cross_validated, most=MOST_PER_FOLD)
-    families = Families(classes, features.columns, seed_for("importance", table.seed), validate, always_average=False)
+    seed = seed_for("importance", table.seed)
+    families = Families(classes, features.columns, seed, validate, declared.noisy, always_average=False)
     with one_blas_thread():
         choice = families.choose(Z, y)
         if choice.family == NONE:

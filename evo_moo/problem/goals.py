@@ -73,6 +73,13 @@ class Limit:
         """Return whether a value keeps the limit."""
         return bool(self._over(value) <= 0)
 
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """The values at which the limit begins or ends to be kept: one, and of an equality two."""
+        if self.relation == "equals":
+            return self.bound - self.tolerance, self.bound + self.tolerance
+        return (self.bound,)
+
     def excess(self, value: Any) -> Any:
         """Return how far a value, or each of an array, is beyond the limit, in the metric's own unit; else 0."""
         return np.maximum(self._over(value), 0.0)

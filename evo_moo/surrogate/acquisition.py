@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from evo_moo.surrogate.front import Front
-from evo_moo.surrogate.hypervolume_improvement import Boxes, expected_gain
-from evo_moo.surrogate.posterior import Posterior
+from evo_moo.surrogate.hypervolume_improvement import Boxes, expected_gain, expected_gain_of_largest
+from evo_moo.surrogate.posterior import MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
 
 Score = Callable[[Array], Array]
 """From ``(n, n_var)`` rows to what a candidate must maximise, ``(n,)``."""
 MANY_OBJECTIVES = 5
-"""From so many objectives on, boxes are too many, and directions alone are followed."""
-N_DIRECTIONS = 100
+"""From so many objectives on, boxes are too many, and one model learns all objectives along a direction."""
+N_DIRECTIONS = 50
 REST = 0.05
 """Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""
 WORTHWHILE = 1e-3
@@ -41,16 +41,23 @@ class Turn(NamedTuple):
         rng: Source of directions.
         exploration: Share of predicted standard deviations that counts as a chance, from 0 to 1: in ``directions`` of
             all, else of models that do not extrapolate.
+        F: ``(n, n_obj)`` measured objectives, from 0, the best value, to 1, the worst that is not far out.
+        learn: From ``(n,)`` values of what was measured to the model of them.
     """
 
     round: int
     rng: np.random.Generator
     exploration: float
+    F: Array
+    learn: Callable[[Array], MetricModel]
+
+
+Acquisition = Callable[[Front, Posterior, Turn], Score]
 
 
 def inner(front: Front, posterior: Posterior, turn: Turn) -> Score:
-    """Score by the hypervolume improvement of the mean, up to where trade-offs are still worth their price."""
-    return _improvement(front, posterior, front.inner, np.full(front.n_obj, CERTAIN))
+    """Score by the hypervolume improvement of the cautious mean, up to where trade-offs are worth their price."""
+    return _improvement(front, posterior, front.inner, np.full(front.n_obj, CERTAIN), cautious=True)
 
 
 def wide(front: Front, posterior: Posterior, turn: Turn) -> Score:
@@ -78,7 +85,7 @@ def end(front: Front, posterior: Posterior, turn: Turn) -> Score:
 
 
 def direction(front: Front, posterior: Posterior, turn: Turn) -> Score:
-    """Score by the distance of the mean from the ideal point along one random direction.
+    """Score by the distance of the cautious mean from the ideal point along one random direction.
 
     The augmented Tchebycheff distance (Steuer & Choo 1983), as ParEGO has it (Knowles 2006, eq. 2).
     """
@@ -86,7 +93,7 @@ def direction(front: Front, posterior: Posterior, turn: Turn) -> Score:
     weights = drawn.max() / np.maximum(drawn, CERTAIN)
 
     def score(X: Array) -> Array:
-        scaled = front.scaled(posterior.objectives(X)[0])
+        scaled = front.scaled(posterior.cautious(X)[0])
         return np.asarray(-(scaled * weights).max(axis=1) - REST * scaled.sum(axis=1) + posterior.log_probability(X))
 
     return score
@@ -95,8 +102,7 @@ def direction(front: Front, posterior: Posterior, turn: Turn) -> Score:
 def directions(front: Front, posterior: Posterior, turn: Turn) -> Score:
     """Score by the expected improvement of the best along a random direction, averaged over many.
 
-    That is the expected gain of the R2 indicator (Hansen & Jaszkiewicz 1998) with Tchebycheff distances. The distance
-    along a direction is taken to be normal, as the objective is that decides it for the mean.
+    That is the expected gain of the R2 indicator (Hansen & Jaszkiewicz 1998) with Tchebycheff distances.
     """
     drawn = turn.rng.dirichlet(np.ones(front.n_obj), size=N_DIRECTIONS)
     uncertainty = max(turn.exploration, CERTAIN)
@@ -108,51 +114,53 @@ def directions(front: Front, posterior: Posterior, turn: Turn) -> Score:
         mean, std = posterior.objectives(X)
         scaled = front.scaled(mean)
         weighted = scaled[:, None, :] * weights
-        decisive = weighted.argmax(axis=2)[..., None]
-        distance = np.take_along_axis(weighted, decisive, axis=2)[..., 0]
         weighted_std = (std * uncertainty / front.span)[:, None, :] * weights
-        distance_std = np.take_along_axis(weighted_std, decisive, axis=2)[..., 0]
-        gain = expected_gain(best - distance, distance_std).mean(axis=1)
+        gain = expected_gain_of_largest(np.broadcast_to(best, weighted.shape[:2]), weighted, weighted_std).mean(axis=1)
         return _log_score(gain, scaled.sum(axis=1), posterior.log_probability(X))
 
     return score
 
 
-TURNS = (inner, directions, direction, wide, end)
-TURNS_OF_MANY = (directions, direction)
-"""The acquisition functions in the order of their turns, and those for ``MANY_OBJECTIVES``."""
+def joint(front: Front, posterior: Posterior, turn: Turn) -> Score:
+    """Score by the distance from the best values along one random direction, which one model learns.
 
-
-def score_of(front: Front, posterior: Posterior, turn: int, rng: np.random.Generator, exploration: float) -> Score:
-    """Return the score that this turn's candidate must maximise.
-
-    While nothing is feasible, the probability to be so is all that counts.
-
-    Args:
-        front: The front to improve.
-        posterior: What the models expect.
-        turn: Decides the acquisition function.
-        rng: Source of the directions.
-        exploration: As in ``Turn``.
+    The distance is that of ParEGO (Knowles 2006, eq. 2). Models of single objectives err each on its own, and with
+    many objectives there is always some place where all errors are lucky; the model of the distance has seen what one
+    objective costs the others.
     """
+    weights = turn.rng.dirichlet(np.ones(front.n_obj))
+    weighted = turn.F * weights / weights.max()
+    distance = weighted.max(axis=1) + REST * weighted.sum(axis=1)
+    model = turn.learn(distance)
+    return lambda X: -model.predict(posterior.features.matrix(X))[0] + posterior.log_probability(X)
+
+
+def feasibility(front: Front, posterior: Posterior, turn: Turn) -> Score:
+    """Score by the probability to be feasible."""
+    return posterior.log_probability
+
+
+TURNS = (inner, directions, direction, wide, end)
+"""The acquisition functions of a few objectives, in the order of their turns."""
+
+
+def functions_for(front: Front) -> tuple[Acquisition, ...]:
+    """Return the acquisition functions that take turns to improve a front."""
     if not front.exists:
-        return posterior.log_probability
-    functions = TURNS if front.n_obj < MANY_OBJECTIVES else TURNS_OF_MANY
-    rounds, position = divmod(turn, len(functions))
-    return functions[position](front, posterior, Turn(rounds, rng, exploration))
+        return (feasibility,)
+    return TURNS if front.n_obj < MANY_OBJECTIVES else (joint,)
 
 
-def score_instead(scores: Array, front: Front, posterior: Posterior, turn: int, exploration: float) -> Score | None:
-    """Return the score to choose by if this turn's promises next to nothing, ``(n,)`` scores; else None.
+def score_instead(function: Acquisition, scores: Array, front: Front, posterior: Posterior, turn: Turn) -> Score | None:
+    """Return the score to choose by if the function's promises next to nothing, ``(n,)`` scores; else None.
 
     Where an end of the front is reached, expected hypervolume improvement as far as ``inner`` takes its turn. A
     model that does not extrapolate cannot tell that: what it predicts to be the best is tried.
     """
-    rounds, position = divmod(turn, len(TURNS))
-    at_end = front.exists and front.n_obj < MANY_OBJECTIVES and TURNS[position] is end
-    if not at_end or scores.max() >= np.log(WORTHWHILE) or not posterior.chance(0.0)[rounds % front.n_obj]:
+    is_at_end = function is end and scores.max() < np.log(WORTHWHILE)
+    if not is_at_end or not posterior.chance(0.0)[turn.round % front.n_obj]:
         return None
-    return _improvement(front, posterior, front.inner, posterior.chance(exploration))
+    return _improvement(front, posterior, front.inner, posterior.chance(turn.exploration))
 
 
 def predicted(front: Front, posterior: Posterior, optimism: float) -> Score:
@@ -160,7 +168,7 @@ def predicted(front: Front, posterior: Posterior, optimism: float) -> Score:
     width = front.worst - front.ideal
 
     def objectives(X: Array) -> Array:
-        mean, std = posterior.objectives(X)
+        mean, std = posterior.cautious(X)
         penalty = np.maximum(-posterior.log_probability(X) - np.log(2), 0.0)
         return np.asarray(mean - optimism * std + 10 * penalty[:, None] * width)
 
@@ -206,13 +214,16 @@ def gains_of_another(front: Front, X: Array, posterior: Posterior) -> Array:
     return gains
 
 
-def _improvement(front: Front, posterior: Posterior, ref_point: Array, uncertainty: Array) -> Score:
+def _improvement(
+    front: Front, posterior: Posterior, ref_point: Array, uncertainty: Array, cautious: bool = False
+) -> Score:
     """Score by the expected hypervolume improvement up to a reference point."""
+    predict = posterior.cautious if cautious else posterior.objectives
     boxes = Boxes(front.F, ref_point)
     unit = np.prod(np.maximum(ref_point - front.ideal, 1e-12))
 
     def score(X: Array) -> Array:
-        mean, std = posterior.objectives(X)
+        mean, std = predict(X)
         gain = boxes.expected_improvement(mean, std * uncertainty) / unit
         return _log_score(gain, front.scaled(mean).sum(axis=1), posterior.log_probability(X))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from evo_moo.problem.metrics import mean_metrics
 from evo_moo.surrogate.archive import Archive
+from evo_moo.surrogate.front import worst_of_usual
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.protocol import Array
 
@@ -26,6 +27,12 @@ class Evaluated:
     F: Array
     violation: Array
     n_replicates: int = 0
+
+    @property
+    def scaled(self) -> Array:
+        """``(n, n_obj)`` objectives from 0, the best value, to 1, the worst that is not far out."""
+        ideal = self.F.min(axis=0)
+        return np.asarray((self.F - ideal) / np.maximum(worst_of_usual(self.F) - ideal, 1e-12))
 
     @classmethod
     def of(cls, archive: Archive, posterior: Posterior) -> Self:

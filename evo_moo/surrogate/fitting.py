@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from evo_moo.errors import SurrogateError
 from evo_moo.problem.metrics import Metric
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
@@ -67,6 +69,7 @@ class Families:
         columns: What each feature is.
         seed: Decides everything random in the models.
         validate: Predicts each point by a model that did not learn it.
+        noisy: Whether the metric depends on the evaluation's seed.
         always_average: Whether to try the average of several families, too, where one is good enough: it takes the
             predictions of all.
     """
@@ -75,13 +78,16 @@ class Families:
     columns: Columns
     seed: int
     validate: Callable[[Surrogate, Array, Array], Validation] = validated
+    noisy: bool = False
     always_average: bool = True
 
     def new(self, family: str) -> Surrogate:
         """Return a model of a family, or of the ``AVERAGE`` of all, that has learnt nothing."""
         if family == AVERAGE:
             return AveragedSurrogate([self.new(member) for member in self.classes])
-        return self.classes[family](self.columns, self.seed)
+        model = self.classes[family](self.columns, self.seed)
+        model.noisy = self.noisy
+        return model
 
     def choose(self, Z: Array, y: Array, incumbent: str | None = None) -> Choice:
         """Choose a family by validation: try one after the other until one is good enough, and their average.
@@ -118,13 +124,22 @@ class MetricFit:
         families: The families to choose from.
         features: What models see of rows.
         computed: Computes metrics that need no model, as long as they are what was measured.
+        bounds: Values of the metric at which limits lie.
     """
 
     def __init__(
-        self, name: str, sign: int, declared: Metric, families: Families, features: Features, computed: ComputedMetrics
+        self,
+        name: str,
+        sign: int,
+        declared: Metric,
+        families: Families,
+        features: Features,
+        computed: ComputedMetrics,
+        bounds: Sequence[float] = (),
     ) -> None:
         self.name, self.sign, self.declared = name, sign, declared
-        self._families, self._features, self._computed = families, features, computed
+        self._bounds = sign * np.array(bounds)
+        self._families, self._features, self._computed = replace(families, noisy=declared.noisy), features, computed
         self._family: str | None = None
         self._model: Surrogate | None = None
         self._is_hard, self._n_at_choice = False, 0
@@ -142,14 +157,14 @@ class MetricFit:
             values: ``(n,)`` values of the metric.
             n_far_out: Number of values that were left out, for the record.
         """
-        log = self.declared.log and self.sign == 1 and bool(values.min() > 0)
+        log = self.declared.log and self.sign == 1 and min(values.min(), *self._bounds, np.inf) > 0
         if self._computed.agree(self.name, X, values):
             decision = {"metric": self.name, "n": len(values), "chosen": COMPUTED, "scores": {}}
             decisions = [decision] if self._family != COMPUTED else []
             self._use(COMPUTED)
             model = self._computed.model_of(self.name, self.sign, values, self._features)
             return replace(model, declared=self.declared, log=log), decisions
-        target = Target.fit(self.sign * values, log, spread_best=self._is_hard)
+        target = Target.fit(self.sign * values, log, self._is_hard, self._bounds)
         Z, y = self._features.matrix(X), target.transform(self.sign * values)
         decisions = self._choose(Z, y, n_far_out) if len(y) >= GROWTH * self._n_at_choice else []
         unfitted = MetricModel(self.sign, target, declared=self.declared, log=log)

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from evo_moo.surrogate.outliers import FAR_OUT
 from evo_moo.surrogate.protocol import Array
 
 TRADE_OFF = 0.3
@@ -21,7 +22,7 @@ class Front:
         F: ``(n, n_obj)`` objectives of the non-dominated feasible rows; empty while nothing is feasible.
         ideal: ``(n_obj,)`` best values.
         span: ``(n_obj,)`` ranges of the front.
-        worst: ``(n_obj,)`` worst values seen.
+        worst: ``(n_obj,)`` worst values seen that are not far out.
         outer: ``(n_obj,)`` reference point up to which the ends of the front can grow.
     """
 
@@ -39,9 +40,9 @@ class Front:
             F: ``(n, n_obj)`` objectives of the non-dominated feasible rows; empty while nothing is feasible.
             seen: ``(m, n_obj)`` objectives of all feasible rows, or of all rows if none is.
         """
-        ideal, worst = seen.min(axis=0), seen.max(axis=0)
-        scale = F if len(F) > 2 else seen
-        span = np.maximum(scale.max(axis=0) - ideal, 1e-12)
+        ideal, worst = seen.min(axis=0), worst_of_usual(seen)
+        ends = F.max(axis=0) if len(F) > 2 else np.vstack([F, worst]).max(axis=0)
+        span = np.maximum(ends - ideal, 1e-12)
         return cls(F, ideal, span, worst, np.maximum(worst, ideal + (1 + MARGIN) * span))
 
     @property
@@ -73,6 +74,13 @@ class Front:
     def scaled(self, F: Array) -> Array:
         """Return ``(n, n_obj)`` points in ranges of the front, from the ideal point."""
         return np.asarray((F - self.ideal) / self.span)
+
+
+def worst_of_usual(F: Array) -> Array:
+    """Return the worst of the ``(n, n_obj)`` values that are not far out, ``(n_obj,)``; one outlier sets no scale."""
+    low, high = np.quantile(F, [0.25, 0.75], axis=0)
+    is_usual = (high + FAR_OUT * (high - low) >= F) | (high == low)
+    return np.asarray(np.where(is_usual, F, -np.inf).max(axis=0))
 
 
 def proper_range(F: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ probability to be feasible and to succeed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.evaluated import Evaluated
+from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.front import Front
-from evo_moo.surrogate.posterior import Posterior
+from evo_moo.surrogate.posterior import MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -29,6 +31,8 @@ N_TRIALS = 3
 """So many replicates show how noisy the objectives are: without any, noise and ruggedness look alike."""
 REPLICATED = 0.1
 """Replicates are at most this share of all evaluations: the models may be wrong about what was not tried."""
+MOST_LEARNT = 200
+"""Number of rows that a model of one direction learns at most."""
 STEPS = (20, 50, 100, 200, 500, 1000)
 """Distribution indices of the mutations that refine the best candidates, in turn: ever smaller steps."""
 
@@ -42,23 +46,26 @@ class Infill:
         rng: Source of all randomness.
         is_new: Returns which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
         exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
+        turn: Number of rows chosen before: acquisition functions take turns.
+        pending: ``(m, n_var)`` rows that are being evaluated.
+        learn: From ``(n, n_var)`` rows and ``(n,)`` values to the model of them.
     """
 
     space: SearchSpace
     rng: np.random.Generator
     is_new: Callable[[Array], Mask]
     exploration: float
+    turn: int
+    pending: Array
+    learn: Callable[[Array, Array], MetricModel]
 
-    def batch(
-        self, posterior: Posterior, evaluated: Evaluated, n: int, turn: int, offspring: Array, may_replicate: bool
-    ) -> Array:
+    def batch(self, posterior: Posterior, evaluated: Evaluated, n: int, offspring: Array, may_replicate: bool) -> Array:
         """Choose up to ``n`` rows.
 
         Args:
             posterior: What the models expect, pending evaluations included.
             evaluated: What was measured.
             n: Number of rows.
-            turn: Number of rows chosen by earlier calls: acquisition functions take turns.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
             may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
@@ -69,13 +76,16 @@ class Infill:
         front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
         known = evaluated.X[best]
         pool = self._pool(posterior, known, front, offspring)
-        front = front.expecting(posterior.objectives(pool)[0][posterior.log_probability(pool) > np.log(0.5)])
+        front = front.expecting(posterior.cautious(pool)[0][posterior.log_probability(pool) > np.log(0.5)])
+        functions = acquisition.functions_for(front)
         chosen, n_replicates = np.empty((0, self.space.n_var)), evaluated.n_replicates
         most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
         for i in range(n):
-            score = acquisition.score_of(front, posterior, turn + i, self.rng, self.exploration)
-            pool, scores = self._refined(pool, score)
-            if other := acquisition.score_instead(scores, front, posterior, turn + i, self.exploration):
+            rounds, position = divmod(self.turn + i, len(functions))
+            learn = partial(self._learnt, posterior.features, evaluated, np.concatenate([self.pending, chosen]))
+            turn = acquisition.Turn(rounds, self.rng, self.exploration, evaluated.scaled, learn)
+            pool, scores = self._refined(pool, functions[position](front, posterior, turn))
+            if other := acquisition.score_instead(functions[position], scores, front, posterior, turn):
                 pool, scores = self._refined(pool, other)
             ranked = pool[np.argsort(-scores, kind="stable")]
             new = ranked[self.is_new(ranked) & ~any_equal(ranked, chosen)][:1]
@@ -93,8 +103,20 @@ class Infill:
             if i + 1 < n:
                 posterior = posterior.with_fantasies(latest)
                 if row is None and posterior.log_probability(new)[0] > np.log(0.5):
-                    front = front.with_points(posterior.objectives(new)[0])
+                    front = front.with_points(posterior.cautious(new)[0])
         return chosen
+
+    def _learnt(self, features: Features, evaluated: Evaluated, pending: Array, values: Array) -> MetricModel:
+        """Return the model of values of what was measured, with pending rows as predicted.
+
+        Of many it learns the best and as many others (Knowles 2006, sec. IV-C).
+        """
+        rows = np.argsort(values, kind="stable")
+        if len(rows) > MOST_LEARNT:
+            half = MOST_LEARNT // 2
+            rows = np.append(rows[:half], self.rng.choice(rows[half:], half, replace=False))
+        model = self.learn(evaluated.X[rows], values[rows])
+        return model.with_fantasies(features.matrix(pending)) if len(pending) else model
 
     def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Array:
         drawn = self.space.sample(N_RANDOM, self.rng)

@@ -14,8 +14,6 @@ from evo_moo.surrogate.targets import TAIL, Target
 _LEAST_PROBABILITY = 1e-12
 LEAST_RATIO = 1e-3
 """A standard deviation never reaches below so much of a value whose logarithm counts: no chance is without bounds."""
-NOISY = 0.1
-"""Standard deviation of the noise, in those of the targets, that is more than rounding."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,11 @@ class MetricModel:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the predicted mean is nearer to the truth than what was measured; without a model it is not."""
-        return self.model is not None and (self.declared.noisy or self.model.noise() > NOISY)
+        """Whether the predicted mean is nearer to the truth than what was measured; without a model it is not.
+
+        A metric that does not depend on the seed is what was measured: what a model takes for noise is ruggedness.
+        """
+        return self.model is not None and self.declared.noisy
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the targets at ``(n, n_features)`` points, each ``(n,)``."""
@@ -89,11 +90,11 @@ class MetricModel:
         mean, std = self.predict(X)
         std = np.maximum(std, 1e-9)
         if limit.relation == "equals":
-            low, high = (self._bound(limit.bound + end * limit.tolerance * self.sign) for end in (-1, 1))
+            low, high = self._targets(limit)
             # The density: the probability of a thin band vanishes.
             return np.asarray(-0.5 * (((low + high) / 2 - mean) / std) ** 2 - np.log(std))
         below = (limit.relation == "at_most") == (self.sign == 1)
-        gap = (self._bound(limit.bound) - mean) / std
+        gap = (self._targets(limit)[0] - mean) / std
         return np.asarray(log_ndtr(gap if below else -gap))
 
     def with_fantasies(self, X: Array) -> "MetricModel":
@@ -111,9 +112,8 @@ class MetricModel:
         better = np.maximum(middle - width, LEAST_RATIO * middle)
         return np.log(middle), np.maximum(np.log(middle / better), 1e-12)
 
-    def _bound(self, bound: float) -> float:
-        value = self.sign * bound
-        return -np.inf if self.target.log and value <= self.target.origin else float(self.target.transform([value])[0])
+    def _targets(self, limit: Limit) -> Array:
+        return np.sort(self.target.transform(self.sign * np.array(limit.ends)))
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,14 @@ class Posterior:
         features: What the models see of encoded rows.
         models: Metric to its model.
         success: A model of success, 1, and failure, 0; None while nothing has failed.
+        caution: Standard deviations by which each objective is taken as worse than predicted, ``(n_obj,)`` or one.
     """
 
     goals: Goals
     features: Features
     models: Mapping[str, MetricModel]
     success: Surrogate | None = None
+    caution: Array | float = 0.0
 
     @property
     def objective_models(self) -> list[MetricModel]:
@@ -145,6 +147,11 @@ class Posterior:
         Z = self.features.matrix(X)
         means, stds = zip(*(model.objective(Z) for model in self.objective_models), strict=True)
         return np.stack(means, axis=1), np.stack(stds, axis=1)
+
+    def cautious(self, X: Array) -> tuple[Array, Array]:
+        """Predict as ``objectives``, but for means that are worse by ``caution`` standard deviations."""
+        mean, std = self.objectives(X)
+        return mean + self.caution * std, std
 
     def metrics(self, X: Array) -> dict[str, tuple[Array, Array]]:
         """Return the median and standard deviation of each metric that has a model, at ``(n, n_var)`` rows."""

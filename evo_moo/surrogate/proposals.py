@@ -1,7 +1,7 @@
 """Candidates by surrogate models: what was measured so far decides what is evaluated next."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -103,10 +103,12 @@ class Proposals:
             if self.infill == "prescreen":
                 X = best_offspring(posterior, offspring[is_free(offspring)], n - n_plain, rng)
             else:
-                infill = Infill(self.space, rng, is_free, self._track_record.exploration())
+                record, turn, learn = self._track_record, self._turn - n, self.models.learn
+                infill = Infill(self.space, rng, is_free, record.exploration(), turn, taken, learn)
                 may_replicate = self._replicates and posterior.knows_the_noise
                 evaluated = Evaluated.of(self.archive, posterior)
-                X = infill.batch(posterior, evaluated, n - n_plain, self._turn - n, offspring, may_replicate)
+                posterior = replace(posterior, caution=record.caution())
+                X = infill.batch(posterior, evaluated, n - n_plain, offspring, may_replicate)
             return proposals + self._with_predictions(posterior, X)
 
     def dump(self) -> dict[str, Any]:

@@ -74,9 +74,11 @@ class Surrogate(ABC):
         seed: Decides everything random in ``fit``.
         extrapolates: Whether predicted deviations hold beyond the best value seen; False for models whose predictions
             are averages of what was seen.
+        noisy: Whether the metric depends on the evaluation's seed, as its problem declares; set before ``fit``.
     """
 
     extrapolates = True
+    noisy = False
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         self.columns = columns
@@ -84,7 +86,9 @@ class Surrogate(ABC):
 
     def fresh(self) -> "Surrogate":
         """Return a model of the same columns and seed that has learnt nothing."""
-        return type(self)(self.columns, self.seed)
+        fresh = type(self)(self.columns, self.seed)
+        fresh.noisy = self.noisy
+        return fresh
 
     @abstractmethod
     def fit(self, X: Array, y: Array) -> Self:

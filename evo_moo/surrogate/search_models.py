@@ -1,20 +1,21 @@
 """The models of a search: what was measured so far, learnt metric by metric, failures included."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from evo_moo.problem.goals import Goals
-from evo_moo.problem.metrics import Metric
+from evo_moo.problem.goals import Goals, Limit
+from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.archive import Archive, Observation
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.fitting import ChoiceRecord, Families, Family, MetricFit
 from evo_moo.surrogate.outliers import Fences
-from evo_moo.surrogate.posterior import Posterior
-from evo_moo.surrogate.protocol import Surrogate
+from evo_moo.surrogate.posterior import MetricModel, Posterior
+from evo_moo.surrogate.protocol import Array, Surrogate
+from evo_moo.surrogate.targets import Target
 
 
 class SearchModels:
@@ -34,11 +35,14 @@ class SearchModels:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
         self._features = Features(problem.space, computed.table if problem.computes else None)
-        chosen_from = Families(families, self._features.columns, seed)
+        self._families = Families(families, self._features.columns, seed)
         self._fits = {}
         for name in goals.metric_names:
             metric = self._metrics.get(name, Metric())
-            self._fits[name] = MetricFit(name, goals.sign(name), metric, chosen_from, self._features, computed)
+            bounds = [end for limit in goals.limits if limit.metric == name for end in limit.ends]
+            self._fits[name] = MetricFit(
+                name, goals.sign(name), metric, self._families, self._features, computed, bounds
+            )
         self._success_model = success(self._features.columns, seed)
         self._decisions: list[ChoiceRecord] = []
 
@@ -60,7 +64,15 @@ class SearchModels:
         predicted = [m for m in (models[o.metric] for o in self.goals.objectives) if m.formula is None]
         if predicted and all(model.model is None for model in predicted):
             return None
-        return Posterior(self.goals, self._features, models, self._success(observations, fences))
+        is_known = {name: model.model is not None or model.formula is not None for name, model in models.items()}
+        unknown = [limit for limit in self.goals.limits if not is_known[limit.metric]]
+        return Posterior(self.goals, self._features, models, self._success(observations, fences, unknown))
+
+    def learn(self, X: Array, values: Array) -> MetricModel:
+        """Return a model, of the first family, of ``(n,)`` values of ``(n, n_var)`` rows, which are minimised."""
+        target = Target.fit(values)
+        model = self._families.new(next(iter(self._families.classes)))
+        return MetricModel(1, target, model.fit(self._features.matrix(X), target.transform(values)))
 
     def take_decisions(self) -> list[ChoiceRecord]:
         """Return the choices of models since the last call."""
@@ -76,9 +88,15 @@ class SearchModels:
         for name, fit in self._fits.items():
             fit.load(state[name])
 
-    def _success(self, observations: list[Observation], fences: Fences) -> Surrogate | None:
-        """Learn which configurations fail or do not work at all, once some have."""
-        succeeded = np.array([float(o.metrics is not None and fences.hold_all(o.metrics)) for o in observations])
+    def _success(self, observations: list[Observation], fences: Fences, limits: Sequence[Limit]) -> Surrogate | None:
+        """Learn which configurations fail, do not work at all, or break limits that no model knows, once some have."""
+
+        def succeeded_at(metrics: Metrics | None) -> bool:
+            if metrics is None or not fences.hold_all(metrics):
+                return False
+            return all(limit.is_kept(metrics[limit.metric]) for limit in limits if limit.metric in metrics)
+
+        succeeded = np.array([float(succeeded_at(o.metrics)) for o in observations])
         if succeeded.all():
             return None
         Z = self._features.matrix(np.array([o.x for o in observations]))

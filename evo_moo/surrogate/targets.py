@@ -51,7 +51,9 @@ class Target:
     scale: float = 1.0
 
     @classmethod
-    def fit(cls, y: npt.ArrayLike, log: bool = False, spread_best: bool = False) -> "Target":
+    def fit(
+        cls, y: npt.ArrayLike, log: bool = False, spread_best: bool = False, bounds: npt.ArrayLike = ()
+    ) -> "Target":
         """Choose the map for ``(n,)`` values; with ``log``, which needs positive ones, begin from their logarithms.
 
         The values as they are, their logarithm if all are positive, and a power are tried in this order; each
@@ -63,6 +65,7 @@ class Target:
             spread_best: Where good values crowd and poor ones are far off, as of many an accuracy, try last to
                 spread the good ones, by logarithms of the distance from a point beyond the best. Smooth models know
                 the values between better as they are.
+            bounds: Values beside those of ``y`` that must have a target, such as a limit that none of them keeps.
 
         Raises:
             SurrogateError: There are no values, or some are not finite.
@@ -70,15 +73,16 @@ class Target:
         values = drawn_in(np.asarray(y, dtype=float))
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise SurrogateError("targets must be a row of finite numbers, but are not; leave out failed evaluations")
+        lowest = float(min(values.min(), *drawn_in(np.asarray(bounds, dtype=float)), np.inf))
         best = cls._standardising(values, log)
         if log or len(values) < FEWEST_FOR_SHAPE or np.ptp(best.transform(values)) < 1e-9:
             return best
-        candidates = [cls._standardising(values, log=True)] if values.min() > 0 else []
+        candidates = [cls._standardising(values, log=True)] if lowest > 0 else []
         for candidate in [*candidates, cls._bending(values)]:
             best = _clearly_better(candidate, best, values)
         if not spread_best or _misfit(best.transform(values)) < CROWDED:
             return best
-        return _clearly_better(cls._spreading_best(values), best, values)
+        return _clearly_better(cls._spreading_best(values, lowest), best, values)
 
     def transform(self, y: npt.ArrayLike) -> Array:
         """Return the targets of values.
@@ -109,11 +113,11 @@ class Target:
         return cls(log, origin, *_location_and_scale(np.log(values - origin) if log else values))
 
     @classmethod
-    def _spreading_best(cls, values: Array) -> "Target":
+    def _spreading_best(cls, values: Array, lowest: float) -> "Target":
         best, (low, high) = float(values.min()), np.quantile(values, [0.25, 0.75])
         reach = max(float(high - low), 1e-3 * float(np.ptp(values)))
         origins = (best - share * reach for share in BEYOND)
-        candidates = [cls._standardising(values, True, origin) for origin in origins if origin < best]
+        candidates = [cls._standardising(values, True, origin) for origin in origins if origin < min(best, lowest)]
         return min(candidates, key=lambda map_: _misfit(map_.transform(values)), default=cls._standardising(values))
 
     @classmethod

@@ -8,6 +8,7 @@ import numpy as np
 
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
+from evo_moo.surrogate.protocol import Array
 
 RECENT = 20
 """Number of outcomes that count; half of them are needed for a judgement."""
@@ -59,14 +60,30 @@ class TrackRecord:
         Candidates that promise the most disappoint by standard deviations where the models are sure of something
         wrong; then the less certain a place, the worse it is.
         """
-        known = [
-            (self._signs[name], *outcome[name]) for outcome in self._recent for name in self._signs if name in outcome
-        ]
-        if len(self._recent) < RECENT // 2 or not known:
+        surprises = np.concatenate(list(self._surprises().values()))
+        if len(self._recent) < RECENT // 2 or not len(surprises):
             return 1.0
-        surprises = [sign * (measured - mean) / max(std, 1e-12) for sign, mean, std, measured in known]
-        surprise = np.clip(surprises, -_LARGEST, _LARGEST).mean()
-        return float(np.clip((USELESS - surprise) / (USELESS - HARMLESS), 0.0, 1.0))
+        return float(np.clip((USELESS - surprises.mean()) / (USELESS - HARMLESS), 0.0, 1.0))
+
+    def caution(self) -> Array:
+        """Return by how many standard deviations predictions are to be taken as worse, ``(n_obj,)``, at least 0.
+
+        What is proposed was chosen for what was predicted, and so the predictions disappoint the more, the less is
+        known (Smith & Winkler 2006, "The optimizer's curse"): on average by as much as they did lately.
+        """
+        if len(self._recent) < RECENT // 2:
+            return np.zeros(len(self._signs))
+        means = [each.mean() if len(each) else 0.0 for each in self._surprises().values()]
+        return np.maximum(np.array(means) - HARMLESS, 0.0)
+
+    def _surprises(self) -> dict[str, Array]:
+        """Return by how many standard deviations the outcomes of each objective were worse than predicted."""
+        surprises = {}
+        for name, sign in self._signs.items():
+            known = [outcome[name] for outcome in self._recent if name in outcome]
+            worse = [sign * (measured - mean) / max(std, 1e-12) for mean, std, measured in known]
+            surprises[name] = np.clip(np.array(worse), -_LARGEST, _LARGEST)
+        return surprises
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data."""

@@ -1,4 +1,6 @@
-"""Criteria of candidates: the range of a front that counts, and the scores that take turns."""
+"""Criteria of candidates: the range of a front that counts, and the scores of acquisition functions."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,19 +9,30 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evo_moo.surrogate.acquisition import (
+    N_DIRECTIONS,
     TURNS,
+    Turn,
+    direction,
     directions,
     end,
+    feasibility,
+    functions_for,
     gains_of_another,
     inner,
+    joint,
     score_instead,
-    score_of,
     wide,
     worth_replicating,
 )
 from evo_moo.surrogate.front import MARGIN, Front, proper_range
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), elements=st.floats(-100, 100, width=32))
+
+
+def first(**facts):
+    """The first occasion of a choice."""
+    usual = {"round": 0, "rng": np.random.default_rng(0), "exploration": 1.0, "F": np.empty((0, 2)), "learn": None}
+    return Turn(**usual | facts)
 
 
 class Certain:
@@ -30,6 +43,9 @@ class Certain:
 
     def objectives(self, X):
         return X, np.full_like(X, self.std)
+
+    def cautious(self, X):
+        return self.objectives(X)
 
     def log_probability(self, X):
         return np.full(len(X), self._log_probability)
@@ -80,8 +96,7 @@ def test_inner_and_wide_turns_differ_beyond_the_front():
     F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     beyond = np.array([[1.3, -0.05]])
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
-    rng, posterior = np.random.default_rng(0), Certain(std=1e-6)
-    near, far = (score_of(front, posterior, TURNS.index(function), rng, 1.0)(beyond) for function in (inner, wide))
+    near, far = (function(front, Certain(std=1e-6), first())(beyond) for function in (inner, wide))
     assert 1 + MARGIN < 1.3 and near < -40 < far
 
 
@@ -90,22 +105,32 @@ def test_each_end_takes_its_turn():
     front = Front.of(F, F).expecting(F)
     candidates = np.array([[-0.1, 1.3], [1.3, -0.1], [0.4, 0.4]])
     for objective in (0, 1):
-        turn = TURNS.index(end) + objective * len(TURNS)
-        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0), 1.0)(candidates)
+        scores = end(front, Certain(std=0.01), first(round=objective))(candidates)
         assert scores.argmax() == objective and sorted(scores)[1] < scores.max() - 10
     far_too_dear = np.array([[-0.1, 9.0]])  # a little better at its end, and bad elsewhere
-    turn = TURNS.index(end)
-    scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(0), 1.0)(np.concatenate([F, far_too_dear]))
+    scores = end(front, Certain(std=0.01), first())(np.concatenate([F, far_too_dear]))
     assert scores.argmax() == 0
 
 
-def test_every_turn_prefers_what_dominates_more_of_the_front():
+def test_every_function_prefers_what_dominates_more_of_the_front():
     F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
     candidates = np.array([[0.2, 0.2], [0.45, 0.45], [0.9, 0.9]])
-    for turn in range(len(TURNS)):
-        scores = score_of(front, Certain(std=0.01), turn, np.random.default_rng(turn), 1.0)(candidates)
+    for function in functions_for(front):
+        scores = function(front, Certain(std=0.01), first())(candidates)
         assert scores.argmax() == 0 and scores.argmin() == 2
+
+
+def test_direction_is_the_augmented_chebyshev_distance():
+    """max_j(w_j z_j) + .05 sum_j z_j, with the weights the inverse of the direction, less the log-probability."""
+    F = np.array([[0.0, 4.0], [1.0, 0.0]])
+    front, points = Front.of(F, F).expecting(F), np.array([[0.5, 1.0], [0.1, 3.0], [2.0, 2.0]])
+    turn = first(rng=np.random.default_rng(7))
+    drawn = np.random.default_rng(7).dirichlet(np.ones(2))
+    z = points / (1.0, 4.0)
+    distance = (z * drawn.max() / drawn).max(axis=1) + 0.05 * z.sum(axis=1)
+    scores = direction(front, Certain(log_probability=-0.25), turn)(points)
+    assert scores == pytest.approx(-distance - 0.25)
 
 
 def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
@@ -114,51 +139,48 @@ def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
             return np.full_like(X, 0.6), np.where(X[:, [0]] < 0.5, 1e-3, 0.3) * np.ones_like(X)
 
     F = np.array([[0.0, 1.0], [0.4, 0.4], [1.0, 0.0]])
-    front, turn = Front.of(F, F), TURNS.index(directions)
+    front = Front.of(F, F)
     sure, unsure = np.array([[0.1, 0.0]]), np.array([[0.9, 0.0]])
     for exploration, advantage in ((1.0, True), (0.0, False)):
-        score = score_of(front, SureOnTheLeft(), turn, np.random.default_rng(0), exploration)
+        score = directions(front, SureOnTheLeft(), first(exploration=exploration))
         assert (score(unsure)[0] > score(sure)[0] + 1) == advantage
 
 
 def test_row_taken_as_measured_brings_nothing_again():
     F = np.array([[0.0, 1.0], [1.0, 0.0]])
     front = Front.of(F, F)
-    point, rng = np.array([[0.3, 0.3]]), np.random.default_rng(0)
-    before = score_of(front, Certain(std=1e-6), TURNS.index(inner), rng, 1.0)(point)
-    front = front.with_points(point)
-    assert score_of(front, Certain(std=1e-6), TURNS.index(inner), rng, 1.0)(point) < before - 10
+    point = np.array([[0.3, 0.3]])
+    before = inner(front, Certain(std=1e-6), first())(point)
+    assert inner(front.with_points(point), Certain(std=1e-6), first())(point) < before - 10
 
 
 def test_only_probability_counts_while_nothing_is_feasible():
     front = Front.of(np.empty((0, 2)), np.array([[1.0, 1.0]])).expecting(np.array([[0.0, 0.0]]))
-    scores = score_of(front, Certain(log_probability=-3.0), 0, np.random.default_rng(0), 1.0)(np.array([[9.0, 9.0]]))
-    assert scores.tolist() == [-3.0]
+    assert functions_for(front) == (feasibility,)
+    assert feasibility(front, Certain(log_probability=-3.0), first())(np.array([[9.0, 9.0]])).tolist() == [-3.0]
 
 
 def test_reached_end_leaves_the_turn_to_the_hypervolume():
     F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
-    front, turn = Front.of(F, F), TURNS.index(end)
-    rng = np.random.default_rng(0)
+    front = Front.of(F, F)
     pool = np.array([[0.4, 0.4], [0.0, 1.01], [1.2, 0.9]])
     sure, vague = Certain(std=1e-6), Certain(std=1e-6, extrapolates=False)
-    scores = score_of(front, sure, turn, rng, 1.0)(pool)
-    other = score_instead(scores, front, sure, turn, 1.0)
+    scores = end(front, sure, first())(pool)
+    other = score_instead(end, scores, front, sure, first())
     assert scores.argmax() == 1 and other(pool).argmax() == 0
     # What averages what it saw never promises more than that: its best guess is tried.
-    assert score_instead(scores, front, vague, turn, 1.0) is None
-    assert score_instead(np.array([0.0]), front, sure, turn, 1.0) is None
-    assert all(score_instead(scores, front, sure, other, 1.0) is None for other in range(len(TURNS)) if other != turn)
+    assert score_instead(end, scores, front, vague, first()) is None
+    assert score_instead(end, np.array([0.0]), front, sure, first()) is None
+    assert all(score_instead(other, scores, front, sure, first()) is None for other in set(TURNS) - {end})
 
 
 def test_averaging_model_counts_deviations_as_exploring_paid():
     F = np.array([[0.0, 1.0], [1.0, 0.0]])
-    front, turn = Front.of(F, np.concatenate([F, [[3.0, 3.0]]])), TURNS.index(wide)
-    rng, behind = np.random.default_rng(0), np.array([[0.5, 1.2]])
-    hopeful = Certain(std=0.5)
-    assert score_of(front, hopeful, turn, rng, 0.0)(behind) == score_of(front, hopeful, turn, rng, 1.0)(behind)
-    averaging = Certain(std=0.5, extrapolates=False)
-    assert score_of(front, averaging, turn, rng, 0.0)(behind) < score_of(front, averaging, turn, rng, 1.0)(behind) - 1
+    front, behind = Front.of(F, np.concatenate([F, [[3.0, 3.0]]])), np.array([[0.5, 1.2]])
+    cautious = first(exploration=0.0)
+    hopeful, averaging = Certain(std=0.5), Certain(std=0.5, extrapolates=False)
+    assert wide(front, hopeful, cautious)(behind) == wide(front, hopeful, first())(behind)
+    assert wide(front, averaging, cautious)(behind) < wide(front, averaging, first())(behind) - 1
 
 
 class Learning(Certain):
@@ -205,6 +227,91 @@ def test_replicate_is_worth_it_if_it_gains_more_than_new_rows(known_step, new, e
     front = Front.of(F, F).expecting(F)
     known = np.concatenate([F, [[0, 0], [known_step, known_step], [0, 0]]], axis=1)
     assert worth_replicating(front, known, np.array([new]), Learning()) == expected
+
+
+def test_one_value_far_out_sets_no_scale():
+    F = np.array([[0.0, 1.0], [1.0, 0.0]])
+    usual = np.random.default_rng(1).uniform(0, 2, size=(20, 2))
+    alone, beside = (Front.of(F, np.concatenate([F, usual, more])) for more in (F, [[100.0, 0.5]]))
+    assert (beside.outer == alone.outer).all() and (beside.inner == alone.inner).all()
+
+
+@pytest.mark.parametrize("n_obj", [2, 3, 5])
+def test_directions_choose_the_best_true_gain(n_obj):
+    """With deviations that differ between the objectives, beside the mean gain of many samples."""
+
+    class Known:
+        def objectives(self, X):
+            return X[:, :n_obj], X[:, n_obj:]
+
+        def log_probability(self, X):
+            return np.zeros(len(X))
+
+    rng = np.random.default_rng(n_obj)
+    F = rng.dirichlet(np.ones(n_obj), size=6)
+    front = Front.of(F, F)
+    means = rng.dirichlet(np.ones(n_obj), size=40) * rng.uniform(0.7, 1.2, size=(40, 1))
+    stds = rng.choice([0.01, 0.05, 0.25], size=means.shape)
+    chosen = directions(front, Known(), first())(np.hstack([means, stds])).argmax()
+    weights = 1 / np.maximum(np.random.default_rng(0).dirichlet(np.ones(n_obj), size=N_DIRECTIONS), 1e-3)
+    weights /= weights.sum(axis=1, keepdims=True)
+    best = (front.scaled(F)[:, None, :] * weights).max(axis=2).min(axis=0)
+    gains = [
+        np.maximum(best - (front.scaled(rng.normal(m, s, (2000, n_obj)))[:, None, :] * weights).max(axis=2), 0).mean()
+        for m, s in zip(means, stds, strict=True)
+    ]
+    assert gains[chosen] > 0.97 * max(gains)
+
+
+@pytest.mark.parametrize(("n_obj", "boxes"), [(2, True), (4, True), (5, False), (8, False)])
+def test_hypervolume_is_left_out_of_many_objectives(n_obj, boxes):
+    F = np.eye(n_obj)
+    assert functions_for(Front.of(F, F)) == (TURNS if boxes else (joint,))
+
+
+def test_joint_model_learns_the_distance_along_a_direction():
+    """max_j(w_j z_j) + .05 sum_j w_j z_j, with the largest weight 1."""
+    F = np.random.default_rng(1).random((20, 5))
+    learnt = []
+
+    class Model:
+        def predict(self, Z):
+            return Z[:, 0], np.ones(len(Z))
+
+    class Posterior(Certain):
+        features = SimpleNamespace(matrix=lambda X: X)
+
+    def learn(values):
+        learnt.append(values)
+        return Model()
+
+    turn = first(rng=np.random.default_rng(3), F=F, learn=learn)
+    X = np.array([[0.7], [0.2], [0.4]])
+    scores = joint(Front.of(F, F), Posterior(log_probability=-0.5), turn)(X)
+    weights = np.random.default_rng(3).dirichlet(np.ones(5))
+    weights /= weights.max()
+    assert learnt[0] == pytest.approx((F * weights).max(axis=1) + 0.05 * (F * weights).sum(axis=1))
+    assert scores == pytest.approx(-X[:, 0] - 0.5)
+
+
+def test_caution_counts_where_the_mean_decides():
+    """Of two equal means, the one that is known better is preferred, as much as predictions disappointed."""
+
+    class Cautious(Certain):
+        def objectives(self, X):
+            return np.full_like(X, 0.3), np.where(X[:, [0]] < 0.5, 1e-3, 0.3) * np.ones_like(X)
+
+        def cautious(self, X):
+            mean, std = self.objectives(X)
+            return mean + 0.5 * std, std
+
+    F = np.array([[0.0, 1.0], [1.0, 0.0]])
+    front, sure_and_unsure = Front.of(F, F), np.array([[0.1, 0.0], [0.9, 0.0]])
+    for function in (inner, direction):
+        sure, unsure = function(front, Cautious(), first())(sure_and_unsure)
+        assert sure > unsure + 0.05
+    sure, unsure = directions(front, Cautious(), first())(sure_and_unsure)
+    assert unsure > sure - 0.05  # an expected gain weighs the uncertainty itself
 
 
 def test_front_of_one_point_has_scales():

@@ -91,6 +91,20 @@ def test_noise_is_found():
     assert model.predict(x).std.max() < 0.2
 
 
+def test_noise_is_not_taken_for_structure_in_many_dimensions():
+    """120 points of 10 features, of which 5 matter."""
+    found = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.random((120, 10))
+        truth = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 + X[:, 2] * X[:, 3] + 0.5 * np.cos(4 * X[:, 4])
+        y = (truth - truth.mean()) / truth.std() + rng.normal(0, 0.28, 120)
+        model = GaussianProcess(Columns.numeric(10))
+        model.noisy = True
+        found.append(model.fresh().fit(X, y).noise())
+    assert 0.18 < np.mean(found) < 0.36
+
+
 def test_the_prior_keeps_a_rugged_function_from_being_overfitted():
     """Log-likelihood of 200 new points of ZDT4 with 10 variables, learnt from 25, mean of three draws."""
     problem = get_problem("zdt4", n_var=10)

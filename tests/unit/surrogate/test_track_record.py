@@ -65,3 +65,10 @@ def test_a_loaded_record_goes_on_alike():
     for each in (made, again):
         each.record(99, {"size": 30.0})
     assert again.exploration() == made.exploration() and again.dump() == made.dump()
+
+
+@pytest.mark.parametrize(("worse_by", "caution"), [(-3, 0), (0.3, 0), (0.8, 0.5), (99, 4.7)])
+def test_caution_is_what_predictions_disappointed_by(worse_by, caution):
+    made = record([({"accuracy": -i, "size": i}, {"accuracy": -i, "size": i + worse_by}) for i in range(RECENT)])
+    assert made.caution() == pytest.approx([0.0, caution])
+    assert record([(both(0), both(9))] * (RECENT // 2 - 1)).caution().tolist() == [0, 0]
