@@ -18,8 +18,8 @@ from evo_moo.surrogate.protocol import Array
 
 Score = Callable[[Array], Array]
 """From ``(n, n_var)`` rows to what a candidate must maximise, ``(n,)``."""
-MANY_OBJECTIVES = 5
-"""From so many objectives on, boxes are too many, and one model learns all objectives along a direction."""
+MANY_OBJECTIVES = 4
+"""From so many objectives on, one model learns the distance along a direction: see ``joint``."""
 N_DIRECTIONS = 50
 REST = 0.05
 """Weight of the other objectives where one is improved, or the sum of all beside a distance, in ranges."""

@@ -202,7 +202,7 @@ def test_replicate_that_breaks_a_limit_changes_no_objective():
     population = dict(
         zip(optimizer.population_ids(), optimizer.dump()["algorithm"]["population"]["F"].tolist(), strict=True)
     )
-    assert len(repeated) == 2 and set(repeated) <= population.keys()
+    assert 2 <= len(repeated) <= 0.1 * len(told) + 1 and set(repeated) <= population.keys()
     for key, F in population.items():
         assert [told[key]["error"], told[key]["size"]] == F
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.search.problems import Problem
 
 Array = np.ndarray
-N_CURVE, N_SURFACE = 20_001, 501
+N_CURVE, N_SURFACE, N_VOLUME = 20_001, 501, 31
 REFERENCE = 1.1
 """Reference point in each objective, once the true front spans 0 to 1."""
 POP_SIZE, N_GENERATIONS, SEEDS = 300, 400, (1, 2, 3)
@@ -63,10 +63,12 @@ def wfg4(plain: Any) -> Array:
 
 
 def dtlz7(plain: Any) -> Array:
-    """DTLZ7 with g = 1, of three objectives (Deb et al. 2005, eq. 6.27)."""
-    f1, f2 = (f.ravel() for f in np.meshgrid(*[np.linspace(0, 1, N_SURFACE)] * 2))
-    h = 3 - sum(f / 2 * (1 + np.sin(3 * np.pi * f)) for f in (f1, f2))
-    return np.column_stack([f1, f2, 2 * h])
+    """DTLZ7 with g = 1 (Deb et al. 2005, eq. 6.27)."""
+    n_free = plain.n_obj - 1
+    axis = np.linspace(0, 1, N_SURFACE if n_free == 2 else N_VOLUME)
+    free = np.column_stack([f.ravel() for f in np.meshgrid(*[axis] * n_free)])
+    h = plain.n_obj - (free / 2 * (1 + np.sin(3 * np.pi * free))).sum(axis=1)
+    return np.column_stack([free, 2 * h])
 
 
 def searched(problem: "Problem") -> Array:

@@ -96,6 +96,10 @@ def _sphere(n_obj: int, cache: Path) -> Problem:
     return replace(problem, name=f"dtlz2-{n_obj}", hypervolume=fronts.hypervolume_above_sphere(n_obj))
 
 
+def _dtlz7_of_four(cache: Path) -> Problem:
+    return replace(_pymoo("dtlz7", fronts.dtlz7, {"n_var": 9, "n_obj": 4}, cache), name="dtlz7-4")
+
+
 def _engineering(name: str, cache: Path) -> Problem:
     formula, low, high, n_obj = engineering.FORMULAS[name]
     kinds = [Integer if isinstance(end, int) else Real for end in low]
@@ -148,6 +152,7 @@ PROBLEMS: dict[str, Builder] = {
     "dtlz2": partial(_pymoo, "dtlz2", fronts.sphere, {"n_var": 8, "n_obj": 3}),
     **{f"dtlz2-{n_obj}": partial(_sphere, n_obj) for n_obj in (4, 5, 6)},
     "dtlz7": partial(_pymoo, "dtlz7", fronts.dtlz7, {"n_var": 8, "n_obj": 3}),
+    "dtlz7-4": _dtlz7_of_four,
     "osy": partial(_pymoo, "osy", None, {}),
     "bnh": partial(_pymoo, "bnh", fronts.bnh, {}),
     "c2dtlz2": partial(_pymoo, "c2dtlz2", fronts.c2dtlz2, {"n_var": 8, "n_obj": 3}),
