@@ -96,7 +96,7 @@ Z = np.array([[-1.0], [0.0], [2.0]])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_probability_of_a_limit_is_that_of_the_normal_distribution(sign):
+def test_probability_of_a_limit_is_the_normal_one(sign):
     model = MetricModel(sign, Target(location=10.0, scale=2.0), Normal())
     values = sign * (10.0 + 2.0 * Z[:, 0])
     below = norm.logcdf(13.0 * sign, values, 1.0)
@@ -105,7 +105,7 @@ def test_probability_of_a_limit_is_that_of_the_normal_distribution(sign):
     assert model.log_probability(Z, Limit("m", "at_least", 13.0 * sign)) == pytest.approx(above)
 
 
-def test_another_evaluation_moves_the_mean_less_the_noisier_it_is():
+def test_evaluation_moves_the_mean_less_where_there_is_noise():
     """By std**2 / sqrt(std**2 + noise**2)."""
     for noise, step in ((0.0, 0.5), (1.2, 0.25 / 1.3)):
         mean, moved = MetricModel(1, Target(), Normal(noise=noise)).lookahead(Z)
