@@ -152,7 +152,7 @@ def frame(front: Array, others: Array, *, is_max: bool, is_log: bool) -> tuple[f
     low, high = float(on.min()), float(on.max())
     usual = 1.0 if is_log else abs(high) or 1.0
     span = high - low if high - low > 1e-6 * usual else usual  # values that only rounding tells apart are one
-    middle = float(np.median(off)) if len(off) else high
+    middle = 2 * float(np.median(off / 2)) if len(off) else high  # two halves never overflow
     worse = min(max(high + 0.6 * span, middle + 0.1 * span), high + 2.5 * span)
     ends = sorted((sign * (low - 0.1 * span), sign * worse))
     start, end = np.exp(ends) if is_log else ends

@@ -31,8 +31,8 @@ class Evaluated:
     @property
     def scaled(self) -> Array:
         """``(n, n_obj)`` objectives from 0, the best value, to 1, the worst that is not far out."""
-        ideal = self.F.min(axis=0)
-        return np.asarray((self.F - ideal) / np.maximum(worst_of_usual(self.F) - ideal, 1e-12))
+        ideal = self.F.min(axis=0) / 2  # halves never overflow
+        return np.asarray((self.F / 2 - ideal) / np.maximum(worst_of_usual(self.F) / 2 - ideal, 1e-12))
 
     @classmethod
     def of(cls, archive: Archive, posterior: Posterior) -> Self:

@@ -79,7 +79,8 @@ class Front:
 def worst_of_usual(F: Array) -> Array:
     """Return the worst of the ``(n, n_obj)`` values that are not far out, ``(n_obj,)``; one outlier sets no scale."""
     low, high = np.quantile(F, [0.25, 0.75], axis=0)
-    is_usual = (high + FAR_OUT * (high - low) >= F) | (high == low)
+    with np.errstate(over="ignore"):  # a distance beyond all numbers is not far out
+        is_usual = (high + FAR_OUT * (high - low) >= F) | (high == low)
     return np.asarray(np.where(is_usual, F, -np.inf).max(axis=0))
 
 

@@ -133,3 +133,8 @@ def test_drawn_in_values_keep_their_order_and_can_be_multiplied(values):
     assert (np.diff(drawn[order]) >= 0).all()
     for a, b in itertools.pairwise(order):
         assert drawn[b] > drawn[a] or array[b] / 2 - array[a] / 2 <= 1e-10 * max(abs(array[a]), abs(array[b]))
+
+
+def test_frame_of_the_largest_numbers_is_computed():
+    low, high = frame(np.array([1e307, 2e307]), np.array([1.2e308, 1.7e308]), is_max=False, is_log=False)
+    assert low == pytest.approx(9e306) and high == pytest.approx(4.5e307)
