@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evo_moo.errors import SurrogateError
 from evo_moo.surrogate.front import Front
 from evo_moo.surrogate.hypervolume_improvement import Boxes, expected_gain, expected_gain_of_largest
 from evo_moo.surrogate.posterior import MetricModel, Posterior
@@ -126,12 +127,15 @@ def joint(front: Front, posterior: Posterior, turn: Turn) -> Score:
 
     The distance is that of ParEGO (Knowles 2006, eq. 2). Models of single objectives err each on its own, and with
     many objectives there is always some place where all errors are lucky; the model of the distance has seen what one
-    objective costs the others.
+    objective costs the others. A distance that no model can learn leaves the turn to ``directions``.
     """
     weights = turn.rng.dirichlet(np.ones(front.n_obj))
     weighted = turn.F * weights / weights.max()
     distance = weighted.max(axis=1) + REST * weighted.sum(axis=1)
-    model = turn.learn(distance)
+    try:
+        model = turn.learn(distance)
+    except SurrogateError:
+        return directions(front, posterior, turn)
     return lambda X: -model.predict(posterior.features.matrix(X))[0] + posterior.log_probability(X)
 
 

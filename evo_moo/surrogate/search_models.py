@@ -35,7 +35,8 @@ class SearchModels:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
         self._features = Features(problem.space, computed.table if problem.computes else None)
-        self._families = Families(families, self._features.columns, seed)
+        is_noisy = any(self._metrics.get(objective.metric, Metric()).noisy for objective in goals.objectives)
+        self._families = Families(families, self._features.columns, seed, noisy=is_noisy)
         self._fits = {}
         for name in goals.metric_names:
             metric = self._metrics.get(name, Metric())
@@ -69,7 +70,11 @@ class SearchModels:
         return Posterior(self.goals, self._features, models, self._success(observations, fences, unknown))
 
     def learn(self, X: Array, values: Array) -> MetricModel:
-        """Return a model, of the first family, of ``(n,)`` values of ``(n, n_var)`` rows, which are minimised."""
+        """Return a model, of the first family, of ``(n,)`` values of ``(n, n_var)`` rows, which are minimised.
+
+        Raises:
+            SurrogateError: It cannot learn them.
+        """
         target = Target.fit(values)
         model = self._families.new(next(iter(self._families.classes)))
         return MetricModel(1, target, model.fit(self._features.matrix(X), target.transform(values)))

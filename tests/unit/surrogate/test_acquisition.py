@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from evo_moo.errors import SurrogateError
 from evo_moo.surrogate.acquisition import (
     N_DIRECTIONS,
     TURNS,
@@ -292,6 +293,16 @@ def test_joint_model_learns_the_distance_along_a_direction():
     weights /= weights.max()
     assert learnt[0] == pytest.approx((F * weights).max(axis=1) + 0.05 * (F * weights).sum(axis=1))
     assert scores == pytest.approx(-X[:, 0] - 0.5)
+
+
+def test_distance_that_cannot_be_learnt_gives_its_turn_away():
+    def learn(values):
+        raise SurrogateError("as asked")
+
+    F = np.random.default_rng(1).random((20, 4))
+    front, X = Front.of(F, F), np.random.default_rng(2).random((6, 4))
+    instead, plain = (joint(front, Certain(), first(F=F, learn=learn)), directions(front, Certain(), first(F=F)))
+    assert instead(X).argmax() == plain(X).argmax() and np.isfinite(instead(X)).all()
 
 
 def test_caution_counts_where_the_mean_decides():
