@@ -8,6 +8,7 @@ from typing import Any
 from evo_moo.pareto import thinned
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.ledger import Ledger
+from evo_moo.surrogate.transfer import EarlierOutcomes
 
 MOST_PAIRS = 5000
 
@@ -56,6 +57,7 @@ class ModelQuality:
             than ``MOST_PAIRS`` so many at even distances.
         unit: The metric's unit.
         log: Whether the metric is logarithmic.
+        earlier: Name of each earlier run that teaches the metric to what it counts in the model in use, 0 to 1.
     """
 
     model: str | None
@@ -66,14 +68,22 @@ class ModelQuality:
     pairs: list[list[Any]]
     unit: str
     log: bool
+    earlier: dict[str, float]
 
 
 @dataclass(frozen=True)
 class SurrogateQuality:
-    """A run's models: the job's section on surrogates, None where the run had none, and the models by metric."""
+    """A run's models.
+
+    Attributes:
+        settings: The job's section on surrogates; None where the run had none.
+        metrics: The models of each metric.
+        earlier: What is learnt of each earlier run, and what is left out, in words.
+    """
 
     settings: dict[str, Any] | None
     metrics: dict[str, ModelQuality]
+    earlier: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -94,7 +104,8 @@ def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
                 of_metric.append([e.id, float(mean), float(std), float(e.metrics[name])])
     known = facts.metrics
     metrics = {name: _quality(name, known.get(name, Metric()), decisions, rows) for name, rows in pairs.items()}
-    return SurrogateQuality(settings, metrics)
+    earlier = [EarlierOutcomes.from_json(each, len(facts.space)).in_words() for each in facts.earlier_outcomes]
+    return SurrogateQuality(settings, metrics, earlier)
 
 
 def _quality(name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], pairs: list[list[Any]]) -> ModelQuality:
@@ -111,6 +122,7 @@ def _quality(name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], 
         pairs=[pairs[i] for i in thinned(len(pairs), MOST_PAIRS)],
         unit=metric.unit,
         log=metric.log,
+        earlier=choices[max(choices)].get("earlier", {}) if choices else {},
     )
 
 

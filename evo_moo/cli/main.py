@@ -107,7 +107,8 @@ def run(
     options: ProblemOptions = None,
     run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
     from_runs: Annotated[
-        list[Path] | None, typer.Option("--from", metavar="RUN", help="Earlier run to start from, repeatable.")
+        list[Path] | None,
+        typer.Option("--from", metavar="RUN", help="Earlier run to start and learn from, repeatable."),
     ] = None,
     known: Annotated[
         list[Path] | None,

@@ -48,8 +48,13 @@ def print_surrogate(quality: SurrogateQuality) -> None:
         if model.n_far_out:
             words = "values are so poor that they are learnt as failures: as places to keep away from"
             console.print(safe(f"{name}: {model.n_far_out} {words}"))
+        if model.earlier:
+            weights = ", ".join(f"{run} {weight:.0%}" for run, weight in model.earlier.items() if weight)
+            console.print(safe(f"{name}: begins from {weights or 'no earlier run: without, it is predicted better'}"))
         for fault in model.faults:
             console.print(safe(f"{name}: {fault}"))
+    for words in quality.earlier:
+        console.print(safe(f"Models learn {words}"))
     console.print("Which variables matter: evo-moo importance RUN", highlight=False)
 
 

@@ -1,7 +1,7 @@
 """NSGA-II and NSGA-III whose candidates come from surrogate models."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from evo_moo.surrogate.fitting import FAMILIES
 from evo_moo.surrogate.prescreening import OVERSAMPLING
 from evo_moo.surrogate.proposals import InfillName, Proposals
 from evo_moo.surrogate.search_models import SearchModels
+from evo_moo.surrogate.transfer import EarlierOutcomes
 
 BATCH, N_OFFSPRING = 4, 50
 
@@ -34,6 +35,7 @@ class ModelSource(Source):
         seed: Seed of every random choice of the models.
         model, infill, replicates: As ``model``, ``infill`` and ``repeats`` of ``SurrogateOptimizer``.
         batch: Number of candidates at a time.
+        earlier: As ``earlier`` of ``SurrogateOptimizer``.
     """
 
     learns = True
@@ -49,13 +51,14 @@ class ModelSource(Source):
         batch: int,
         infill: InfillName,
         replicates: bool,
+        earlier: Sequence[EarlierOutcomes] = (),
     ) -> None:
         self._n_var, self._pop_size, self._batch = problem.space.n_var, pop_size, batch
         self.kind = ["turns" if infill == "ehvi" else infill, batch]
         self._n_offspring = OVERSAMPLING * batch if infill == "prescreen" else N_OFFSPRING
         self.replicates = replicates and problem.is_seeded and any(m.noisy for m in problem.metrics.values())
         families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
-        models = SearchModels(problem, goals, families, load_surrogate("rf"), seed)
+        models = SearchModels(problem, goals, families, load_surrogate("rf"), seed, earlier)
         self._proposals = Proposals(problem.space, models, infill, self.replicates)
         self._estimates: dict[int, Metrics | None] = {}
 
@@ -144,6 +147,7 @@ class SurrogateOptimizer(Optimizer):
             ``"prescreen"``: they are the best of ten times as many offspring, which is cheap for large populations.
         repeats: Whether configurations of the front whose objectives depend on the seed may be evaluated again, where
             that is expected to tell more than any new one. The population then holds means.
+        earlier: What earlier runs measured, from which the models of the same metrics begin.
         options: Those of ``Optimizer``.
 
     Raises:
@@ -160,12 +164,21 @@ class SurrogateOptimizer(Optimizer):
         batch: int | None = None,
         infill: InfillName = "ehvi",
         repeats: bool = True,
+        earlier: Sequence[EarlierOutcomes] = (),
         **options: Any,
     ) -> None:
         pop_size = options.get("pop_size") or default_pop_size(as_pymoo=False)
         usual = 1 if options.get("mode") == "steady-state" else batch or (pop_size if infill == "prescreen" else BATCH)
         goals, seed = options.get("goals") or problem.goals, options.get("seed", 1)
         source = ModelSource(
-            problem, goals, pop_size, seed, model=model, batch=usual, infill=infill, replicates=repeats
+            problem,
+            goals,
+            pop_size,
+            seed,
+            model=model,
+            batch=usual,
+            infill=infill,
+            replicates=repeats,
+            earlier=earlier,
         )
         super().__init__(problem, **options, source=source)

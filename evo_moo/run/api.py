@@ -30,7 +30,7 @@ from evo_moo.run.preparation import (
 )
 from evo_moo.run.progress import shown_progress
 from evo_moo.run.replay import ended_evaluations
-from evo_moo.run.warm_start import WarmStart, read_earlier_runs, warm_start
+from evo_moo.run.warm_start import WarmStart, outcomes_to_learn, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
@@ -94,8 +94,8 @@ def search(
         sampling: How the first population is drawn: ``"random"``, ``"lhs"`` or ``"sobol"``.
         start: Configurations that the first population begins with; any of ``Result.configurations`` can be one. With
             ``{"configuration": …, "metrics": …}`` one that was measured elsewhere is told, and not evaluated.
-        from_runs: Run folders of earlier runs, the best of which make up to half of the first population;
-            ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
+        from_runs: Run folders of earlier runs, the best of which make up to half of the first population, and from
+            which models learn; ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
         grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
             number of points or the values of each.
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
@@ -293,4 +293,5 @@ def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
     warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
     known = [entry for entry in search.start if is_told(entry, problem.space)]
-    return replace(warm, start=[*known, *warm.start])
+    earlier = outcomes_to_learn(runs, problem.space, prepared.goals) if job.surrogate else ()
+    return replace(warm, start=[*known, *warm.start], earlier=earlier)

@@ -1,6 +1,7 @@
 """What a job asks for, put together: the optimizer, the pool that evaluates, and the engine between them."""
 
 import multiprocessing
+from collections.abc import Sequence
 from typing import assert_never
 
 from evo_moo.evaluation.evaluate import can_interrupt
@@ -21,7 +22,9 @@ from evo_moo.run.engine import Engine
 from evo_moo.run.observer import Observer
 from evo_moo.run.tasks import Tasks
 from evo_moo.space.designs import GridDesign
+from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
+from evo_moo.surrogate.transfer import EarlierOutcomes
 
 
 def engine_of(
@@ -47,11 +50,14 @@ def engine_of(
     latencies = Latencies(problem.architecture_key) if problem.profiles else None
     known = told(job.search.start, problem.space, goals)
     tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies, known)
-    return Engine(optimizer_of(job, problem, goals), pool, folder, job.budget.limits(), tasks, observer)
+    with guarded_reads(folder.path):
+        n_var, facts = problem.space.n_var, folder.ledger.facts()
+        earlier = [EarlierOutcomes.from_json(outcomes, n_var) for outcomes in facts.earlier_outcomes]
+    return Engine(optimizer_of(job, problem, goals, earlier), pool, folder, job.budget.limits(), tasks, observer)
 
 
-def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
-    """Build the optimizer that a job asks for; arguments as for ``engine_of``."""
+def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, earlier: Sequence[EarlierOutcomes] = ()) -> AskTell:
+    """Build the optimizer that a job asks for; arguments as for ``engine_of``, and what earlier runs teach models."""
     search, refinement = job.search, job.refinement
     settings = {key: value for key, value in search if key not in ("from_runs", "known")}
     settings |= {"goals": goals, "start": asked_first(search.start, problem.space)}
@@ -63,7 +69,7 @@ def optimizer_of(job: Job, problem: SearchProblem, goals: Goals) -> AskTell:
         settings |= dict(job.surrogate)
         if refinement is not None:  # which repeats by a rule of its own
             settings["repeats"] = False
-        inner = SurrogateOptimizer(problem, **settings)
+        inner = SurrogateOptimizer(problem, **settings, earlier=earlier)
     if refinement is None:
         return inner
     ladder = refinement.ladder(problem), refinement.eta, refinement.replicates

@@ -203,9 +203,15 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
         more |= {"parts": prepared.parts, "place": _place(folder)}
         record_problem(folder.ledger, problem, goals, version, **more)
         if warm is not None:
-            folder.ledger.set_meta(given_start=prepared.job.search.start, known_outcomes=warm.known)
+            folder.ledger.set_meta(
+                given_start=prepared.job.search.start,
+                known_outcomes=warm.known,
+                earlier_outcomes=[outcomes.to_json() for outcomes in warm.earlier],
+            )
             folder.ledger.record_event("warm start", n_start=len(warm.start), n_known=len(warm.known))
             LOGGER.info("begins with %d configurations, the outcomes of %d known", len(warm.start), len(warm.known))
+            for outcomes in warm.earlier:
+                LOGGER.info("models learn %s", outcomes.in_words())
     return job
 
 

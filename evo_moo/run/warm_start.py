@@ -17,6 +17,9 @@ overlaps; the other half is drawn, so that the search still explores. The rules:
   rescaled where the reference of the measurements was seen to be faster since.
 
 Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
+
+Models learn from earlier runs, too (``evo_moo.surrogate.transfer``): metric by metric of the goals, from every outcome
+for whose configuration the new space has the values of all variables that both have.
 """
 
 import itertools
@@ -31,6 +34,7 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.evaluation.machine import nominal_ms_of
+from evo_moo.pareto import thinned
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import lowest_nominal_ms
 from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
@@ -39,8 +43,11 @@ from evo_moo.space.search_space import Configuration, SearchSpace
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.storage.environment import environment
 from evo_moo.storage.reading import reading
+from evo_moo.surrogate.transfer import EarlierOutcomes
 from evo_moo.values import is_number, json_key
 
+MOST_LEARNT, FEWEST_LEARNT = 1000, 50
+"""Number of outcomes that models learn at most of all earlier runs together, and of each in any case."""
 MACHINE = ("platform", "processor", "cores", "memory_gb")
 
 
@@ -53,6 +60,7 @@ class Observation(NamedTuple):
         metrics: Its metrics.
         reusable: Those of its metrics that the new search would measure alike.
         seed: The seed that it was evaluated with.
+        is_kept: Whether the variables that both spaces have kept their values.
     """
 
     source: str
@@ -60,6 +68,7 @@ class Observation(NamedTuple):
     metrics: Metrics
     reusable: Metrics
     seed: int
+    is_kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,17 @@ class EarlierRun:
         goals: What it searched for.
         observations: Its evaluations that ended well and that the new space allows, in the order of asking.
         n_evals: How many evaluations it holds, whatever became of them.
+        n_ok: How many of them ended well.
+        name: Its name.
+        variables: Names of its variables.
     """
 
     goals: Goals
     observations: list[Observation]
     n_evals: int
+    n_ok: int = 0
+    name: str = ""
+    variables: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -84,10 +99,12 @@ class WarmStart:
     Attributes:
         start: Configurations, those that the job gave first.
         known: Of those whose outcome is known: ``configuration``, ``metrics``, ``seed`` and ``reason``.
+        earlier: What models learn from.
     """
 
     start: list[Configuration]
     known: list[dict[str, Any]]
+    earlier: Sequence[EarlierOutcomes] = ()
 
 
 def read_earlier_runs(
@@ -118,7 +135,8 @@ def read_earlier_runs(
             observations = _observations(record, space, seed, anew, timed, _scales(run_dir))
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
-        runs.append(EarlierRun(record.goals, observations, len(record.evaluations)))
+        n, n_ok = len(record.evaluations), sum(e.status == "ok" for e in record.evaluations)
+        runs.append(EarlierRun(record.goals, observations, n, n_ok, record.name, record.variable_names))
     return runs
 
 
@@ -148,7 +166,7 @@ def _observations(
     """
     ended = [e for e in record.evaluations if e.status == "ok"]
     X, allowed = translated(space, [e.configuration for e in ended], seed)
-    observations = []
+    shared, observations = set(record.variable_names) & set(space.names), []
     for e, configuration in itertools.compress(zip(ended, space.decode(X), strict=True), allowed):
         metrics = checked_metrics(e.metrics)
         metrics |= {name: metrics[name] * factor for name, factor in scales.items() if name in metrics and factor != 1}
@@ -156,8 +174,13 @@ def _observations(
         dropped = {*anew, *(timed if e.id in record.result.doubts else ())}
         reusable = {name: value for name, value in metrics.items() if name not in dropped} if is_exact else {}
         source = f"{record.name}, evaluation {e.id}"
-        observations.append(Observation(source, configuration, metrics, reusable, e.seed))
+        is_kept = _of(shared, configuration) == _of(shared, e.configuration)
+        observations.append(Observation(source, configuration, metrics, reusable, e.seed, is_kept))
     return observations
+
+
+def _of(names: Collection[str], configuration: Configuration) -> str:
+    return json_key({name: value for name, value in configuration.items() if name in names})
 
 
 def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
@@ -240,6 +263,24 @@ def warm_start(
             outcome = {"configuration": o.configuration, "metrics": o.reusable, "seed": o.seed}
             known.setdefault(key, outcome | {"reason": f"taken from {o.source}"})
     return WarmStart(list(start.values()), list(known.values()))
+
+
+def outcomes_to_learn(runs: Sequence[EarlierRun], space: SearchSpace, goals: Goals) -> list[EarlierOutcomes]:
+    """Return what the models of a search learn from earlier runs, of long ones so many outcomes at even distances.
+
+    Args:
+        runs: The earlier runs.
+        space: The space of the new search.
+        goals: Its goals.
+    """
+    most, earlier = max(MOST_LEARNT // len(runs), FEWEST_LEARNT), []
+    for run in runs:
+        kept = [o for o in run.observations if o.is_kept]
+        learnt = [kept[i] for i in thinned(len(kept), most)]
+        X = space.encode([o.configuration for o in learnt]) if learnt else np.empty((0, space.n_var))
+        metrics = [{name: o.metrics[name] for name in goals.metric_names if name in o.metrics} for o in learnt]
+        earlier.append(EarlierOutcomes.of(run.name, run.variables, space.names, X, metrics, run.n_ok - len(kept)))
+    return earlier
 
 
 def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:

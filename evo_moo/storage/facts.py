@@ -168,6 +168,11 @@ class RunFacts:
         """Outcomes of earlier runs that need not be evaluated again."""
         return list(self._fact("known_outcomes", []))
 
+    @cached_property
+    def earlier_outcomes(self) -> list[dict[str, Any]]:
+        """What models learn from earlier runs, as ``evo_moo.surrogate.transfer.EarlierOutcomes`` reads it."""
+        return list(self._fact("earlier_outcomes", []))
+
     @property
     def name(self) -> str:
         """Name of the run: of its folder."""

@@ -1,4 +1,4 @@
-"""What is expected: model protocol, features, targets, choice of models, posterior, acquisition."""
+"""What is expected: model protocol, features, targets, choice of models, transfer, posterior, acquisition."""
 
 from evo_moo.errors import SurrogateError as SurrogateError
 from evo_moo.surrogate.protocol import Array as Array

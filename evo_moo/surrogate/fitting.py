@@ -23,6 +23,7 @@ from evo_moo.surrogate.model_selection import (
 from evo_moo.surrogate.posterior import MetricModel
 from evo_moo.surrogate.protocol import Array, Columns, Surrogate
 from evo_moo.surrogate.targets import Target
+from evo_moo.surrogate.transfer import Taught, Teacher, weights_of_runs
 
 Family = type[Surrogate]
 ChoiceRecord = dict[str, Any]
@@ -31,6 +32,8 @@ FAMILIES = ("gp", "rf")
 """Names of the families to choose from, the first to try first."""
 AVERAGE, NONE, COMPUTED = "average", "none", "computed"
 """Names of what else a metric is known by: the mixture of all families, nothing, or a formula."""
+TAUGHT = "taught "
+"""How the name of a family begins that learns what earlier runs leave unexplained."""
 GOOD_ENOUGH = 0.7
 """A rank correlation from which on no other model is tried, no other shape of the targets, and no value is far out."""
 GROWTH = 1.25
@@ -72,6 +75,7 @@ class Families:
         noisy: Whether the metric depends on the evaluation's seed.
         always_average: Whether to try the average of several families, too, where one is good enough: it takes the
             predictions of all.
+        teachers: Models of what earlier runs measured of the metric.
     """
 
     classes: Mapping[str, Family]
@@ -80,9 +84,12 @@ class Families:
     validate: Callable[[Surrogate, Array, Array], Validation] = validated
     noisy: bool = False
     always_average: bool = True
+    teachers: Sequence[Teacher] = ()
 
     def new(self, family: str) -> Surrogate:
-        """Return a model of a family, or of the ``AVERAGE`` of all, that has learnt nothing."""
+        """Return a model of a family, of the ``AVERAGE`` of all, or a ``TAUGHT`` one, that has learnt nothing."""
+        if family.startswith(TAUGHT):
+            return Taught(self.new(family.removeprefix(TAUGHT)), self.teachers)
         if family == AVERAGE:
             return AveragedSurrogate([self.new(member) for member in self.classes])
         model = self.classes[family](self.columns, self.seed)
@@ -91,6 +98,9 @@ class Families:
 
     def choose(self, Z: Array, y: Array, incumbent: str | None = None) -> Choice:
         """Choose a family by validation: try one after the other until one is good enough, and their average.
+
+        With teachers, the best of them that learns what the teachers leave is tried, too; where none ranks better than
+        chance, their average.
 
         Args:
             Z: ``(n, n_features)`` points.
@@ -110,6 +120,13 @@ class Families:
         if len(validations) > 1 and (self.always_average or not good):
             validations[AVERAGE] = averaged(list(validations.values()))
             scores[AVERAGE] = score(validations[AVERAGE].prediction, y)
+        if self.teachers and validations:
+            family = TAUGHT + (choose(scores, (incumbent or "").removeprefix(TAUGHT)) or [*validations][-1])
+            try:
+                validations[family] = self.validate(self.new(family), Z, y)
+                scores[family] = score(validations[family].prediction, y)
+            except SurrogateError as error:
+                faults[family] = str(error)
         family = choose(scores, incumbent) or NONE
         return Choice(family, scores, faults, validations[family].folds if family in validations else ())
 
@@ -194,6 +211,9 @@ class MetricFit:
         faults = [{"metric": self.name, "model": family, "fault": fault} for family, fault in choice.faults.items()]
         scores = {family: asdict(each) for family, each in choice.scores.items()}
         chosen = {"metric": self.name, "n": len(y), "n_far_out": n_far_out, "chosen": choice.family, "scores": scores}
+        if self._families.teachers:
+            weights = weights_of_runs(self._families.teachers, Z, y, self._families.seed)
+            chosen["earlier"] = {name: w * choice.family.startswith(TAUGHT) for name, w in weights.items()}
         return [*faults, chosen]
 
     def _use(self, family: str | None) -> None:

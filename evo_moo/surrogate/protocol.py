@@ -6,6 +6,7 @@ Authors of models import from ``evo_moo.surrogate`` alone, and test with ``evo_m
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -56,6 +57,11 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+    def of(self, mask: npt.NDArray[np.bool_]) -> "Columns":
+        """Return some of the columns, by a ``(n_features,)`` mask."""
+        names, kinds, n_options = compress(self.names, mask), compress(self.kinds, mask), compress(self.n_options, mask)
+        return Columns(tuple(names), tuple(kinds), tuple(n_options))
 
     @property
     def category(self) -> npt.NDArray[np.bool_]:

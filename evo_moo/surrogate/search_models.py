@@ -1,6 +1,7 @@
 """The models of a search: what was measured so far, learnt metric by metric, failures included."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,15 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.archive import Archive, Observation
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.fitting import ChoiceRecord, Families, Family, MetricFit
+from evo_moo.surrogate.fitting import AVERAGE, ChoiceRecord, Families, Family, MetricFit
 from evo_moo.surrogate.outliers import Fences
 from evo_moo.surrogate.posterior import MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import Target
+from evo_moo.surrogate.transfer import EarlierOutcomes, Teacher, known_columns
+
+FEWEST_TAUGHT = 10
+"""Of an earlier run with fewer outcomes nothing is learnt."""
 
 
 class SearchModels:
@@ -27,10 +32,17 @@ class SearchModels:
         families: Name of each model family to its class, the first to try first; one is chosen for each metric.
         success: The class of the model that tells which configurations fail.
         seed: Decides everything random in the models.
+        earlier: What earlier runs measured, from which the models of the same metrics begin.
     """
 
     def __init__(
-        self, problem: SearchProblem, goals: Goals, families: Mapping[str, Family], success: Family, seed: int = 1
+        self,
+        problem: SearchProblem,
+        goals: Goals,
+        families: Mapping[str, Family],
+        success: Family,
+        seed: int = 1,
+        earlier: Sequence[EarlierOutcomes] = (),
     ) -> None:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
@@ -41,9 +53,9 @@ class SearchModels:
         for name in goals.metric_names:
             metric = self._metrics.get(name, Metric())
             bounds = [end for limit in goals.limits if limit.metric == name for end in limit.ends]
-            self._fits[name] = MetricFit(
-                name, goals.sign(name), metric, self._families, self._features, computed, bounds
-            )
+            teachers = [t for outcomes in earlier if (t := self._teacher(outcomes, name, metric))]
+            of_metric = replace(self._families, teachers=teachers)
+            self._fits[name] = MetricFit(name, goals.sign(name), metric, of_metric, self._features, computed, bounds)
         self._success_model = success(self._features.columns, seed)
         self._decisions: list[ChoiceRecord] = []
 
@@ -92,6 +104,19 @@ class SearchModels:
         """Take over a dumped state."""
         for name, fit in self._fits.items():
             fit.load(state[name])
+
+    def _teacher(self, outcomes: EarlierOutcomes, name: str, declared: Metric) -> Teacher | None:
+        """Return the model of what an earlier run measured of a metric; None: too little, or always the same."""
+        rows = [i for i, metrics in enumerate(outcomes.metrics) if name in metrics]
+        values = np.array([outcomes.metrics[i][name] for i in rows])
+        if len(rows) < FEWEST_TAUGHT or values.min() == values.max():
+            return None
+        values, Z = self.goals.sign(name) * values, self._features.matrix(outcomes.X[rows])
+        target = Target.fit(values, declared.log and bool(values.min() > 0), spread_best=True)
+        columns = self._features.columns
+        used = known_columns(columns, outcomes.X.shape[1], outcomes.variables)
+        families = replace(self._families, columns=columns.of(used), noisy=declared.noisy)
+        return Teacher(outcomes.name, families.new(AVERAGE), used, Z, target.transform(values))
 
     def _success(self, observations: list[Observation], fences: Fences, limits: Sequence[Limit]) -> Surrogate | None:
         """Learn which configurations fail, do not work at all, or break limits that no model knows, once some have."""

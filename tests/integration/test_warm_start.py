@@ -37,6 +37,18 @@ class Lens(SearchProblem):
         return {"f": config["x"] * config["n"] + noise, "g": (1 - config["x"]) ** 2 / config["n"], "t_ms": 1 + noise}
 """
 
+OTHER = """
+from evo_moo import Integer, Real, SearchProblem
+
+
+class Other(SearchProblem):
+    variables = {"x": Real(0, 1), "z": Real(0, 1)}
+    objectives = {"g": "min", "h": "min"}
+
+    def evaluate(self, config):
+        return {"g": 100 * (1 - config["x"]) ** 2 + config["z"], "h": config["x"]}
+"""
+
 
 @pytest.fixture
 def lens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -173,6 +185,28 @@ def test_killed_warm_start_ends_alike_without_the_earlier_run(tmp_path: Path, mo
     assert len(taken(Result.read(tmp_path / "peace"))) == 6
     assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
     assert len(tomllib.loads((tmp_path / "war" / "job.toml").read_text())["search"]["start"]) == 6
+
+
+def test_models_taught_by_earlier_runs_go_on_without_them(lens: str, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(OTHER)
+    search(f"{tmp_path / 'other.py'}:Other", tmp_path / "old", 60)
+    search(lens, tmp_path / "a", 30)
+    options = {"surrogate": "gp", "from_runs": [tmp_path / "old", tmp_path / "a"]}
+    peace = search(lens, tmp_path / "peace", 36, **options)
+    search(lens, tmp_path / "war", 24, **options)
+    shutil.rmtree(tmp_path / "old")
+    shutil.rmtree(tmp_path / "a")
+    evo_moo.resume(tmp_path / "war", n_evals=30)
+    evo_moo.resume(tmp_path / "war", n_evals=36)
+    assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
+    assert not [e for e in peace.evaluations if e.reason.startswith("taken from old")]
+    data = json.loads(command("show", "peace", "--surrogate", "--json", cwd=tmp_path).stdout)
+    assert data["earlier"][0].startswith("60 outcomes of old, without: ")
+    assert "z, which this space does not have; n, which that run did not have" in data["earlier"][0]
+    weights = {name: metric["earlier"] for name, metric in data["metrics"].items()}
+    assert weights.keys() == {"f", "g"} and weights["g"].keys() == {"old", "a"} and weights["f"].keys() == {"a"}
+    text = command("show", "peace", "--surrogate", cwd=tmp_path).stdout
+    assert "f: begins from" in text and "Models learn 30 outcomes of a" in text
 
 
 def test_a_run_begun_by_a_warm_start_belongs_to_its_job(lens: str, tmp_path: Path) -> None:

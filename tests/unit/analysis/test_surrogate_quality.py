@@ -94,7 +94,7 @@ def shown(*arguments):
 def test_a_run_without_models_says_so():
     run = GOLDEN / "format_4" / "stopped"
     assert "had no surrogate models" in shown(run, "--surrogate")
-    assert json.loads(shown(run, "--surrogate", "--json")) == {"settings": None, "metrics": {}}
+    assert json.loads(shown(run, "--surrogate", "--json")) == {"settings": None, "metrics": {}, "earlier": []}
 
 
 def test_a_real_run_shows_its_models_and_draws_them(tmp_path):
