@@ -3,6 +3,9 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .venv/peers
 
+# Many tests wait for processes that they have started: three at a time keep two cores busy.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
+
 # The processes that tests start need not compile the engine again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -12,10 +15,10 @@ search: $(READY)  ## run the main job
 	$(BIN)/evo-moo run digits_cnn
 
 check: style  ## style, types and the quick tests
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test: style  ## style, types and all tests
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(PYTEST)
 
 style: $(READY)
 	$(BIN)/ruff check .

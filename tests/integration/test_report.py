@@ -227,6 +227,7 @@ seen.types = [front1d, front2d, frontMany].map(draw => {
 """
 
 
+@pytest.mark.slow
 def test_three_objectives_and_models_are_drawn_in_the_dark(tmp_path: Path) -> None:
     path, options = tmp_path / "r", {"n_var": 4}
     settings = {"pop_size": 12, "termination": ("n_evals", 16), "workers": 1, "surrogate": "gp", "options": options}
@@ -262,7 +263,7 @@ def test_a_run_that_goes_on_is_reported_and_read_only(tmp_path: Path) -> None:
     with sqlite3.connect(run / "run.sqlite") as db:
         db.execute("DELETE FROM evaluations")
         db.execute("DELETE FROM generations")
-    assert "Nothing has been evaluated yet" in evo_moo.write_report(run).read_text(encoding="utf-8")
+    assert "Nothing has been evaluated yet" in evo_moo.write_report(run, with_importances=False).read_text()
 
 
 def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
@@ -271,7 +272,7 @@ def test_folder_without_a_run_is_one_clear_message(tmp_path: Path) -> None:
             evo_moo.write_report(path)
     shutil.copytree(GOLDEN / "format_4" / "stopped", tmp_path / "r")
     with pytest.raises(RunFolderError, match="must be writable"):
-        evo_moo.write_report(tmp_path / "r", tmp_path / "none" / "page.html")
+        evo_moo.write_report(tmp_path / "r", tmp_path / "none" / "page.html", with_importances=False)
     with sqlite3.connect(tmp_path / "r" / "run.sqlite") as db:
         db.execute("DELETE FROM meta WHERE key = 'goals'")
     with pytest.raises(RunFolderError, match="must hold a run that has begun"):
@@ -290,6 +291,7 @@ def test_report_that_cannot_be_written_is_a_warning_in_the_log(tmp_path: Path, m
     write_report_at_end(tmp_path / "gone")  # a folder that takes no log either: nothing is raised
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_and_figures_with_their_numbers(run: Path, tmp_path: Path) -> None:
     page, figures = tmp_path / "page.html", tmp_path / "figures"
     done = CliRunner().invoke(app, ["report", str(run), "--output", str(page), "--figures", str(figures)])

@@ -110,8 +110,9 @@ def of_file(state):
     return from_json(to_json(state))
 
 
+@pytest.mark.slow
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, N), st.sampled_from([0.0, 0.5]), MODES)
-@settings(max_examples=10)
+@settings(max_examples=8)
 def test_search_loaded_at_any_moment_goes_on_as_the_dumped_one(name, algorithm, seed, stop, share, mode):
     optimizer, waiting = new(name, algorithm, seed, mode=mode), []
     for _ in range(stop):
@@ -131,12 +132,12 @@ def goes_on(name, optimizer, waiting, share):
     start = optimizer.n_asked, optimizer.generation, optimizer.exhausted
     for candidate in waiting:
         optimizer.tell(candidate.id, outcome(name, candidate, share))
-    rest = described(steps(name, optimizer, 25, share))
+    rest = described(steps(name, optimizer, 17, share))
     return start, rest, optimizer.population_ids(), optimizer.optimum_ids(), to_json(optimizer.dump())
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.integers(0, 4), st.sampled_from([0.0, 0.5]))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_the_rows_asked_may_be_kept_elsewhere(name, algorithm, seed, n_generations, share):
     optimizer, rows = new(name, algorithm, seed), []
     for _ in range(n_generations):
@@ -158,7 +159,7 @@ def test_rows_asked_may_be_kept_outside_the_checkpoint():
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]), st.integers(1, 20), st.randoms())
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_search_depends_on_neither_chunks_nor_order_of_outcomes(name, algorithm, seed, share, chunk, order):
     in_order, shuffled = new(name, algorithm, seed), new(name, algorithm, seed)
     for _ in range(4):
@@ -219,8 +220,8 @@ def test_an_exhausted_space_was_asked_for_every_configuration(algorithm, seed):
 @pytest.mark.parametrize("share_failed", [0.0, 1.0])
 def test_space_is_exhausted_only_after_all_configurations(algorithm, share_failed):
     optimizer = new("grid", algorithm, pop_size=20)
-    asked = list(steps("grid", optimizer, 200, share_failed))
-    assert len(asked) == 200 and not optimizer.exhausted
+    asked = list(steps("grid", optimizer, 120, share_failed))
+    assert len(asked) == 120 and not optimizer.exhausted
 
 
 @ALL
@@ -290,7 +291,7 @@ def test_a_plain_problem_gives_what_pymoos_minimize_gives(name, algorithm, seed)
 
 
 @given(NAMES, ALGORITHMS, SEEDS, st.sampled_from([0.0, 0.5]))
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_steady_state_always_has_a_candidate(name, algorithm, seed, share):
     optimizer, waiting = new(name, algorithm, seed, mode="steady-state"), []
     for _ in range(40):

@@ -28,7 +28,7 @@ ROWS = st.one_of(
 
 
 @given(y=ROWS, spread_best=st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_the_inverse_undoes_the_transform(y, spread_best):
     target = Target.fit(y, spread_best=spread_best)
     z = target.transform(y)
@@ -37,7 +37,7 @@ def test_the_inverse_undoes_the_transform(y, spread_best):
 
 
 @given(y=ROWS, z=st.lists(st.floats(-8, 8), min_size=2, max_size=10), spread_best=st.booleans())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_the_transform_keeps_the_order_both_ways(y, z, spread_best):
     target = Target.fit(y, spread_best=spread_best)
     assert (np.diff(target.transform(np.sort(y))) >= 0).all()
@@ -46,7 +46,7 @@ def test_the_transform_keeps_the_order_both_ways(y, z, spread_best):
 
 
 @given(y=ROWS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_map_is_plain_data_and_ignores_the_order_of_values(y):
     target = Target.fit(y)
     assert Target(**from_json(to_json(dataclasses.asdict(target)))) == target
