@@ -211,9 +211,10 @@ class MetricFit:
         faults = [{"metric": self.name, "model": family, "fault": fault} for family, fault in choice.faults.items()]
         scores = {family: asdict(each) for family, each in choice.scores.items()}
         chosen = {"metric": self.name, "n": len(y), "n_far_out": n_far_out, "chosen": choice.family, "scores": scores}
-        if self._families.teachers:
-            weights = weights_of_runs(self._families.teachers, Z, y, self._families.seed)
-            chosen["earlier"] = {name: w * choice.family.startswith(TAUGHT) for name, w in weights.items()}
+        if teachers := self._families.teachers:
+            chosen["earlier"] = dict.fromkeys((teacher.name for teacher in teachers), 0.0)
+        if choice.family.startswith(TAUGHT):
+            chosen["earlier"] = weights_of_runs(teachers, Z, y, self._families.seed)
         return [*faults, chosen]
 
     def _use(self, family: str | None) -> None:

@@ -111,12 +111,16 @@ class SearchModels:
         values = np.array([outcomes.metrics[i][name] for i in rows])
         if len(rows) < FEWEST_TAUGHT or values.min() == values.max():
             return None
-        values, Z = self.goals.sign(name) * values, self._features.matrix(outcomes.X[rows])
+        values *= self.goals.sign(name)
         target = Target.fit(values, declared.log and bool(values.min() > 0), spread_best=True)
-        columns = self._features.columns
-        used = known_columns(columns, outcomes.X.shape[1], outcomes.variables)
-        families = replace(self._families, columns=columns.of(used), noisy=declared.noisy)
-        return Teacher(outcomes.name, families.new(AVERAGE), used, Z, target.transform(values))
+        used = known_columns(self._features.columns, outcomes.X.shape[1], outcomes.variables)
+        families = replace(self._families, columns=self._features.columns.of(used), noisy=declared.noisy)
+
+        def fitted() -> Surrogate:
+            Z = self._features.matrix(outcomes.X[rows])
+            return families.new(AVERAGE).fit(Z[:, used], target.transform(values))
+
+        return Teacher(outcomes.name, used, fitted)
 
     def _success(self, observations: list[Observation], fences: Fences, limits: Sequence[Limit]) -> Surrogate | None:
         """Learn which configurations fail, do not work at all, or break limits that no model knows, once some have."""

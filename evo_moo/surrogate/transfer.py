@@ -7,7 +7,7 @@ cross-validation decides between it and a model that begins from nothing.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -92,18 +92,16 @@ class Teacher:
 
     Args:
         name: Name of the run.
-        model: The model, which has learnt nothing; it sees the columns that are ``used``.
         used: ``(n_features,)`` mask of the features that the earlier run knew.
-        Z: ``(n, n_features)`` points that it measured.
-        y: ``(n,)`` standardised targets.
+        fit: Returns the model, which predicts targets by these features alone.
     """
 
-    def __init__(self, name: str, model: Surrogate, used: npt.NDArray[np.bool_], Z: Array, y: Array) -> None:
-        self.name, self._unfitted, self._used, self._Z, self._y = name, model, used, Z, y
+    def __init__(self, name: str, used: npt.NDArray[np.bool_], fit: Callable[[], Surrogate]) -> None:
+        self.name, self._used, self._fit = name, used, fit
 
     @cached_property
     def _model(self) -> Surrogate:
-        return self._unfitted.fit(self._Z[:, self._used], self._y)
+        return self._fit()
 
     def predict(self, Z: Array) -> Array:
         """Return the targets that are expected at ``(n, n_features)`` points, ``(n,)``."""

@@ -5,6 +5,7 @@ from evo_moo.surrogates.random_forest import RandomForest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evo_moo.errors import SurrogateError
 from evo_moo.surrogate.fitting import TAUGHT, Families
 from evo_moo.surrogate.protocol import Columns
 from evo_moo.surrogate.transfer import (
@@ -27,8 +28,8 @@ def rugged(X):
 
 
 def teacher(values, name="old", used=(True, True, True)):
-    model = GaussianProcess(COLUMNS.of(np.array(used)))
-    return Teacher(name, model, np.array(used), OLD, (values - values.mean()) / values.std())
+    mask, y = np.array(used), (values - values.mean()) / values.std()
+    return Teacher(name, mask, lambda: GaussianProcess(COLUMNS.of(mask)).fit(OLD[:, mask], y))
 
 
 def correlation(model, y):
@@ -73,6 +74,15 @@ def test_taught_family_is_chosen_where_it_predicts_better():
     alone = families.choose(Z, smooth)
     assert choice.family == alone.family == "gp" and choice.scores["gp"] == alone.scores["gp"]
     assert list(choice.scores) == ["gp", f"{TAUGHT}gp"]
+
+
+def test_teacher_that_cannot_learn_leaves_the_model_alone():
+    def fit():
+        raise SurrogateError("as asked")
+
+    families = Families({"gp": GaussianProcess}, COLUMNS, 1, teachers=[Teacher("old", np.ones(3, dtype=bool), fit)])
+    choice = families.choose(NEW, NEW[:, 0] - 0.5)
+    assert choice.family == "gp" and choice.faults == {f"{TAUGHT}gp": "as asked"}
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 5))
