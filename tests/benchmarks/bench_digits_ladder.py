@@ -32,7 +32,7 @@ class Digits(DigitsCNN):
     objectives = {"accuracy": "max", "flops": "min"}
 
     def __init__(self) -> None:
-        super().__init__(epochs=18)
+        super().__init__(epochs=18, copies=1)
         self.metrics = {name: metric for name, metric in self.metrics.items() if not name.startswith("latency")}
 
     def profile(self, config: dict[str, Any]) -> dict[str, float]:

@@ -205,7 +205,7 @@ def test_check_names_the_fault_and_its_line(name: str, tmp_path: Path) -> None:
 
 
 def test_check_describes_a_good_problem(tmp_path: Path) -> None:
-    done = evo_moo("check", "digits_cnn", "--option", "epochs=1", "--n-evals", 1, cwd=tmp_path)
+    done = evo_moo("check", "digits_cnn", "--option", "epochs=1", "--option", "copies=1", "--n-evals", 1, cwd=tmp_path)
     assert all(word in done.stdout for word in ("latency_ms", "held_out", "3 of 3 ended well", "No faults found"))
     check = check_problem(get_problem("bnh"))
     assert check.problem is not None and check.notes == []

@@ -90,7 +90,7 @@ def test_digits_are_trained_for_real_and_reproducibly(tmp_path: Path) -> None:
         "pop_size": 4,
         "termination": ("n_evals", 5),
         "surrogate": "none",
-        "options": {"epochs": 2},
+        "options": {"epochs": 2, "copies": 2},
         "objectives": {"accuracy": "max", "flops": "min"},
     }
     two = evo_moo.search("digits_cnn", workers=2, run_dir=tmp_path / "two", **common)

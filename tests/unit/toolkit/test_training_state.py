@@ -14,7 +14,7 @@ SHAPE = {"n_blocks": 1, "width_1": 4, "kernel_1": 3, "dense": True, "dense_units
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_two_and_four_epochs_are_six_bit_for_bit(optimizer: str, tmp_path: Path) -> None:
-    problem = DigitsCNN(epochs=6)
+    problem = DigitsCNN(epochs=6, copies=1)
     config = {**SHAPE, "dropout": 0.3, "optimizer": optimizer, "lr": 0.01, "batch_size": 128, "weight_decay": 1e-4}
     whole = problem.evaluate(config, seed=5, weights=Weights(own=tmp_path / "whole"))
     short = problem.evaluate(config, seed=5, fidelity=2, weights=Weights(own=tmp_path / "short"))
