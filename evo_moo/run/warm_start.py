@@ -4,8 +4,9 @@ The first population takes up to half of its members from earlier runs, of the s
 overlaps; the other half is drawn, so that the search still explores. The rules:
 
 - Only evaluations that ended ``ok`` are taken, best first: by non-dominated rank, feasible ones before others, and
-  within a rank by crowding distance (Deb et al. 2002, section III-B). So the fronts come first. Runs that recorded
-  every metric of the new goals are ranked together by those goals, any other run by its own goals.
+  within a rank by crowding distance (Deb et al. 2002, section III-B). So the fronts come first. Runs of the same
+  version of the problem are ranked together; any other alone, as its values may be of other data or another device.
+  A run that lacks a metric of the new goals is ranked by its own goals.
 - A configuration is translated into the new space: unknown variables are dropped, numbers out of range are put on the
   nearest bound, and missing variables, and options that are there no more, are drawn from the seed and the
   configuration. What a rule forbids, and what is there already, is passed over.
@@ -82,6 +83,7 @@ class EarlierRun:
         n_ok: How many of them ended well.
         name: Its name.
         variables: Names of its variables.
+        same_version: Whether its values are those of the new search's problem.
     """
 
     goals: Goals
@@ -90,6 +92,7 @@ class EarlierRun:
     n_ok: int = 0
     name: str = ""
     variables: Sequence[str] = ()
+    same_version: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def read_earlier_runs(
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
         n, n_ok = len(record.evaluations), sum(e.status == "ok" for e in record.evaluations)
-        runs.append(EarlierRun(record.goals, observations, n, n_ok, record.name, record.variable_names))
+        runs.append(EarlierRun(record.goals, observations, n, n_ok, record.name, record.variable_names, same_version))
     return runs
 
 
@@ -288,10 +291,11 @@ def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
     together: list[Observation] = []
     ranked = []
     for run in runs:
-        if all(name in o.metrics for o in run.observations for name in goals.metric_names):
+        has_all = all(name in o.metrics for o in run.observations for name in goals.metric_names)
+        if has_all and run.same_version:
             together += run.observations
         else:
-            ranked += _ranked(run.goals, run.observations)
+            ranked += _ranked(goals if has_all else run.goals, run.observations)
     ranked = [*_ranked(goals, together), *ranked]
     return [observation for _, observation in sorted(ranked, key=lambda pair: pair[0])]
 

@@ -94,6 +94,15 @@ def test_runs_without_the_new_metrics_rank_by_their_own_goals():
     assert ids(start) == [2, 3, 1] and start.known == []
 
 
+@pytest.mark.parametrize("same_version", [False, True])
+def test_runs_of_another_version_are_ranked_alone(same_version):
+    easy = [observation(i, i, 10 - i) for i in range(1, 5)]
+    hard = [observation(10 + i, 50 + i, 60 - i) for i in range(1, 3)]
+    runs = [EarlierRun(GOALS, each, len(each), same_version=same_version) for each in (easy, hard)]
+    found = ids(warm_start(runs, SearchSpace({"x": Real(0, 1)}), GOALS, 8))
+    assert len(found) == 4 and set(found) == ({1, 2, 3, 4} if same_version else {1, 4, 11, 12})
+
+
 @pytest.mark.parametrize("names", ["", "f", "fg", "fgh"])
 def test_outcome_with_all_metrics_of_the_goals_is_reused(names):
     start = start_of([observation(1, 1, 1, reusable=dict.fromkeys(names, 1.0))])
