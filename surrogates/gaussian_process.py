@@ -42,6 +42,8 @@ SIGNAL_COUNT = 1.0
 LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60
+GROWTH = 1.25
+"""A fit starts from the default, too, whenever there are so many times more points than when it last did."""
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
 
 
@@ -52,17 +54,21 @@ class GaussianProcess(Surrogate):
         super().__init__(columns, seed)
         self._category = columns.category
         self._theta: Array | None = None
+        self._n_at_default = 0
         self._fitted = False
 
     def fit(self, X: Array, y: Array) -> Self:
-        """Fit the hyperparameters from a default start and from those of the last fit; see ``Surrogate``."""
+        """Fit the hyperparameters from those of the last fit, and now and then from a default start, too."""
         from scipy.linalg import solve_triangular
 
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
-        rows = order[thinned(X[order], y[order], MAX_POINTS, self._category)]
+        n_best = 1 if self.noisy else MAX_POINTS // 2
+        rows = order[thinned(X[order], y[order], MAX_POINTS, self._category, n_best)]
         objective = LogPosterior(X[rows], y[rows], self._category, self.noisy)
-        starts = [objective.default_start] if self._theta is None else [objective.default_start, self._theta]
+        starts = [] if self._theta is None else [self._theta]
+        if len(y) >= GROWTH * self._n_at_default or len(y) < self._n_at_default:
+            starts, self._n_at_default = [objective.default_start, *starts], len(y)
         with one_blas_thread():
             self._theta = objective.best_from(starts)
             self._L = _cholesky(objective.covariance(self._theta))
@@ -103,8 +109,8 @@ class GaussianProcess(Surrogate):
         return other
 
     def dump(self) -> dict[str, Any]:
-        """Return the logarithms of the length scales, then of the noise's share."""
-        return {"theta": None if self._theta is None else self._theta.copy()}
+        """Return the logarithms of the length scales, then of the noise's share, and when a default start was tried."""
+        return {"theta": None if self._theta is None else self._theta.copy(), "n_at_default": self._n_at_default}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over the hyperparameters, from which the next fit starts."""
@@ -112,6 +118,7 @@ class GaussianProcess(Surrogate):
         if theta is not None and not (np.shape(theta) == (len(self.columns) + 1,) and np.isfinite(theta).all()):
             raise SurrogateError(f"`theta` must hold {len(self.columns) + 1} finite numbers, but is {theta}")
         self._theta, self._fitted = None if theta is None else np.array(theta, dtype=float), False
+        self._n_at_default = state.get("n_at_default", 0)
 
     @property
     def _length_scales(self) -> Array:
@@ -187,8 +194,10 @@ class LogPosterior:
         Z = self.numbers / scales[~self.category]
         weights = 1.0 / scales[self.category] ** 2
         overlap = _overlap(self.mismatch, weights) if weights.size else 1.0
-        matern, slope = _matern(Z, Z)
-        R = matern * overlap
+        scaled, decay = _scaled_distance(Z, Z)
+        # Matérn's derivative by the squared distance.
+        slope = -5.0 / 6.0 * (1.0 + scaled) * decay
+        R = _matern(scaled, decay) * overlap
         n = len(self.y)
         L = _cholesky(R + noise * np.eye(n))
         inverse = cho_solve((L, True), np.eye(n), check_finite=False)
@@ -227,7 +236,8 @@ def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Arr
         length_scales: ``(n_features,)`` length scales.
         category: ``(n_features,)`` mask of the features that are equal or different, and nothing between.
     """
-    R, _ = _matern(A[:, ~category] / length_scales[~category], B[:, ~category] / length_scales[~category])
+    number = ~category
+    R = _matern(*_scaled_distance(A[:, number] / length_scales[number], B[:, number] / length_scales[number]))
     if category.any():
         mismatch = np.array([np.not_equal.outer(a, b) for a, b in zip(A[:, category].T, B[:, category].T, strict=True)])
         R *= _overlap(mismatch, length_scales[category] ** -2)
@@ -238,13 +248,23 @@ def _overlap(mismatch: Array, weights: Array) -> Array:
     return np.asarray(np.exp(-0.5 * np.tensordot(weights, mismatch, 1)))
 
 
-def _matern(A: Array, B: Array) -> tuple[Array, Array]:
-    """Return Matérn's correlations with nu = 5/2, GPML eq. 4.17, and their derivative by the squared distance."""
+def _scaled_distance(A: Array, B: Array) -> tuple[Array, Array]:
+    """Return the distances times the root of 5, and the exponential decay by them."""
     from scipy.spatial.distance import cdist
 
-    scaled = math.sqrt(5.0) * cdist(A, B)
-    decay = np.exp(-scaled)
-    return (1.0 + scaled + scaled**2 / 3.0) * decay, -5.0 / 6.0 * (1.0 + scaled) * decay
+    scaled = cdist(A, B)
+    scaled *= math.sqrt(5.0)
+    return scaled, np.exp(-scaled)
+
+
+def _matern(scaled: Array, decay: Array) -> Array:
+    """Return Matérn's correlations with nu = 5/2, GPML eq. 4.17."""
+    R = scaled / 3.0
+    R += 1.0
+    R *= scaled
+    R += 1.0
+    R *= decay
+    return R
 
 
 def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
@@ -259,14 +279,15 @@ def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
     raise SurrogateError("a covariance must be positive definite, but is not even with jitter; use another model")
 
 
-def thinned(X: Array, y: Array, n: int, category: Mask) -> npt.NDArray[np.intp]:
-    """Choose at most ``n`` points: half of them the smallest targets, then each the farthest from all chosen.
+def thinned(X: Array, y: Array, n: int, category: Mask, n_best: int) -> npt.NDArray[np.intp]:
+    """Choose at most ``n`` points: first those of the smallest targets, then each the farthest from all chosen.
 
     Args:
         X: ``(n_points, n_features)`` points in canonical order.
         y: ``(n_points,)`` targets.
         n: Number of points to keep.
         category: As in ``correlation``, whose value at unit length scales is the nearness.
+        n_best: Number of points chosen for their targets; the smallest of many noisy ones are the luckiest.
 
     Returns:
         Ascending indices.
@@ -274,7 +295,7 @@ def thinned(X: Array, y: Array, n: int, category: Mask) -> npt.NDArray[np.intp]:
     if len(y) <= n:
         return np.arange(len(y))
     unit = np.ones(X.shape[1])
-    chosen = list(np.argsort(y, kind="stable")[: n // 2])
+    chosen = list(np.argsort(y, kind="stable")[:n_best])
     nearness = correlation(X, X[chosen], unit, category).max(axis=1)
     nearness[chosen] = np.inf
     while len(chosen) < n:

@@ -14,11 +14,11 @@ import numpy as np
 from evo_moo.errors import SurrogateError
 from evo_moo.surrogate.front import Front
 from evo_moo.surrogate.hypervolume_improvement import Boxes, expected_gain, expected_gain_of_largest
-from evo_moo.surrogate.posterior import MetricModel, Posterior
+from evo_moo.surrogate.posterior import Expected, MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
 
-Score = Callable[[Array], Array]
-"""From ``(n, n_var)`` rows to what a candidate must maximise, ``(n,)``."""
+Score = Callable[[Expected], Array]
+"""From what is expected of ``n`` rows to what a candidate must maximise, ``(n,)``."""
 MANY_OBJECTIVES = 4
 """From so many objectives on, one model learns the distance along a direction: see ``joint``."""
 N_DIRECTIONS = 50
@@ -58,12 +58,12 @@ Acquisition = Callable[[Front, Posterior, Turn], Score]
 
 def inner(front: Front, posterior: Posterior, turn: Turn) -> Score:
     """Score by the hypervolume improvement of the cautious mean, up to where trade-offs are worth their price."""
-    return _improvement(front, posterior, front.inner, np.full(front.n_obj, CERTAIN), cautious=True)
+    return _improvement(front, front.inner, np.full(front.n_obj, CERTAIN), cautious=True)
 
 
 def wide(front: Front, posterior: Posterior, turn: Turn) -> Score:
     """Score by the expected hypervolume improvement up to the worst values seen, so that the ends can grow."""
-    return _improvement(front, posterior, front.outer, posterior.chance(turn.exploration))
+    return _improvement(front, front.outer, posterior.chance(turn.exploration))
 
 
 def end(front: Front, posterior: Posterior, turn: Turn) -> Score:
@@ -76,11 +76,10 @@ def end(front: Front, posterior: Posterior, turn: Turn) -> Score:
     weights[objective] = 1.0
     best = float((front.scaled(front.F) @ weights).min())
 
-    def score(X: Array) -> Array:
-        mean, std = posterior.objectives(X)
-        value = front.scaled(mean) @ weights
-        gain = expected_gain(best - value, (std * uncertainty / front.span)[:, objective])
-        return _log_score(gain, value, posterior.log_probability(X))
+    def score(rows: Expected) -> Array:
+        value = front.scaled(rows.mean) @ weights
+        gain = expected_gain(best - value, (rows.std * uncertainty / front.span)[:, objective])
+        return _log_score(gain, value, rows)
 
     return score
 
@@ -93,9 +92,9 @@ def direction(front: Front, posterior: Posterior, turn: Turn) -> Score:
     drawn = turn.rng.dirichlet(np.ones(front.n_obj))
     weights = drawn.max() / np.maximum(drawn, CERTAIN)
 
-    def score(X: Array) -> Array:
-        scaled = front.scaled(posterior.cautious(X)[0])
-        return np.asarray(-(scaled * weights).max(axis=1) - REST * scaled.sum(axis=1) + posterior.log_probability(X))
+    def score(rows: Expected) -> Array:
+        scaled = front.scaled(rows.cautious)
+        return np.asarray(-(scaled * weights).max(axis=1) - REST * scaled.sum(axis=1) + rows.log_probability)
 
     return score
 
@@ -111,13 +110,12 @@ def directions(front: Front, posterior: Posterior, turn: Turn) -> Score:
     weights /= weights.sum(axis=1, keepdims=True)
     best = (front.scaled(front.F)[:, None, :] * weights).max(axis=2).min(axis=0)
 
-    def score(X: Array) -> Array:
-        mean, std = posterior.objectives(X)
-        scaled = front.scaled(mean)
+    def score(rows: Expected) -> Array:
+        scaled = front.scaled(rows.mean)
         weighted = scaled[:, None, :] * weights
-        weighted_std = (std * uncertainty / front.span)[:, None, :] * weights
+        weighted_std = (rows.std * uncertainty / front.span)[:, None, :] * weights
         gain = expected_gain_of_largest(np.broadcast_to(best, weighted.shape[:2]), weighted, weighted_std).mean(axis=1)
-        return _log_score(gain, scaled.sum(axis=1), posterior.log_probability(X))
+        return _log_score(gain, scaled.sum(axis=1), rows)
 
     return score
 
@@ -136,12 +134,12 @@ def joint(front: Front, posterior: Posterior, turn: Turn) -> Score:
         model = turn.learn(distance)
     except SurrogateError:
         return directions(front, posterior, turn)
-    return lambda X: -model.predict(posterior.features.matrix(X))[0] + posterior.log_probability(X)
+    return lambda rows: -model.predict(posterior.features.matrix(rows.X))[0] + rows.log_probability
 
 
 def feasibility(front: Front, posterior: Posterior, turn: Turn) -> Score:
     """Score by the probability to be feasible."""
-    return posterior.log_probability
+    return lambda rows: rows.log_probability
 
 
 TURNS = (inner, directions, direction, wide, end)
@@ -164,19 +162,13 @@ def score_instead(function: Acquisition, scores: Array, front: Front, posterior:
     is_at_end = function is end and scores.max() < np.log(WORTHWHILE)
     if not is_at_end or not posterior.chance(0.0)[turn.round % front.n_obj]:
         return None
-    return _improvement(front, posterior, front.inner, posterior.chance(turn.exploration))
+    return _improvement(front, front.inner, posterior.chance(turn.exploration))
 
 
-def predicted(front: Front, posterior: Posterior, optimism: float) -> Score:
-    """Return the function from rows to predicted objectives, better by so many standard deviations, to minimise."""
-    width = front.worst - front.ideal
-
-    def objectives(X: Array) -> Array:
-        mean, std = posterior.cautious(X)
-        penalty = np.maximum(-posterior.log_probability(X) - np.log(2), 0.0)
-        return np.asarray(mean - optimism * std + 10 * penalty[:, None] * width)
-
-    return objectives
+def predicted(rows: Expected, front: Front, optimism: float) -> Array:
+    """Return cautious objectives, ``(n, n_obj)``, better by so many standard deviations, and worse where unlikely."""
+    penalty = np.maximum(np.log(0.5) - rows.log_probability, 0.0)
+    return np.asarray(rows.cautious - optimism * rows.std + 10 * penalty[:, None] * (front.worst - front.ideal))
 
 
 def worth_replicating(front: Front, known: Array, new: Array, posterior: Posterior) -> int | None:
@@ -218,22 +210,19 @@ def gains_of_another(front: Front, X: Array, posterior: Posterior) -> Array:
     return gains
 
 
-def _improvement(
-    front: Front, posterior: Posterior, ref_point: Array, uncertainty: Array, cautious: bool = False
-) -> Score:
+def _improvement(front: Front, ref_point: Array, uncertainty: Array, cautious: bool = False) -> Score:
     """Score by the expected hypervolume improvement up to a reference point."""
-    predict = posterior.cautious if cautious else posterior.objectives
     boxes = Boxes(front.F, ref_point)
     unit = np.prod(np.maximum(ref_point - front.ideal, 1e-12))
 
-    def score(X: Array) -> Array:
-        mean, std = predict(X)
-        gain = boxes.expected_improvement(mean, std * uncertainty) / unit
-        return _log_score(gain, front.scaled(mean).sum(axis=1), posterior.log_probability(X))
+    def score(rows: Expected) -> Array:
+        mean = rows.cautious if cautious else rows.mean
+        gain = boxes.expected_improvement(mean, rows.std * uncertainty) / unit
+        return _log_score(gain, front.scaled(mean).sum(axis=1), rows)
 
     return score
 
 
-def _log_score(gain: Array, distance: Array, log_probability: Array) -> Array:
+def _log_score(gain: Array, distance: Array, rows: Expected) -> Array:
     """Return the logarithm of the expected gain; where there is hardly any, the nearest to the ideal point is best."""
-    return np.asarray(np.log(gain + 1e-30) - 1e-3 * distance * (gain < 1e-25) + log_probability)
+    return np.asarray(np.log(gain + 1e-30) - 1e-3 * distance * (gain < 1e-25) + rows.log_probability)

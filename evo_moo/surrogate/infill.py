@@ -19,14 +19,14 @@ from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.front import Front
-from evo_moo.surrogate.posterior import MetricModel, Posterior
+from evo_moo.surrogate.posterior import Expected, MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
 
 Mask = npt.NDArray[np.bool_]
 
-N_RANDOM, N_AROUND, N_CLOSE = 100, 150, 100
+N_RANDOM, N_AROUND, N_CLOSE, N_START = 100, 150, 100, 40
 N_EVOLVED, N_GENERATIONS = 60, 12
-N_BEST, N_CHILDREN = 30, 60
+N_PROMISING, N_BEST, N_CHILDREN = 400, 30, 60
 N_TRIALS = 3
 """So many replicates show how noisy the objectives are: without any, noise and ruggedness look alike."""
 REPLICATED = 0.1
@@ -76,7 +76,7 @@ class Infill:
         front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
         known = evaluated.X[best]
         pool = self._pool(posterior, known, front, offspring)
-        front = front.expecting(posterior.cautious(pool)[0][posterior.log_probability(pool) > np.log(0.5)])
+        front = front.expecting(pool.cautious[pool.are_likely])
         functions = acquisition.functions_for(front)
         chosen, n_replicates = np.empty((0, self.space.n_var)), evaluated.n_replicates
         most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
@@ -84,11 +84,10 @@ class Infill:
             rounds, position = divmod(self.turn + i, len(functions))
             learn = partial(self._learnt, posterior.features, evaluated, np.concatenate([self.pending, chosen]))
             turn = acquisition.Turn(rounds, self.rng, self.exploration, evaluated.scaled, learn)
-            pool, scores = self._refined(pool, functions[position](front, posterior, turn))
+            pool, scores = self._refined(pool, posterior, functions[position](front, posterior, turn))
             if other := acquisition.score_instead(functions[position], scores, front, posterior, turn):
-                pool, scores = self._refined(pool, other)
-            ranked = pool[np.argsort(-scores, kind="stable")]
-            new = ranked[self.is_new(ranked) & ~any_equal(ranked, chosen)][:1]
+                pool, scores = self._refined(pool, posterior, other)
+            new = self._new(pool, chosen)
             if not len(new):
                 break
             row = None
@@ -96,14 +95,14 @@ class Infill:
                 if i == 0 and n_replicates < N_TRIALS:
                     row = int(self.rng.integers(len(known)))
                 else:
-                    row = acquisition.worth_replicating(front, known, ranked[self.is_new(ranked)], posterior)
+                    row = acquisition.worth_replicating(front, known, new.X, posterior)
                 n_replicates += row is not None
-            latest = new if row is None else known[[row]]
+            latest = new.X[:1] if row is None else known[[row]]
             chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
                 posterior = posterior.with_fantasies(latest)
-                if row is None and posterior.log_probability(new)[0] > np.log(0.5):
-                    front = front.with_points(posterior.cautious(new)[0])
+                if row is None and new.are_likely[0]:
+                    front = front.with_points(new.cautious[:1])
         return chosen
 
     def _learnt(self, features: Features, evaluated: Evaluated, pending: Array, values: Array) -> MetricModel:
@@ -118,33 +117,44 @@ class Infill:
         model = self.learn(evaluated.X[rows], values[rows])
         return model.with_fantasies(features.matrix(pending)) if len(pending) else model
 
-    def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Array:
+    def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Expected:
         drawn = self.space.sample(N_RANDOM, self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
-        start = np.concatenate([best, drawn[:40], around[:40]])
-        evolved = [self._evolved(start, acquisition.predicted(front, posterior, optimism)) for optimism in (0.0, 1.0)]
-        return np.concatenate([drawn, around, close, offspring, *evolved])
+        rows = posterior.expect(np.concatenate([drawn, around, close, offspring]))
+        start = posterior.expect(best) + rows[:N_START] + rows[N_RANDOM : N_RANDOM + N_START]
+        for optimism in (0.0, 1.0):
+            rows += self._evolved(start, posterior, partial(acquisition.predicted, front=front, optimism=optimism))
+        return rows
 
-    def _evolved(self, X: Array, objectives: Callable[[Array], Array]) -> Array:
+    def _evolved(self, rows: Expected, posterior: Posterior, objectives: Callable[[Expected], Array]) -> Expected:
         """Evolve rows towards the predicted front by non-dominated sorting, as NSGA-II does."""
-        F = objectives(X)
         for _ in range(N_GENERATIONS):
-            kept = _survivors(F, N_EVOLVED)
-            children = self._varied(X[kept], N_EVOLVED, STEPS[0])
-            X, F = np.concatenate([X[kept], children]), np.concatenate([F[kept], objectives(children)])
-        return X[_survivors(F, N_EVOLVED)]
+            kept = rows[_survivors(objectives(rows), N_EVOLVED)]
+            rows = kept + posterior.expect(self._varied(kept.X, N_EVOLVED, STEPS[0]))
+        return rows[_survivors(objectives(rows), N_EVOLVED)]
 
-    def _refined(self, pool: Array, score: Callable[[Array], Array]) -> tuple[Array, Array]:
-        """Return the pool with descendants of the best rows, and all scores."""
-        X, scores = pool, score(pool)
-        best, best_scores = X, scores
+    def _refined(self, pool: Expected, posterior: Posterior, score: acquisition.Score) -> tuple[Expected, Array]:
+        """Return the pool with descendants of the best rows, the best first, and the scores of the first of them.
+
+        What was expected of rows before others were chosen tells the best ones, of which it is asked again.
+        """
+        order = np.argsort(-score(pool), kind="stable")
+        best, rest = posterior.expect(pool.X[order[:N_PROMISING]]), pool[order[N_PROMISING:]]
+        best, scores = _ranked(best, score(best))
         for step, eta in enumerate(STEPS):
-            top = np.argsort(-best_scores, kind="stable")[: N_BEST if step % 2 == 0 else N_BEST // 3]
-            children = self._varied(best[top], N_CHILDREN, eta, crossed=step % 2 == 0)
-            children_scores = score(children)
-            best, best_scores = np.concatenate([best[top], children]), np.append(best_scores[top], children_scores)
-            X, scores = np.concatenate([X, children]), np.append(scores, children_scores)
-        return X, scores
+            parents = best.X[: N_BEST if step % 2 == 0 else N_BEST // 3]
+            children = posterior.expect(self._varied(parents, N_CHILDREN, eta, crossed=step % 2 == 0))
+            best, scores = _ranked(best + children, np.append(scores, score(children)))
+        return best + rest, scores
+
+    def _new(self, ranked: Expected, chosen: Array) -> Expected:
+        """Return rows that may be asked for, the best first: those of the first few among which there are some."""
+        for first in range(0, len(ranked), N_CHILDREN):
+            rows = ranked[first : first + N_CHILDREN]
+            rows = rows[self.is_new(rows.X) & ~any_equal(rows.X, chosen)]
+            if len(rows):
+                return rows
+        return ranked[:0]
 
     def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
         """Make ``n`` mutants of random rows, of crossings of two if so wished."""
@@ -153,6 +163,12 @@ class Infill:
             mates = X[self.rng.integers(len(X), size=n)]
             children = SpaceCrossover(self.space).crossed(np.stack([children, mates]), self.rng)[0]
         return SpaceMutation(self.space, eta=eta).mutated(children, self.rng)
+
+
+def _ranked(rows: Expected, scores: Array) -> tuple[Expected, Array]:
+    """Return rows and their scores, the best first."""
+    order = np.argsort(-scores, kind="stable")
+    return rows[order], scores[order]
 
 
 def _survivors(F: Array, n: int) -> npt.NDArray[np.int64]:

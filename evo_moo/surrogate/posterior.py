@@ -1,15 +1,19 @@
 """What surrogate models together expect of configurations that were not evaluated."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.problem.goals import Goals, Limit
 from evo_moo.problem.metrics import Metric
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
+
+Mask = npt.NDArray[np.bool_]
 
 _LEAST_PROBABILITY = 1e-12
 LEAST_RATIO = 1e-3
@@ -117,6 +121,41 @@ class MetricModel:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What the models expect of rows.
+
+    Attributes:
+        X: ``(n, n_var)`` encoded rows.
+        mean: ``(n, n_obj)`` objectives, minimised; some are logarithms, see ``MetricModel.log``.
+        std: ``(n, n_obj)`` standard deviations of the objectives.
+        cautious: ``(n, n_obj)`` means that are worse by ``Posterior.caution`` standard deviations.
+        log_probability: ``(n,)`` logarithms of the probability that all limits hold and the evaluation succeeds.
+    """
+
+    X: Array
+    mean: Array
+    std: Array
+    cautious: Array
+    log_probability: Array
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: Any) -> "Expected":
+        """Return some rows, by a slice, a mask or indices."""
+        return Expected(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def __add__(self, other: "Expected") -> "Expected":
+        """Return these rows, then the others."""
+        return Expected(*(np.concatenate([getattr(e, each.name) for e in (self, other)]) for each in fields(self)))
+
+    @property
+    def are_likely(self) -> Mask:
+        """Which rows keep the limits and succeed more likely than not, ``(n,)``."""
+        return np.asarray(self.log_probability > np.log(0.5))
+
+
+@dataclass(frozen=True)
 class Posterior:
     """Predictions of all metrics of a configuration, and of its success.
 
@@ -139,19 +178,18 @@ class Posterior:
         """The models of the objectives, in their order."""
         return [self.models[objective.metric] for objective in self.goals.objectives]
 
+    def expect(self, X: Array) -> Expected:
+        """Return what is expected of ``(n, n_var)`` encoded rows."""
+        Z = self.features.matrix(X)
+        mean, std = self._objectives(Z)
+        return Expected(X, mean, std, mean + self.caution * std, self._log_probability(Z))
+
     def objectives(self, X: Array) -> tuple[Array, Array]:
         """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``.
 
         They are minimised; some are logarithms, see ``MetricModel.log``.
         """
-        Z = self.features.matrix(X)
-        means, stds = zip(*(model.objective(Z) for model in self.objective_models), strict=True)
-        return np.stack(means, axis=1), np.stack(stds, axis=1)
-
-    def cautious(self, X: Array) -> tuple[Array, Array]:
-        """Predict as ``objectives``, but for means that are worse by ``caution`` standard deviations."""
-        mean, std = self.objectives(X)
-        return mean + self.caution * std, std
+        return self._objectives(self.features.matrix(X))
 
     def metrics(self, X: Array) -> dict[str, tuple[Array, Array]]:
         """Return the median and standard deviation of each metric that has a model, at ``(n, n_var)`` rows."""
@@ -182,16 +220,21 @@ class Posterior:
 
     def log_probability(self, X: Array) -> Array:
         """Return the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
-        total = np.zeros(len(X))
-        if self.goals.limits or self.success is not None:
-            Z = self.features.matrix(X)
-            for limit in self.goals.limits:
-                total += self.models[limit.metric].log_probability(Z, limit)
-            if self.success is not None:
-                total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
-        return total
+        return self._log_probability(self.features.matrix(X))
 
     def with_fantasies(self, X: Array) -> "Posterior":
         """Return the posterior after measuring ``(n, n_var)`` rows, with the predictions as the values."""
         Z = self.features.matrix(X)
         return replace(self, models={name: model.with_fantasies(Z) for name, model in self.models.items()})
+
+    def _objectives(self, Z: Array) -> tuple[Array, Array]:
+        means, stds = zip(*(model.objective(Z) for model in self.objective_models), strict=True)
+        return np.stack(means, axis=1), np.stack(stds, axis=1)
+
+    def _log_probability(self, Z: Array) -> Array:
+        total = np.zeros(len(Z))
+        for limit in self.goals.limits:
+            total += self.models[limit.metric].log_probability(Z, limit)
+        if self.success is not None:
+            total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
+        return total

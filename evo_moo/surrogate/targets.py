@@ -123,12 +123,17 @@ class Target:
     @classmethod
     def _bending(cls, values: Array) -> Self:
         from scipy.optimize import minimize_scalar
-        from scipy.stats import yeojohnson_llf
 
         shift, width = _location_and_scale(values)
         scaled = (values - shift) / width
         inner = np.clip(scaled, -OUTLIER, OUTLIER)
-        result = minimize_scalar(lambda power: -yeojohnson_llf(power, inner), bounds=(0.0, 2.0), method="bounded")
+        slope = float((np.sign(inner) * np.log1p(np.abs(inner))).mean())
+
+        def misfit(power: float) -> float:
+            """Return the negative log-likelihood of a value (Yeo & Johnson 2000, eq. 3.1)."""
+            return float(np.log(_power(inner, power).std()) - (power - 1.0) * slope)
+
+        result = minimize_scalar(misfit, bounds=(0.0, 2.0), method="bounded")
         power = float(result.x)
         return cls(False, 0.0, shift, width, power, *_location_and_scale(_power(scaled, power)))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import skew
+from scipy.stats import skew, yeojohnson_llf
 
 from evo_moo.errors import SurrogateError
 from evo_moo.storage.checkpoint import from_json, to_json
@@ -84,6 +84,14 @@ def test_skewed_values_of_any_sign_are_bent():
     target = Target.fit(y)
     assert not target.log and target.power != 1.0
     assert abs(skew(target.transform(y))) < 0.5 * abs(skew(y))
+
+
+def test_the_power_is_the_most_likely_one():
+    values = np.random.default_rng(3).gamma(3.0, size=200) - 2.0
+    target = Target.fit(values)
+    scaled = (values - target.shift) / target.width
+    likelihoods = [yeojohnson_llf(power, scaled) for power in (target.power - 0.02, target.power, target.power + 0.02)]
+    assert 0.05 < target.power < 1 and np.argmax(likelihoods) == 1
 
 
 @pytest.mark.parametrize("outlier", [1e3, -1e12, 1e30])

@@ -26,6 +26,7 @@ from evo_moo.surrogate.acquisition import (
     worth_replicating,
 )
 from evo_moo.surrogate.front import MARGIN, Front, proper_range
+from evo_moo.surrogate.posterior import Expected
 
 POINTS = arrays(float, st.tuples(st.integers(1, 12), st.integers(2, 4)), elements=st.floats(-100, 100, width=32))
 
@@ -45,14 +46,20 @@ class Certain:
     def objectives(self, X):
         return X, np.full_like(X, self.std)
 
-    def cautious(self, X):
-        return self.objectives(X)
-
     def log_probability(self, X):
         return np.full(len(X), self._log_probability)
 
     def chance(self, exploration):
         return np.full(2, 1.0 if self._extrapolates else exploration)
+
+    def expect(self, X, caution=0.0):
+        mean, std = self.objectives(X)
+        return Expected(X, mean, std, mean + caution * std, self.log_probability(X))
+
+
+def scored(function, X, front, posterior, turn):
+    """The scores of rows by an acquisition function."""
+    return function(front, posterior, turn)(posterior.expect(X))
 
 
 def sphere(n=400, seed=0):
@@ -97,7 +104,7 @@ def test_inner_and_wide_turns_differ_beyond_the_front():
     F = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     beyond = np.array([[1.3, -0.05]])
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
-    near, far = (function(front, Certain(std=1e-6), first())(beyond) for function in (inner, wide))
+    near, far = (scored(function, beyond, front, Certain(std=1e-6), first()) for function in (inner, wide))
     assert 1 + MARGIN < 1.3 and near < -40 < far
 
 
@@ -106,10 +113,10 @@ def test_each_end_takes_its_turn():
     front = Front.of(F, F).expecting(F)
     candidates = np.array([[-0.1, 1.3], [1.3, -0.1], [0.4, 0.4]])
     for objective in (0, 1):
-        scores = end(front, Certain(std=0.01), first(round=objective))(candidates)
+        scores = scored(end, candidates, front, Certain(std=0.01), first(round=objective))
         assert scores.argmax() == objective and sorted(scores)[1] < scores.max() - 10
     far_too_dear = np.array([[-0.1, 9.0]])  # a little better at its end, and bad elsewhere
-    scores = end(front, Certain(std=0.01), first())(np.concatenate([F, far_too_dear]))
+    scores = scored(end, np.concatenate([F, far_too_dear]), front, Certain(std=0.01), first())
     assert scores.argmax() == 0
 
 
@@ -118,7 +125,7 @@ def test_every_function_prefers_what_dominates_more_of_the_front():
     front = Front.of(F, np.concatenate([F, [[2.0, 2.0]]])).expecting(F)
     candidates = np.array([[0.2, 0.2], [0.45, 0.45], [0.9, 0.9]])
     for function in functions_for(front):
-        scores = function(front, Certain(std=0.01), first())(candidates)
+        scores = scored(function, candidates, front, Certain(std=0.01), first())
         assert scores.argmax() == 0 and scores.argmin() == 2
 
 
@@ -130,7 +137,7 @@ def test_direction_is_the_augmented_chebyshev_distance():
     drawn = np.random.default_rng(7).dirichlet(np.ones(2))
     z = points / (1.0, 4.0)
     distance = (z * drawn.max() / drawn).max(axis=1) + 0.05 * z.sum(axis=1)
-    scores = direction(front, Certain(log_probability=-0.25), turn)(points)
+    scores = scored(direction, points, front, Certain(log_probability=-0.25), turn)
     assert scores == pytest.approx(-distance - 0.25)
 
 
@@ -143,22 +150,23 @@ def test_uncertainty_is_a_chance_only_as_far_as_one_explores():
     front = Front.of(F, F)
     sure, unsure = np.array([[0.1, 0.0]]), np.array([[0.9, 0.0]])
     for exploration, advantage in ((1.0, True), (0.0, False)):
-        score = directions(front, SureOnTheLeft(), first(exploration=exploration))
-        assert (score(unsure)[0] > score(sure)[0] + 1) == advantage
+        turn = first(exploration=exploration)
+        left, right = scored(directions, np.concatenate([sure, unsure]), front, SureOnTheLeft(), turn)
+        assert (right > left + 1) == advantage
 
 
 def test_row_taken_as_measured_brings_nothing_again():
     F = np.array([[0.0, 1.0], [1.0, 0.0]])
     front = Front.of(F, F)
     point = np.array([[0.3, 0.3]])
-    before = inner(front, Certain(std=1e-6), first())(point)
-    assert inner(front.with_points(point), Certain(std=1e-6), first())(point) < before - 10
+    before = scored(inner, point, front, Certain(std=1e-6), first())
+    assert scored(inner, point, front.with_points(point), Certain(std=1e-6), first()) < before - 10
 
 
 def test_only_probability_counts_while_nothing_is_feasible():
     front = Front.of(np.empty((0, 2)), np.array([[1.0, 1.0]])).expecting(np.array([[0.0, 0.0]]))
     assert functions_for(front) == (feasibility,)
-    assert feasibility(front, Certain(log_probability=-3.0), first())(np.array([[9.0, 9.0]])).tolist() == [-3.0]
+    assert scored(feasibility, np.array([[9.0, 9.0]]), front, Certain(log_probability=-3.0), first()).tolist() == [-3.0]
 
 
 def test_reached_end_leaves_the_turn_to_the_hypervolume():
@@ -166,9 +174,9 @@ def test_reached_end_leaves_the_turn_to_the_hypervolume():
     front = Front.of(F, F)
     pool = np.array([[0.4, 0.4], [0.0, 1.01], [1.2, 0.9]])
     sure, vague = Certain(std=1e-6), Certain(std=1e-6, extrapolates=False)
-    scores = end(front, sure, first())(pool)
+    scores = scored(end, pool, front, sure, first())
     other = score_instead(end, scores, front, sure, first())
-    assert scores.argmax() == 1 and other(pool).argmax() == 0
+    assert scores.argmax() == 1 and other(sure.expect(pool)).argmax() == 0
     # What averages what it saw never promises more than that: its best guess is tried.
     assert score_instead(end, scores, front, vague, first()) is None
     assert score_instead(end, np.array([0.0]), front, sure, first()) is None
@@ -180,8 +188,11 @@ def test_averaging_model_counts_deviations_as_exploring_paid():
     front, behind = Front.of(F, np.concatenate([F, [[3.0, 3.0]]])), np.array([[0.5, 1.2]])
     cautious = first(exploration=0.0)
     hopeful, averaging = Certain(std=0.5), Certain(std=0.5, extrapolates=False)
-    assert wide(front, hopeful, cautious)(behind) == wide(front, hopeful, first())(behind)
-    assert wide(front, averaging, cautious)(behind) < wide(front, averaging, first())(behind) - 1
+    hoped, averaged = (
+        [scored(wide, behind, front, posterior, turn) for turn in (cautious, first())]
+        for posterior in (hopeful, averaging)
+    )
+    assert hoped[0] == hoped[1] and averaged[0] < averaged[1] - 1
 
 
 class Learning(Certain):
@@ -241,19 +252,16 @@ def test_one_value_far_out_sets_no_scale():
 def test_directions_choose_the_best_true_gain(n_obj):
     """With deviations that differ between the objectives, beside the mean gain of many samples."""
 
-    class Known:
+    class Known(Certain):
         def objectives(self, X):
             return X[:, :n_obj], X[:, n_obj:]
-
-        def log_probability(self, X):
-            return np.zeros(len(X))
 
     rng = np.random.default_rng(n_obj)
     F = rng.dirichlet(np.ones(n_obj), size=6)
     front = Front.of(F, F)
     means = rng.dirichlet(np.ones(n_obj), size=40) * rng.uniform(0.7, 1.2, size=(40, 1))
     stds = rng.choice([0.01, 0.05, 0.25], size=means.shape)
-    chosen = directions(front, Known(), first())(np.hstack([means, stds])).argmax()
+    chosen = scored(directions, np.hstack([means, stds]), front, Known(), first()).argmax()
     weights = 1 / np.maximum(np.random.default_rng(0).dirichlet(np.ones(n_obj), size=N_DIRECTIONS), 1e-3)
     weights /= weights.sum(axis=1, keepdims=True)
     best = (front.scaled(F)[:, None, :] * weights).max(axis=2).min(axis=0)
@@ -288,7 +296,7 @@ def test_joint_model_learns_the_distance_along_a_direction():
 
     turn = first(rng=np.random.default_rng(3), F=F, learn=learn)
     X = np.array([[0.7], [0.2], [0.4]])
-    scores = joint(Front.of(F, F), Posterior(log_probability=-0.5), turn)(X)
+    scores = scored(joint, X, Front.of(F, F), Posterior(log_probability=-0.5), turn)
     weights = np.random.default_rng(3).dirichlet(np.ones(5))
     weights /= weights.max()
     assert learnt[0] == pytest.approx((F * weights).max(axis=1) + 0.05 * (F * weights).sum(axis=1))
@@ -301,8 +309,9 @@ def test_distance_that_cannot_be_learnt_gives_its_turn_away():
 
     F = np.random.default_rng(1).random((20, 4))
     front, X = Front.of(F, F), np.random.default_rng(2).random((6, 4))
-    instead, plain = (joint(front, Certain(), first(F=F, learn=learn)), directions(front, Certain(), first(F=F)))
-    assert instead(X).argmax() == plain(X).argmax() and np.isfinite(instead(X)).all()
+    instead = scored(joint, X, front, Certain(), first(F=F, learn=learn))
+    plain = scored(directions, X, front, Certain(), first(F=F))
+    assert instead.argmax() == plain.argmax() and np.isfinite(instead).all()
 
 
 def test_caution_counts_where_the_mean_decides():
@@ -312,16 +321,15 @@ def test_caution_counts_where_the_mean_decides():
         def objectives(self, X):
             return np.full_like(X, 0.3), np.where(X[:, [0]] < 0.5, 1e-3, 0.3) * np.ones_like(X)
 
-        def cautious(self, X):
-            mean, std = self.objectives(X)
-            return mean + 0.5 * std, std
+        def expect(self, X):
+            return super().expect(X, caution=0.5)
 
     F = np.array([[0.0, 1.0], [1.0, 0.0]])
     front, sure_and_unsure = Front.of(F, F), np.array([[0.1, 0.0], [0.9, 0.0]])
     for function in (inner, direction):
-        sure, unsure = function(front, Cautious(), first())(sure_and_unsure)
+        sure, unsure = scored(function, sure_and_unsure, front, Cautious(), first())
         assert sure > unsure + 0.05
-    sure, unsure = directions(front, Cautious(), first())(sure_and_unsure)
+    sure, unsure = scored(directions, sure_and_unsure, front, Cautious(), first())
     assert unsure > sure - 0.05  # an expected gain weighs the uncertainty itself
 
 

@@ -150,10 +150,32 @@ def test_thinning_keeps_the_best_and_spreads_over_the_rest():
     rng = np.random.default_rng(0)
     X, y = np.concatenate([rng.random((200, 2)) * 0.1, [[1.0, 1.0]]]), np.arange(201.0)
     numbers = np.zeros(2, dtype=bool)
-    kept = thinned(X, y, 20, numbers)
+    kept = thinned(X, y, 20, numbers, n_best=10)
     assert len(set(kept)) == 20 and set(range(10)) <= set(kept) and 200 in kept
-    np.testing.assert_array_equal(thinned(X, y, 300, numbers), np.arange(201))
-    assert len(set(thinned(np.zeros((40, 2)), y[:40], 20, numbers))) == 20
+    np.testing.assert_array_equal(thinned(X, y, 300, numbers, n_best=10), np.arange(201))
+    assert len(set(thinned(np.zeros((40, 2)), y[:40], 20, numbers, n_best=10))) == 20
+
+
+def test_the_luckiest_of_many_noisy_values_are_not_sought(monkeypatch):
+    """The smallest of many noisy values are all below the truth; a model of them alone would be, too."""
+    monkeypatch.setattr("evo_moo.surrogates.gaussian_process.MAX_POINTS", 100)
+    rng = np.random.default_rng(0)
+    X = rng.random((1000, 2))
+    y = rng.standard_normal(1000)
+    model = GaussianProcess(Columns.numeric(2))
+    model.noisy = True
+    assert abs(model.fit(X, y).predict(X).mean.mean()) < 0.3
+
+
+def test_a_default_start_is_tried_again_as_points_grow():
+    """A fit that went astray on few points does not stay there."""
+    X, y = mixed(40)
+    astray, fresh = GaussianProcess(MIXED), GaussianProcess(MIXED)
+    astray.load({"theta": np.full(6, 9.0), "n_at_default": 30})
+    order = canonical_order(X, y)
+    objective = LogPosterior(X[order], y[order], MIXED.category)
+    fitted = objective(astray.fit(X, y).dump()["theta"])[0]
+    assert fitted <= objective(fresh.fit(X, y).dump()["theta"])[0] + 1e-9
 
 
 @pytest.mark.parametrize("state", [{"theta": np.zeros(3)}, {"theta": np.full(6, np.nan)}])
