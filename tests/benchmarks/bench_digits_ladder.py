@@ -1,4 +1,4 @@
-"""What short trainings first, and stopping early, are worth on real trainings: scikit-learn's digits, 18 epochs.
+"""What short trainings first, and stopping early, are worth on real trainings: distorted digits, 18 epochs.
 
 Small convolutional networks, accurate against few operations. Every search has the same seeds and the same budget,
 counted in trainings of 18 epochs. The hypervolume is that of validation error, up to 0.5, and the decimal logarithm of
