@@ -142,7 +142,7 @@ def distorted(digits: "Tensor", labels: "Tensor", copies: int, seed: int) -> tup
 
 
 def build_network(config: Configuration) -> "nn.Module":
-    """Build an untrained network that takes ``(n, 1, 12, 12)`` digits and gives ``(n, 10)`` logits; blocks halve the sides."""
+    """Build an untrained network from digits ``(n, 1, 12, 12)`` to logits ``(n, 10)``; each block halves the sides."""
     from torch import nn
 
     activation = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}[config["activation"]]
