@@ -72,6 +72,7 @@ class SurrogateSuite:
         for n in (0, 1, 5):
             mean, std = model.predict(X[:n])
             _require(mean.shape == std.shape == (n,), f"predict must give ({n},) arrays, not {mean.shape}, {std.shape}")
+            _require(np.allclose(model.mean(X[:n]), mean), "mean must give what predict gives")
             if _draws_samples(model):
                 drawn = model.sample(X[:n], 3, np.random.default_rng(0))
                 _require(drawn.shape == (3, n), f"sample must give a (3, {n}) array, not {drawn.shape}")

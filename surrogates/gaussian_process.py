@@ -84,6 +84,10 @@ class GaussianProcess(Surrogate):
         variance = self._signal * np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 1e-12)
         return Prediction(cross.T @ self._alpha, np.sqrt(variance))
 
+    def mean(self, X: Array) -> Array:
+        """Return the posterior's mean, GPML eq. 2.25."""
+        return np.asarray(self._correlation(X).T @ self._alpha)
+
     def noise(self) -> float:
         """Return the standard deviation of the noise that was learnt."""
         return math.sqrt(self._signal * self._noise)
@@ -139,9 +143,12 @@ class GaussianProcess(Surrogate):
         """Return the correlation of the data with ``m`` points, and the factor's solution of it, both ``(n, m)``."""
         from scipy.linalg import solve_triangular
 
-        self._require_fit()
-        cross = correlation(self._X, checked_rows(X, self.columns), self._length_scales, self._category)
+        cross = self._correlation(X)
         return cross, solve_triangular(self._L, cross, lower=True, check_finite=False)
+
+    def _correlation(self, X: Array) -> Array:
+        self._require_fit()
+        return correlation(self._X, checked_rows(X, self.columns), self._length_scales, self._category)
 
     def _require_fit(self) -> None:
         if not self._fitted:

@@ -47,7 +47,7 @@ from evo_moo.storage.reading import reading
 from evo_moo.surrogate.transfer import EarlierOutcomes
 from evo_moo.values import is_number, json_key
 
-MOST_LEARNT, FEWEST_LEARNT = 1000, 50
+MOST_LEARNT, FEWEST_LEARNT = 500, 50
 """Number of outcomes that models learn at most of all earlier runs together, and of each in any case."""
 MACHINE = ("platform", "processor", "cores", "memory_gb")
 

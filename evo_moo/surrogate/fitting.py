@@ -1,7 +1,7 @@
 """Which model learns a metric: a family is chosen by validation, and fitted to what was measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,12 +49,14 @@ class Choice:
         scores: Name of each family that was tried to its scores, in the order of trying.
         faults: Name of each family that could not learn to the reason.
         folds: Held-out points and the models of the chosen family that did not learn them.
+        earlier: Name of each earlier run that could teach to what it counts, from 0 to 1.
     """
 
     family: str
     scores: Mapping[str, Scores]
     faults: Mapping[str, str]
     folds: Sequence[Fold] = ()
+    earlier: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_hard(self) -> bool:
@@ -120,15 +122,19 @@ class Families:
         if len(validations) > 1 and (self.always_average or not good):
             validations[AVERAGE] = averaged(list(validations.values()))
             scores[AVERAGE] = score(validations[AVERAGE].prediction, y)
+        earlier = dict.fromkeys((teacher.name for teacher in self.teachers), 0.0)
         if self.teachers and validations:
             family = TAUGHT + (choose(scores, (incumbent or "").removeprefix(TAUGHT)) or [*validations][-1])
             try:
-                validations[family] = self.validate(self.new(family), Z, y)
-                scores[family] = score(validations[family].prediction, y)
+                weights = weights_of_runs(self.teachers, Z, y, self.seed)
+                if any(weights.values()):
+                    validations[family] = self.validate(self.new(family), Z, y)
+                    scores[family] = score(validations[family].prediction, y)
             except SurrogateError as error:
                 faults[family] = str(error)
         family = choose(scores, incumbent) or NONE
-        return Choice(family, scores, faults, validations[family].folds if family in validations else ())
+        folds = validations[family].folds if family in validations else ()
+        return Choice(family, scores, faults, folds, weights if family.startswith(TAUGHT) else earlier)
 
 
 class MetricFit:
@@ -211,10 +217,8 @@ class MetricFit:
         faults = [{"metric": self.name, "model": family, "fault": fault} for family, fault in choice.faults.items()]
         scores = {family: asdict(each) for family, each in choice.scores.items()}
         chosen = {"metric": self.name, "n": len(y), "n_far_out": n_far_out, "chosen": choice.family, "scores": scores}
-        if teachers := self._families.teachers:
-            chosen["earlier"] = dict.fromkeys((teacher.name for teacher in teachers), 0.0)
-        if choice.family.startswith(TAUGHT):
-            chosen["earlier"] = weights_of_runs(teachers, Z, y, self._families.seed)
+        if choice.earlier:
+            chosen["earlier"] = dict(choice.earlier)
         return [*faults, chosen]
 
     def _use(self, family: str | None) -> None:

@@ -174,6 +174,10 @@ class AveragedSurrogate(Surrogate):
         """Return the mixture's mean and standard deviation."""
         return mixture([member.predict(X) for member in self.members])
 
+    def mean(self, X: Array) -> Array:
+        """Return the mixture's mean."""
+        return np.asarray(np.mean([member.mean(X) for member in self.members], axis=0))
+
     def noise(self) -> float:
         """Return the root mean square of the members' noise."""
         return math.sqrt(float(np.mean([member.noise() ** 2 for member in self.members])))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +105,7 @@ class Teacher:
 
     def predict(self, Z: Array) -> Array:
         """Return the targets that are expected at ``(n, n_features)`` points, ``(n,)``."""
-        return self._model.predict(Z[:, self._used]).mean
+        return self._model.mean(Z[:, self._used])
 
 
 def known_columns(columns: Columns, n_var: int, variables: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -141,12 +141,34 @@ def rank_weights(predictions: Sequence[Array], y: Array, seed: int) -> Array:
     return np.asarray((is_best / is_best.sum(axis=0)).mean(axis=1))
 
 
+class Line(NamedTuple):
+    """The best line through what teachers expect.
+
+    Attributes:
+        weights: What each teacher counts, ``(k,)``; 0 where none helps.
+        slope: Of the targets along the weighted mean of the teachers, at least 0.
+        shift: The targets where that mean is 0.
+    """
+
+    weights: Array
+    slope: float
+    shift: float
+
+    @classmethod
+    def through(cls, expected: Sequence[Array], y: Array, seed: int) -> Self:
+        """Fit the line to ``(n,)`` targets, by least squares; ``expected`` are the teachers' means there."""
+        weights = rank_weights(expected, y, seed)
+        mean = weights @ np.array(expected)
+        centred = mean - mean.mean()
+        slope = max(float(centred @ y) / max(float(centred @ centred), 1e-12), 0.0)
+        return cls(weights * (slope > 0), slope, float(np.mean(y)) - slope * float(mean.mean()))
+
+
 def weights_of_runs(teachers: Sequence[Teacher], Z: Array, y: Array, seed: int) -> dict[str, float]:
-    """Return the names of earlier runs with their ``rank_weights``, those of a name together; arguments as there."""
+    """Return the names of earlier runs with their weights in the ``Line``, those of a name together."""
     weights = dict.fromkeys((teacher.name for teacher in teachers), 0.0)
-    for teacher, weight in zip(
-        teachers, rank_weights([teacher.predict(Z) for teacher in teachers], y, seed), strict=True
-    ):
+    line = Line.through([teacher.predict(Z) for teacher in teachers], y, seed)
+    for teacher, weight in zip(teachers, line.weights, strict=True):
         weights[teacher.name] += float(weight)
     return weights
 
@@ -163,7 +185,7 @@ class Taught(Surrogate):
         super().__init__(own.columns, own.seed)
         self._own, self._teachers = own, teachers
         self.extrapolates = own.extrapolates
-        self._weights, self._slope, self._shift = np.zeros(len(teachers)), 0.0, 0.0
+        self._line = Line(np.zeros(len(teachers)), 0.0, 0.0)
 
     def fresh(self) -> "Taught":
         """Return a model with the same teachers that has learnt nothing else."""
@@ -171,13 +193,8 @@ class Taught(Surrogate):
 
     def fit(self, X: Array, y: Array) -> Self:
         """Weigh the teachers, and learn what they leave; see ``Surrogate``."""
-        expected = [teacher.predict(X) for teacher in self._teachers]
-        self._weights = rank_weights(expected, y, self.seed)
-        mean = self._weights @ np.array(expected)
-        centred = mean - mean.mean()
-        self._slope = max(float(centred @ y) / max(float(centred @ centred), 1e-12), 0.0)
-        self._shift = float(np.mean(y)) - self._slope * float(mean.mean())
-        self._own.fit(X, y - self._shift - self._slope * mean)
+        self._line = Line.through([teacher.predict(X) for teacher in self._teachers], y, self.seed)
+        self._own.fit(X, y - self._expected(X))
         return self
 
     def predict(self, X: Array) -> Prediction:
@@ -208,6 +225,6 @@ class Taught(Surrogate):
         self._own.load(state)
 
     def _expected(self, X: Array) -> Array:
-        counting = compress(zip(self._weights, self._teachers, strict=True), self._weights > 0)
-        means = sum((weight * teacher.predict(X) for weight, teacher in counting), np.zeros(len(X)))
-        return np.asarray(self._shift + self._slope * means)
+        weights, slope, shift = self._line
+        counting = compress(zip(weights, self._teachers, strict=True), weights > 0)
+        return shift + slope * sum((weight * teacher.predict(X) for weight, teacher in counting), np.zeros(len(X)))
