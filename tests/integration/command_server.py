@@ -26,8 +26,11 @@ IMPORTED = (
 STREAMS = ("stdout", "stderr")
 
 
-def run(arguments: Sequence[str], cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """Run a command until nobody writes to its streams any more, neither it nor what it has started."""
+def run(arguments: Sequence[str], cwd: Path, draws: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run a command until nobody writes to its streams any more, neither it nor what it has started.
+
+    Unless it ``draws``, it leaves out the picture of the front, which takes longer than most searches of the tests.
+    """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(STREAMS)) as readers:
         pipes = [Path(folder) / name for name in STREAMS]
         for pipe in pipes:
@@ -35,6 +38,7 @@ def run(arguments: Sequence[str], cwd: Path) -> "subprocess.CompletedProcess[str
         texts = [readers.submit(pipe.read_text) for pipe in pipes]
         server = _server()
         request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ), "streams": folder}
+        request["draws"] = draws
         print(json.dumps(request), file=server.stdin, flush=True)
         code = int(server.stdout.readline())
         return subprocess.CompletedProcess(arguments, code, *[text.result() for text in texts])
@@ -60,7 +64,7 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _become(arguments: list[str], cwd: str, environment: dict[str, str], streams: str) -> None:
+def _become(arguments: list[str], cwd: str, environment: dict[str, str], streams: str, draws: bool) -> None:
     for stream, name in enumerate([os.devnull, *STREAMS]):
         file = os.open(Path(streams) / name, os.O_WRONLY if stream else os.O_RDONLY)
         os.dup2(file, stream)
@@ -70,6 +74,10 @@ def _become(arguments: list[str], cwd: str, environment: dict[str, str], streams
     os.environ.update(environment)
     sys.path[0:1] = [cwd, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[1:] = arguments
+    if not draws:
+        console = sys.modules["evo_moo.cli.console"]
+        draw = console.draw
+        console.draw = lambda make, path, is_asked_for=True: draw(make, path) if is_asked_for else None
 
 
 if __name__ == "__main__":

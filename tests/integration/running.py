@@ -22,9 +22,9 @@ PATIENCE_S = 600
 MEASURED = ("latency_ms", "latency_raw_ms", "train_s")
 
 
-def evo_moo(*arguments: Any, cwd: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command and check its exit code, unless that is None."""
-    done = command_server.run([str(argument) for argument in arguments], cwd)
+def evo_moo(*arguments: Any, cwd: Path, code: int | None = 0, draws: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command and check its exit code, unless that is None; a search leaves no picture unless it ``draws``."""
+    done = command_server.run([str(argument) for argument in arguments], cwd, draws)
     assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr or code == 1, done.stderr
     return done

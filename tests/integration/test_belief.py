@@ -24,7 +24,7 @@ class Mine(evo_moo.SearchProblem):
 
 def test_confirmation_killed_at_any_write_ends_as_undisturbed(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.kill_at_confirmation", str(tmp_path), "11"],
+        [sys.executable, "-m", "tests.integration.kill_at_confirmation", str(tmp_path), "17"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -22,7 +22,9 @@ HEAVY = ("torch", "sklearn", "scipy", "pymoo", "matplotlib", "joblib", "jinja2",
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs-of-a-user")
     evo_moo(
-        "run", f"{USER_FILE}:Small", "--n-evals", 40, "--workers", 2, "--seed", 2, "--surrogate", "none", cwd=folder
+        *("run", f"{USER_FILE}:Small", "--n-evals", 40, "--workers", 2, "--seed", 2, "--surrogate", "none"),
+        cwd=folder,
+        draws=True,
     )
     (run_dir,) = (folder / "runs").iterdir()
     return run_dir
@@ -39,7 +41,7 @@ def test_a_finished_run_is_drawn_again_only_where_it_must(finished: Path) -> Non
     names = "front.png", "report.html"
     before = {name: (finished / name).stat().st_mtime_ns for name in names}
     os.utime(finished / names[0], (0, 0))
-    shown = evo_moo("resume", finished, cwd=finished).stdout
+    shown = evo_moo("resume", finished, cwd=finished, draws=True).stdout
     assert "of 40 evaluations" in shown
     after = {name: (finished / name).stat().st_mtime_ns for name in names}
     assert after[names[0]] > before[names[0]] and after[names[1]] == before[names[1]]
@@ -183,7 +185,7 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
 
 
 def test_extended_budget_gives_the_ledger_of_the_whole_budget(tmp_path: Path) -> None:
-    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8", "--set", "evaluation.pool=serial")
+    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8", "--set", "evaluation.pool=serial", "--surrogate", "rf")
     evo_moo("run", *use, "--n-evals", 14, "--run-dir", "whole", cwd=tmp_path)
     evo_moo("run", *use, "--n-evals", 9, "--run-dir", "parts", cwd=tmp_path)
     evo_moo("resume", "parts", "--n-evals", 11, cwd=tmp_path)

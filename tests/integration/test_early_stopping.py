@@ -78,7 +78,7 @@ def test_stopped_training_costs_its_share_and_joins_no_front(settings: dict[str,
 
 @pytest.mark.parametrize("mode", ["stopping", "stopping-steady-state"])
 def test_run_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "67"]
+    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "131"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     with reading(tmp_path / "twin") as ledger:

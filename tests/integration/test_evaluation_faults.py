@@ -46,10 +46,10 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
     file.write_text(source)
     settings = ["--set", "evaluation.timeout=5", "--set", "search.pop_size=16", "--surrogate", "none"]
     done = evo_moo(
-        "run", "problem.py:Faulty", "--n-evals", 48, "--workers", 2, "--run-dir", "r", *settings, cwd=tmp_path
+        "run", "problem.py:Faulty", "--n-evals", 24, "--workers", 2, "--run-dir", "r", *settings, cwd=tmp_path
     )
     result = Result.read(tmp_path / "r")
-    assert [e.id for e in result.evaluations] == list(range(1, 49))
+    assert [e.id for e in result.evaluations] == list(range(1, 25))
     ways = Counter(e.configuration["way"] for e in result.evaluations)
     assert ways.keys() >= {"good", "raises", "nan", "dies", "hangs"}
     for e in result.evaluations:
@@ -63,8 +63,7 @@ def test_every_fault_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
     assert {e.configuration["way"] for e in result.front} <= {"good", "prints"}
 
 
-@pytest.mark.parametrize("mode", ["generational", "steady-state"])
-@pytest.mark.parametrize("pool", ["loky", "dask"])
+@pytest.mark.parametrize(("pool", "mode"), [("loky", "steady-state"), ("dask", "generational")])
 def test_a_storm_of_faults_costs_no_other_evaluation(tmp_path: Path, pool: str, mode: str) -> None:
     if pool == "dask":
         pytest.importorskip("distributed")
@@ -97,28 +96,6 @@ def test_waiting_for_a_measurement_of_others_is_not_charged() -> None:
         outcome = evaluate_task(problem, problem.goals, Task(1, {"x": 0.5}, 0), 60.0, on_clock)
     assert outcome.status == "ok"
     assert clock[0] == math.inf and 0 < clock[1] <= 60.0 and len(clock) == 2
-
-
-def test_a_worker_that_ignores_its_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evo_moo.evaluation.loky_pool.GRACE_S", 0.5)
-
-    class Stuck(package.SearchProblem):
-        variables = {"x": package.Real(0, 1), "stuck": package.Boolean()}
-        objectives = {"a": "min", "b": "min"}
-
-        def evaluate(self, config):
-            if config["stuck"]:
-                import signal
-                import time
-
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
-                time.sleep(3600)
-            return {"a": config["x"], "b": 1 - config["x"]}
-
-    start = [{"x": 0.1 * i, "stuck": i < 2} for i in range(4)]
-    result = package.search(Stuck(), start=start, pop_size=4, termination=("n_evals", 4), workers=2, timeout_s=10.0)
-    assert {e.status for e in result.evaluations if e.configuration["stuck"]} == {"timeout"}
-    assert {e.status for e in result.evaluations if not e.configuration["stuck"]} == {"ok"}
 
 
 def test_a_time_limit_holds_in_every_thread_and_call() -> None:

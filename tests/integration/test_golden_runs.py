@@ -88,6 +88,7 @@ def test_a_killed_run_is_read_from_a_read_only_medium(tmp_path: Path) -> None:
         assert copy.facts().state == "running"
 
 
+@pytest.mark.slow
 @every_folder
 def test_an_old_run_goes_on_as_one_of_today_would(golden: Path, tmp_path: Path) -> None:
     shutil.copytree(golden, tmp_path / "r")

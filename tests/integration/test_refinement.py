@@ -79,14 +79,14 @@ def test_refinement_killed_on_every_rung_ends_as_undisturbed(mode: str, turns: s
 
 @pytest.mark.parametrize("mode", ["refined", "refined-steady-state"])
 def test_refinement_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "61"]
+    arguments = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, "127"]
     done = subprocess.run(arguments, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_ladder_is_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 3):
-        search(tmp_path / str(workers), workers=workers, surrogate="auto")
+        search(tmp_path / str(workers), 8, workers=workers, surrogate="auto")
     assert whole_ledger(tmp_path / "1") == whole_ledger(tmp_path / "3")
     assert front_of(tmp_path / "1") == front_of(tmp_path / "3")
 
@@ -190,8 +190,8 @@ def test_a_problem_without_fidelities_is_refused_a_ladder() -> None:
 
 
 def test_weights_are_pruned(tmp_path: Path) -> None:
-    search(tmp_path / "r", 12, surrogate="auto", refinement={"weights_mb": 0})
-    search(tmp_path / "kept", 12, surrogate="auto", refinement={})
+    search(tmp_path / "r", 12, refinement={"weights_mb": 0})
+    search(tmp_path / "kept", 12, refinement={})
     assert len(list((tmp_path / "r" / "weights").glob("*"))) < len(list((tmp_path / "kept" / "weights").glob("*"))) < 10
     with reading(tmp_path / "r") as ledger:
         assert any(kind == "weights dropped" for _, kind, _ in ledger.events())

@@ -18,7 +18,7 @@ from tests.integration.running import MEASURED, USER_FILE, front_of, ledger_of, 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
 def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -> None:
-    for name, workers in (("in-process", 1), ("two", 2), ("four", 4)):
+    for name, workers in (("one", 1), ("three", 3)):
         evo_moo.search(
             f"{USER_FILE}:Small",
             algorithm=algorithm,
@@ -29,11 +29,11 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path, algorithm: str) -
             run_dir=tmp_path / name,
             surrogate="auto" if algorithm == "nsga2" else "none",
         )
-    assert ledger_of(tmp_path / "in-process") == ledger_of(tmp_path / "two") == ledger_of(tmp_path / "four")
-    assert front_of(tmp_path / "in-process") == front_of(tmp_path / "four")
+    assert ledger_of(tmp_path / "one") == ledger_of(tmp_path / "three")
+    assert front_of(tmp_path / "one") == front_of(tmp_path / "three")
 
 
-@pytest.mark.parametrize("name", ["zdt1", "zdt4", "kursawe", "bnh", "osy", "welded_beam"])
+@pytest.mark.parametrize("name", ["zdt4", "kursawe", "bnh", "welded_beam"])
 def test_a_plain_problem_gives_what_pymoo_gives(name: str) -> None:
     expected = minimize(get_problem(name), NSGA2(pop_size=40), ("n_evals", 600), seed=7)
     result = evo_moo.search(get_problem(name), pop_size=40, termination=("n_evals", 600), seed=7)
@@ -68,6 +68,7 @@ def test_front_without_feasible_points_is_nearest_and_flagged() -> None:
     assert [m["loss"] for m in result.metrics] == [least]
 
 
+@pytest.mark.slow
 def test_problem_object_reaches_workers_and_resumes_with_itself(tmp_path: Path) -> None:
     class Local(evo_moo.SearchProblem):
         variables = {"x": evo_moo.Real(0, 1), "n": evo_moo.Integer(1, 5)}

@@ -37,7 +37,8 @@ def seen_on_a_terminal(cwd: Path, *arguments: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "budget"), [("generational", "n_evals = 24"), ("generational", "n_gen = 3"), ("steady-state", "time = 15")]
+    ("mode", "budget"),
+    [("generational", "n_gen = 3"), ("steady-state", "n_evals = 24")],
 )
 def test_a_bar_on_a_terminal(tmp_path: Path, mode: str, budget: str) -> None:
     (tmp_path / "job.toml").write_text(

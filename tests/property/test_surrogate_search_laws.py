@@ -125,10 +125,15 @@ def search(optimizer, evaluate, n_evals):
     return candidates
 
 
-@pytest.mark.parametrize("name", [name for name in PROBLEMS if name not in ("computed", "wrong")])
-@pytest.mark.parametrize("mode", ["generational", "steady-state"])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        *((name, "generational") for name in ("dtlz2", "many", "osy", "mixed", "finite")),
+        *((name, "steady-state") for name in ("zdt1", "mixed", "noise")),
+    ],
+)
 def test_a_loaded_search_goes_on_as_the_dumped_one(name, mode):
-    require_same_way_on(name, n_ahead=4, mode=mode)
+    require_same_way_on(name, n_ahead=3, mode=mode)
 
 
 @pytest.mark.parametrize(("name", "mode"), [("mixed", "generational"), ("dtlz2", "steady-state")])
@@ -137,7 +142,7 @@ def test_a_loaded_prescreening_goes_on_as_the_dumped_one(name, mode):
 
 
 def test_loaded_search_with_computed_metric_goes_on_as_dumped():
-    require_same_way_on("computed", n_ahead=6, model="gp", n_before=24)
+    require_same_way_on("computed", n_ahead=4, model="gp")
 
 
 def search_with_noise(optimizer, n_evals):
@@ -153,7 +158,7 @@ def search_with_noise(optimizer, n_evals):
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 def test_noisy_members_of_the_front_are_evaluated_again(mode):
     optimizer = SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode)
-    told = search_with_noise(optimizer, 50)
+    told = search_with_noise(optimizer, 40)
     by_id, groups = {c.id: c for c, _ in told}, {}
     for candidate, metrics in told:
         groups.setdefault(json.dumps(candidate.configuration), []).append((candidate, metrics))
@@ -177,13 +182,13 @@ def test_noisy_members_of_the_front_are_evaluated_again(mode):
 @pytest.mark.parametrize("mode", ["generational", "steady-state"])
 def test_loaded_search_with_replicates_goes_on_as_dumped(mode):
     first, second = (SurrogateOptimizer(Noisy(), model="gp", pop_size=12, seed=2, mode=mode) for _ in range(2))
-    search_with_noise(first, 26)
+    search_with_noise(first, 28)
     open_now = first.ask(2)
     second.load(from_json(to_json(first.dump())))
     for optimizer in (first, second):
         for candidate in open_now:
             optimizer.tell(candidate, Noisy().evaluate(candidate.configuration, seed=candidate.id))
-    ahead, again = search_with_noise(first, 8), search_with_noise(second, 8)
+    ahead, again = search_with_noise(first, 5), search_with_noise(second, 5)
     assert [c._replace(x=c.x.tobytes()) for c, _ in ahead] == [c._replace(x=c.x.tobytes()) for c, _ in again]
 
 
@@ -217,7 +222,7 @@ class Unseeded(Noisy):
 )
 def test_replicates_need_a_seed_and_a_model_of_the_noise(problem, options):
     optimizer = SurrogateOptimizer(problem, **{"model": "gp", "pop_size": 12, "seed": 2, **options})
-    assert not any(c.replicate for c, _ in search_with_noise(optimizer, 40))
+    assert not any(c.replicate for c, _ in search_with_noise(optimizer, 34))
 
 
 def require_same_way_on(name, n_ahead, n_before=16, **options):
