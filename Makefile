@@ -3,8 +3,7 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .venv/peers
 
-# Many tests wait for processes that they have started: three at a time keep two cores busy.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
+PYTEST := $(BIN)/pytest --dist worksteal
 
 # The processes that tests start need not compile the engine again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,10 +14,10 @@ search: $(READY)  ## run the main job
 	$(BIN)/evo-moo run digits_cnn
 
 check: style  ## style, types and the quick tests
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --numprocesses 2 -m "not slow"
 
 test: style  ## style, types and all tests
-	$(PYTEST)
+	$(PYTEST) --numprocesses 3  # slow tests wait for processes that they start: three keep two cores busy
 
 style: $(READY)
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # No test depends on how fast the machine is.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 

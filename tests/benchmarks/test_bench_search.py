@@ -154,6 +154,7 @@ def test_a_run_that_is_recorded_is_not_run_again(tmp_path: Path, capsys: pytest.
     assert results.with_suffix(".png").exists()
 
 
+@pytest.mark.slow
 def test_a_run_over_its_limit_keeps_what_it_had(tmp_path: Path) -> None:
     record = runner.run_one(task(n_evals=10**7), sys.executable, tmp_path, 2)
     assert record["status"] == "stopped"

@@ -185,7 +185,7 @@ def test_settings_override_the_job_file(tmp_path: Path) -> None:
 
 
 def test_extended_budget_gives_the_ledger_of_the_whole_budget(tmp_path: Path) -> None:
-    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8", "--set", "evaluation.pool=serial", "--surrogate", "rf")
+    use = (f"{USER_FILE}:Small", "--set", "search.pop_size=8", "--set", "evaluation.pool=serial", "--surrogate", "gp")
     evo_moo("run", *use, "--n-evals", 14, "--run-dir", "whole", cwd=tmp_path)
     evo_moo("run", *use, "--n-evals", 9, "--run-dir", "parts", cwd=tmp_path)
     evo_moo("resume", "parts", "--n-evals", 11, cwd=tmp_path)

@@ -18,6 +18,8 @@ from tests.golden import make_golden
 from tests.integration.running import evo_moo as command
 from tests.integration.running import ledger_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden").glob("format_*/*"))
 NAMES = [f"{path.parent.name}-{path.name}" for path in GOLDEN]
@@ -88,7 +90,6 @@ def test_a_killed_run_is_read_from_a_read_only_medium(tmp_path: Path) -> None:
         assert copy.facts().state == "running"
 
 
-@pytest.mark.slow
 @every_folder
 def test_an_old_run_goes_on_as_one_of_today_would(golden: Path, tmp_path: Path) -> None:
     shutil.copytree(golden, tmp_path / "r")

@@ -27,12 +27,12 @@ def job(
     algorithm: str,
     workers: int,
     mode: str = "generational",
-    surrogate: bool = False,
+    surrogate: str = "none",
     **options: str,
 ) -> Path:
     path = folder / f"{name}.toml"
-    models = f'[surrogate]\nmodel = "{"auto" if surrogate else "none"}"\n'
-    n_evals = N_EVALS_WITH_MODELS if surrogate else N_EVALS
+    models = f'[surrogate]\nmodel = "{surrogate}"\n'
+    n_evals = N_EVALS if surrogate == "none" else N_EVALS_WITH_MODELS
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
         f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
@@ -45,14 +45,14 @@ def job(
 @pytest.mark.parametrize(
     ("algorithm", "workers", "mode", "surrogate"),
     [
-        ("nsga2", 2, "generational", False),
-        ("nsga2", 1, "steady-state", False),
-        ("nsga2", 2, "generational", True),
-        ("nsga3", 1, "steady-state", True),
+        ("nsga2", 2, "generational", "none"),
+        ("nsga2", 1, "steady-state", "none"),
+        ("nsga2", 2, "generational", "auto"),
+        ("nsga3", 1, "steady-state", "gp"),
     ],
 )
 def test_killed_runs_end_like_one_left_in_peace(
-    tmp_path: Path, algorithm: str, workers: int, mode: str, surrogate: bool
+    tmp_path: Path, algorithm: str, workers: int, mode: str, surrogate: str
 ) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")

@@ -86,7 +86,7 @@ def test_refinement_killed_at_any_write_ends_as_undisturbed(mode: str, tmp_path:
 
 def test_a_ladder_is_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 3):
-        search(tmp_path / str(workers), 8, workers=workers, surrogate="auto")
+        search(tmp_path / str(workers), 8, workers=workers, surrogate="gp")
     assert whole_ledger(tmp_path / "1") == whole_ledger(tmp_path / "3")
     assert front_of(tmp_path / "1") == front_of(tmp_path / "3")
 
@@ -190,8 +190,8 @@ def test_a_problem_without_fidelities_is_refused_a_ladder() -> None:
 
 
 def test_weights_are_pruned(tmp_path: Path) -> None:
-    search(tmp_path / "r", 12, refinement={"weights_mb": 0})
-    search(tmp_path / "kept", 12, refinement={})
+    search(tmp_path / "r", 10, refinement={"weights_mb": 0})
+    search(tmp_path / "kept", 10, refinement={})
     assert len(list((tmp_path / "r" / "weights").glob("*"))) < len(list((tmp_path / "kept" / "weights").glob("*"))) < 10
     with reading(tmp_path / "r") as ledger:
         assert any(kind == "weights dropped" for _, kind, _ in ledger.events())

@@ -84,7 +84,7 @@ def test_the_order_of_points_changes_no_score():
 @pytest.mark.parametrize("n", [8, 20, 100])
 def test_unrelated_rankings_hardly_ever_pass(n):
     rng = np.random.default_rng(0)
-    taus = [kendalltau(rng.random(n), rng.random(n)).statistic for _ in range(2000)]
+    taus = [kendalltau(rng.random(n), rng.random(n)).statistic for _ in range(1000)]
     assert 0.001 < np.mean(np.array(taus) > ONE_SIDED_99 * chance_deviation(n)) < 0.02
 
 
@@ -144,7 +144,7 @@ def test_a_smooth_function_is_the_processs():
 
 def test_mere_noise_is_hardly_ever_taken_for_a_function():
     passed = 0
-    for seed in range(12):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         X, y = rng.random((40, 6)), rng.normal(size=40)
         passed += validate(GaussianProcess(Columns.numeric(6)), X, y).better_than_chance
