@@ -195,3 +195,10 @@ def test_report_has_medians_evaluations_ranks_and_failures() -> None:
     averages = said[said.index("average rank over 2 problems") :]
     assert "left out, since some method has no record: bnh" in averages
     assert [line.split()[1] for line in averages.splitlines() if line.startswith(("  evo", "  random"))] == ["1.50"] * 2
+
+
+def test_intervals_of_ranks_are_as_wide_as_seeds_differ() -> None:
+    same, other = ([{"n_evals": 50, "shares": [end]} for end in ends] for ends in ((0.5,) * 3, (0.1, 0.6, 0.9)))
+    intervals = report.rank_intervals({"zdt1": {"evo-moo": same, "random": other}}, 50)
+    assert intervals == {"evo-moo": (1.0, 2.0), "random": (1.0, 2.0)}
+    assert report.rank_intervals({"zdt1": {"evo-moo": same, "random": same}}, 50)["evo-moo"] == (1.5, 1.5)

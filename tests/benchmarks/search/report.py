@@ -14,6 +14,8 @@ BUDGETS = (50, 100, 200)
 LEVELS = (0.90, 0.95, 0.99)
 TIE = 0.005
 """Medians as near as this to the best of their group share a rank."""
+N_DRAWN = 200
+"""Draws of seeds behind an interval of ranks."""
 
 
 def curve(record: Record, n: int) -> np.ndarray:
@@ -60,6 +62,21 @@ def average_ranks(problems: Mapping[str, Mapping[str, Sequence[Record]]], n: int
     complete = [name for name, runs_of in problems.items() if set(runs_of) == methods]
     each = [ranks({method: median_share(runs, n) for method, runs in problems[name].items()}) for name in complete]
     return {method: float(np.mean([rank[method] for rank in each])) for method in methods if each}, complete
+
+
+def rank_intervals(problems: Mapping[str, Mapping[str, Sequence[Record]]], n: int) -> dict[str, tuple[float, float]]:
+    """Give 95 % intervals of the average ranks, by drawing the seeds of each search anew (Efron 1979)."""
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = defaultdict(list)
+    for _ in range(N_DRAWN):
+        again = {
+            name: {method: [runs[i] for i in rng.integers(len(runs), size=len(runs))] for method, runs in each.items()}
+            for name, each in problems.items()
+        }
+        for method, rank in average_ranks(again, n)[0].items():
+            drawn[method].append(rank)
+    ends = {method: np.quantile(values, [0.025, 0.975]).tolist() for method, values in drawn.items()}
+    return {method: (low, high) for method, (low, high) in ends.items()}
 
 
 def grouped(records: Sequence[Record]) -> dict[int, dict[str, dict[str, list[Record]]]]:
@@ -121,16 +138,22 @@ def _row(head: str, cells: Sequence[str], widths: Sequence[int]) -> str:
 def _rank_table(problems: Mapping[str, Mapping[str, Sequence[Record]]], batch: int) -> list[str]:
     budgets = budgets_of([run for runs_of in problems.values() for runs in runs_of.values() for run in runs])
     columns = [average_ranks(problems, n) for n in budgets]
+    intervals = [rank_intervals(problems, n) for n in budgets]
     complete = columns[-1][1]
     if not complete:
         return ["", f"no average ranks, batch {batch}: no problem has records of every method"]
     lines = ["", f"average rank over {len(complete)} problems, batch {batch}"]
     if left := [name for name in problems if name not in complete]:
         lines.append(f"  left out, since some method has no record: {', '.join(left)}")
-    lines.append(_row("", [f"at {n}" for n in budgets], [6] * len(budgets)))
+    lines.append(_row("", [f"at {n} [95 %]" for n in budgets], [17] * len(budgets)))
     last = columns[-1][0]
     best_first = sorted(last, key=lambda method: last[method])
-    lines += [_row(m, [f"{found[m]:.2f}" for found, _ in columns], [6] * len(budgets)) for m in best_first]
+    for method in best_first:
+        cells = [
+            "{:.2f} [{:.2f} {:.2f}]".format(found[method], *interval[method])
+            for (found, _), interval in zip(columns, intervals, strict=True)
+        ]
+        lines.append(_row(method, cells, [17] * len(budgets)))
     return lines
 
 
