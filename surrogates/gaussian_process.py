@@ -42,8 +42,8 @@ SIGNAL_COUNT = 1.0
 LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60
-GROWTH = 1.25
-"""A fit starts from the default, too, whenever there are so many times more points than when it last did."""
+NEW_FIT, NEW_START = 1.05, 1.25
+"""Hyperparameters are fitted whenever there are so many times more points than before, and from the default, too."""
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
 
 
@@ -54,7 +54,7 @@ class GaussianProcess(Surrogate):
         super().__init__(columns, seed)
         self._category = columns.category
         self._theta: Array | None = None
-        self._n_at_default = 0
+        self._n_at_default = self._n_at_fit = 0
         self._fitted = False
 
     def fit(self, X: Array, y: Array) -> Self:
@@ -66,11 +66,12 @@ class GaussianProcess(Surrogate):
         n_best = 1 if self.noisy else MAX_POINTS // 2
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category, n_best)]
         objective = LogPosterior(X[rows], y[rows], self._category, self.noisy)
-        starts = [] if self._theta is None else [self._theta]
-        if len(y) >= GROWTH * self._n_at_default or len(y) < self._n_at_default:
-            starts, self._n_at_default = [objective.default_start, *starts], len(y)
+        n, starts = len(y), [] if self._theta is None else [self._theta]
+        if not self._n_at_default <= n < NEW_START * self._n_at_default:
+            starts, self._n_at_default, self._n_at_fit = [objective.default_start, *starts], n, 0
         with one_blas_thread():
-            self._theta = objective.best_from(starts)
+            if self._theta is None or not self._n_at_fit <= n < NEW_FIT * self._n_at_fit:
+                self._theta, self._n_at_fit = objective.best_from(starts), n
             self._L = _cholesky(objective.covariance(self._theta))
             half = solve_triangular(self._L, objective.y, lower=True)
         self._signal = float((half @ half + SIGNAL_COUNT) / (len(half) + SIGNAL_COUNT))
@@ -113,8 +114,9 @@ class GaussianProcess(Surrogate):
         return other
 
     def dump(self) -> dict[str, Any]:
-        """Return the logarithms of the length scales, then of the noise's share, and when a default start was tried."""
-        return {"theta": None if self._theta is None else self._theta.copy(), "n_at_default": self._n_at_default}
+        """Return the logarithms of the length scales, then of the noise's share, and the number of points behind."""
+        theta = None if self._theta is None else self._theta.copy()
+        return {"theta": theta, "n_at_default": self._n_at_default, "n_at_fit": self._n_at_fit}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over the hyperparameters, from which the next fit starts."""
@@ -122,7 +124,7 @@ class GaussianProcess(Surrogate):
         if theta is not None and not (np.shape(theta) == (len(self.columns) + 1,) and np.isfinite(theta).all()):
             raise SurrogateError(f"`theta` must hold {len(self.columns) + 1} finite numbers, but is {theta}")
         self._theta, self._fitted = None if theta is None else np.array(theta, dtype=float), False
-        self._n_at_default = state.get("n_at_default", 0)
+        self._n_at_default, self._n_at_fit = state.get("n_at_default", 0), state.get("n_at_fit", 0)
 
     @property
     def _length_scales(self) -> Array:

@@ -11,6 +11,8 @@ from evo_moo.surrogate.protocol import Array
 
 NEGLIGIBLE = 4.0
 """Standard deviations beyond which a normal distribution has no weight."""
+CERTAINTY = 12.0
+"""Standard deviations beyond which even logarithms of a gain do not matter."""
 N_POINTS = 6
 """Number of points of a numerical integral."""
 
@@ -35,6 +37,9 @@ class Boxes:
     def __init__(self, F: Array, ref_point: Array) -> None:
         n_obj = len(ref_point)
         inside = F[(ref_point > F).all(axis=1)]
+        if n_obj == 2:
+            self.lower, self.upper = _strips(inside, ref_point)
+            return
         bounds, _ = _local_upper_bounds(inside, ref_point)
         # Seen from the other side, the undominated region is what the local upper bounds dominate.
         U, Z = _local_upper_bounds(-bounds, np.full(n_obj, np.inf))
@@ -73,9 +78,12 @@ def expected_gain(gap: Array, std: Array) -> Array:
     """Return the expectation of ``max(y, 0)`` for a normal ``y`` of mean ``gap`` and standard deviation ``std``."""
     from scipy.special import ndtr
 
-    std = np.maximum(std, 1e-12)
-    z = gap / std
-    return np.asarray(std * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)))
+    gap, std = np.broadcast_arrays(gap, np.maximum(std, 1e-12))
+    z, gain = np.asarray(gap / std), np.asarray(np.maximum(gap, 0.0))
+    uncertain = np.abs(z) < CERTAINTY
+    z = z[uncertain]
+    gain[uncertain] = std[uncertain] * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
+    return gain
 
 
 def expected_gain_of_largest(bound: Array, mean: Array, std: Array) -> Array:
@@ -102,6 +110,15 @@ def expected_gain_of_largest(bound: Array, mean: Array, std: Array) -> Array:
         t = low + half * (1 + point)
         gain = gain + weight * half * ndtr((t[..., None] - mean) / std).prod(axis=-1)
     return np.asarray(gain)
+
+
+def _strips(F: Array, ref_point: Array) -> tuple[Array, Array]:
+    """Return the boxes of two objectives: one strip beside each point, and one beyond them."""
+    F = F[np.lexsort(F.T[::-1])]
+    F = F[F[:, 1] < np.append(np.inf, np.minimum.accumulate(F[:, 1]))[:-1]]
+    lower = np.column_stack([np.append(-np.inf, F[:, 0]), np.full(len(F) + 1, -np.inf)])
+    upper = np.column_stack([np.append(F[:, 0], ref_point[0]), np.append(ref_point[1], F[:, 1])])
+    return lower, upper
 
 
 def _local_upper_bounds(F: Array, ref_point: Array) -> tuple[Array, Array]:
