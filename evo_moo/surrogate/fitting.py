@@ -91,7 +91,8 @@ class Families:
     def new(self, family: str) -> Surrogate:
         """Return a model of a family, of the ``AVERAGE`` of all, or a ``TAUGHT`` one, that has learnt nothing."""
         if family.startswith(TAUGHT):
-            return Taught(self.new(family.removeprefix(TAUGHT)), self.teachers)
+            own = self.new(family.removeprefix(TAUGHT))
+            return Taught(own, self.teachers) if self.teachers else own
         if family == AVERAGE:
             return AveragedSurrogate([self.new(member) for member in self.classes])
         model = self.classes[family](self.columns, self.seed)

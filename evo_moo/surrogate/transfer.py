@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from evo_moo.pareto import thinned
 from evo_moo.problem.metrics import Metrics, checked_metrics
-from evo_moo.surrogate.protocol import Array, Columns, Prediction, Surrogate
+from evo_moo.surrogate.protocol import Array, Columns, Prediction, Surrogate, checked_data
 
 N_BOOTSTRAPS = 200
 MOST_RANKED = 300
@@ -130,7 +130,7 @@ def rank_weights(predictions: Sequence[Array], y: Array, seed: int) -> Array:
     ensemble of Feurer, Letham, Hutter & Bakshy 2018, "Practical transfer learning for Bayesian optimization". Against
     dilution by many weak ones, one whose median loss exceeds nearly all losses of the best counts nothing.
     """
-    rows = thinned(len(y), MOST_RANKED)
+    rows = np.lexsort((*predictions, y))[thinned(len(y), MOST_RANKED)]  # so that the order of outcomes decides nothing
     truth = np.less.outer(y[rows], y[rows])
     counts = np.random.default_rng(seed).multinomial(len(rows), np.full(len(rows), 1 / len(rows)), N_BOOTSTRAPS)
     wrong = [(np.less.outer(p, p) != truth).astype(float) for p in (each[rows] for each in predictions)]
@@ -193,6 +193,7 @@ class Taught(Surrogate):
 
     def fit(self, X: Array, y: Array) -> Self:
         """Weigh the teachers, and learn what they leave; see ``Surrogate``."""
+        X, y = checked_data(X, y, self.columns)
         self._line = Line.through([teacher.predict(X) for teacher in self._teachers], y, self.seed)
         self._own.fit(X, y - self._expected(X))
         return self
@@ -212,6 +213,7 @@ class Taught(Surrogate):
 
     def condition(self, X: Array, y: Array) -> "Taught":
         """Return a copy that also learnt what the teachers leave at these points."""
+        X, y = checked_data(X, y, self.columns)
         other = copy.copy(self)
         other._own = self._own.condition(X, y - self._expected(X))
         return other

@@ -16,10 +16,29 @@ from evo_moo.surrogate.transfer import (
     rank_weights,
     weights_of_runs,
 )
+from evo_moo.testing import SurrogateSuite
 
 COLUMNS = Columns.numeric(3)
 RNG = np.random.default_rng(0)
 OLD, NEW, FAR = RNG.random((80, 3)), RNG.random((15, 3)), RNG.random((200, 3))
+
+
+class Slanted:
+    """Stands for a teacher of any features."""
+
+    name = "slanted"
+
+    def predict(self, Z):
+        return Z.sum(axis=1)
+
+
+class TaughtProcess(Taught):
+    def __init__(self, columns, seed=0):
+        super().__init__(GaussianProcess(columns, seed), [Slanted()])
+
+
+class TestTaught(SurrogateSuite):
+    surrogate = TaughtProcess
 
 
 def rugged(X):
@@ -85,6 +104,12 @@ def test_teacher_that_cannot_learn_leaves_the_model_alone():
     families = Families({"gp": GaussianProcess}, COLUMNS, 1, teachers=[Teacher("old", np.ones(3, dtype=bool), fit)])
     choice = families.choose(NEW, NEW[:, 0] - 0.5)
     assert choice.family == "gp" and choice.faults == {f"{TAUGHT}gp": "as asked"}
+
+
+def test_taught_family_without_its_teachers_is_the_family():
+    alone = Families({"gp": GaussianProcess}, COLUMNS, 1)
+    models = [alone.new(name).fit(NEW, NEW[:, 0]) for name in ("gp", f"{TAUGHT}gp")]
+    np.testing.assert_array_equal(models[0].predict(FAR).mean, models[1].predict(FAR).mean)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 5))
