@@ -41,6 +41,7 @@ ends = st.sampled_from([-1e9, -1e3, -1.0, 0.0, 1.0, 1e3, 1e9])
 limits = st.tuples(st.sampled_from(["at_most", "at_least", "equals"]), ends)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 @given(sizes, limits, limits, st.booleans(), st.integers(0, 2**31))
 def test_probability_of_limits_is_a_number_everywhere(size, of_a, of_c, is_positive, seed):
