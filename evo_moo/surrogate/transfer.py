@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from evo_moo.pareto import thinned
 from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.surrogate.model_selection import ONE_SIDED_99, chance_deviation
 from evo_moo.surrogate.protocol import Array, Columns, Prediction, Surrogate, checked_data
 
 N_BOOTSTRAPS = 200
@@ -128,17 +129,22 @@ def rank_weights(predictions: Sequence[Array], y: Array, seed: int) -> Array:
 
     The share of bootstrap samples of the targets in which it ranks the fewest pairs wrong, as in the ranking-weighted
     ensemble of Feurer, Letham, Hutter & Bakshy 2018, "Practical transfer learning for Bayesian optimization". Against
-    dilution by many weak ones, one whose median loss exceeds nearly all losses of the best counts nothing.
+    dilution by many weak ones, one whose median loss exceeds nearly all losses of the best counts nothing; so does one
+    that ranks no better than chance, and if all are so, the sum is 0.
     """
     rows = np.lexsort((*predictions, y))[thinned(len(y), MOST_RANKED)]  # so that the order of outcomes decides nothing
-    truth = np.less.outer(y[rows], y[rows])
-    counts = np.random.default_rng(seed).multinomial(len(rows), np.full(len(rows), 1 / len(rows)), N_BOOTSTRAPS)
-    wrong = [(np.less.outer(p, p) != truth).astype(float) for p in (each[rows] for each in predictions)]
-    losses = np.array([((counts @ each) * counts).sum(axis=1) for each in wrong])
-    medians = np.median(losses, axis=1)
-    losses[medians > np.quantile(losses[medians.argmin()], UNLUCKY)] = np.inf
-    is_best = losses == losses.min(axis=0)
-    return np.asarray((is_best / is_best.sum(axis=0)).mean(axis=1))
+    n, truth = len(rows), np.less.outer(y[rows], y[rows])
+    wrong = np.array([np.less.outer(p, p) != truth for p in (each[rows] for each in predictions)], dtype=float)
+    tau = 1 - 2 * wrong.sum(axis=(1, 2)) / max(n * (n - 1), 1)
+    weights, able = np.zeros(len(wrong)), tau > ONE_SIDED_99 * chance_deviation(n)
+    if able.any():
+        counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), N_BOOTSTRAPS)
+        losses = np.array([((counts @ each) * counts).sum(axis=1) for each in wrong[able]])
+        medians = np.median(losses, axis=1)
+        losses[medians > np.quantile(losses[medians.argmin()], UNLUCKY)] = np.inf
+        is_best = losses == losses.min(axis=0)
+        weights[able] = (is_best / is_best.sum(axis=0)).mean(axis=1)
+    return weights
 
 
 class Line(NamedTuple):

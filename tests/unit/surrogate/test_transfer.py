@@ -117,7 +117,7 @@ def test_weights_are_shares_of_those_that_rank_best(seed, n, k):
     rng = np.random.default_rng(seed)
     y, predictions = rng.normal(size=n), list(rng.normal(size=(k, n)))
     weights = rank_weights(predictions, y, 1)
-    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    assert weights.sum() == pytest.approx(float(weights.any())) and (weights >= 0).all()
     np.testing.assert_array_equal(weights, rank_weights([np.exp(3 * p) - 7 for p in predictions], 2 * y + 1, 1))
     right = rank_weights([*predictions, y**3], y, 1)
     assert right[-1] == right.max()
@@ -127,6 +127,12 @@ def test_weak_runs_count_nothing_however_many_they_are():
     y = RNG.normal(size=40)
     weights = rank_weights([y + 0.1 * RNG.normal(size=40), *RNG.normal(size=(50, 40))], y, 1)
     assert weights[0] == 1
+
+
+def test_runs_that_rank_no_better_than_chance_count_nothing():
+    y = RNG.normal(size=40)
+    assert sum(rank_weights([other], y, 1)[0] for other in RNG.normal(size=(100, 40))) <= 5
+    assert rank_weights([-y], y, 1) == 0
 
 
 def test_runs_of_a_name_count_together():
