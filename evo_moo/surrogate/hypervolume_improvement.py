@@ -105,11 +105,12 @@ def expected_gain_of_largest(bound: Array, mean: Array, std: Array) -> Array:
     std = np.maximum(std, 1e-12)
     low = np.minimum((mean - NEGLIGIBLE * std).max(axis=-1), bound)
     high = np.minimum((mean + NEGLIGIBLE * std).max(axis=-1), bound)
-    half, gain = (high - low) / 2, bound - high
+    gain, some = np.asarray(bound - high), low < high
+    low, half, mean, std = low[some], ((high - low) / 2)[some], mean[some], std[some]
     for point, weight in zip(*np.polynomial.legendre.leggauss(N_POINTS), strict=True):
         t = low + half * (1 + point)
-        gain = gain + weight * half * ndtr((t[..., None] - mean) / std).prod(axis=-1)
-    return np.asarray(gain)
+        gain[some] += weight * half * ndtr((t[..., None] - mean) / std).prod(axis=-1)
+    return gain
 
 
 def _strips(F: Array, ref_point: Array) -> tuple[Array, Array]:
