@@ -197,6 +197,21 @@ def test_report_has_medians_evaluations_ranks_and_failures() -> None:
     assert [line.split()[1] for line in averages.splitlines() if line.startswith(("  evo", "  random"))] == ["1.50"] * 2
 
 
+def test_noisy_front_is_what_one_would_choose() -> None:
+    measure = Scale(np.zeros(2), np.ones(2), 1.21)
+    F = [[0.5, 0.5], [0.2, 0.2], [0.5, 0.5]]
+    lucky, then_known = [[0.1, 0.1], [0.3, 0.3]], [[0.9, 0.9]]
+    np.testing.assert_allclose(measure.shares_of_chosen(F, lucky + then_known), np.array([0.36, 0.36, 0.81]) / 1.21)
+
+
+def test_methods_see_the_same_noise_and_not_the_truth(tmp_path: Path) -> None:
+    problem = built("zdt1-noisy", tmp_path)
+    random, sobol = ([*run(METHODS[name], problem, 60, 10, 1)] for name in ("random", "sobol"))
+    errors = [np.array([e.measured for e in rows]) - np.array([e.F for e in rows]) for rows in (random, sobol)]
+    np.testing.assert_allclose(errors[0], errors[1])
+    assert 0.07 < errors[0].std() < 0.13
+
+
 def test_intervals_of_ranks_are_as_wide_as_seeds_differ() -> None:
     same, other = ([{"n_evals": 50, "shares": [end]} for end in ends] for ends in ((0.5,) * 3, (0.1, 0.6, 0.9)))
     intervals = report.rank_intervals({"zdt1": {"evo-moo": same, "random": other}}, 50)

@@ -160,6 +160,24 @@ class Scale:
             shares.append(self.share(front) if better or not shares else shares[-1])
         return shares
 
+    def shares_of_chosen(self, F: Sequence[Sequence[float]], noisy: Sequence[Sequence[float]]) -> list[float]:
+        """Give the share after each of ``(n, n_obj)`` evaluations, of what one would choose by noisy measurements.
+
+        The front is chosen by what was measured, in the mean where a configuration was measured several times, which
+        its true objectives ``F`` tell; what is chosen counts by these.
+        """
+        import moocore
+
+        true, which = np.unique(np.array(F), axis=0, return_inverse=True)
+        total, count = np.zeros_like(true), np.zeros(len(true))
+        shares = []
+        for i, measured in zip(which.ravel(), noisy, strict=True):
+            total[i] += measured
+            count[i] += 1
+            met = np.flatnonzero(count)
+            shares.append(self.share(true[met[moocore.is_nondominated(total[met] / count[met, None])]]))
+        return shares
+
 
 def scale(problem: "Problem", cache: Path) -> Scale:
     """Give a problem's scale, computed once and kept in a folder."""

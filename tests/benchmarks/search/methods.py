@@ -42,18 +42,19 @@ class Method:
 
 
 class Evaluated(NamedTuple):
-    """One evaluation: objectives, constraints, and CPU seconds of the optimiser since the one before."""
+    """One evaluation: true objectives, what was measured of them, constraints, and CPU seconds of the optimiser."""
 
     F: list[float]
+    measured: list[float]
     G: list[float]
     cpu_s: float
 
 
 def run(method: Method, problem: Problem, n_evals: int, batch: int, seed: int) -> Iterator[Evaluated]:
-    """Search, and give each evaluation as it ends."""
+    """Search, and give each evaluation as it ends; the same seed gives every method the same noise."""
     for module in method.modules:
         importlib.import_module(module)
-    n = 0
+    n, rng = 0, np.random.default_rng([seed, 1])
     started = time.process_time()
     asking = method.ask(problem, batch, seed)
     configurations = next(asking, None)
@@ -61,14 +62,15 @@ def run(method: Method, problem: Problem, n_evals: int, batch: int, seed: int) -
         cpu_s = time.process_time() - started
         configurations = configurations[: n_evals - n]
         F, G = problem.evaluate(configurations)
-        for f, g in zip(F.tolist(), G.tolist(), strict=True):
-            yield Evaluated(f, g, cpu_s / len(configurations))
+        measured = F if problem.noise is None else F + problem.noise * rng.standard_normal(F.shape)
+        for f, m, g in zip(F.tolist(), measured.tolist(), G.tolist(), strict=True):
+            yield Evaluated(f, m, g, cpu_s / len(configurations))
         n += len(configurations)
         if n >= n_evals:
             return
         started = time.process_time()
         try:
-            configurations = asking.send((F, G))
+            configurations = asking.send((measured, G))
         except StopIteration:
             return
 
@@ -208,10 +210,12 @@ def evo_moo(with_models: bool) -> Callable[[Problem, int, int], Asking]:
         from evo_moo.optimizer.optimizer import Optimizer
         from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
         from evo_moo.problem.function_problem import FunctionProblem
+        from evo_moo.problem.metrics import Metric
 
         objectives = {f"f{i}": "min" for i in range(problem.n_obj)}
         limits = {f"g{i}": {"at_most": 0.0} for i in range(problem.n_constr)}
         own = FunctionProblem(dict, problem.variables, objectives, limits)
+        own.metrics = {f"f{i}": Metric(noisy=std > 0) for i, std in enumerate(problem.noise or ())}
         if with_models:
             optimizer: Optimizer = SurrogateOptimizer(own, batch=batch, pop_size=problem.n_initial, seed=seed)
         else:
@@ -251,7 +255,7 @@ METHODS: dict[str, Method] = {
     ),
     "optuna-gp": _optuna(
         lambda samplers, problem, seed: samplers.GPSampler(
-            n_startup_trials=problem.n_initial, deterministic_objective=True, seed=seed
+            n_startup_trials=problem.n_initial, deterministic_objective=problem.noise is None, seed=seed
         ),
         "torch",
         "scipy.optimize",

@@ -39,6 +39,7 @@ class Problem:
         worst: ``(n_obj,)`` values beyond which points of the front do not count; by default all do.
         hypervolume: That of the true front once it spans 0 to 1, up to 1.1 in each objective, where a formula says it;
             then ``front`` gives the ends alone.
+        noise: ``(n_obj,)`` standard deviations of measured objectives; None: they are exact.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Problem:
     front: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     worst: Sequence[float] | None = None
     hypervolume: float | None = None
+    noise: Sequence[float] | None = None
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -133,6 +135,10 @@ def _nasbench201(dataset: str, device: str, cache: Path) -> Problem:
     return Problem(f"nasbench201-{device}", variables, 2, 0, function, lambda: F)
 
 
+def _noisy(name: str, noise: Sequence[float], cache: Path) -> Problem:
+    return replace(PROBLEMS[name](cache), name=f"{name}-noisy", noise=noise)
+
+
 def _digits(cache: Path) -> Problem:
     errors, parameters = digits.table(cache)
     F = np.column_stack([errors, parameters])
@@ -161,6 +167,10 @@ PROBLEMS: dict[str, Builder] = {
     **{name: partial(_engineering, name) for name in ("re21", "re33", "re37")},
     **{f"nasbench201-{d}": partial(_nasbench201, "cifar10", d) for d in ("gold_6226", "fpga", "titan_rtx_256")},
     "digits": _digits,
+    "zdt1-noisy": partial(_noisy, "zdt1", (0.1, 0.1)),
+    "dtlz2-noisy": partial(_noisy, "dtlz2", (0.1, 0.1, 0.1)),
+    # Trainings of one cell on CIFAR-10 differ by about so much, in % of the test data, from seed to seed.
+    "nasbench201-gold_6226-noisy": partial(_noisy, "nasbench201-gold_6226", (0.25, 0.0)),
 }
 
 HELD_OUT: dict[str, Builder] = {

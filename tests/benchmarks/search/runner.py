@@ -90,7 +90,8 @@ def run_one(
     task: records.Record, interpreter: str, cache: Path, limit_s: int, measure: Scale | None = None
 ) -> records.Record:
     """Run a search in a process of its own and give its record."""
-    measure = measure or scale(build(task["problem"], cache), cache)
+    problem = build(task["problem"], cache)
+    measure = measure or scale(problem, cache)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         lines, errors = Path(folder, "lines"), Path(folder, "errors")
@@ -110,7 +111,11 @@ def run_one(
         outcome = rows.pop() if rows and "status" in rows[-1] else _cut_off(code, len(rows), limit_s)
         if outcome["status"] == "failed":
             print(errors.read_text(errors="replace")[-3000:], file=sys.stderr)
-    shares = measure.shares([row["F"] for row in rows], [row["G"] for row in rows])
+    F = [row["F"] for row in rows]
+    if problem.noise is None:
+        shares = measure.shares(F, [row["G"] for row in rows])
+    else:
+        shares = measure.shares_of_chosen(F, [row["measured"] for row in rows])
     return {
         **task,
         **outcome,
