@@ -45,7 +45,7 @@ def confirmed(folder: Path) -> tuple[float, float, str]:
     kept = len(pareto_rows(np.column_stack([error, latency_ms]), np.zeros(len(error))))
     words = (
         f"{len(error):2} members, {latency_ms.min():.3f} to {latency_ms.max():.3f} ms, accuracy {1 - error.max():.3f} "
-        f"to {1 - error.min():.3f}; order of accuracies {kendalltau(searched, -error).statistic:.2f}, on the front {kept}"
+        f"to {1 - error.min():.3f}; order {kendalltau(searched, -error).statistic:.2f}, on the front {kept}"
     )
     return volumes[0], volumes[1], words
 
