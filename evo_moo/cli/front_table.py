@@ -1,6 +1,6 @@
 """Prints a Pareto front, and how the evaluations ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -11,8 +11,10 @@ from evo_moo.text import FEWEST
 MAX_REASONS = 10
 WIDEST = 16
 """Characters of a metric's column; longer names are folded."""
-FOR_CONFIGURATION = 50
-"""Characters of a front's table that are kept for ids and configurations."""
+BESIDE = len("│ 1000 │  │")
+"""Characters of a table beside metrics and configurations."""
+OF_CONFIGURATION = 0.5
+"""Share of a table's width that configurations take at most."""
 
 
 def print_front(result: RunFront) -> None:
@@ -22,19 +24,24 @@ def print_front(result: RunFront) -> None:
         console.print("No evaluation has ended well.")
     else:
         names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
-        shown = _that_fit(names, result, console.width - FOR_CONFIGURATION)
+        members = result.front[:MAX_ROWS]
+        digits, of_options = digits_of([e.metrics for e in members]), digits_of([e.configuration for e in members])
+        columns = {
+            name: [
+                cell(e.metrics.get(name), digits.get(name, FEWEST)) + trust_words(result, e.id, name) for e in members
+            ]
+            for name in names
+        }
+        configurations = [safe(pairs(e.configuration, of_options)) for e in members]
+        room = min(max(len("configuration"), *map(len, configurations)), int(OF_CONFIGURATION * console.width))
+        shown = _that_fit(columns, result, console.width - room - BESIDE)
         console.print(_title(result))
         headings = [heading(name, result.known_metrics) for name in shown]
         table = new_table(["id", *headings, "configuration"], left=["configuration"])
         for column in table.columns[1:-1]:
             column.max_width = WIDEST
-        members = result.front[:MAX_ROWS]
-        digits, of_options = digits_of([e.metrics for e in members]), digits_of([e.configuration for e in members])
-        for e in members:
-            cells = [
-                cell(e.metrics.get(name), digits.get(name, FEWEST)) + trust_words(result, e.id, name) for name in shown
-            ]
-            table.add_row(str(e.id), *cells, safe(pairs(e.configuration, of_options)))
+        for i, e in enumerate(members):
+            table.add_row(str(e.id), *(columns[name][i] for name in shown), configurations[i])
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
@@ -58,15 +65,16 @@ def trust_words(result: RunFront, evaluation_id: int, name: str) -> str:
         low, high = doubts[name]
         return f"? ({cell(low)} to {cell(high)})"
     spread = result.spread.get(evaluation_id, {})
-    return f" ± {spread[name]:.2g}" if name in spread else ""
+    return f" ± {spread[name]:.2g}" if spread.get(name) else ""
 
 
-def _that_fit(names: Sequence[str], result: RunFront, room: int) -> list[str]:
+def _that_fit(columns: Mapping[str, Sequence[str]], result: RunFront, room: int) -> list[str]:
     """Return the metrics whose columns fit into so many characters, in their order, the objectives in any case."""
     shown = []
     objectives = {objective.metric for objective in result.goals.objectives}
-    for name in names:
-        room -= min(len(heading(name, result.known_metrics)), WIDEST) + len(" │ ")
+    for name, cells in columns.items():
+        texts = [heading(name, result.known_metrics), *cells]
+        room -= min(max(map(len, texts)), WIDEST) + len(" │ ")
         if name in objectives or room >= 0:
             shown.append(name)
     return shown
