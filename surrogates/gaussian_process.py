@@ -42,7 +42,7 @@ SIGNAL_COUNT = 1.0
 LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60
-NEW_FIT, NEW_START = 1.05, 1.25
+NEW_FIT, NEW_START = 1.05, 1.1
 """Hyperparameters are fitted whenever there are so many times more points than before, and from the default, too."""
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
 
