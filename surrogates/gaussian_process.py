@@ -43,7 +43,7 @@ LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60
 NEW_FIT, NEW_START = 1.05, 1.1
-"""Hyperparameters are fitted whenever there are so many times more points than before, and from the default, too."""
+"""So many times more points than at the last fit, or at the last one from the default start, call for another."""
 JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
 
 
@@ -58,7 +58,11 @@ class GaussianProcess(Surrogate):
         self._fitted = False
 
     def fit(self, X: Array, y: Array) -> Self:
-        """Fit the hyperparameters from those of the last fit, and now and then from a default start, too."""
+        """Fit the hyperparameters from those of the last fit, and now and then from a default start, too.
+
+        Later data are taken to be the earlier ones and some more: where they are hardly more, the hyperparameters stay.
+        A model of other data is a ``fresh`` one.
+        """
         from scipy.linalg import solve_triangular
 
         X, y = checked_data(X, y, self.columns)

@@ -12,7 +12,7 @@ mode = "generational"              # or "steady-state": no worker waits for a ge
 sampling = "random"                # of the first population; or "lhs" (Latin hypercube), "sobol"
 start = [{ lr = 0.01 }]            # configurations that it begins with; { configuration = …, metrics = … } is only told
 known = ["table.csv"]              # tables of configurations and their metrics, which are told, not evaluated
-from = ["runs/monday"]             # earlier runs whose best it begins with, and models learn; relative to this file
+from = ["runs/monday"]             # earlier runs, relative to this file: it begins with their best, models learn all
 grid_points = 5                    # of a grid, of every Real; or by name, number or values: { lr = 3, n = [8, 32] }
 
 [budget]                           # at least one of
