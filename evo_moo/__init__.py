@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from evo_moo.problem.fidelity import Fidelity as Fidelity
     from evo_moo.problem.function_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.metrics import Metric as Metric
+    from evo_moo.problem.points import Point as Point
     from evo_moo.problem.search_problem import SearchProblem as SearchProblem
     from evo_moo.report.export import export_run as export_run
     from evo_moo.report.page import write_report as write_report
@@ -50,7 +51,7 @@ _load, __all__ = lazy_names(
         "RunStoppedError SearchFailedError SpaceError StateError SurrogateError UsageError",
         "optimizer.optimizer": "Optimizer",
         "plugins": "load_problem",
-        "problem": "Fidelity FunctionProblem Metric SearchProblem",
+        "problem": "Fidelity FunctionProblem Metric Point SearchProblem",
         "report.export": "export_run",
         "report.page": "write_report",
         "run.api": "resume search",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evo_moo.problem.learning_curve import Report as Report
     from evo_moo.problem.metrics import Metric as Metric
     from evo_moo.problem.metrics import Metrics as Metrics
+    from evo_moo.problem.points import Point as Point
     from evo_moo.problem.pymoo_problem import PymooProblem as PymooProblem
     from evo_moo.problem.search_problem import Configuration as Configuration
     from evo_moo.problem.search_problem import SearchProblem as SearchProblem
@@ -23,6 +24,7 @@ else:
             "goals": "Goals",
             "learning_curve": "Report",
             "metrics": "Metric Metrics",
+            "points": "Point",
             "pymoo_problem": "PymooProblem",
             "function_problem": "FunctionProblem",
             "search_problem": "Configuration SearchProblem",
