@@ -21,10 +21,12 @@ from evo_moo.evaluation.profile_cache import Profile, ProfileCache, new_profile
 from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import Outcome, Status, Task
 from evo_moo.files import sync_below
+from evo_moo.problem.calling import Circumstances
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import Report, TrainingStopped
 from evo_moo.problem.metrics import Metrics, Returned
-from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.problem.points import Point, point_in_words
+from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.problem.weights import Weights
 
 MOST_WORDS = 4096
@@ -57,12 +59,13 @@ def evaluate_task(
     started_at, clock = time.time(), time.perf_counter()
     status: Status = "ok"
     profile = Profile({})
-    returned, metrics = Returned({}, {}, {}), Metrics()
+    returned, metrics, points = Returned({}, {}, {}), Metrics(), tuple[Point, ...]()
     reason = trace = ""
     report = Report()
     try:
         with _time_limit(timeout_s, on_clock):
-            profile = _profile(problem, task, profiles)
+            if not problem.is_profiled_by_point:
+                profile = _profile(problem, task.configuration, profiles, anew=task.only_profile)
             returned = Returned(profile.metrics, profile.facts, profile.faults)
             report = Report(goals, task.bounds, returned.metrics)
             if task.only_profile:
@@ -70,9 +73,14 @@ def evaluate_task(
             elif broken := _surely_broken(goals, profile):
                 status, metrics, reason = "infeasible", returned.metrics, "; ".join(broken)
             else:
-                returned = returned.followed_by(_evaluated(problem, task, report))
-                metrics, reason = returned.checked(goals.metric_names), returned.notes()
                 status = "partial" if task.is_partial else "ok"
+                if problem.post_training:
+                    points, reason = _points(problem, goals, task, report, returned, profiles)
+                else:
+                    with compute_slot():
+                        evaluated = problem.call_evaluate(task.configuration, **_circumstances(task, report))
+                    returned = returned.followed_by(evaluated)
+                    metrics, reason = returned.checked(goals.metric_names), returned.notes()
     except TrainingStopped as stop:
         status, metrics, reason = "stopped", returned.metrics | report.metrics, str(stop)
     except _TimeLimitReached:
@@ -91,26 +99,58 @@ def evaluate_task(
         sync_below(Path(task.weights))
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
     outcome = outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements)
-    return outcome._replace(facts=returned.facts, curve=report.curve(stopped=status == "stopped"))
+    return outcome._replace(points=points, facts=returned.facts, curve=report.curve(stopped=status == "stopped"))
 
 
-def _profile(problem: SearchProblem, task: Task, profiles: ProfileCache | None) -> Profile:
+def _profile(
+    problem: SearchProblem, configuration: Configuration, profiles: ProfileCache | None, *, anew: bool = False
+) -> Profile:
     if profiles is None:
-        return new_profile(problem, task.configuration)
-    return profiles.profile(task.configuration, anew=task.only_profile)
+        return new_profile(problem, configuration)
+    return profiles.profile(configuration, anew=anew)
 
 
-def _evaluated(problem: SearchProblem, task: Task, report: Report) -> Returned:
+def _circumstances(task: Task, report: Report) -> Circumstances:
+    return {
+        "seed": task.seed,
+        "workspace": task.workspace,
+        "fidelity": task.fidelity,
+        "weights": Weights(task.previous, task.weights),
+        "replicate": task.replicate,
+        "report": report,
+    }
+
+
+def _points(
+    problem: SearchProblem, goals: Goals, task: Task, report: Report, known: Returned, profiles: ProfileCache | None
+) -> tuple[tuple[Point, ...], str]:
+    """Train, and return the points that are offered, with what has no number in words.
+
+    Raises:
+        MetricError: A point lacks a metric that is needed, or none could be made; all faults are named.
+    """
     with compute_slot():
-        return problem.call_evaluate(
-            task.configuration,
-            seed=task.seed,
-            workspace=task.workspace,
-            fidelity=task.fidelity,
-            weights=Weights(task.previous, task.weights),
-            replicate=task.replicate,
-            report=report,
-        )
+        offered = problem.call_training(task.configuration, **_circumstances(task, report))
+    points, notes, faults = list[Point](), list[str](), list[str]()
+    for number, (choices, returned, fault) in enumerate(offered, 1):
+        if fault:
+            points.append(Point(choices, {}, fault))
+            continue
+        if problem.is_profiled_by_point:
+            profile = _profile(problem, task.configuration | choices, profiles)
+            known = Returned(profile.metrics, profile.facts, profile.faults)
+        whole = known.followed_by(returned)
+        try:
+            points.append(Point(choices, whole.checked(goals.metric_names)))
+        except MetricError as error:
+            faults.append(f"{point_in_words(number, choices)}: {error}")
+        if note := whole.notes():
+            notes.append(f"{point_in_words(number, choices)} has {note}")
+    if not faults and all(point.fault for point in points):
+        faults = [f"no point could be made; {point_in_words(1, points[0].choices)}: {points[0].fault}"]
+    if faults:
+        raise MetricError("; ".join(faults))
+    return tuple(points), "; ".join(notes)
 
 
 def _surely_broken(goals: Goals, profile: Profile) -> list[str]:

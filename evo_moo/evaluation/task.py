@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Facts, Metrics
+from evo_moo.problem.points import Point
 from evo_moo.problem.search_problem import Configuration
 
 Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
@@ -68,7 +69,8 @@ class Outcome(NamedTuple):
         status: ``ok``; ``partial`` (well, at less than the full fidelity); ``stopped`` (its learning curve showed
             that it will not reach the front); ``infeasible`` (over a hard limit, so not trained); ``failed`` (it
             raised, or gave no finite numbers); ``timeout``; ``crashed`` (its worker died).
-        metrics: Names to numbers; of an infeasible or stopped one those known so far; otherwise empty.
+        metrics: Names to numbers; of an infeasible or stopped one those known so far; otherwise empty, also of one with
+            points, each of which has its own.
         reason: One line on why it is not ``ok``, or on what has no number.
         traceback: The problem's traceback, where there is one.
         started_at: Unix time in seconds.
@@ -82,6 +84,7 @@ class Outcome(NamedTuple):
         cost: The cost of the evaluation, in full evaluations; the engine sets it.
         curve: What it reported while it ran; None where it reported nothing.
         facts: What it returned beside numbers: texts, and short lists and tables.
+        points: What it offers, of a problem with post-training variables.
     """
 
     id: int
@@ -100,3 +103,4 @@ class Outcome(NamedTuple):
     cost: float = 1.0
     curve: LearningCurve | None = None
     facts: Facts = {}
+    points: tuple[Point, ...] = ()

@@ -9,7 +9,7 @@ from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_TABLES = ("variables", "forbidden", "objectives", "constraints", "metrics")
+_TABLES = ("variables", "post_training", "forbidden", "objectives", "constraints", "metrics")
 
 
 def check_definition(problem: Any, roles: Mapping[str, tuple[str, ...]], *, evaluates: bool) -> None:
@@ -29,6 +29,9 @@ def check_definition(problem: Any, roles: Mapping[str, tuple[str, ...]], *, eval
     if not faults:
         try:
             _ = problem.space
+            if not (twice := _names_twice(problem)):
+                _ = problem.point_space
+            faults += twice
         except SpaceError as error:
             of_space = str(error).splitlines()
         try:
@@ -70,9 +73,17 @@ def _architecture_faults(problem: Any) -> list[str]:
         return []
     if isinstance(names, str) or not isinstance(names, Sequence):
         return [f"`architecture` of `{problem.name()}` must be a list of variables, but is {names!r}"]
-    unknown = ", ".join(repr(name) for name in names if name not in problem.variables)
+    known = [*problem.variables, *problem.post_training]
+    unknown = ", ".join(repr(name) for name in names if name not in known)
     rule = f"`architecture` of `{problem.name()}` must name variables"
-    return [f"{rule}, but names {unknown}; its variables: {', '.join(problem.variables)}"] if unknown else []
+    return [f"{rule}, but names {unknown}; its variables: {', '.join(known)}"] if unknown else []
+
+
+def _names_twice(problem: Any) -> list[str]:
+    """Say which post-training variables have the name of another variable."""
+    twice = ", ".join(f"`{name}`" for name in problem.post_training if name in problem.variables)
+    rule = f"`post_training` of `{problem.name()}` must have names that `variables` has not"
+    return [f"{rule}, but both have {twice}; rename one"] if twice else []
 
 
 def _missing_faults(problem: Any) -> list[str]:

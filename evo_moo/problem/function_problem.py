@@ -17,19 +17,21 @@ class FunctionProblem(SearchProblem):
         variables: As in ``SearchProblem``.
         objectives: As in ``SearchProblem``.
         constraints: As in ``SearchProblem``.
+        post_training: As in ``SearchProblem``; the function then gives a list of points.
     """
 
     def __init__(
         self,
-        function: Callable[..., Mapping[str, float]],
+        function: Callable[..., Any],
         variables: Mapping[str, Variable],
         objectives: Mapping[str, Any],
         constraints: Limits | None = None,
+        post_training: Mapping[str, Variable] | None = None,
     ) -> None:
         self.function, self.variables, self.objectives = function, variables, objectives
-        self.constraints = constraints or {}
+        self.constraints, self.post_training = constraints or {}, post_training or {}
 
-    def evaluate(self, config: Configuration, **keywords: Any) -> Mapping[str, float]:
+    def evaluate(self, config: Configuration, **keywords: Any) -> Any:
         """Call the function."""
         return self.function(config, **keywords)
 

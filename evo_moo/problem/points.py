@@ -1,7 +1,15 @@
 """What one training offers: points, each with the choices that were made after the training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from evo_moo.errors import MetricError, SpaceError
+from evo_moo.problem.metrics import Metrics, Returned, mean_metrics, read_returned
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.values import json_key, value_text
+
+Key = int | str
+"""Names what can be on a front: the id of an evaluation, ``12``, or of one of its points, ``"12.3"``."""
 
 
 class Point(NamedTuple):
@@ -16,3 +24,89 @@ class Point(NamedTuple):
     choices: Mapping[str, Any]
     metrics: Mapping[str, Any] = {}
     fault: str = ""
+
+
+class OfferedPoint(NamedTuple):
+    """A point as it was read: its choices fit the space, its metrics may still lack some."""
+
+    choices: dict[str, Any]
+    returned: Returned
+    fault: str
+
+
+def key_of(evaluation_id: int, point: int | None) -> Key:
+    """Return the key of an evaluation's point, counted from 1; of one without points its id."""
+    return f"{evaluation_id}.{point}" if point else evaluation_id
+
+
+def evaluation_of(key: Key) -> int:
+    """Return the id of the evaluation that a key names, or that offers the point that it names."""
+    return key if isinstance(key, int) else int(key.partition(".")[0])
+
+
+def place_of_key(key: Key) -> tuple[int, int]:
+    """Return the evaluation's id and the point's number, 0 without one: keys in the order of asking."""
+    return (key, 0) if isinstance(key, int) else (evaluation_of(key), int(key.partition(".")[2]))
+
+
+def point_in_words(number: int, choices: Mapping[str, Any]) -> str:
+    """Name a point by its number and its choices, as in a message."""
+    shown = ", ".join(f"{name}={value_text(value)}" for name, value in choices.items())
+    return f"point {number} ({shown})" if shown else f"point {number}"
+
+
+def read_points(returned: Any, config: Mapping[str, Any], space: SearchSpace) -> list[OfferedPoint]:
+    """Read what ``evaluate`` of a problem with post-training variables returned.
+
+    Args:
+        returned: A list of ``Point``.
+        config: The configuration that was evaluated.
+        space: The space of its variables and the post-training ones.
+
+    Raises:
+        MetricError: It is no such list, it is empty, or choices are wrong or given twice; all faults are named.
+    """
+    if isinstance(returned, str | Mapping) or not isinstance(returned, Sequence):
+        shown = f"{type(returned).__name__} {str(returned)[:80]!r}"
+        raise MetricError(f"an evaluation must return a list of points, but it returned {shown}")
+    if not returned:
+        raise MetricError("an evaluation must return at least one point, but its list is empty")
+    points, faults, seen = list[OfferedPoint](), list[str](), dict[str, int]()
+    for number, point in enumerate(returned, 1):
+        try:
+            read = _read_point(point, config, space)
+        except (MetricError, SpaceError) as error:
+            choices = point.choices if isinstance(point, Point) and isinstance(point.choices, Mapping) else {}
+            faults.append(f"{point_in_words(number, choices)}: {error}")
+            continue
+        if (first := seen.setdefault(json_key(read.choices), number)) != number:
+            rule = "must have other choices than every other point"
+            faults.append(f"{point_in_words(number, read.choices)} {rule}, but has those of point {first}")
+        points.append(read)
+    if faults:
+        raise MetricError("; ".join(faults))
+    return points
+
+
+def _read_point(point: Any, config: Mapping[str, Any], space: SearchSpace) -> OfferedPoint:
+    if not isinstance(point, Point) or not isinstance(point.choices, Mapping):
+        raise MetricError(f"must be a Point(choices, metrics), but is {type(point).__name__} {str(point)[:80]!r}")
+    if twice := sorted(point.choices.keys() & config.keys()):
+        raise MetricError(f"choices must be of post-training variables, but {', '.join(twice)} is of the training")
+    X = space.encode([{**config, **point.choices}])
+    choices = {name: value for name, value in space.decode(X)[0].items() if name not in config}
+    return OfferedPoint(choices, read_returned({} if point.fault else point.metrics), " ".join(point.fault.split()))
+
+
+def offers(points: Sequence[Point], metrics: Metrics) -> list[Metrics]:
+    """Return the metrics of every point that a training offers; without points, those of the training alone."""
+    return [dict(point.metrics) for point in points if not point.fault] if points else [metrics]
+
+
+def mean_points(repetitions: Sequence[Sequence[Point]]) -> tuple[Point, ...]:
+    """Return the points that all repetitions of a training offer, with the means of their metrics."""
+    tables = [{json_key(p.choices): p for p in points if not p.fault} for points in repetitions]
+    common = [key for key in tables[0] if all(key in table for table in tables)]
+    return tuple(
+        tables[0][key]._replace(metrics=mean_metrics([dict(table[key].metrics) for table in tables])) for key in common
+    )

@@ -9,19 +9,17 @@ A user's problem is one class:
         def evaluate(self, config): ...
 """
 
-import contextlib
 import functools
 import inspect
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 from pymoo.core.problem import Problem
 
 from evo_moo.errors import ProblemError
+from evo_moo.problem.calling import Circumstances, called
 from evo_moo.problem.declarations import check_definition, parameters_of
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.fidelity import Fidelity
@@ -29,6 +27,7 @@ from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals, Limits
 from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.metrics import Metric, Metrics, Returned, read_returned
+from evo_moo.problem.points import OfferedPoint, read_points
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import SearchSpace
@@ -65,11 +64,14 @@ class SearchProblem(Problem):  # type: ignore[misc]
     Attributes:
         variables: Name to ``Real``, ``Integer``, ``Choice`` or ``Boolean``.
         forbidden: Name of a rule to a predicate; a configuration for which it is true is never asked.
+        post_training: What can be chosen after a training, as ``variables``; ``evaluate`` then returns a list of
+            ``Point``, each with its choices and metrics.
         objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
         architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
-            do not. By default all variables. Profiles are kept and reused by them.
+            do not. By default all ``variables``. Profiles are kept and reused by them. If a post-training variable is
+            named, both are called for each point, with the configuration and the choices in one.
         fidelity: What a short evaluation is short of, for a search with refinement; None: there are only full ones.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
         is_deterministic: Whether an evaluation is known to have the same outcome each time.
@@ -78,6 +80,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
 
     variables: Mapping[str, Variable] = {}
     forbidden: Mapping[str, Callable[[Configuration], bool]] = {}
+    post_training: Mapping[str, Variable] = {}
     objectives: Mapping[str, Any] = {}
     constraints: Limits = {}
     metrics: Mapping[str, Metric] = {}
@@ -110,6 +113,22 @@ class SearchProblem(Problem):  # type: ignore[misc]
             SpaceError: The declaration is wrong; all its faults are listed.
         """
         return SearchSpace(self.variables, self.forbidden)
+
+    @functools.cached_property
+    def point_space(self) -> SearchSpace:
+        """The space of what can be on a front: of ``variables``, and ``post_training`` after them.
+
+        Raises:
+            SpaceError: The declaration is wrong; all its faults are listed.
+        """
+        return (
+            SearchSpace({**self.variables, **self.post_training}, self.forbidden) if self.post_training else self.space
+        )
+
+    @property
+    def is_profiled_by_point(self) -> bool:
+        """Whether what ``compute`` and ``profile`` give depends on post-training variables."""
+        return not self.post_training.keys().isdisjoint(self.architecture or ())
 
     @functools.cached_property
     def goals(self) -> Goals:
@@ -219,7 +238,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         return profiles or self.has_network
 
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the metrics of a configuration: a mapping of names to numbers.
+        """Return the metrics of a configuration: a mapping of names to numbers; or with ``post_training`` the points.
 
         Objectives and limits need finite numbers. Of the others, what is none is recorded as missing, with a note; a
         text, or a short list or table, is kept as a fact of the evaluation.
@@ -265,46 +284,28 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """
         return read_returned(self.compute(dict(config)))
 
-    def call_evaluate(
-        self,
-        config: Configuration,
-        *,
-        seed: int,
-        workspace: str | None = None,
-        fidelity: int | None = None,
-        weights: Weights | None = None,
-        replicate: int = 0,
-        report: Report | None = None,
-    ) -> Returned:
+    def call_evaluate(self, config: Configuration, **circumstances: Unpack[Circumstances]) -> Returned:
         """Run ``evaluate`` with the keyword arguments that it names, and read what it returned.
-
-        Args:
-            config: Names to values.
-            seed: Seed of every random choice.
-            workspace: Folder for ``evaluate``, made if it names ``workspace``; by default a temporary one.
-            fidelity: How thorough it is to be; by default as thorough as it can be.
-            weights: What it goes on from, and where it saves; by default neither.
-            replicate: Number of the repetition.
-            report: Takes its learning curve; by default it is only checked.
 
         Raises:
             MetricError: It returned something else than values by name.
             TrainingStopped: ``report`` ended it.
         """
-        if fidelity is None and self.fidelity is not None:
-            fidelity = self.fidelity.high
-        offered: dict[str, Any] = {"fidelity": fidelity, "seed": seed, "replicate": replicate}
-        offered |= {"weights": weights or Weights(), "report": report or Report()}
-        with contextlib.ExitStack() as stack:
-            wanted = self._named_keywords
-            if "workspace" in wanted:
-                offered["workspace"] = Path(workspace or stack.enter_context(tempfile.TemporaryDirectory()))
-                offered["workspace"].mkdir(parents=True, exist_ok=True)
-            arguments = {name: offered[name] for name in wanted if name in offered}
-            return read_returned(self.evaluate(dict(config), **arguments))
+        return read_returned(called(self, config, circumstances))
+
+    def call_training(self, config: Configuration, **circumstances: Unpack[Circumstances]) -> list[OfferedPoint]:
+        """Run ``evaluate`` of a problem with post-training variables, and read the points that it returned.
+
+        Raises:
+            MetricError: It returned no list of points, or their choices are wrong; all faults are named.
+            TrainingStopped: ``report`` ended it.
+        """
+        return read_points(called(self, config, circumstances), config, self.point_space)
 
     def _evaluate(self, X: Array, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         """Evaluate encoded rows for pymoo's own algorithms; ``X`` is an ``(n, n_var)`` array."""
+        if self.post_training:
+            raise ProblemError(f"`{self.name()}` must be searched by evo-moo, since a training of it has many points")
         rows = []
         for config in self.space.decode(self.space.canonical(X)):
             evaluated = self.call_evaluate(config, seed=evaluation_seed(0, config))
