@@ -82,7 +82,7 @@ def test_the_objective_has_the_gradient_of_its_differences(penalty):
     assert torch.autograd.gradcheck(functools.partial(cosmos_objective, preference, penalty=penalty), losses)
 
 
-def test_without_penalty_the_objective_is_the_weighted_sum():
+def test_no_penalty_leaves_the_weighted_sum():
     preference, losses = torch.tensor([0.3, 0.7]), torch.tensor([2.0, 4.0])
     assert cosmos_objective(preference, losses, 0.0) == torch.dot(preference, losses)
 
