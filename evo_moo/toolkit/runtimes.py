@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from evo_moo.errors import to_install
 from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.timing import Call
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Inputs = tuple[Tensor, ...]
 # TorchScript is deprecated in favour of torch.export, and still deployed.
@@ -159,27 +163,75 @@ def _onnxruntime(model: nn.Module, inputs: Inputs, threads: int) -> Callable[[],
     if any(tensor.device.type != "cpu" or tensor.dtype == torch.bfloat16 for tensor in inputs):
         kinds = ", ".join(f"{tensor.dtype} on {tensor.device}" for tensor in inputs)
         raise ValueError(f"`runtime` onnxruntime takes inputs of numpy's types on the CPU, but has {kinds}")
+    file = onnx_file(model, inputs)
+    return lambda: onnx_call(file, inputs, threads)
+
+
+def onnx_file(model: nn.Module, inputs: Inputs, *, any_batch: bool = False) -> bytes:
+    """Export a model for ONNX Runtime.
+
+    Args:
+        model: The network, in evaluation mode.
+        inputs: The inputs of one forward pass, on the CPU.
+        any_batch: Whether the file takes batches of any size; else of that of the inputs.
+
+    Raises:
+        ImportError: onnx is not installed.
+    """
+    _require_onnx()
+    file = io.BytesIO()
+    names = [f"input_{number}" for number in range(1, len(inputs) + 1)]
+    free = {name: {0: "n"} for name in [*names, "output"]} if any_batch else None
+    # Deprecations, and what the tracing of GroupNorm, of one shape, takes for a danger.
+    with warnings.catch_warnings(action="ignore"):
+        # The exporter by tracing: ten times quicker than the new one, and without onnxscript.
+        torch.onnx.export(
+            model,
+            inputs,
+            file,  # type: ignore[arg-type]
+            dynamo=False,
+            input_names=names,
+            output_names=["output"],
+            dynamic_axes=free,
+        )
+    return file.getvalue()
+
+
+def onnx_call(file: bytes, inputs: Inputs, threads: int) -> Call:
+    """Load a file into ONNX Runtime, and return a call of one forward pass, which gives a list of arrays.
+
+    Args:
+        file: The bytes of a model in the format ONNX.
+        inputs: The inputs of each call, on the CPU.
+        threads: Number of threads of one forward pass.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+    """
+    session = onnx_session(file, threads)
+    feed = {put.name: tensor.numpy() for put, tensor in zip(session.get_inputs(), inputs, strict=True)}
+    return lambda: session.run(None, feed)
+
+
+def onnx_session(file: bytes, threads: int) -> "InferenceSession":
+    """Load a file into ONNX Runtime on the CPU; arguments and errors as for ``onnx_call``."""
+    _require_onnx()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would slow the reference
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401 - torch's exporter needs it
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
         raise ImportError(
             f"The runtime onnxruntime needs {error.name!r}, but there is no such module: {to_install('onnx')}"
         ) from error
-    file = io.BytesIO()
-    with _deprecations_ignored():
-        # The exporter by tracing: ten times quicker than the new one, and without onnxscript.
-        torch.onnx.export(model, inputs, file, dynamo=False)  # type: ignore[arg-type]
-
-    def load() -> Call:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would slow the reference
-        session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-        feed = {put.name: tensor.numpy() for put, tensor in zip(session.get_inputs(), inputs, strict=True)}
-        return lambda: session.run(None, feed)
-
-    return load
 
 
 RUNTIMES: dict[str, Callable[[nn.Module, Inputs, int], Callable[[], Call]]] = {
