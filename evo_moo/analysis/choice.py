@@ -148,7 +148,7 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
         UsageError: A limit is wrong; all faults are listed.
         NoChoiceError: Nothing keeps them all.
     """
-    if not len(result.objectives.ids):
+    if not len(result.objectives.keys):
         raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
     names = dict.fromkeys(name for e in result.measured for name in e.metrics) if limits else ()
     known = {name: result.known_metrics.get(name, Metric()) for name in names}
@@ -160,9 +160,9 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
         kept = (e for e in result.measured if needed <= e.metrics.keys() and not wanted.violation(e.metrics))
         objectives = Objectives.of(((e.id, e.metrics) for e in kept), result.goals)
     front = objectives.front()
-    if not len(front.ids):
+    if not len(front.keys):
         raise _nothing_kept(result, wanted.limits)
-    members, ids = set(front.ids.tolist()), front.ids.tolist()
+    members, ids = set(front.keys.tolist()), front.keys.tolist()
     by_id = {e.id: e for e in result.measured if e.id in members}
     return [by_id[key] for key in ids]
 

@@ -18,6 +18,7 @@ from evo_moo.errors import MetricError, UsageError
 from evo_moo.object_code import changed_parts
 from evo_moo.pareto import Box
 from evo_moo.problem.goals import Goals, Objectives
+from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading
 
@@ -56,7 +57,7 @@ class ComparisonReport:
 
 
 def compare_configurations(
-    configurations: Mapping[str, tuple[str | Path, int]], metrics: Sequence[str] = ()
+    configurations: Mapping[str, tuple[str | Path, Key]], metrics: Sequence[str] = ()
 ) -> ComparisonReport:
     """Compare configurations that were trained several times.
 
@@ -161,12 +162,12 @@ def _within(run: RunRecord, n_evals: float) -> Iterator[Evaluation]:
             yield e
 
 
-def _replicates(run_dir: Path, evaluation_id: int, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
+def _replicates(run_dir: Path, evaluation_id: Key, name: str) -> tuple[Goals, dict[str, Sample], list[str]]:
     """Return a run's goals, the values of a configuration by metric and by what pairs them, and notes on them."""
     with reading(run_dir) as ledger:
         front = RunFront.of_ledger(ledger, run_dir)
         (evaluation,) = members_of_run(ledger, front, [evaluation_id])
-        repeated = [e.metrics for e in ledger.with_replicates(evaluation.id)]
+        repeated = [e.metrics for e in ledger.with_replicates(evaluation)]
     if (run_dir / FOLDER / "run.sqlite").is_file():
         confirmation = read_confirmation(run_dir, [evaluation_id])
         seeds = confirmation.seeds

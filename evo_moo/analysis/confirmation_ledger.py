@@ -13,6 +13,7 @@ from evo_moo.analysis.statistics.intervals import Array
 from evo_moo.errors import RunFolderError, UsageError
 from evo_moo.object_code import changed_parts
 from evo_moo.problem.metrics import Metric, Metrics
+from evo_moo.problem.points import Key
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
@@ -32,7 +33,7 @@ def confirmation_seed(number: int) -> int:
     return seed_for("confirmation", number)
 
 
-def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[int]) -> list[Evaluation]:
+def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[Key]) -> list[Evaluation]:
     """Return the evaluations with these ids, by default those of the front.
 
     Raises:
@@ -53,7 +54,7 @@ def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[int]) -> list
     return list(members.values())
 
 
-def read_confirmation(run_dir: str | Path, ids: Sequence[int] = (), n_seeds: int | None = None) -> Confirmation:
+def read_confirmation(run_dir: str | Path, ids: Sequence[Key] = (), n_seeds: int | None = None) -> Confirmation:
     """Read the replicates of a run's members.
 
     Args:
@@ -101,8 +102,8 @@ def _replicates(ledger: Ledger, members: Sequence[Evaluation], n_seeds: int | No
     """Return the first replicates of each member."""
     by_configuration: dict[str, Replicates] = {}
     for e in ledger.evaluations():
-        if n_seeds is None or e.replicate <= n_seeds:
-            by_configuration.setdefault(json_key(e.configuration), {})[e.replicate] = e
+        for each in e.offers() if n_seeds is None or e.replicate <= n_seeds else ():
+            by_configuration.setdefault(json_key(each.configuration), {})[e.replicate] = each
     return [by_configuration.get(json_key(member.configuration), {}) for member in members]
 
 

@@ -22,8 +22,8 @@ class EvaluatedFront(RunFront):
     """The Pareto front of a search, and everything that was evaluated for it.
 
     Attributes:
-        evaluations: Every evaluation in the order of asking, whatever its status; of a run folder with more than 1,000
-            each look reads them from there.
+        evaluations: Every evaluation in the order of asking, whatever its status, or each of the points that it offers;
+            of a run folder with more than 1,000 and without points each look reads them from there.
     """
 
     evaluations: Sequence[Evaluation] = ()
@@ -32,8 +32,8 @@ class EvaluatedFront(RunFront):
     def of_ledger(cls, ledger: Ledger, run_dir: Path | None = None) -> Self:
         """Read an open ledger; where it is a run folder's, ``run_dir`` is that folder."""
         front = RunFront.of_ledger(ledger, run_dir)
-        if run_dir is None or front.n_evaluations + front.n_told <= MOST_HELD:
-            return cls(**vars(front), evaluations=list(ledger.evaluations()))
+        if run_dir is None or front.n_evaluations + front.n_told <= MOST_HELD or ledger.has_points():
+            return cls(**vars(front), evaluations=[each for e in ledger.evaluations() for each in e.offers()])
         return cls(**vars(front), evaluations=StoredEvaluations(run_dir, ledger))
 
     @property

@@ -46,7 +46,7 @@ def expected_front(run: str | Path | RunTable) -> dict[str, Any]:
             mean, sd = model.model.metric(model.features.matrix(table.X[rows]))
         columns.append((name, measured, mean, sd))
     F = table.goals.F_of_columns({name: mean for name, _, mean, _ in columns})
-    first_id = {row: key for key, row in sorted(table.ids.items(), reverse=True)}
+    first_id = {row: key for key, row in reversed(table.ids.items())}
     configurations = table.space.decode(table.X[rows])
     values = [(name, measured.tolist(), mean.tolist(), sd.tolist()) for name, measured, mean, sd in columns]
     front = [

@@ -11,8 +11,9 @@ import numpy as np
 from evo_moo.errors import MetricError
 from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals, Objectives
-from evo_moo.problem.measurements import Interval, front_rows
+from evo_moo.problem.measurements import Interval, Pooled, front_rows
 from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
+from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
 from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
@@ -51,8 +52,8 @@ class RunFront:
         endings: Numbers of evaluations by status and reason; what was told with its metrics is none.
         run_dir: The run folder, if there is one.
         true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
-        means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation;
-            empty where nothing was repeated with another seed.
+        means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation, or of
+            its point; empty where nothing was repeated with another seed.
         spread: Standard deviations of the metrics of the configurations that were repeated, by the same ids.
         doubts: Of evaluations whose measured times are in doubt, the 95 % confidence intervals of these metrics, by id.
         archive: Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised: the objectives
@@ -70,9 +71,9 @@ class RunFront:
     endings: dict[tuple[str, str], int]
     run_dir: Path | None = None
     true_front: Array | None = None
-    means: dict[int, Metrics] = field(default_factory=dict)
-    spread: dict[int, Metrics] = field(default_factory=dict)
-    doubts: dict[int, dict[str, Interval]] = field(default_factory=dict)
+    means: dict[Key, Metrics] = field(default_factory=dict)
+    spread: dict[Key, Metrics] = field(default_factory=dict)
+    doubts: dict[Key, dict[str, Interval]] = field(default_factory=dict)
     archive: Array = field(default_factory=lambda: np.empty((0, 0)))
     box: Box | None = None
     box_of: str = ""
@@ -97,10 +98,10 @@ class RunFront:
         endings, n_told = ledger.endings(), ledger.n_told()
         if unknown := {status for status, _ in endings} - set(STATUSES):
             raise ValueError(f"the unknown status {unknown.pop()!r}")
-        means, spread = dict[int, Metrics](), dict[int, Metrics]()
+        means, spread = dict[Key, Metrics](), dict[Key, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
-        said = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
+        said: dict[Key, Pooled] = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
         keys, F, violation = Objectives.of(means.items() if means else ledger.best_by_limits(), goals)
         best = pareto_rows(F, violation)
         last = ledger.last_generation()
@@ -300,15 +301,22 @@ def box_in_words(fixed: RunBox | None) -> str:
     )
 
 
-def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[int, Metrics], dict[int, Metrics]]:
-    """Return means and standard deviations over the replicates of each full evaluation, by its id."""
-    groups: dict[int, list[Metrics]] = {}
+def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[Key, Metrics], dict[Key, Metrics]]:
+    """Return means and standard deviations over the replicates of each full evaluation, by the id of the first.
+
+    Points of a training are repeated by those of equal choices.
+    """
+    groups: dict[tuple[int, str], list[Metrics]] = {}
+    ids: dict[tuple[int, str], Key] = {}
     for e in evaluations:
-        groups.setdefault(e.continues if e.replicate and e.continues else e.id, []).append(e.metrics)
-    means = {first: mean_metrics(replicates) for first, replicates in groups.items()}
+        same = e.continues if e.replicate and e.continues else e.training_id, e.choices_json
+        groups.setdefault(same, []).append(e.metrics)
+        ids.setdefault(same, e.id)
+    named = {ids[same]: replicates for same, replicates in groups.items()}
+    means = {first: mean_metrics(replicates) for first, replicates in named.items()}
     spread = {
         first: {name: float(np.std([metrics[name] for metrics in replicates], ddof=1)) for name in means[first]}
-        for first, replicates in groups.items()
+        for first, replicates in named.items()
         if len(replicates) > 1
     }
     return means, spread

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evo_moo.analysis.result import Result
 from evo_moo.errors import RunFolderError
+from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.folder_lock import holder_of
@@ -58,7 +59,7 @@ class RunRecord(RunFacts):
         return self.result.evaluations
 
     @cached_property
-    def front_ids(self) -> frozenset[int]:
+    def front_ids(self) -> frozenset[Key]:
         """Ids of the Pareto front."""
         return frozenset(e.id for e in self.result.front)
 

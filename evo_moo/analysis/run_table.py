@@ -14,6 +14,7 @@ from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, MetricError, RunFolderError
 from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import Key
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Mask, variable_of
 from evo_moo.storage.evaluation_row import Evaluation
@@ -38,7 +39,7 @@ class RunTable:
         values: Metric to its ``(n,)`` values, NaN where an evaluation did not give it.
         rank: ``(n,)`` numbers of the non-dominated front that a row is on, 0 the Pareto front; infinite where it was
             not evaluated fully, or breaks a limit.
-        ids: Id of an evaluation to its row.
+        ids: Id of an evaluation, or of its point, to its row.
         left_out: Status to the number of evaluations that gave none of the metrics.
         seed: The run's seed.
     """
@@ -49,7 +50,7 @@ class RunTable:
     X: Array
     values: dict[str, Array]
     rank: Array
-    ids: dict[int, int]
+    ids: dict[Key, int]
     left_out: dict[str, int]
     seed: int
 
@@ -82,20 +83,21 @@ class RunTable:
     @classmethod
     def _of(cls, record: RunRecord, space: SearchSpace) -> "RunTable":
         names, left_out = record.metric_names, Counter[str]()
-        parts = [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty((0, 2), dtype=np.int64))]
+        keys, parts = list[Key](), [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty(0, dtype=bool))]
         rest = iter(record.evaluations)
         while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
             known = [_known_metrics(e, record.metrics) for e in part]
             left_out.update(e.status for e, metrics in zip(part, known, strict=True) if not metrics)
             values = np.array([[metrics.get(name, np.nan) for name in names] for metrics in known], dtype=float)
-            parts.append((_rows(part, space), values, np.array([[e.id, e.feasible] for e in part], dtype=np.int64)))
-        X, columns, facts = map(np.concatenate, zip(*parts, strict=True))
+            parts.append((_rows(part, space), values, np.array([e.feasible for e in part], dtype=bool)))
+            keys += [e.id for e in part]
+        X, columns, feasible = map(np.concatenate, zip(*parts, strict=True))
         X, row_of = np.unique(X, axis=0, return_inverse=True)
         row_of = row_of.reshape(-1)
         means = {name: _means(columns[:, i], row_of, len(X)) for i, name in enumerate(names)}
         ok = np.zeros(len(X), dtype=bool)
-        ok[row_of[facts[:, 1] == 1]] = True
-        rank, ids = _ranks(record.goals, means, ok), dict(zip(facts[:, 0].tolist(), row_of.tolist(), strict=True))
+        ok[row_of[feasible]] = True
+        rank, ids = _ranks(record.goals, means, ok), dict(zip(keys, row_of.tolist(), strict=True))
         return cls(space, record.goals, record.metrics, X, means, rank, ids, dict(left_out), record.seed)
 
     @property

@@ -1,18 +1,20 @@
 """What a run with refinement did on each rung, and the evaluations of each member of the front."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
 from evo_moo.optimizer.rungs import MIN_PAIRS, rank_correlations
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import made
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.ledger import Ledger
 
 
 class _Step(NamedTuple):
-    """What counts here of an evaluation; of the metrics the objectives."""
+    """What counts here of an evaluation; of the metrics the objectives, each the best of the points that it offers."""
 
     id: int
     status: str
@@ -25,9 +27,11 @@ class _Step(NamedTuple):
 
     @classmethod
     def of(cls, e: Evaluation, goals: Goals) -> Self:
-        metrics = {o.metric: e.metrics[o.metric] for o in goals.objectives if o.metric in e.metrics}
+        rows = made(e.offered)
+        known = {o: [row[o.metric] for row in rows if o.metric in row] for o in goals.objectives}
+        metrics = {o.metric: o.best(values) for o, values in known.items() if values}
         status = sys.intern(e.status)
-        return cls(e.id, status, metrics, e.fidelity, e.continues, e.replicate, e.cost, e.duration_s)
+        return cls(e.training_id, status, metrics, e.fidelity, e.continues, e.replicate, e.cost, e.duration_s)
 
 
 def rung_report(ledger: Ledger) -> dict[str, Any]:
@@ -50,11 +54,12 @@ def rung_report(ledger: Ledger) -> dict[str, Any]:
     rows = [_Step.of(e, result.goals) for e in ledger.evaluations()]
     by_id = {e.id: e for e in rows}
     fidelities = sorted({e.fidelity for e in rows if e.fidelity is not None})
+    members = dict.fromkeys(member.training_id for member in result.front)
     promoted = {e.continues for e in rows if e.continues is not None and not e.replicate}
     return {
         "rungs": [_rung(fidelity, rows, by_id, promoted, result.goals) for fidelity in fidelities],
-        "spared": _spared(ledger, by_id, {member.id for member in result.front}),
-        "climbs": [[_shown(e, result.goals) for e in _climb(by_id[m.id], by_id)] for m in result.front],
+        "spared": _spared(ledger, by_id, members),
+        "climbs": [[_shown(e, result.goals) for e in _climb(by_id[key], by_id)] for key in members],
         "cost": sum(e.cost for e in rows),
         "time_s": sum(e.duration_s or 0.0 for e in rows),
     }
@@ -78,12 +83,12 @@ def _rung(
     }
 
 
-def _spared(ledger: Ledger, by_id: dict[int, _Step], front: set[int]) -> dict[str, int]:
+def _spared(ledger: Ledger, by_id: dict[int, _Step], front: Iterable[int]) -> dict[str, int]:
     """Count the trainings that ran to their end although they would have been stopped, and those on the front."""
     curves = ledger.curves()
     spared = {key for key, curve in curves.items() if curve.would_stop is not None and not curve.judged}
 
-    of_spared, of_front = ({_climb(by_id[key], by_id)[0].id for key in keys & by_id.keys()} for keys in (spared, front))
+    of_spared, of_front = ({_climb(by_id[key], by_id)[0].id for key in by_id.keys() & keys} for keys in (spared, front))
     return {"n": len(of_spared), "on_front": len(of_spared & of_front)}
 
 

@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evo_moo.cli.runs import RUNS, AsJson, folder_of
+
+if TYPE_CHECKING:
+    from evo_moo.problem.points import Key
 
 
 def compare(
@@ -40,10 +43,12 @@ def compare(
     show_data(report, print_comparison, as_json)
 
 
-def _configuration(text: str) -> tuple[Path, int] | None:
+def _configuration(text: str) -> tuple[Path, "Key"] | None:
     """Read RUN:ID."""
-    matched = re.fullmatch(r"(.+):(\d+)", text)
-    return None if matched is None or Path(text).exists() else (folder_of(Path(matched[1])), int(matched[2]))
+    from evo_moo.problem.points import read_key
+
+    matched = re.fullmatch(r"(.+):(\d+(?:\.\d+)?)", text)
+    return None if matched is None or Path(text).exists() else (folder_of(Path(matched[1])), read_key(matched[2]))
 
 
 def _matching(pattern: Path) -> list[Path]:

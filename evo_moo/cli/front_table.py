@@ -6,6 +6,7 @@ from rich.console import Console
 
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.cli.console import MAX_ROWS, cell, digits_of, heading, new_table, open_console, pairs, safe
+from evo_moo.problem.points import Key
 from evo_moo.text import FEWEST
 
 MAX_REASONS = 10
@@ -59,7 +60,7 @@ def print_front(result: RunFront) -> None:
         console.print(safe(f"The code changed, as accepted, {change}"))
 
 
-def trust_words(result: RunFront, evaluation_id: int, name: str) -> str:
+def trust_words(result: RunFront, evaluation_id: Key, name: str) -> str:
     """Return what is put behind a value: its standard deviation, or the mark and the interval of one in doubt."""
     if name in (doubts := result.doubts.get(evaluation_id, {})):
         low, high = doubts[name]

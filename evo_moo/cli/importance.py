@@ -18,7 +18,7 @@ def importance(
     dependence: Annotated[
         bool, typer.Option("--dependence", help="How metrics go with each variable (partial dependence).")
     ] = False,
-    around: Annotated[int | None, typer.Option(metavar="ID", help="What changes of this evaluation would do.")] = None,
+    around: Annotated[str | None, typer.Option(metavar="ID", help="What changes of this evaluation would do.")] = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw it, as importance.png or dependence.png of the run.")
     ] = False,
@@ -32,6 +32,7 @@ def importance(
     from evo_moo.cli.console import draw, show_data
     from evo_moo.cli.importance_tables import print_changes, print_dependence, print_importances
     from evo_moo.errors import UsageError
+    from evo_moo.problem.points import read_key
 
     if near_front + dependence + (around is not None) > 1:
         raise UsageError("`--near-front`, `--dependence` and `--around` must be given one at a time")
@@ -41,7 +42,7 @@ def importance(
     table, names = RunTable.read(path), metrics or None
     data: dict[str, Any]
     if around is not None:
-        data, show = changes_around(table, around, names), print_changes
+        data, show = changes_around(table, read_key(around), names), print_changes
     elif dependence:
         data, show = partial_dependence(table, names), print_dependence
     else:

@@ -30,7 +30,7 @@ def report_latency(
     options: Mapping[str, Any],
     config: str | None = None,
     run_dir: Path | None = None,
-    config_id: int | None = None,
+    config_id: str | None = None,
     seed: int = 0,
     repeats: int = 3,
     **deployment: Any,
@@ -84,13 +84,13 @@ def _options_of(run_dir: Path | None, reference: str) -> dict[str, Any]:
 
 
 def _configuration(
-    problem: "SearchProblem", config: str | None, run_dir: Path | None, config_id: int | None, seed: int
+    problem: "SearchProblem", config: str | None, run_dir: Path | None, config_id: str | None, seed: int
 ) -> "Configuration":
     if (run_dir is None) != (config_id is None) or (run_dir is not None and config is not None):
         ways = "by `--config`, or by `--run` and `--config-id` together, or not at all"
         raise SpaceError(f"a configuration is given {ways}")
     if run_dir is not None:
-        given = next((e.configuration for e in Result.read(run_dir).evaluations if e.id == config_id), None)
+        given = next((e.configuration for e in Result.read(run_dir).evaluations if str(e.id) == str(config_id)), None)
         if given is None:
             raise SpaceError(f"`--config-id` must be the number of an evaluation in {run_dir}, but is {config_id}")
     elif config is None:
@@ -100,6 +100,8 @@ def _configuration(
             given = orjson.loads(config)
         except ValueError as error:
             raise SpaceError(f"`--config` must be JSON, such as '{{\"lr\": 0.1}}', but it is not: {error}") from error
+    if isinstance(given, dict):
+        given = {name: value for name, value in given.items() if name not in problem.post_training}
     return problem.space.decode(problem.space.encode([given]))[0]
 
 

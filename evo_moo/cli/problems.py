@@ -50,7 +50,7 @@ def latency(
     options: ProblemOptions = None,
     config: Annotated[str | None, typer.Option(metavar="JSON", help="The configuration; else one is drawn.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run", metavar="RUN", help="Take it from this run.")] = None,
-    config_id: Annotated[int | None, typer.Option(help="Its number in that run.")] = None,
+    config_id: Annotated[str | None, typer.Option(help="Its number in that run.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which configuration is drawn.")] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 3,
     runtime: Annotated[

@@ -60,7 +60,7 @@ def show(
     path: RunDir,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
-    evaluation_id: Annotated[int | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
+    key: Annotated[str | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
     surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
     plot: Annotated[
         bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
@@ -77,12 +77,13 @@ def show(
     from evo_moo.cli.console import show_data
     from evo_moo.cli.provenance_table import print_provenance
     from evo_moo.cli.rung_table import print_rungs
+    from evo_moo.problem.points import read_key
     from evo_moo.storage.reading import reading
 
     path = folder_of(path)
     with reading(path) as ledger:
-        if evaluation_id is not None:
-            show_data(provenance(ledger, evaluation_id), print_provenance, as_json)
+        if key is not None:
+            show_data(provenance(ledger, read_key(key)), print_provenance, as_json)
         elif surrogate or plot:
             _show_surrogate(ledger, path, as_json, plot)
         elif expected:

@@ -58,7 +58,9 @@ class Latencies:
         new = tuple(m for m in outcome.measurements if m.at not in self._measured.get(architecture, {}))
         self._note(architecture, outcome.measurements)
         whole = self._pooled(architecture)
-        return outcome._replace(metrics=_with(outcome.metrics, whole), measurements=new, pooled=whole)
+        points = tuple(point._replace(metrics=_with(dict(point.metrics), whole)) for point in outcome.points)
+        metrics = _with(outcome.metrics, whole)
+        return outcome._replace(metrics=metrics, points=points, measurements=new, pooled=whole)
 
     def revisions(self) -> list[Revision]:
         """Return what has changed since evaluations ended, or since this was called last."""

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Facts, Metrics
-from evo_moo.problem.points import Point
+from evo_moo.problem.points import Offered, Point, numbered
 from evo_moo.problem.search_problem import Configuration
 
 Status = Literal["ok", "partial", "stopped", "failed", "timeout", "crashed", "infeasible"]
@@ -104,3 +104,8 @@ class Outcome(NamedTuple):
     curve: LearningCurve | None = None
     facts: Facts = {}
     points: tuple[Point, ...] = ()
+
+    @property
+    def offered(self) -> Offered:
+        """What it offers, as an optimizer learns it."""
+        return numbered(self.points, self.metrics)

@@ -67,7 +67,7 @@ def differences(begun: Begun, job: Job, problem: SearchProblem, run_dir: Path | 
         for key, (there, here) in changes(begun.job, as_begun(job, begun)).items()
         if key.partition(".")[0] not in FREE_SECTIONS and not _is_only_moved(key, there, here, begun, run_dir)
     ]
-    changed += _space_differences(begun.space, problem.space.to_json())
+    changed += _space_differences(begun.space, problem.point_space.to_json())
     goals = job.goals(problem)
     return changed if begun.goals == goals else [*changed, f"goals: {begun.goals} there, {goals} here"]
 

@@ -13,6 +13,7 @@ from pymoo.core.population import Population
 from pymoo.operators.selection.tournament import TournamentSelection, compare
 from pymoo.util.ref_dirs import get_reference_directions
 
+from evo_moo.problem.points import Key, key_of
 from evo_moo.scalarisation import ScalarisedSurvival
 
 Array = npt.NDArray[np.float64]
@@ -26,7 +27,7 @@ BASELINES = ("random", "sobol", "grid")
 
 _NORMALISATION = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 _RANKING = ("rank", "crowding", "niche", "dist_to_niche")
-_INTEGER_KEYS = ("id", "rank", "niche")
+_INTEGER_KEYS = ("id", "point", "rank", "niche")
 
 
 def make_algorithm(name: AlgorithmName, n_obj: int, pop_size: int, operators: dict[str, Any]) -> GeneticAlgorithm:
@@ -114,14 +115,14 @@ def _feasible_first(pop: Population, P: Any, random_state: np.random.Generator, 
 def dump_algorithm(algorithm: GeneticAlgorithm) -> dict[str, Any]:
     """Return everything of an algorithm that decides what it does next."""
     norm = getattr(algorithm.survival, "norm", None)
-    kept = {individual.data["id"] for individual in algorithm.pop}
+    kept = {key_of_member(individual) for individual in algorithm.pop}
     return {
         "random_state": algorithm.random_state.bit_generator.state,
         "is_initialized": algorithm.is_initialized,
         "n_iter": algorithm.n_iter,
         "population": _dump_population(algorithm.pop),
-        "optimum": [individual.data["id"] for individual in algorithm.opt],
-        "optimum_outside": _dump_population([i for i in algorithm.opt if i.data["id"] not in kept]),
+        "optimum": [key_of_member(individual) for individual in algorithm.opt],
+        "optimum_outside": _dump_population([i for i in algorithm.opt if key_of_member(i) not in kept]),
         "normalisation": {key: getattr(norm, key) for key in _NORMALISATION} if norm else None,
     }
 
@@ -132,8 +133,8 @@ def load_algorithm(algorithm: GeneticAlgorithm, state: Mapping[str, Any]) -> Non
     algorithm.is_initialized, algorithm.n_iter = state["is_initialized"], state["n_iter"]
     algorithm.pop = _load_population(state["population"])
     outside = _load_population(state["optimum_outside"])
-    by_id = {i.data["id"]: i for i in (*algorithm.pop, *outside)}
-    algorithm.opt = Population([by_id[key] for key in state["optimum"]])
+    by_key = {key_of_member(i): i for i in (*algorithm.pop, *outside)}
+    algorithm.opt = Population([by_key[key] for key in state["optimum"]])
     if state["normalisation"]:
         vars(algorithm.survival.norm).update(state["normalisation"])
         algorithm.survival.opt = algorithm.opt
@@ -144,11 +145,16 @@ def rows_of(members: Any, n_var: int) -> Array:
     return np.array([individual.X for individual in members]).reshape(-1, n_var)
 
 
+def key_of_member(individual: Any) -> Key:
+    """Return the key of an individual of a population: the evaluation's id, or with a point the point's key."""
+    return key_of(individual.data["id"], individual.data.get("point"))
+
+
 def _dump_population(pop: Sequence[Any]) -> dict[str, Any] | None:
     if not len(pop):
         return None
     table = {key: np.array([getattr(individual, key) for individual in pop]) for key in ("X", "F", "G", "H")}
-    for key in ("id", *_RANKING):
+    for key in ("id", "point", *_RANKING):
         if any(key in individual.data for individual in pop):
             table[key] = np.array([individual.data.get(key, math.nan) for individual in pop], dtype=float)
     return table
@@ -158,7 +164,7 @@ def _load_population(table: Mapping[str, Any] | None) -> Population:
     if table is None:
         return Population.empty()
     pop = Population.new(**{key: table[key] for key in ("X", "F", "G", "H")})
-    for key in table.keys() & {"id", *_RANKING}:
+    for key in table.keys() & {"id", "point", *_RANKING}:
         for individual, value in zip(pop, table[key].tolist(), strict=True):
             if not math.isnan(value):
                 individual.set(key, int(value) if key in _INTEGER_KEYS else value)

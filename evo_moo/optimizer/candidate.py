@@ -1,12 +1,13 @@
 """What an optimizer asks for, and the checks of what it is told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evo_moo.errors import MetricError, StateError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
+from evo_moo.problem.points import Offered, Point
 from evo_moo.problem.search_problem import Configuration
 from evo_moo.values import plain
 
@@ -72,15 +73,28 @@ def check_kind(state: Mapping[str, Any], kind: list[Any]) -> None:
         raise StateError(f"a state must be of the kind {kind}, but is of {state.get('kind')}")
 
 
-def checked_outcome(goals: Goals, metrics: Mapping[str, float] | None) -> Metrics | None:
+Outcome = Mapping[str, float] | Sequence[Point] | None
+"""What an optimizer is told of a candidate: metrics, or points with metrics; None of a failure."""
+
+
+def checked_outcome(goals: Goals, outcome: Outcome) -> Offered | None:
     """Check what an optimizer is told: None of a failure; else all objectives, or a broken limit that explains why not.
 
     Raises:
         MetricError: A metric is no finite number, or an objective is missing.
     """
-    if metrics is None:
+    if outcome is None:
         return None
-    metrics = checked_metrics(metrics)
+    if isinstance(outcome, Mapping):
+        return {0: Point({}, _checked(goals, outcome))}
+    return {
+        number: point if point.fault else point._replace(metrics=_checked(goals, point.metrics))
+        for number, point in enumerate(outcome, 1)
+    }
+
+
+def _checked(goals: Goals, given: Mapping[str, float]) -> Metrics:
+    metrics = checked_metrics(given)
     missing = [o.metric for o in goals.objectives if o.metric not in metrics]
     if missing and not goals.broken_limits(metrics):
         raise MetricError(f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure")

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 from pymoo.core.termination import NoTermination
 
-from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, load_algorithm, make_algorithm
+from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, key_of_member, load_algorithm, make_algorithm
 from evo_moo.optimizer.open_candidates import Ended
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Key, Offered
 from evo_moo.space.search_space import SearchSpace
 
 
@@ -70,9 +72,7 @@ class Evolution:
         """Make the next population of the present one and what ended well: in ``steady`` state, single individuals."""
         if not ended:
             return
-        algorithm, infills = self._algorithm, Population([one.individual for one in ended])
-        infills.set(id=[one.candidate.id for one in ended])
-        self._set_values(infills, [one.metrics or {} for one in ended])
+        algorithm, infills = self._algorithm, self._members(ended)
         if not steady:
             if not algorithm.is_initialized:
                 infills = Population.merge(algorithm.pop, infills)
@@ -85,22 +85,19 @@ class Evolution:
         algorithm.is_initialized = True
         algorithm._set_optimum()
 
-    def update(self, evaluation_id: int, metrics: Metrics) -> None:
-        """Set the values of the member of this id, if it is still in the population, to those of these metrics."""
-        members = [member for member in self._algorithm.pop if member.data["id"] == evaluation_id]
-        self._set_values(Population(members), [metrics] * len(members))
+    def update(self, evaluation_id: int, offered: Offered) -> None:
+        """Set the values of the members of this id, which are still in the population, to those of what is offered."""
+        self._replace_values({evaluation_id: offered})
 
-    def revise(self, known: Mapping[int, Metrics]) -> None:
+    def revise(self, known: Mapping[int, Offered]) -> None:
         """Set the values of members to those of better measured metrics, and rank the population anew.
 
         Args:
-            known: Ids to metrics; those that are in the population no more are passed over.
+            known: Ids to what is offered; those that are in the population no more are passed over.
         """
-        algorithm = self._algorithm
-        members = [member for member in algorithm.pop if member.data["id"] in known]
-        if not members:
+        if not self._replace_values(known):
             return
-        self._set_values(Population(members), [known[member.data["id"]] for member in members])
+        algorithm = self._algorithm
         algorithm.pop = algorithm.survival.do(
             self._problem,
             algorithm.pop,
@@ -110,13 +107,13 @@ class Evolution:
         )
         algorithm._set_optimum()
 
-    def population_ids(self) -> list[int]:
-        """Return the evaluation ids of the population."""
-        return [individual.data["id"] for individual in self._algorithm.pop]
+    def population_ids(self) -> list[Key]:
+        """Return the keys of the population."""
+        return [key_of_member(individual) for individual in self._algorithm.pop]
 
-    def optimum_ids(self) -> list[int]:
-        """Return the evaluation ids of what pymoo reports as the optimum of the population."""
-        return [individual.data["id"] for individual in self._algorithm.opt]
+    def optimum_ids(self) -> list[Key]:
+        """Return the keys of what pymoo reports as the optimum of the population."""
+        return [key_of_member(individual) for individual in self._algorithm.opt]
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
@@ -127,6 +124,31 @@ class Evolution:
         load_algorithm(self._algorithm, state)
         self._weigh_limits(self._algorithm.pop)
         self._weigh_limits(self._algorithm.opt)
+
+    def _members(self, ended: Sequence[Ended]) -> Population:
+        """Return an individual for each point that is offered: NSGA-II and its kin then rank points."""
+        members, metrics = [], []
+        for candidate, individual, offered in ended:
+            points = [(number, point) for number, point in (offered or {}).items() if not point.fault]
+            for i, (number, point) in enumerate(points):
+                member = individual if i == 0 else Individual(X=individual.X)
+                member.data |= {"id": candidate.id, "point": number} if number else {"id": candidate.id}
+                members.append(member)
+                metrics.append(dict(point.metrics))
+        population = Population(members)
+        self._set_values(population, metrics)
+        return population
+
+    def _replace_values(self, known: Mapping[int, Offered]) -> bool:
+        """Set the values of the members that are known better; return whether there are some."""
+        found = [
+            (member, dict(known[key][number].metrics))
+            for member in self._algorithm.pop
+            for key, number in [(member.data["id"], member.data.get("point", 0))]
+            if key in known and number in known[key]
+        ]
+        self._set_values(Population([member for member, _ in found]), [metrics for _, metrics in found])
+        return bool(found)
 
     def _set_values(self, members: Population, metrics: list[Metrics]) -> None:
         """Set the values of individuals to those that their metrics mean."""

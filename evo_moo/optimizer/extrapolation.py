@@ -5,7 +5,7 @@ import numpy as np
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.ladder import Ladder
 from evo_moo.optimizer.rungs import MIN_PAIRS
-from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Offered, Point
 
 
 class Extrapolation:
@@ -23,14 +23,17 @@ class Extrapolation:
         self._ladder = ladder
         self._known: dict[tuple[int, int], dict[str, tuple[float, float]]] = {}
 
-    def expected(self, candidate: int) -> Metrics:
-        """Return the metrics expected of a candidate's full evaluation; by the learning curve if it was stopped."""
+    def expected(self, candidate: int) -> Offered:
+        """Return what is expected of a candidate's full evaluation; by the learning curve if it was stopped."""
         standing = self._ladder.standing(candidate)
         if standing.expected is not None:
-            return standing.expected
-        metrics = standing.metrics or {}
+            return {0: Point({}, standing.expected)}
         lines = self._lines(standing.rung)
-        return {name: slope * metrics[name] + intercept for name, (slope, intercept) in lines.items()}
+        return {
+            number: point._replace(metrics={name: a * point.metrics[name] + b for name, (a, b) in lines.items()})
+            for number, point in (standing.offered or {}).items()
+            if not point.fault
+        }
 
     def _lines(self, rung: int) -> dict[str, tuple[float, float]]:
         """Return slope and intercept of each metric from a rung to the top."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.metrics import Metrics, mean_metrics
+from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Offered, in_pairs, made, mean_offer, of_state, to_state
 
 
 class Step(NamedTuple):
@@ -34,7 +35,7 @@ class Standing(NamedTuple):
         key: Id of the evaluation.
         rung: Number of the rung.
         is_top: Whether that is the highest one.
-        metrics: How it ended; None if it failed, was stopped, or is awaited.
+        offered: How it ended; None if it failed, was stopped, or is awaited.
         expected: The metrics that were expected of its end, if it was stopped early.
         is_awaited: Whether it has not ended.
         is_barred: Whether it is not to be promoted: it failed, or breaks a limit for good.
@@ -43,7 +44,7 @@ class Standing(NamedTuple):
     key: int
     rung: int
     is_top: bool
-    metrics: Metrics | None
+    offered: Offered | None
     expected: Metrics | None
     is_awaited: bool
     is_barred: bool
@@ -68,7 +69,7 @@ class Ladder:
         self._planned: list[Step] = []
         self._steps: list[Step] = []  # those that began; ids count from 1
         self._units = 0.0  # begun and not spared, in steps of the fidelity
-        self._results: dict[int, Metrics | None] = {}
+        self._results: dict[int, Offered | None] = {}
         self._known: set[int] = set()  # those that were measured elsewhere
         self._stopped: dict[int, tuple[Metrics, float]] = {}  # expected metrics, and the share that was done
         self._last: dict[int, int] = {}  # candidate to its evaluation on its highest rung
@@ -112,7 +113,7 @@ class Ladder:
             self._note_promotion(step)
         return self.n_asked
 
-    def take(self, candidate: int, metrics: Metrics | None) -> int:
+    def take(self, candidate: int, offered: Offered | None) -> int:
         """Note a candidate that was measured elsewhere, on the top rung and at no cost; return its evaluation's id.
 
         It is compared with none: it was on no rung below.
@@ -120,25 +121,25 @@ class Ladder:
         self._steps.append(Step(candidate, self.top))
         self._known.add(self.n_asked)
         self._last[candidate] = self.n_asked
-        self._results[self.n_asked] = metrics
+        self._results[self.n_asked] = offered
         return self.n_asked
 
-    def end(self, key: int, metrics: Metrics | None) -> None:
+    def end(self, key: int, offered: Offered | None) -> None:
         """Note how an evaluation ended, None of a failure; of one that was stopped nothing changes."""
         if key in self._stopped:
             return
-        self._results[key] = metrics
+        self._results[key] = offered
         step = self.step(key)
-        if not step.replicate and key not in self._known and not self._is_barred(metrics):
+        if not step.replicate and key not in self._known and not self._is_barred(offered):
             insort(self._compared[step.rung], key)
 
-    def revise(self, key: int, metrics: Metrics) -> None:
-        """Replace the metrics of an evaluation that ended well."""
+    def revise(self, key: int, offered: Offered) -> None:
+        """Replace what an evaluation offers that ended well."""
         if self._results.get(key) is not None:
             step = self.step(key)
             if key in self._compared[step.rung]:
                 self._compared[step.rung].remove(key)
-            self.end(key, metrics)
+            self.end(key, offered)
 
     def stop(self, key: int, expected: Metrics, share: float) -> None:
         """Note that an evaluation was stopped after this share of it, and the metrics expected of its end."""
@@ -170,10 +171,10 @@ class Ladder:
     def standing(self, candidate: int) -> Standing:
         """Return where a candidate stands."""
         key = self._last[candidate]
-        rung, metrics = self.step(key).rung, self._results.get(key)
+        rung, offered = self.step(key).rung, self._results.get(key)
         expected = self._stopped[key][0] if key in self._stopped else None
-        is_awaited, is_barred = key not in self._results, self._is_barred(metrics)
-        return Standing(key, rung, rung == self.top, metrics, expected, is_awaited, is_barred)
+        is_awaited, is_barred = key not in self._results, self._is_barred(offered)
+        return Standing(key, rung, rung == self.top, offered, expected, is_awaited, is_barred)
 
     def awaited(self) -> list[int]:
         """Return the evaluations that run."""
@@ -217,28 +218,34 @@ class Ladder:
         planned = any(step.candidate == candidate for step in self._planned)
         return not planned and all(key in self._results for key in self._replicates.get(candidate, []))
 
-    def mean(self, candidate: int) -> Metrics:
-        """Return the mean metrics of a candidate's evaluations on the top rung that ended well."""
+    def mean(self, candidate: int) -> Offered:
+        """Return the means of what a candidate's evaluations offer on the top rung that ended well."""
         results = [self._results.get(key) for key in (self._last[candidate], *self._replicates.get(candidate, []))]
-        return mean_metrics([metrics for metrics in results if metrics and not self._is_barred(metrics)])
+        return mean_offer([offered for offered in results if offered and not self._is_barred(offered)])
 
-    def metrics(self, keys: Iterable[int]) -> list[Metrics]:
-        """Return the metrics of evaluations that ended well."""
-        return [self._results[key] or {} for key in keys]
+    def metrics(self, keys: Iterable[int]) -> list[tuple[int, Metrics]]:
+        """Return the ids of evaluations that ended well, each with the metrics of every point that it offers."""
+        return [(key, metrics) for key in keys for metrics in made(self._results[key] or {})]
 
     def pairs(self, rung: int, upper: int) -> tuple[list[Metrics], list[Metrics]]:
-        """Return the metrics, on a rung and on an upper one, of the candidates that ended well on the upper one."""
-        low = high = self._compared[upper]
-        for _ in range(rung, upper):
-            low = [self.step(key).source for key in low]
-        return self.metrics(low), self.metrics(high)
+        """Return the metrics, on a rung and on an upper one, of the candidates that ended well on the upper one.
+
+        Points are paired by their choices.
+        """
+        pairs = list[tuple[Metrics, Metrics]]()
+        for high in self._compared[upper]:
+            low = high
+            for _ in range(rung, upper):
+                low = self.step(low).source
+            pairs += in_pairs(self._results[low] or {}, self._results[high] or {})
+        return [low for low, _ in pairs], [high for _, high in pairs]
 
     def dump(self, with_results: bool) -> dict[str, Any]:
         """Return the state as plain data and arrays; ``end`` is to take the results that are left out."""
         return {
             "steps": np.array(self._steps, dtype="<i8").reshape(-1, len(Step._fields)),
             "stopped": [[key, *how] for key, how in self._stopped.items()],
-            "results": [[key, metrics] for key, metrics in self._results.items()] if with_results else [],
+            "results": [[key, to_state(each)] for key, each in self._results.items()] if with_results else [],
             "known": sorted(self._known),
             "queue": [list(step) for step in self._planned],
         }
@@ -254,8 +261,8 @@ class Ladder:
                 ladder.begin(Step(*step))
         for key, expected, share in state["stopped"]:
             ladder.stop(key, expected, share)
-        for key, metrics in state["results"]:
-            ladder.end(key, metrics)
+        for key, saved in state["results"]:
+            ladder.end(key, of_state(saved))
         ladder.plan(Step(*step) for step in state["queue"])
         return ladder
 
@@ -267,7 +274,9 @@ class Ladder:
         if step.rung and not step.replicate:
             self._promoted[step.rung - 1].add(step.source)
 
-    def _is_barred(self, metrics: Metrics | None) -> bool:
-        if metrics is None or any(o.metric not in metrics for o in self.goals.objectives):
-            return True
-        return bool(self.goals.broken_limits({name: metrics[name] for name in self._cheap & metrics.keys()}))
+    def _is_barred(self, offered: Offered | None) -> bool:
+        return not any(map(self._may_go_on, made(offered or {})))
+
+    def _may_go_on(self, metrics: Metrics) -> bool:
+        cheap = {name: metrics[name] for name in self._cheap & metrics.keys()}
+        return self.goals.has_objectives(metrics) and not self.goals.broken_limits(cheap)

@@ -7,7 +7,7 @@ from pymoo.core.population import Population
 
 from evo_moo.optimizer.algorithms import rows_of
 from evo_moo.optimizer.candidate import Candidate
-from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Offered, of_state, to_state
 from evo_moo.space.search_space import SearchSpace
 
 FIELDS = ("id", "generation", "origin", "parents", "prediction", "replicate", "continues")
@@ -15,11 +15,11 @@ FIELDS = ("id", "generation", "origin", "parents", "prediction", "replicate", "c
 
 
 class Ended(NamedTuple):
-    """A candidate, its individual, and its outcome; None: the evaluation failed."""
+    """A candidate, its individual, and what it offers; None: the evaluation failed."""
 
     candidate: Candidate
     individual: Any
-    metrics: Metrics | None
+    offered: Offered | None
 
 
 class OpenCandidates:
@@ -32,7 +32,7 @@ class OpenCandidates:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._made: dict[int, tuple[Candidate, Any]] = {}
-        self._outcomes: dict[int, Metrics | None] = {}
+        self._outcomes: dict[int, Offered | None] = {}
 
     def __len__(self) -> int:
         return len(self._made)
@@ -71,9 +71,9 @@ class OpenCandidates:
         """Return the number of candidates beyond this id."""
         return sum(key > n_asked for key in self._made)
 
-    def record(self, candidate_id: int, metrics: Metrics | None) -> None:
+    def record(self, candidate_id: int, offered: Offered | None) -> None:
         """Record an outcome."""
-        self._outcomes[candidate_id] = metrics
+        self._outcomes[candidate_id] = offered
 
     def take_ended(self) -> list[Ended]:
         """Return the candidates whose outcome is known, and forget them."""
@@ -84,7 +84,7 @@ class OpenCandidates:
         return {
             "open": [[getattr(candidate, name) for name in FIELDS] for candidate, _ in self._made.values()],
             "open_X": rows_of([individual for _, individual in self._made.values()], self._space.n_var),
-            "told": {str(key): metrics for key, metrics in self._outcomes.items()},
+            "told": {str(key): to_state(offered) for key, offered in self._outcomes.items()},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -93,4 +93,4 @@ class OpenCandidates:
         facts = [dict(zip(FIELDS, values, strict=True)) for values in state["open"]]
         facts = [{**fields, "parents": tuple(fields["parents"])} for fields in facts]
         self.add(Population.new(X=state["open_X"]), facts)
-        self._outcomes = {int(key): metrics for key, metrics in state["told"].items()}
+        self._outcomes = {int(key): of_state(saved) for key, saved in state["told"].items()}

@@ -17,7 +17,7 @@ from evo_moo.errors import JobError, StateError
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
 from evo_moo.optimizer.arguments import argument_faults
 from evo_moo.optimizer.baselines import Fixed
-from evo_moo.optimizer.candidate import TOLD, Candidate, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import TOLD, Candidate, Outcome, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
 from evo_moo.optimizer.open_candidates import Ended, OpenCandidates
@@ -26,6 +26,7 @@ from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Key, Offered, Point
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.completion import completed
 from evo_moo.space.designs import GridPoints
@@ -146,16 +147,15 @@ class Optimizer:
                 break
         return asked
 
-    def tell(
-        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
-    ) -> Candidate | None:
+    def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> Candidate | None:
         """Report the outcome of a candidate; with the last of a generation, selection takes place.
 
         Args:
             candidate: The candidate or its id; or a configuration that was measured elsewhere. It takes a place of the
                 first population, if one is free, and counts in ``n_asked``, but not in ``n_within``.
-            metrics: The metrics. None: the evaluation failed, and the candidate is left out of selection.
-                Without the objectives: the candidate breaks a limit and was not evaluated further.
+            outcome: The metrics; of a problem with post-training variables a list of points. None: the evaluation
+                failed, and the candidate is left out of selection. Metrics without the objectives: the candidate breaks
+                a limit and was not evaluated further.
 
         Returns:
             The candidate that a configuration became; None where the candidate was known.
@@ -166,19 +166,23 @@ class Optimizer:
             MetricError: An objective is missing, or is no finite number.
         """
         if isinstance(candidate, Mapping):
-            return self._take(candidate, checked_outcome(self.goals, metrics))
+            return self._take(candidate, outcome)
+        self.end(candidate, checked_outcome(self.goals, outcome))
+        return None
+
+    def end(self, candidate: int | Candidate, offered: Offered | None) -> None:
+        """Report what a candidate offers, which was checked before; None: its evaluation failed."""
         key = awaited_id(candidate, lambda key: key <= self.n_asked and self._open.is_awaited(key))
-        self._open.record(key, checked_outcome(self.goals, metrics))
+        self._open.record(key, offered)
         self._n_told += 1
         if self._pace.is_complete(self._open.n_ended, len(self._open)):
             self._select()
-        return None
 
-    def _take(self, configuration: Mapping[str, Any], metrics: Metrics | None) -> Candidate | None:
+    def _take(self, configuration: Mapping[str, Any], outcome: Outcome) -> Candidate | None:
         """Take a configuration that was measured elsewhere."""
-        x = self.space.encode([configuration])
+        x, offered = self.space.encode([configuration]), checked_outcome(self.goals, outcome)
         if awaited := [candidate for candidate in self.pending if candidate.x.tobytes() == x.tobytes()]:
-            return self.tell(awaited[0], metrics)
+            return self.tell(awaited[0], outcome)
         if self.n_waiting or not self._fresh.are_new(x)[0]:
             rule = "a told configuration must be new, and all candidates made before it asked for"
             raise StateError(f"{rule}, but {self.n_waiting} wait; it is {dict(configuration)}")
@@ -186,47 +190,47 @@ class Optimizer:
         self.n_asked, self._n_known = self.n_asked + 1, self._n_known + 1
         told = Candidate(self.n_asked, generation, self.space.decode(x)[0], x[0], TOLD, cost=0.0)
         self._fresh.remember(x)
-        self._source.learn(told, metrics)
-        if metrics is not None:
-            self._evolution.add(Ended(told, Population.new(X=x)[0], metrics))
+        self._source.learn(told, offered)
+        if offered is not None:
+            self._evolution.add(Ended(told, Population.new(X=x)[0], offered))
         return told
 
-    def leave_out(self, candidate: int | Candidate, estimate: Metrics | None) -> None:
+    def leave_out(self, candidate: int | Candidate, estimate: Offered | None) -> None:
         """Report that a candidate is not evaluated to the end; models learn the estimate as if it was measured."""
         self._source.estimate(candidate.id if isinstance(candidate, Candidate) else candidate, estimate)
-        self.tell(candidate, None)
+        self.end(candidate, None)
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
         """Report an evaluation that was stopped early: the candidate is left out."""
-        self.leave_out(candidate, expected)
+        self.leave_out(candidate, {0: Point({}, expected)})
 
     def revise(self, outcomes: Iterable[EndedRow]) -> None:
         """Take better measured metrics of evaluations that were reported before.
 
         Args:
-            outcomes: Ids, rows and metrics.
+            outcomes: Ids, rows and what they offer.
         """
         ended = list(outcomes)
         self._source.recall(o for o in ended if o[0] not in self._open)
-        known: dict[int, Metrics] = {}
-        for key, x, metrics in ended:
+        known: dict[int, Offered] = {}
+        for key, x, offered in ended:
             if self._open.is_ended(key):
-                self._open.record(key, metrics)
-            elif metrics is not None:
+                self._open.record(key, offered)
+            elif offered is not None:
                 # The population has the mean of what was repeated, under the id of the first evaluation.
-                known[self._source.first_of(key, x)] = self._source.mean(x) if self.replicates else metrics
+                known[self._source.first_of(key, x)] = self._source.mean(x) if self.replicates else offered
         self._evolution.revise(known)
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Return no evaluations: none continues from the weights of another."""
         return [], []
 
-    def population_ids(self) -> list[int]:
-        """Return the evaluation ids of the current population."""
+    def population_ids(self) -> list[Key]:
+        """Return the ids of the evaluations, or the keys of the points, that are the current population."""
         return self._evolution.population_ids()
 
-    def optimum_ids(self) -> list[int]:
-        """Return the evaluation ids of what pymoo reports as the optimum of the current population."""
+    def optimum_ids(self) -> list[Key]:
+        """Return those of what pymoo reports as the optimum of the current population."""
         return self._evolution.optimum_ids()
 
     def take_decisions(self) -> list[Decision]:
@@ -305,9 +309,9 @@ class Optimizer:
     def _select(self) -> None:
         """Let the algorithm select upon the outcomes: those of a generation, or in steady state one."""
         ended = self._open.take_ended()
-        for candidate, _, metrics in ended:
-            self._source.learn(candidate, metrics)
-        succeeded = [one for one in ended if one.metrics is not None]
+        for candidate, _, offered in ended:
+            self._source.learn(candidate, offered)
+        succeeded = [one for one in ended if one.offered is not None]
         for candidate, *_ in succeeded:
             if candidate.continues:
                 self._evolution.update(candidate.continues, self._source.mean(candidate.x))

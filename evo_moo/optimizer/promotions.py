@@ -16,6 +16,7 @@ from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.protocol import Decision
 from evo_moo.optimizer.rungs import MIN_PAIRS, TRUSTED_TAU, promotion_order, rank_correlations, to_promote, widened
 from evo_moo.pareto import pareto_rows
+from evo_moo.problem.points import made
 
 LOGGER = logging.getLogger("evo_moo")
 
@@ -88,18 +89,23 @@ class Promotions(ABC):
         key, keys = ladder.standing(candidate).key, ladder.compared(ladder.top)
         if key not in keys:
             return False
-        means = [ladder.mean(ladder.step(k).candidate) for k in keys]
-        violation = np.array([goals.violation(metrics) for metrics in means])
-        return keys.index(key) in pareto_rows(goals.F(means), violation)
+        means = [(k, metrics) for k in keys for metrics in made(ladder.mean(ladder.step(k).candidate))]
+        rows = [metrics for _, metrics in means]
+        violation = np.array([goals.violation(metrics) for metrics in rows])
+        return key in {means[i][0] for i in pareto_rows(goals.F(rows), violation)}
 
     def _in_order(self, rung: int, wanted: Iterable[int]) -> list[int]:
-        """Return evaluations on a rung in the order of promotion, as it is among all that ended well there."""
+        """Return evaluations on a rung in the order of promotion, as it is among all that ended well there.
+
+        A training that offers points stands where the best of them does.
+        """
         wanted, compared, goals = set(wanted), self._ladder.compared(rung), self._ladder.goals
         if not wanted:
             return []
-        rows = self._ladder.metrics(compared)
+        keys, rows = zip(*self._ladder.metrics(compared), strict=True)
         violation = np.array([goals.violation(metrics) for metrics in rows])
-        return [compared[i] for i in promotion_order(goals.F(rows), violation) if compared[i] in wanted]
+        in_order = dict.fromkeys(keys[i] for i in promotion_order(goals.F(rows), violation))
+        return [key for key in in_order if key in wanted]
 
     def _judge(self) -> None:
         """Note where a rung has ceased, or begun again, to rank the next."""

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate
+from evo_moo.optimizer.candidate import Candidate, Outcome
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Key, Offered
 from evo_moo.space.search_space import SearchSpace
 
-EndedRow = tuple[int, Array, Metrics | None]
-"""Id of an evaluation, its ``(n_var,)`` encoded row, and its metrics, or None where it failed."""
+EndedRow = tuple[int, Array, Offered | None]
+"""Id of an evaluation, its ``(n_var,)`` encoded row, and what it offers, or None where it failed."""
 
 
 class Decision(NamedTuple):
@@ -62,9 +63,7 @@ class AskTell(Protocol):
     def ask(self, n: int | None = None) -> list[Candidate]:
         """Return up to ``n`` candidates; none while outcomes are awaited first, or where nothing new is left."""
 
-    def tell(
-        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
-    ) -> Candidate | None:
+    def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> Candidate | None:
         """Report an outcome, None of a failure; return the candidate that a configuration measured elsewhere became."""
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
@@ -73,11 +72,11 @@ class AskTell(Protocol):
     def revise(self, outcomes: Iterable[EndedRow]) -> None:
         """Take better measured metrics of evaluations that were reported before."""
 
-    def population_ids(self) -> list[int]:
-        """Return the evaluation ids of the population."""
+    def population_ids(self) -> list[Key]:
+        """Return the ids of the evaluations, or the keys of the points, that are the population."""
 
-    def optimum_ids(self) -> list[int]:
-        """Return the evaluation ids of the best of the population."""
+    def optimum_ids(self) -> list[Key]:
+        """Return those of the best of the population."""
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Return the evaluations whose saved weights are needed now, and those that may be, the likeliest first."""

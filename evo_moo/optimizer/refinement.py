@@ -11,13 +11,14 @@ from typing import Any
 
 from evo_moo.errors import StateError, UsageError
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.extrapolation import Extrapolation
 from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.promotions import GenerationalPromotions, SteadyStatePromotions
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.problem.metrics import Metric, Metrics
+from evo_moo.problem.points import Key, Offered, key_of, of_state, place_of_key, to_state
 
 STATE_FORMAT = 1
 
@@ -67,7 +68,7 @@ class Refinement:
         kind = GenerationalPromotions if self.mode == "generational" else SteadyStatePromotions
         self._ladder, self._promotions, self._extrapolation = ladder, kind(ladder, *self._rules), Extrapolation(ladder)
         self._open: dict[int, Candidate] = {}  # the inner optimizer's candidates that are not finished
-        self._estimates: dict[int, Metrics] = {}  # what is expected of those that were left out
+        self._estimates: dict[int, Offered] = {}  # what is expected of those that were left out
 
     @property
     def n_asked(self) -> int:
@@ -108,21 +109,19 @@ class Refinement:
             asked.append(self._evaluation(self._ladder.begin(step)))
         return asked
 
-    def tell(
-        self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None
-    ) -> Candidate | None:
+    def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> Candidate | None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``.
 
         A configuration that was measured elsewhere counts as evaluated at full length.
         """
         if isinstance(candidate, Mapping):
             row = self.space.encode([candidate]).tobytes()
-            told = None if row in {c.x.tobytes() for c in self._open.values()} else self.inner.tell(candidate, metrics)
+            told = None if row in {c.x.tobytes() for c in self._open.values()} else self.inner.tell(candidate, outcome)
             if told is None:
                 raise StateError(f"a told configuration must be new, but {dict(candidate)} is being evaluated")
-            return self._ladder.evaluation(self._ladder.take(told.id, checked_outcome(self.goals, metrics)), told)
+            return self._ladder.evaluation(self._ladder.take(told.id, checked_outcome(self.goals, outcome)), told)
         key = awaited_id(candidate, self._ladder.is_awaited)
-        self._ladder.end(key, checked_outcome(self.goals, metrics))
+        self._ladder.end(key, checked_outcome(self.goals, outcome))
         self._settle(key)
         return None
 
@@ -144,20 +143,25 @@ class Refinement:
     def revise(self, outcomes: Iterable[EndedRow]) -> None:
         """Take better measured metrics of evaluations that were reported before; arguments as for ``Optimizer``."""
         rows = {}
-        for key, x, metrics in outcomes:
-            if metrics is not None:
-                self._ladder.revise(key, metrics)
+        for key, x, offered in outcomes:
+            if offered is not None:
+                self._ladder.revise(key, offered)
                 rows[self._ladder.step(key).candidate] = x
         finished = ((key, x, self._outcome(key)) for key, x in sorted(rows.items()) if key not in self._open)
         self.inner.revise(finished)
 
-    def population_ids(self) -> list[int]:
-        """Return the evaluation ids of the current population, all of them on the top rung."""
-        return [self._ladder.standing(candidate).key for candidate in self.inner.population_ids()]
+    def population_ids(self) -> list[Key]:
+        """Return the evaluations, or their points, of the current population, all of them on the top rung."""
+        return self._on_the_ladder(self.inner.population_ids())
 
-    def optimum_ids(self) -> list[int]:
-        """Return the evaluation ids of the optimum of the current population."""
-        return [self._ladder.standing(candidate).key for candidate in self.inner.optimum_ids()]
+    def optimum_ids(self) -> list[Key]:
+        """Return those of the optimum of the current population."""
+        return self._on_the_ladder(self.inner.optimum_ids())
+
+    def _on_the_ladder(self, keys: Iterable[Key]) -> list[Key]:
+        """Return the keys of evaluations on the highest rung instead of those of the inner optimizer's candidates."""
+        places = map(place_of_key, keys)
+        return [key_of(self._ladder.standing(candidate).key, point) for candidate, point in places]
 
     def restartable(self) -> tuple[list[int], list[int]]:
         """Return the evaluations whose weights are needed now, and those that may be, the likeliest first."""
@@ -175,7 +179,7 @@ class Refinement:
             "n_asked": self.n_asked,
             "inner": self.inner.dump(with_seen),
             **self._ladder.dump(with_seen),
-            "estimates": {str(candidate): metrics for candidate, metrics in self._estimates.items()},
+            "estimates": {str(candidate): to_state(offered) for candidate, offered in self._estimates.items()},
             "trusted": self._promotions.trusted,
         }
 
@@ -188,16 +192,16 @@ class Refinement:
         check_kind(state, self._kind)
         self.inner.load(state["inner"], seen)
         self._start(self._ladder.loaded(state))
-        self._estimates = {int(candidate): metrics for candidate, metrics in state["estimates"].items()}
+        self._estimates = {int(candidate): of_state(saved) or {} for candidate, saved in state["estimates"].items()}
         self._promotions.trusted = list(state["trusted"])
         self._open = {candidate.id: candidate for candidate in self.inner.pending}
 
     def recall(self, outcomes: Iterable[EndedRow]) -> None:
         """Learn again the outcomes that a loaded state was dumped without."""
         rows = {}
-        for key, x, metrics in outcomes:
+        for key, x, offered in outcomes:
             if self._ladder.lacks(key):
-                self._ladder.end(key, metrics)
+                self._ladder.end(key, offered)
                 rows[self._ladder.step(key).candidate] = x
         self.inner.recall((key, x, self._outcome(key)) for key, x in sorted(rows.items()) if key not in self._open)
 
@@ -222,15 +226,18 @@ class Refinement:
         if is_left_out or (outcome is not None and not standing.is_top and self._ladder.compared(0)):
             self.inner.leave_out(candidate, outcome)
         else:
-            self.inner.tell(candidate, outcome)
+            self.inner.end(candidate, outcome)
 
-    def _outcome(self, candidate: int) -> Metrics | None:
+    def _outcome(self, candidate: int) -> Offered | None:
         """Return what the inner optimizer learns of a finished candidate; None if it failed or was left out."""
         standing = self._ladder.standing(candidate)
-        if standing.metrics is None or not (standing.is_top or standing.is_barred):
+        if standing.offered is None or not (standing.is_top or standing.is_barred):
             return self._estimates.get(candidate)
         if standing.is_top:
-            return standing.metrics if standing.is_barred else self._ladder.mean(candidate)
+            return standing.offered if standing.is_barred else self._ladder.mean(candidate)
         # Of a training that was to go on, the population may know no objectives but those with limits.
         hidden = {o.metric for o in self.goals.objectives} - {limit.metric for limit in self.goals.limits}
-        return {name: value for name, value in standing.metrics.items() if name not in hidden}
+        return {
+            number: point._replace(metrics={k: value for k, value in point.metrics.items() if k not in hidden})
+            for number, point in standing.offered.items()
+        }

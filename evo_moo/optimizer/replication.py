@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind, checked_outcome
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Key
 from evo_moo.space.search_space import SearchSpace
 
 KIND = ["replication", 1]  # of a state, with the number of its format
@@ -47,10 +48,10 @@ class Replication:
         self.n_asked = len(self._candidates) if n is None else min(start + n, len(self._candidates))
         return self._candidates[start : self.n_asked]
 
-    def tell(self, candidate: int | Candidate | Mapping[str, Any], metrics: Mapping[str, float] | None) -> None:
+    def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = awaited_id(candidate, lambda key: 1 <= key <= self.n_asked and key not in self._ended)
-        checked_outcome(self.goals, metrics)
+        checked_outcome(self.goals, outcome)
         self._ended.add(key)
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:
@@ -60,7 +61,7 @@ class Replication:
     def revise(self, outcomes: Iterable[EndedRow]) -> None:
         """Do nothing: nothing is learnt."""
 
-    def population_ids(self) -> list[int]:
+    def population_ids(self) -> list[Key]:
         """Return no ids: there is no population."""
         return []
 

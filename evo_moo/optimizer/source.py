@@ -10,7 +10,7 @@ from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
 from evo_moo.optimizer.protocol import Decision, EndedRow
-from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Offered
 
 
 class Made(NamedTuple):
@@ -62,18 +62,18 @@ class Source:
         """Return up to ``n`` new individuals, and how they came about; the rest, if any, as their parents say."""
         return scene.evolution.offspring(n) if n == 1 else scene.evolution.next_generation(), []
 
-    def learn(self, candidate: Candidate, metrics: Metrics | None) -> None:
+    def learn(self, candidate: Candidate, offered: Offered | None) -> None:
         """Learn an outcome; None: the evaluation failed."""
 
     def first_of(self, candidate_id: int, x: Array) -> int:
         """Return the id of the first evaluation of a candidate's ``(n_var,)`` row."""
         return candidate_id
 
-    def mean(self, x: Array) -> Metrics:
-        """Return the mean metrics of an ``(n_var,)`` row that was evaluated more than once."""
+    def mean(self, x: Array) -> Offered:
+        """Return the offer, with the means of its metrics, of an ``(n_var,)`` row that was evaluated more than once."""
         raise NotImplementedError
 
-    def estimate(self, candidate_id: int, metrics: Metrics | None) -> None:
+    def estimate(self, candidate_id: int, offered: Offered | None) -> None:
         """Note what a candidate that is left out would have shown, to be learnt in place of its failure."""
 
     def take_decisions(self) -> list[Decision]:

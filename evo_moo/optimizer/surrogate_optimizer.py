@@ -13,7 +13,7 @@ from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.plugins import load_surrogate
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Offered, of_state, to_state
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Array
 from evo_moo.surrogate.fitting import FAMILIES
@@ -59,8 +59,8 @@ class ModelSource(Source):
         self.replicates = replicates and problem.is_seeded and any(m.noisy for m in problem.metrics.values())
         families = {name: load_surrogate(name) for name in (FAMILIES if model == "auto" else (model,))}
         models = SearchModels(problem, goals, families, load_surrogate("rf"), seed, earlier)
-        self._proposals = Proposals(problem.space, models, infill, self.replicates)
-        self._estimates: dict[int, Metrics | None] = {}
+        self._proposals = Proposals(problem, models, infill, self.replicates)
+        self._estimates: dict[int, Offered | None] = {}
 
     def n_wanted(self, n: int, n_asked: int) -> int:
         """Return the size of a batch, once there is a population."""
@@ -88,21 +88,21 @@ class ModelSource(Source):
             self._proposals.expect(scene.n_asked + i, proposal)
         return Population.create(*individuals), how
 
-    def learn(self, candidate: Candidate, metrics: Metrics | None) -> None:
+    def learn(self, candidate: Candidate, offered: Offered | None) -> None:
         """Learn an outcome, or the estimate of it; None: the evaluation failed."""
-        self._proposals.record(candidate.id, candidate.x, self._estimates.pop(candidate.id, metrics))
+        self._proposals.record(candidate.id, candidate.x, self._estimates.pop(candidate.id, offered))
 
     def first_of(self, candidate_id: int, x: Array) -> int:
         """Return the id of the first evaluation of a candidate's ``(n_var,)`` row."""
         return next(iter(self._proposals.archive.ids_of(x)), candidate_id)
 
-    def mean(self, x: Array) -> Metrics:
-        """Return the mean metrics of an ``(n_var,)`` row."""
+    def mean(self, x: Array) -> Offered:
+        """Return the mean of what the evaluations of an ``(n_var,)`` row offer."""
         return self._proposals.archive.mean_of(x)
 
-    def estimate(self, candidate_id: int, metrics: Metrics | None) -> None:
+    def estimate(self, candidate_id: int, offered: Offered | None) -> None:
         """Note what a candidate that is left out would have shown."""
-        self._estimates[candidate_id] = metrics
+        self._estimates[candidate_id] = offered
 
     def take_decisions(self) -> list[Decision]:
         """Return the choices of models since the last call."""
@@ -113,19 +113,20 @@ class ModelSource(Source):
         observations = self._proposals.archive.observations if with_seen else []
         return {
             "proposals": self._proposals.dump(),
-            "archive": [[o.id, o.metrics] for o in observations],
+            "archive": [[o.id, to_state(o.offered)] for o in observations],
             "archive_X": self._rows(o.x for o in observations),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._proposals.load(state["proposals"])
-        self.recall((key, x, metrics) for (key, metrics), x in zip(state["archive"], state["archive_X"], strict=True))
+        rows = zip(state["archive"], state["archive_X"], strict=True)
+        self.recall((key, x, of_state(saved)) for (key, saved), x in rows)
 
     def recall(self, outcomes: Iterable[EndedRow]) -> None:
         """Learn again the outcomes that a loaded state was dumped without."""
-        for key, x, metrics in outcomes:
-            self._proposals.archive.record(key, x, metrics)
+        for key, x, offered in outcomes:
+            self._proposals.archive.record(key, x, offered)
 
     def _rows(self, rows: Iterable[Array]) -> Array:
         return np.array(list(rows)).reshape(-1, self._n_var)

@@ -245,12 +245,12 @@ class Objectives(NamedTuple):
     """What evaluations came to, as columns in their order.
 
     Attributes:
-        ids: ``(n,)`` ids.
+        keys: ``(n,)`` keys, of evaluations or of their points.
         F: ``(n, n_obj)`` objectives, minimised.
         violation: ``(n,)`` total constraint violations, 0 when feasible.
     """
 
-    ids: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.object_]
     F: Array
     violation: Array
 
@@ -258,20 +258,20 @@ class Objectives(NamedTuple):
         """Return the Pareto front of what is feasible, sorted by the first objective."""
         kept = np.flatnonzero(self.violation == 0)
         rows = kept[pareto_rows(self.F[kept], np.zeros(len(kept)))]
-        return Objectives(self.ids[rows], self.F[rows], self.violation[rows])
+        return Objectives(self.keys[rows], self.F[rows], self.violation[rows])
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[int, Mapping[str, float]]], goals: Goals) -> Self:
-        """Return the columns of ids and metrics, which are read some at a time.
+    def of(cls, rows: Iterable[tuple[int | str, Mapping[str, float]]], goals: Goals) -> Self:
+        """Return the columns of keys and metrics, which are read some at a time.
 
         Raises:
             KeyError: An evaluation lacks an objective.
         """
-        rest, parts = iter(rows), [cls(np.empty(0, dtype=np.int64), goals.F([]), np.empty(0))]
+        rest, parts = iter(rows), [cls(np.empty(0, dtype=object), goals.F([]), np.empty(0))]
         while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
             metrics = [each for _, each in part]
             violation = np.array([goals.violation(each) for each in metrics])
-            parts.append(cls(np.array([key for key, _ in part], dtype=np.int64), goals.F(metrics), violation))
+            parts.append(cls(np.array([key for key, _ in part], dtype=object), goals.F(metrics), violation))
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -139,7 +139,7 @@ def pooled(measurements: Sequence[Measurement], nominal_ms: Mapping[str, float])
 
 
 def front_rows(
-    goals: Goals, candidates: Sequence[tuple[int, Metrics]], doubts: Mapping[int, Pooled]
+    goals: Goals, candidates: Sequence[tuple[int | str, Metrics]], doubts: Mapping[int | str, Pooled]
 ) -> npt.NDArray[np.int64]:
     """Return the rows of the Pareto front, sorted by the first objective.
 
@@ -148,7 +148,7 @@ def front_rows(
 
     Args:
         goals: Objectives and limits.
-        candidates: Ids and metrics.
+        candidates: Ids, of evaluations or of their points, and metrics.
         doubts: What the measurements say of those that are in doubt, by id.
     """
     signs = {objective.metric: objective.sign for objective in goals.objectives}

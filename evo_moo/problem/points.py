@@ -1,9 +1,10 @@
 """What one training offers: points, each with the choices that were made after the training."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from evo_moo.errors import MetricError, SpaceError
+from evo_moo.errors import MetricError, SpaceError, UsageError
 from evo_moo.problem.metrics import Metrics, Returned, mean_metrics, read_returned
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.values import json_key, value_text
@@ -26,6 +27,10 @@ class Point(NamedTuple):
     fault: str = ""
 
 
+Offered = dict[int, Point]
+"""What a training offers: numbers to points, which count from 1; of a problem without points 0 to the training."""
+
+
 class OfferedPoint(NamedTuple):
     """A point as it was read: its choices fit the space, its metrics may still lack some."""
 
@@ -35,7 +40,7 @@ class OfferedPoint(NamedTuple):
 
 
 def key_of(evaluation_id: int, point: int | None) -> Key:
-    """Return the key of an evaluation's point, counted from 1; of one without points its id."""
+    """Return the key of an evaluation's point; without a point, None or 0, it is the id."""
     return f"{evaluation_id}.{point}" if point else evaluation_id
 
 
@@ -47,6 +52,17 @@ def evaluation_of(key: Key) -> int:
 def place_of_key(key: Key) -> tuple[int, int]:
     """Return the evaluation's id and the point's number, 0 without one: keys in the order of asking."""
     return (key, 0) if isinstance(key, int) else (evaluation_of(key), int(key.partition(".")[2]))
+
+
+def read_key(text: str) -> Key:
+    """Read a key as a command gets it.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", text) is None:
+        raise UsageError(f"an id must be that of an evaluation, as 12, or of a point of one, as 12.3, but is {text!r}")
+    return text if "." in text else int(text)
 
 
 def point_in_words(number: int, choices: Mapping[str, Any]) -> str:
@@ -98,15 +114,43 @@ def _read_point(point: Any, config: Mapping[str, Any], space: SearchSpace) -> Of
     return OfferedPoint(choices, read_returned({} if point.fault else point.metrics), " ".join(point.fault.split()))
 
 
-def offers(points: Sequence[Point], metrics: Metrics) -> list[Metrics]:
-    """Return the metrics of every point that a training offers; without points, those of the training alone."""
-    return [dict(point.metrics) for point in points if not point.fault] if points else [metrics]
+def numbered(points: Sequence[Point], metrics: Metrics) -> Offered:
+    """Return what a training offers: points from a list, or without them the training itself."""
+    return dict(enumerate(points, 1)) if points else {0: Point({}, metrics)}
 
 
-def mean_points(repetitions: Sequence[Sequence[Point]]) -> tuple[Point, ...]:
-    """Return the points that all repetitions of a training offer, with the means of their metrics."""
-    tables = [{json_key(p.choices): p for p in points if not p.fault} for points in repetitions]
-    common = [key for key in tables[0] if all(key in table for table in tables)]
-    return tuple(
-        tables[0][key]._replace(metrics=mean_metrics([dict(table[key].metrics) for table in tables])) for key in common
-    )
+def made(offered: Offered) -> list[Metrics]:
+    """Return the metrics of each point that could be made."""
+    return [dict(point.metrics) for point in offered.values() if not point.fault]
+
+
+def mean_offer(repetitions: Sequence[Offered]) -> Offered:
+    """Return the points that all repetitions of a training could make, with the means of their metrics."""
+    tables = [{json_key(p.choices): p for p in offered.values() if not p.fault} for offered in repetitions]
+    keys = {number: json_key(point.choices) for number, point in repetitions[0].items()}
+    return {
+        number: tables[0][key]._replace(metrics=mean_metrics([dict(table[key].metrics) for table in tables]))
+        for number, key in keys.items()
+        if all(key in table for table in tables)
+    }
+
+
+def in_pairs(one: Offered, other: Offered) -> list[tuple[Metrics, Metrics]]:
+    """Return the metrics of the points of equal choices that both could make."""
+    table = {json_key(point.choices): dict(point.metrics) for point in other.values() if not point.fault}
+    points = [(json_key(point.choices), dict(point.metrics)) for point in one.values() if not point.fault]
+    return [(metrics, table[key]) for key, metrics in points if key in table]
+
+
+def to_state(offered: Offered | None) -> Any:
+    """Return an offer as a saved state holds it: the metrics of a training without points as they are."""
+    if offered is None or 0 in offered:
+        return offered and dict(offered[0].metrics)
+    return [list(point) for point in offered.values()]
+
+
+def of_state(saved: Any) -> Offered | None:
+    """Read what ``to_state`` returned."""
+    if saved is None or isinstance(saved, Mapping):
+        return None if saved is None else {0: Point({}, saved)}
+    return dict(enumerate((Point(*point) for point in saved), 1))

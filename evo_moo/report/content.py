@@ -21,6 +21,7 @@ from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front, thinned
 from evo_moo.problem.goals import Goals, Objective
+from evo_moo.problem.points import evaluation_of
 from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.reading import reading
@@ -251,8 +252,9 @@ def _objective(objective: Objective, table: Table, record: RunRecord) -> Objecti
 
 def _history(record: RunRecord) -> History:
     goals, result = record.goals, record.result
-    ids, F, violation = result.objectives
-    n, F, box = ids[violation == 0], F[violation == 0], result.box
+    keys, F, violation = result.objectives
+    n = np.array([evaluation_of(key) for key in keys[violation == 0]], dtype=np.int64)
+    F, box = F[violation == 0], result.box
     if box is None:
         return History(n)
     if len(goals.objectives) == 1:

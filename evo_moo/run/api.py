@@ -293,5 +293,5 @@ def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
     warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
     known = [entry for entry in search.start if is_told(entry, problem.space)]
-    earlier = outcomes_to_learn(runs, problem.space, prepared.goals) if job.surrogate else ()
+    earlier = outcomes_to_learn(runs, problem.point_space, prepared.goals) if job.surrogate else ()
     return replace(warm, start=[*known, *warm.start], earlier=earlier)

@@ -44,14 +44,14 @@ def engine_of(
     if (refinement := job.refinement) is not None:
         if problem.continues:
             weights = WeightStore(folder.weights, refinement.weights_mb)
-        if refinement.risk is not None:
+        if refinement.risk is not None and not problem.post_training:  # a learning curve is not of one point
             cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
             stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
     latencies = Latencies(problem.architecture_key) if problem.profiles else None
     known = told(job.search.start, problem.space, goals)
     tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies, known)
     with guarded_reads(folder.path):
-        n_var, facts = problem.space.n_var, folder.ledger.facts()
+        n_var, facts = problem.point_space.n_var, folder.ledger.facts()
         earlier = [EarlierOutcomes.from_json(outcomes, n_var) for outcomes in facts.earlier_outcomes]
     return Engine(optimizer_of(job, problem, goals, earlier), pool, folder, job.budget.limits(), tasks, observer)
 

@@ -108,7 +108,7 @@ class Reactions:
         ended = self._ledger.ended()
         waiting = next(ended, None)
         for generation, n_asked, population, _ in self._ledger.generations():
-            while waiting and waiting.id <= n_asked:
+            while waiting and waiting.training_id <= n_asked:
                 self._on_evaluation(waiting)
                 waiting = next(ended, None)
             self._on_generation(generation, [e for e in self._ledger.of_ids(population) if e.status != "asked"])

@@ -21,6 +21,7 @@ from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.replication import Replication
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import Key
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
@@ -41,7 +42,7 @@ def confirm(
     problem: Any = None,
     *,
     seeds: int | None = None,
-    ids: Sequence[int] = (),
+    ids: Sequence[Key] = (),
     workers: int | None = None,
     verbose: bool = False,
 ) -> Confirmation:
@@ -120,9 +121,14 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
 def _plan(
     problem: SearchProblem, recorded: Sequence[Evaluation], members: Sequence[Evaluation], seeds: int
 ) -> list[Candidate]:
-    """Return every replicate: what is recorded in its order, then what is missing, one seed after the other."""
+    """Return every replicate: what is recorded in its order, then what is missing, one seed after the other.
+
+    A training with several members is repeated once; each member is a point of it.
+    """
+    names = problem.space.variables
+    trainings = [{name: value for name, value in e.configuration.items() if name in names} for e in members]
     steps = [(e.configuration, e.replicate) for e in recorded]
-    steps += [(e.configuration, number) for number in range(1, seeds + 1) for e in members]
+    steps += [(configuration, number) for number in range(1, seeds + 1) for configuration in trainings]
     first: dict[str, int] = {}
     candidates = []
     distinct = {(json_key(configuration), number): configuration for configuration, number in steps}

@@ -30,6 +30,7 @@ from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import Array, Bounds, LearningCurve
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import evaluation_of
 from evo_moo.storage.evaluation_row import Evaluation
 
 N_SCALING = 5
@@ -63,7 +64,7 @@ class EarlyStopping:
 
     def ask(self, evaluation: Candidate | Evaluation) -> None:
         """Note an evaluation that begins."""
-        self._asked[evaluation.id] = evaluation
+        self._asked[evaluation_of(evaluation.id)] = evaluation
 
     def take(self, key: int, metrics: Metrics, curve: LearningCurve | None) -> None:
         """Note the metrics and the curve of an evaluation that ended well."""
@@ -77,7 +78,7 @@ class EarlyStopping:
             if evaluation.fidelity is not None:
                 self.ask(evaluation)
                 if evaluation.status in ("ok", "partial"):
-                    self.take(evaluation.id, evaluation.metrics, curves.get(evaluation.id))
+                    self.take(evaluation.training_id, evaluation.metrics, curves.get(evaluation.training_id))
 
     def refresh(self) -> None:
         """Judge the next evaluations by all that has ended by now."""

@@ -150,7 +150,8 @@ class Engine:
             if (curve := outcome.curve) and curve.expected is not None:  # its training was stopped early
                 optimizer.stop(outcome.id, curve.expected, curve.share_trained)
             else:
-                optimizer.tell(outcome.id, outcome.metrics if outcome.status in USABLE else None)
+                usable = outcome.status in USABLE
+                optimizer.tell(outcome.id, (outcome.points or outcome.metrics) if usable else None)
             self._tasks.ended(outcome)
         with self.ledger.transaction():
             if optimizer.is_settled:

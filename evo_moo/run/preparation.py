@@ -220,7 +220,7 @@ def record_problem(ledger: Ledger, problem: SearchProblem, goals: Goals, version
     ledger.set_meta(
         goals=goals.to_json(),
         metrics={name: asdict(metric) for name, metric in problem.known_metrics.items()},
-        space=problem.space.to_json(),
+        space=problem.point_space.to_json(),
         problem_version=version,
         state="new",
         **facts,
@@ -246,7 +246,7 @@ def _go_on(folder: RunFolder, facts: RunFacts, prepared: PreparedJob, version: s
     with folder.ledger.transaction():
         if facts.place != _place(folder):
             folder.ledger.set_meta(place=_place(folder))
-        if facts.space != (space := prepared.problem.space.to_json()):
+        if facts.space != (space := prepared.problem.point_space.to_json()):
             folder.ledger.set_meta(space=space)  # the same, but for what an older version did not record of tuples
         if state != "finished":
             _record_version(folder.ledger, facts, prepared.parts, version)

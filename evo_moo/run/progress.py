@@ -20,6 +20,7 @@ from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
 from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
+from evo_moo.problem.points import made
 from evo_moo.run.observer import n_evaluated
 from evo_moo.storage.evaluation_row import FAILED, Evaluation
 from evo_moo.storage.facts import RunBox
@@ -30,8 +31,7 @@ from evo_moo.text import printable
 LOGGER = logging.getLogger("evo_moo")
 FIRST_LINE_S, LINE_EVERY_S = 5.0, 60.0
 """Without a new generation a line is logged after so many seconds, and then after twice as many, up to the second."""
-REDRAW_S = 0.3
-"""A bar in a notebook is drawn no more often than this."""
+REDRAW_S = 0.3  # a bar in a notebook is drawn no more often
 
 
 class Progress:
@@ -139,7 +139,8 @@ class Progress:
         self.n_done += n_evaluated(outcomes)
         self.spent = sum((o.cost for o in outcomes), self.spent)
         self.n_failed += sum(o.status in FAILED for o in outcomes)
-        feasible = [o.metrics for o in outcomes if o.status == "ok" and not self.goals.violation(o.metrics)]
+        offered = (metrics for o in outcomes if o.status == "ok" for metrics in made(o.offered))
+        feasible = [metrics for metrics in offered if not self.goals.violation(metrics)]
         if not feasible:
             return
         for o in self.goals.objectives:

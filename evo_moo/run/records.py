@@ -46,8 +46,7 @@ class Records:
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Record how evaluations ended."""
         self._n_usable += sum(outcome.status in USABLE for outcome in outcomes)
-        violation = self._optimizer.goals.violation
-        self._ledger.record_outcomes((o, violation(o.metrics) if o.metrics else None) for o in outcomes)
+        self._ledger.record_outcomes(outcomes, self._optimizer.goals.violation)
         for outcome in outcomes:
             if outcome.attempts > 1:
                 self._ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
@@ -58,9 +57,8 @@ class Records:
     def told(self, candidates: Sequence[tuple[Candidate, Metrics]]) -> list[Outcome]:
         """Record candidates that were measured elsewhere, with their metrics, and return that as outcomes."""
         outcomes = [Outcome(c.id, "ok", metrics, NOT_EVALUATED, attempts=0, cost=0.0) for c, metrics in candidates]
-        violation = self._optimizer.goals.violation
         self.asked((candidate, 0) for candidate, _ in candidates)
-        self._ledger.record_outcomes((o, violation(o.metrics)) for o in outcomes)
+        self._ledger.record_outcomes(outcomes, self._optimizer.goals.violation)
         if outcomes:
             self._ledger.record_event("told", n=len(outcomes))
             LOGGER.info("begins with %d configurations that are told with their metrics", len(outcomes))
@@ -87,7 +85,7 @@ class Records:
             self._ledger.record_event("measured again", **detail, **pooled.to_record())
         ended = self._ledger.of_ids([key for evaluations, _ in revisions for key in evaluations])
         if ended:
-            self._optimizer.revise((e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics) for e in ended)
+            self._optimizer.revise((e.training_id, np.frombuffer(e.x, dtype="<f8"), e.offered) for e in ended)
         return bool(ended)
 
     def checkpoint(self) -> None:

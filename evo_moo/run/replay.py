@@ -12,6 +12,7 @@ from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import made
 from evo_moo.run.records import Records
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.checkpoint import from_json
@@ -33,7 +34,7 @@ class Replay:
     def __init__(self, folder: RunFolder, pending: Sequence[Candidate], n_asked: int) -> None:
         ledger, self._path, self._pending = folder.ledger, folder.path, list(pending)
         with guarded_reads(folder.path):
-            self._recorded = {e.id: e for e in ledger.open_after(n_asked)}
+            self._recorded = {e.training_id: e for e in ledger.open_after(n_asked)}
             known = ledger.facts().known_outcomes
             self._earlier: dict[str, Mapping[str, Any]] = {json_key(e["configuration"]): e for e in known}
             self.n_ended = sum(e.status != "asked" for e in self._recorded.values())
@@ -68,7 +69,9 @@ class Replay:
         """Return the outcomes that the ledger has of candidates, once each."""
         recorded = [self._recorded.pop(c.id) for c in candidates if c.id in self._recorded]
         return [
-            Outcome(e.id, e.status, e.metrics, e.reason, curve=self._curves.get(e.id))  # type: ignore[arg-type]
+            Outcome(e.training_id, e.status, e.metrics, e.reason, curve=self._curves.get(e.training_id))._replace(  # type: ignore[arg-type]
+                points=tuple(e.offered.values()) if e.points else ()
+            )
             for e in recorded
             if e.status != "asked"
         ]
@@ -108,7 +111,7 @@ def load_checkpoint(folder: RunFolder, optimizer: AskTell, tasks: Tasks) -> bool
         optimizer.load(state, seen=(np.frombuffer(x, dtype="<f8") for x in ledger.encoded_rows(n_asked)))
         ended = ledger.ended()
         optimizer.recall(
-            (e.id, np.frombuffer(e.x, dtype="<f8"), e.metrics if e.status in USABLE else None) for e in ended
+            (e.training_id, np.frombuffer(e.x, dtype="<f8"), e.offered if e.status in USABLE else None) for e in ended
         )
         tasks.recall(ledger, optimizer.n_asked)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -141,6 +144,6 @@ def ended_evaluations(folder: RunFolder, goals: Goals) -> Iterator[Evaluation]:
     """
     with guarded_reads(folder.path):
         for e in folder.ledger.ended():
-            if e.status in ("ok", "partial") and not goals.has_objectives(e.metrics):
+            if e.status in ("ok", "partial") and not all(map(goals.has_objectives, made(e.offered))):
                 raise LookupError(f"evaluation {e.id} lacks an objective")
             yield e

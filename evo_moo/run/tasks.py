@@ -89,7 +89,7 @@ class Tasks:
         """Return the tasks that measure again what is in doubt and decides the front."""
         if self._latencies is None:
             return []
-        ended = {e.id: e for e in ledger.ok() if not e.is_told}
+        ended = {e.training_id: e for e in ledger.ok() if not e.is_told}
         doubtful = self._latencies.to_measure({key: e.metrics for key, e in ended.items()}, goals)
         return [Task(key, ended[key].configuration, ended[key].seed, only_profile=True) for key in doubtful]
 
@@ -115,7 +115,8 @@ class Tasks:
     def recall_measured(self, ledger: Ledger) -> None:
         """Learn again what was measured before the search is continued."""
         if self._latencies is not None:
-            ended = ((e.id, e.configuration, e.metrics) for e in ledger.ended() if e.status in USABLE and not e.is_told)
+            usable = (e for e in ledger.ended() if e.status in USABLE and not (e.is_told or e.points))
+            ended = ((e.training_id, e.configuration, e.metrics) for e in usable)
             self._latencies.recall(ended, ledger.measured(), ledger.said())
 
     def prune_weights(self, optimizer: AskTell, before: Callable[[], None]) -> list[int]:

@@ -24,6 +24,7 @@ from evo_moo.optimizer.protocol import AskTell
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import Key
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunBox
@@ -68,17 +69,17 @@ class StopWatch:
         for number, n_asked, population, optimum in ledger.generations(self._seen):
             if self.reason:
                 return
-            by_id = {e.id: e for e in ledger.of_ids([*population, *optimum])}
-            members = self._members(population, by_id), self._members(optimum, by_id)
+            by_key = {e.id: e for e in ledger.of_ids([*population, *optimum])}
+            members = self._members(population, by_key), self._members(optimum, by_key)
             reason = self._rule.see(_Generation(number, n_asked, *members, box))
             self.reason = f"{reason} at generation {number}" if reason else ""
             self._seen = number
 
-    def _members(self, ids: list[int], by_id: Mapping[int, Evaluation]) -> Population:
-        if not ids:
+    def _members(self, keys: list[Key], by_key: Mapping[Key, Evaluation]) -> Population:
+        if not keys:
             return Population.empty()
-        F, G, H = self._goals.matrices([by_id[i].metrics for i in ids])
-        return Population.new(X=np.array([np.frombuffer(by_id[i].x, dtype="<f8") for i in ids]), F=F, G=G, H=H)
+        F, G, H = self._goals.matrices([by_key[key].metrics for key in keys])
+        return Population.new(X=np.array([np.frombuffer(by_key[key].x, dtype="<f8") for key in keys]), F=F, G=G, H=H)
 
 
 class _HypervolumeStalls:

@@ -12,6 +12,8 @@ from typing import Any
 
 SHOWN = {"reason", "traceback", "output", "worker"}
 """Columns that nothing but a reader's eye depends on; no checksum counts them."""
+COMPARED = {"n_points"}
+"""Columns that no checksum counts, since they are compared with the rows that they count."""
 COUNTED = {
     "meta": ("key", "value"),
     "evaluations": (
@@ -19,12 +21,13 @@ COUNTED = {
         *("started_at", "duration_s", "attempts", "origin", "parents", "prediction", "fidelity", "replicate"),
         *("continues", "cost", "facts"),
     ),
+    "points": ("evaluation", "point", "choices", "metrics", "violation", "fault"),
     "generations": ("generation", "n_asked", "population", "optimum", "finished_at"),
     "checkpoint": ("one", "state"),
     "curves": ("evaluation", "curve"),
     "events": ("id", "at", "kind", "detail"),
 }
-"""Table to the columns that its checksum counts; the first is its key."""
+"""Table to the columns that its checksum counts; the first is its key, of points that of all of an evaluation."""
 _SUM = {table: f"row_checksum({', '.join(columns)})" for table, columns in COUNTED.items()}
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import evaluation_of
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.checksums import in_doubt, keys_in_doubt
 from evo_moo.storage.evaluation_row import STATUSES, declared_options
@@ -45,6 +46,7 @@ class SuspectLedger(Ledger):
             "facts": self._check_facts,
             "evaluations": self._check_evaluations,
             "generations": self._check_generations,
+            "points": self._check_points,
             "checkpoint": self._check_checkpoint,
             "curves": self._check_curves,
             "events": self._check_events,
@@ -76,8 +78,13 @@ class SuspectLedger(Ledger):
         """
         with self.transaction():
             self._db.create_function("is_json", 1, _is_json)
-            wrong = sorted({*dict(self._wrong_evaluations()), *self._removed("curves", "evaluation", "curve")})
-            self._db.executemany("DELETE FROM evaluations WHERE id = ?", [(key,) for key in wrong])
+            beside = {
+                *self._removed("curves", "evaluation", "curve"),
+                *self._removed("points", "evaluation", "metrics"),
+            }
+            wrong = sorted({*dict(self._wrong_evaluations()), *beside})
+            for table, column in (("evaluations", "id"), ("points", "evaluation")):
+                self._db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(key,) for key in wrong])
             done = [f"evaluations: damaged {_named(wrong, len(wrong))} removed"] if wrong else []
             for table, key, column in (("meta", "key", "value"), ("events", "id", "detail")):
                 done += [f"{table}: damaged {name} removed" for name in self._removed(table, key, column)]
@@ -172,7 +179,7 @@ class SuspectLedger(Ledger):
         for n, generation in enumerate(self.generations(after=-1), 1):
             if generation.number != n:
                 raise ValueError(f"generation {n} is not there")
-            _require([*generation.population, *generation.optimum], ids, f"generation {n} ")
+            _require(map(evaluation_of, (*generation.population, *generation.optimum)), ids, f"generation {n} ")
         return f"{n}"
 
     def _check_checkpoint(self) -> str:
@@ -196,6 +203,11 @@ class SuspectLedger(Ledger):
     def _check_curves(self) -> str:
         self._require_as_written("curves")
         return f"{len(self.curves())}"
+
+    def _check_points(self) -> str:
+        self._require_as_written("points")
+        (n,) = self._column("SELECT count(*) FROM points")
+        return f"{n}"
 
     def _check_events(self) -> str:
         self._require_as_written("events")
@@ -221,10 +233,13 @@ class SuspectLedger(Ledger):
         (length,) = self._column("SELECT length(x) FROM evaluations GROUP BY 1 ORDER BY count(*) DESC LIMIT 1") or [0]
         for row in self._db.execute(
             "SELECT id, status, x, continues, configuration, metrics, coalesce(prediction, '{}'), facts, parents, "
+            "n_points - (SELECT count(*) FROM points WHERE evaluation = id), "
             f"{in_doubt('evaluations')} FROM evaluations ORDER BY id"
         ):
-            if fault := _fault(row[:-1], length if length % 8 == 0 else 0):
+            if fault := _fault(row[:-2], length if length % 8 == 0 else 0):
                 yield row[0], fault
+            elif row[-2]:
+                yield row[0], f"{abs(row[-2])} points too {'few' if row[-2] > 0 else 'many'}"
             elif row[-1]:
                 yield row[0], "another checksum than when it ended: its configuration, metrics or times are in doubt"
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.problem.points import Key, Offered, Point, evaluation_of, numbered
 from evo_moo.values import from_tuples, json_key
 
 Declared = Mapping[str, Mapping[str, Any]]
@@ -20,10 +21,39 @@ _NUMBERS = {int, float, bool}
 STATUSES = ("asked", "ok", "partial", "stopped", "infeasible", *FAILED)
 
 
-class Evaluation(NamedTuple):
-    """A row of the ledger; see ``Ledger`` for the fields. Those on ``_json`` are columns as they stand."""
+class PointRow(NamedTuple):
+    """A row of the ledger's table of points; see ``Ledger`` for the fields."""
 
-    id: int
+    evaluation: int
+    point: int
+    choices_json: str
+    metrics: dict[str, float]
+    violation: float | None
+    fault: str
+
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> Self:
+        """Read a row of the ledger's columns.
+
+        Raises:
+            RunFolderError: It has values that no point has.
+        """
+        return cls._make((*row[:3], _metrics(row[3], f"point {row[0]}.{row[1]}"), *row[4:]))
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Names of post-training variables to values."""
+        return dict(orjson.loads(self.choices_json))
+
+
+class Evaluation(NamedTuple):
+    """A row of the ledger, or one of its points; see ``Ledger`` for the fields.
+
+    Those on ``_json`` are columns as they stand. One that offers points has no metrics of its own; ``offers`` returns
+    each point as an evaluation with its own id, as ``"12.3"``, choices and metrics.
+    """
+
+    id: Key
     generation: int
     configuration_json: str
     seed: int
@@ -47,7 +77,10 @@ class Evaluation(NamedTuple):
     continues: int | None
     cost: float
     facts_json: str = "{}"
+    n_points: int = 0
     declared: Declared = {}
+    points: tuple[PointRow, ...] = ()
+    choices_json: str = "{}"
 
     @classmethod
     def of_row(cls, row: tuple[Any, ...]) -> Self:
@@ -58,18 +91,47 @@ class Evaluation(NamedTuple):
         """
         if row[4] not in STATUSES:
             raise _damaged(f"the status of evaluation {row[0]} must be one of {', '.join(STATUSES)}, but is {row[4]!r}")
-        for name, text in (("configuration", row[2]), ("metrics", row[5])):
-            if not text.startswith("{"):
-                raise _damaged(f"the {name} of evaluation {row[0]} must be a table, but is {text[:80]}")
-        metrics = orjson.loads(row[5])
-        if not _NUMBERS.issuperset(map(type, metrics.values())):
-            raise _damaged(f"evaluation {row[0]} has a metric that is no number")
-        return cls._make((*row[:5], metrics, *row[6:]))
+        if not row[2].startswith("{"):
+            raise _damaged(f"the configuration of evaluation {row[0]} must be a table, but is {row[2][:80]}")
+        metrics = _metrics(row[5], f"evaluation {row[0]}")
+        read = cls(*row[:5], metrics, *row[6:])  # type: ignore[call-arg]
+        if len(read.points) != read.n_points:
+            raise _damaged(f"evaluation {row[0]} must have {read.n_points} points, but has {len(read.points)}")
+        return read
+
+    def offers(self) -> "list[Evaluation]":
+        """Return what it offers: each of its points that could be made, or itself where it has none.
+
+        The first of the points has the cost of the training, so that costs can be added up.
+        """
+        if not self.points:
+            return [self]
+        return [
+            self._replace(
+                id=f"{self.id}.{p.point}",
+                metrics=p.metrics,
+                violation=p.violation,
+                choices_json=p.choices_json,
+                cost=0.0 if i else self.cost,
+                points=(),
+            )
+            for i, p in enumerate(point for point in self.points if not point.fault)
+        ]
+
+    @property
+    def training_id(self) -> int:
+        """The id of the evaluation; of a point that of the training that offers it."""
+        return evaluation_of(self.id)
+
+    @property
+    def offered(self) -> Offered:
+        """What it offers, as an optimizer learns it."""
+        return numbered([Point(p.choices, p.metrics, p.fault) for p in self.points], self.metrics)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Names to values as they were declared, active variables only."""
-        configuration = dict(orjson.loads(self.configuration_json))
+        """Names to values as they were declared, active variables only; of a point the choices, too."""
+        configuration = {**orjson.loads(self.configuration_json), **orjson.loads(self.choices_json)}
         for name in self.declared.keys() & configuration.keys():
             value = configuration[name]
             configuration[name] = copy.deepcopy(self.declared[name].get(json_key(value), value))
@@ -101,7 +163,7 @@ class Evaluation(NamedTuple):
         return self.status == "ok" and self.violation == 0
 
 
-COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields[1:-1])
+COLUMNS = ", ".join(name.removesuffix("_json") for name in Evaluation._fields[1 : Evaluation._fields.index("declared")])
 """What a ledger has of an evaluation beside the id."""
 
 
@@ -112,6 +174,15 @@ def declared_options(space: Mapping[str, Mapping[str, Any]]) -> Declared:
         for name, definition in space.items()
         if "declared" in definition
     }
+
+
+def _metrics(text: str, whose: str) -> dict[str, float]:
+    if not text.startswith("{"):
+        raise _damaged(f"the metrics of {whose} must be a table, but is {text[:80]}")
+    metrics = dict(orjson.loads(text))
+    if not _NUMBERS.issuperset(map(type, metrics.values())):
+        raise _damaged(f"{whose} has a metric that is no number")
+    return metrics
 
 
 def _damaged(words: str) -> RunFolderError:

@@ -1,6 +1,6 @@
 """The ledger: one SQLite file that holds everything a run asked, measured and decided.
 
-Tables (format 6; times are Unix seconds, and nothing depends on them):
+Tables (format 7; times are Unix seconds, and nothing depends on them):
 
 - ``meta(key, value)``: facts on the run as JSON: ``format``, ``goals``, ``metrics``, ``state`` and so on.
 - ``evaluations``: one row per evaluation. ``id`` counts from 1 in the order of asking; ``configuration`` and
@@ -14,7 +14,13 @@ Tables (format 6; times are Unix seconds, and nothing depends on them):
   surrogate expected of it: metric names to ``[mean, std]``. With refinement a configuration has a row for each rung
   that it reached: ``fidelity`` is the rung, ``continues`` the id of the evaluation below that it rose from,
   ``replicate`` the number of the repetition with another seed; ``cost`` is in full evaluations.
-- ``generations``: one row per finished generation: the ids of its population, and pymoo's optimum of it.
+- ``points``: one row for each point that a training offers, ``evaluations.n_points`` in all, of a problem with
+  post-training variables: ``evaluation``
+  and ``point``, counted from 1, which together name it, as ``12.3``; ``choices`` and ``metrics`` are JSON objects, and
+  ``fault`` says why the point could not be made. Its evaluation has no metrics of its own, and the smallest violation
+  of its points.
+- ``generations``: one row per finished generation: the ids of its population, or the names of its points as texts, and
+  pymoo's optimum of it.
 - ``checkpoint``: one row, the optimizer's state after the last outcome that it selected upon.
 - ``curves``: what evaluations reported while they ran, at up to 100 epochs each: JSON objects of ``epochs``,
   ``metrics`` and so on, as in ``LearningCurve``.
@@ -29,13 +35,14 @@ Only SQLite and JSON are read, so that a ledger from anywhere can be opened with
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from evo_moo.errors import RunFolderError
+from evo_moo.problem.points import Key
 from evo_moo.storage.checksums import keys_in_doubt, seal
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal, sync_wal
 from evo_moo.storage.facts import EventKind
@@ -175,28 +182,41 @@ class Ledger(Queries):
             ),
         )
 
-    def record_outcomes(self, outcomes: Iterable[tuple[Ended, float | None]]) -> None:
+    def record_outcomes(self, outcomes: Sequence[Ended], violation: Callable[[Mapping[str, float]], float]) -> None:
         """Record how evaluations ended.
 
         Args:
-            outcomes: Pairs of an outcome and its constraint violation (None if it has no metrics).
+            outcomes: How they ended.
+            violation: Returns the constraint violation of metrics.
         """
-        outcomes = list(outcomes)
-        self._unsynced_s += sum(o.duration_s for o, _ in outcomes)
-        curves = [(o.id, _json(o.curve.to_record())) for o, _ in outcomes if o.curve is not None]
+        self._unsynced_s += sum(o.duration_s for o in outcomes)
+        curves = [(o.id, _json(o.curve.to_record())) for o in outcomes if o.curve is not None]
         self._db.executemany("INSERT OR REPLACE INTO curves (evaluation, curve) VALUES (?, ?)", curves)
         seal(self._db, "curves", (key for key, _ in curves))
-        stopped = [(o.cost, o.id) for o, _ in outcomes if o.status == "stopped"]
+        stopped = [(o.cost, o.id) for o in outcomes if o.status == "stopped"]
         self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
+        least = {o.id: violation(o.metrics) if o.metrics else None for o in outcomes}
+        for o in outcomes:
+            missed = [None if point.fault else violation(point.metrics) for point in o.points]
+            numbered = enumerate(zip(o.points, missed, strict=True), 1)
+            points = (
+                (o.id, n, _json(p.choices), _json(p.metrics), by, _plain_text(p.fault)) for n, (p, by) in numbered
+            )
+            columns = "evaluation, point, choices, metrics, violation, fault"
+            self._db.executemany(f"INSERT INTO points ({columns}) VALUES (?, ?, ?, ?, ?, ?)", points)
+            if o.points:
+                least[o.id] = min(by for by in missed if by is not None)
+        seal(self._db, "points", (o.id for o in outcomes if o.points))
         self._db.executemany(
             "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, output = ?, violation = ?, "
-            "started_at = ?, duration_s = ?, worker = ?, attempts = ?, facts = ? WHERE id = ?",
+            "started_at = ?, duration_s = ?, worker = ?, attempts = ?, facts = ?, n_points = ? "
+            "WHERE id = ?",
             (
-                (*_ending(o), violation, o.started_at, o.duration_s, o.worker, o.attempts, _json(o.facts), o.id)
-                for o, violation in outcomes
+                (*_ending(o), least[o.id], o.started_at, o.duration_s, o.worker, o.attempts, *_offered(o), o.id)
+                for o in outcomes
             ),
         )
-        seal(self._db, "evaluations", (o.id for o, _ in outcomes))
+        seal(self._db, "evaluations", (o.id for o in outcomes))
 
     def revise(self, revised: Mapping[int, tuple[Mapping[str, float], float]]) -> None:
         """Replace the metrics, and the constraint violation, of evaluations whose architecture was measured again."""
@@ -205,7 +225,9 @@ class Ledger(Queries):
         self._db.executemany("UPDATE evaluations SET metrics = ?, violation = ? WHERE id = ?", rows)
         seal(self._db, "evaluations", as_written)
 
-    def record_generation(self, generation: int, n_asked: int, population: list[int], optimum: list[int]) -> None:
+    def record_generation(
+        self, generation: int, n_asked: int, population: Sequence[Key], optimum: Sequence[Key]
+    ) -> None:
         """Record a finished generation; one that is replayed without its checkpoint takes its old place."""
         self._db.execute(
             "INSERT OR REPLACE INTO generations (generation, n_asked, population, optimum, finished_at) "
@@ -247,9 +269,17 @@ def _descent(c: Asked) -> tuple[Any, ...]:
 
 
 def _ending(outcome: Ended) -> tuple[str, ...]:
-    # File names that are no text reach messages as lone surrogates, which SQLite refuses.
     texts = (outcome.reason, outcome.traceback, outcome.output)
-    return outcome.status, _json(outcome.metrics), *(t and t.encode("utf-8", "replace").decode() for t in texts)
+    return outcome.status, _json(outcome.metrics), *map(_plain_text, texts)
+
+
+def _offered(outcome: Ended) -> tuple[str, int]:
+    return _json(outcome.facts), len(outcome.points)
+
+
+def _plain_text(text: str) -> str:
+    """Return a text that SQLite takes: file names that are no text reach messages as lone surrogates."""
+    return text and text.encode("utf-8", "replace").decode()
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from evo_moo.storage.database import in_memory
 
-FORMAT = 6
+FORMAT = 7
 CHECKSUM = ", checksum INTEGER"
 
 
@@ -24,12 +24,30 @@ def _from_4(db: sqlite3.Connection) -> None:
 def _from_5(db: sqlite3.Connection) -> None:
     """Keep the checksums of what is written from now on."""
     for table in TABLES:
-        db.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM[2:]}")
+        if table != "points":
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM[2:]}")
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5}
+def _from_6(db: sqlite3.Connection) -> None:
+    """Keep the points that trainings offer."""
+    db.execute("ALTER TABLE evaluations ADD COLUMN n_points INTEGER NOT NULL DEFAULT 0")
+    db.execute(POINTS)
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {4: _from_4, 5: _from_5, 6: _from_6}
 """An older format to the step that makes the next one of it; formats before these were never released."""
 
+POINTS = """CREATE TABLE points (
+    evaluation INTEGER NOT NULL,
+    point INTEGER NOT NULL,
+    choices TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    violation REAL,
+    fault TEXT NOT NULL DEFAULT '',
+    checksum INTEGER,
+    PRIMARY KEY (evaluation, point)
+) STRICT;
+"""
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT;
 CREATE TABLE evaluations (
@@ -57,6 +75,7 @@ CREATE TABLE evaluations (
     continues INTEGER,
     cost REAL NOT NULL DEFAULT 1,
     facts TEXT NOT NULL DEFAULT '{}',
+    n_points INTEGER NOT NULL DEFAULT 0,
     checksum INTEGER
 ) STRICT;
 CREATE TABLE generations (
@@ -77,7 +96,8 @@ CREATE TABLE events (
     checksum INTEGER
 ) STRICT;
 """
-TABLES = ("meta", "evaluations", "generations", "checkpoint", "curves", "events")
+SCHEMA += POINTS
+TABLES = ("meta", "evaluations", "generations", "checkpoint", "curves", "events", "points")
 
 
 def foreign_parts(db: sqlite3.Connection) -> list[str]:

@@ -10,17 +10,18 @@ import orjson
 from evo_moo.problem.goals import ROWS_AT_A_TIME
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
-from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, declared_options
+from evo_moo.problem.points import Key, evaluation_of
+from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, PointRow, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
 
 class Generation(NamedTuple):
-    """A finished generation: its number, how many evaluations were asked for by then, and ids of its members."""
+    """A finished generation: its number, how many evaluations were asked for by then, and keys of its members."""
 
     number: int
     n_asked: int
-    population: list[int]
-    optimum: list[int]
+    population: list[Key]
+    optimum: list[Key]
 
 
 class Queries:
@@ -48,12 +49,14 @@ class Queries:
         return self._evaluations("status != 'asked'")
 
     def ok(self) -> Iterator[Evaluation]:
-        """Read the full evaluations that ended well."""
-        return self._evaluations("status = 'ok'")
+        """Read what the full evaluations offer that ended well: themselves, or each point."""
+        return (each for e in self._evaluations("status = 'ok'") for each in e.offers())
 
     def feasible(self) -> Iterator[Evaluation]:
-        """Read the full evaluations that keep every limit."""
-        return self._evaluations("status = 'ok' AND violation = 0")
+        """Read what the full evaluations offer that keeps every limit."""
+        return (
+            each for e in self._evaluations("status = 'ok' AND violation = 0") for each in e.offers() if each.feasible
+        )
 
     def failed(self) -> Iterator[Evaluation]:
         """Read the evaluations that failed, crashed or ran too long."""
@@ -71,21 +74,33 @@ class Queries:
         """Read what a checkpoint after ``n_asked`` evaluations does not know: later ones, and those not ended."""
         return self._evaluations("id > ? OR status = 'asked'", n_asked)
 
-    def with_replicates(self, evaluation_id: int) -> Iterator[Evaluation]:
-        """Read a full evaluation and its replicates, those that ended well."""
+    def with_replicates(self, member: Evaluation) -> Iterator[Evaluation]:
+        """Read a full evaluation, or a point of one, and its replicates that ended well, of a point by its choices."""
         same = "id = ?1 OR (replicate > 0 AND continues = ?1)"
-        return self._evaluations(f"status = 'ok' AND ({same})", evaluation_id)
+        rows = self._evaluations(f"status = 'ok' AND ({same})", member.training_id)
+        return (each for e in rows for each in e.offers() if each.choices_json == member.choices_json)
 
-    def of_ids(self, ids: Sequence[int]) -> list[Evaluation]:
-        """Read evaluations in the order of ``ids``; those that are not there are left out."""
-        by_id = {e.id: e for e in self._evaluations("id IN (SELECT value FROM json_each(?))", str(list(ids)))}
-        return [by_id[key] for key in ids if key in by_id]
+    def of_ids(self, ids: Sequence[Key]) -> list[Evaluation]:
+        """Read evaluations, and points of some, in the order of ``ids``; those that are not there are left out."""
+        wanted = str(sorted({evaluation_of(key) for key in ids}))
+        rows = list(self._evaluations("id IN (SELECT value FROM json_each(?))", wanted))
+        by_key = {each.id: each for e in rows for each in (e, *e.offers())}
+        return [by_key[key] for key in ids if key in by_key]
 
     def _evaluations(self, where: str, *parameters: Any) -> Iterator[Evaluation]:
         space = self._column("SELECT value FROM meta WHERE key = 'space'")
         declared = declared_options(orjson.loads(space[0])) if space else {}
         rows = self._in_parts(COLUMNS, "evaluations", where, *parameters)
-        return (Evaluation.of_row((*row, declared)) for row in rows)
+        return (Evaluation.of_row((*row, declared, self._points(row[0]) if row[-1] else ())) for row in rows)
+
+    def has_points(self) -> bool:
+        """Return whether some training offers points."""
+        return bool(self._column("SELECT 1 FROM points LIMIT 1"))
+
+    def _points(self, evaluation_id: int) -> tuple[PointRow, ...]:
+        columns = ", ".join(name.removesuffix("_json") for name in PointRow._fields)
+        query = f"SELECT {columns} FROM points WHERE evaluation = ? ORDER BY point"
+        return tuple(map(PointRow.of_row, self._db.execute(query, (evaluation_id,)).fetchall()))
 
     def between(self, start: int, stop: int) -> list[Evaluation]:
         """Read the evaluations from one place in the order of asking, counted from 0, to before another one."""
@@ -104,10 +119,12 @@ class Queries:
         """Read the encoded rows of the first ``up_to`` evaluations."""
         return (x for _, x in self._in_parts("x", "evaluations", "id <= ?", up_to))
 
-    def best_by_limits(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Read ids and metrics of the full evaluations that keep the limits; of all, where none does."""
+    def best_by_limits(self) -> Iterator[tuple[Key, dict[str, float]]]:
+        """Read keys and metrics of what the full evaluations offer that keeps the limits; of all, where none does."""
         keeps = "status = 'ok' AND violation = 0"
         is_kept = bool(self._column(f"SELECT 1 FROM evaluations WHERE {keeps} LIMIT 1"))
+        if self.has_points():
+            return ((e.id, e.metrics) for e in (self.feasible() if is_kept else self.ok()))
         rows = self._in_parts("metrics", "evaluations", keeps if is_kept else "status = 'ok'")
         return ((key, orjson.loads(metrics)) for key, metrics in rows)
 
@@ -130,9 +147,10 @@ class Queries:
         return self._column(bred, evaluation_id)
 
     def memberships(self, evaluation_id: int) -> list[int]:
-        """Return the generations in whose population an evaluation was."""
-        members = "SELECT g.generation FROM generations g, json_each(g.population) p WHERE p.value = ? ORDER BY 1"
-        return self._column(members, evaluation_id)
+        """Return the generations in whose population an evaluation, or one of its points, was."""
+        of_it = "CAST(p.value AS TEXT) = ?1 OR p.value LIKE ?1 || '.%'"
+        members = f"SELECT DISTINCT g.generation FROM generations g, json_each(g.population) p WHERE {of_it} ORDER BY 1"
+        return self._column(members, str(evaluation_id))
 
     def _column(self, query: str, *parameters: Any) -> list[Any]:
         return [value for (value,) in self._db.execute(query, parameters)]

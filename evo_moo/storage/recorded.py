@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.problem.learning_curve import LearningCurve
+from evo_moo.problem.points import Point
 
 
 class Asked(Protocol):
@@ -65,3 +66,5 @@ class Ended(Protocol):
     def facts(self) -> Mapping[str, Any]: ...
     @property
     def curve(self) -> LearningCurve | None: ...
+    @property
+    def points(self) -> Sequence[Point]: ...

@@ -30,6 +30,8 @@ MOST_REPLICATED = 10
 """Of so many members of the front, those that are known the least, another evaluation is considered."""
 LEAST_GAIN = 1e-4
 """Gain of another evaluation, in the volume up to the reference point, below which something new is tried."""
+N_DRAWS = 16
+"""Number of draws of the errors of a training, over which what its points gain is averaged."""
 CERTAIN = 1e-3
 """Share of its standard deviation that a prediction keeps where its mean is what counts."""
 
@@ -146,6 +148,10 @@ TURNS = (inner, directions, direction, wide, end)
 """The acquisition functions of a few objectives, in the order of their turns."""
 
 
+OF_VOLUME = (inner, wide)
+"""Those whose gain is of the hypervolume: points of one training gain less together than each alone."""
+
+
 def functions_for(front: Front) -> tuple[Acquisition, ...]:
     """Return the acquisition functions that take turns to improve a front."""
     if not front.exists:
@@ -163,6 +169,39 @@ def score_instead(function: Acquisition, scores: Array, front: Front, posterior:
     if not is_at_end or not posterior.chance(0.0)[turn.round % front.n_obj]:
         return None
     return _improvement(front, front.inner, posterior.chance(turn.exploration))
+
+
+def gains_of_offers(
+    points: Expected, n_points: int, front: Front, posterior: Posterior, turn: Turn, function: Acquisition
+) -> Array:
+    """Return the logarithms of the hypervolume that trainings are expected to gain with all their points, ``(n,)``.
+
+    The errors of the points of one training are taken to be the same, in standard deviations: they share its weights.
+
+    Args:
+        points: Rows of ``n * n_points`` points, training by training.
+        n_points: Number of points of each training.
+        front: The front.
+        posterior: What the models expect.
+        turn: The occasion.
+        function: One of ``OF_VOLUME``.
+    """
+    import moocore
+
+    is_inner = function is inner
+    ref_point = front.inner if is_inner else front.outer
+    mean = points.cautious if is_inner else points.mean
+    share = np.full(front.n_obj, CERTAIN) if is_inner else posterior.chance(turn.exploration)
+    before = moocore.hypervolume(front.F, ref=ref_point)
+    draws = np.random.default_rng(turn.round).standard_normal((1 if is_inner else N_DRAWS, front.n_obj))
+    values = mean[None] + draws[:, None] * (points.std * share)[None]
+    values[:, ~points.are_likely] = ref_point
+    sets = values.reshape(len(draws), -1, n_points, front.n_obj)
+    gains = [
+        np.mean([moocore.hypervolume(np.vstack([front.F, drawn]), ref=ref_point) - before for drawn in sets[:, i]])
+        for i in range(sets.shape[1])
+    ]
+    return np.log(np.maximum(gains, 0.0) + 1e-30)
 
 
 def predicted(rows: Expected, front: Front, optimism: float) -> Array:

@@ -23,15 +23,16 @@ class ComputedMetrics:
 
     def __init__(self, problem: SearchProblem) -> None:
         self._problem = problem
+        self._names = problem.point_space.names if problem.is_profiled_by_point else problem.space.names
         self._kept: dict[str, Metrics] = {}
 
     def values(self, name: str, X: Array) -> Array:
         """Return a metric of ``(n, n_var)`` encoded rows, ``(n,)``; NaN where it is not known."""
-        return np.array([self._of(config).get(name, np.nan) for config in self._problem.space.decode(X)])
+        return np.array([self._of(config).get(name, np.nan) for config in self._problem.point_space.decode(X)])
 
     def table(self, X: Array) -> dict[str, Array]:
         """Return every metric that is known of any of ``(n, n_var)`` encoded rows; see ``values``."""
-        rows = [self._of(config) for config in self._problem.space.decode(X)]
+        rows = [self._of(config) for config in self._problem.point_space.decode(X)]
         names = list(dict.fromkeys(name for metrics in rows for name in metrics))
         return {name: np.array([metrics.get(name, np.nan) for metrics in rows]) for name in names}
 
@@ -59,5 +60,6 @@ class ComputedMetrics:
                 self._kept.clear()
             self._kept[key] = {}
             with contextlib.suppress(Exception):  # the evaluation shows whether it fails, too
-                self._kept[key] = self._problem.call_compute(config).metrics
+                known = {name: value for name, value in config.items() if name in self._names}
+                self._kept[key] = self._problem.call_compute(known).metrics
         return self._kept[key]

@@ -17,7 +17,7 @@ class Evaluated:
     """Configurations that have objectives, each once.
 
     Attributes:
-        X: ``(n, n_var)`` encoded rows.
+        X: ``(n, n_var)`` encoded rows, of points with their choices.
         F: ``(n, n_obj)`` objectives of the rows, minimised; where they are noisy, as the models expect them.
         violation: ``(n,)`` sums of broken limits.
         n_replicates: Number of evaluations of these rows beyond the first of each, also of those that failed.
@@ -46,4 +46,4 @@ class Evaluated:
         if any(noisy):
             F[:, noisy] = posterior.objectives(X)[0][:, noisy]
         violation = np.array([posterior.goals.violation(metrics) for metrics in means])
-        return cls(X, F, violation, sum(len(archive.ids_of(x)) - 1 for x in X))
+        return cls(X, F, violation, archive.n_replicates())

@@ -27,12 +27,19 @@ class Features:
     Args:
         space: The search space.
         compute: Computes metrics, ``(n,)`` values each, of ``(n, n_var)`` encoded rows; NaN where one is not known.
+        n_trained: Number of variables, the first ones, that decide a training; by default all. The others are choices
+            after it.
 
     Attributes:
         columns: What each feature is: one per variable, then one per condition, then one per computed metric.
     """
 
-    def __init__(self, space: SearchSpace, compute: Callable[[Array], Mapping[str, Array]] | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        compute: Callable[[Array], Mapping[str, Array]] | None = None,
+        n_trained: int | None = None,
+    ) -> None:
         self._space, self._compute = space, compute
         columns: list[tuple[str, ColumnKind, int]] = []
         conditions = [variable.when for variable in space.variables.values()]
@@ -47,7 +54,12 @@ class Features:
         self._scales = {} if compute is None else _scales(compute(space.sample(N_SAMPLED, np.random.default_rng(0))))
         columns += [(f"{space.names[i]}?", "active", 0) for i in self._flagged]
         columns += [(name, "numeric", 0) for name in self._scales]
-        self.columns = Columns(*zip(*columns, strict=True))
+        n_choices = space.n_var - (space.n_var if n_trained is None else n_trained)
+        chosen = {f"{name}{mark}" for name in space.names[space.n_var - n_choices :] for mark in ("", "?")}
+        # What is computed follows from the rest, and tells no trainings apart.
+        of_choice = [name in chosen or name in self._scales for name, _, _ in columns] if n_choices else []
+        names, kinds, numbers = zip(*columns, strict=True)
+        self.columns = Columns(names, kinds, numbers, tuple(of_choice))
         width = space.xu - space.xl
         self._width = np.where(width > 0, width, 1.0)
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from evo_moo.pareto import pareto_rows
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
-from evo_moo.space.search_space import SearchSpace
 from evo_moo.surrogate import acquisition
+from evo_moo.surrogate.archive import FEW, Offers
 from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.front import Front
@@ -42,16 +42,16 @@ class Infill:
     """Chooses batches of rows to evaluate.
 
     Attributes:
-        space: The space of the rows.
+        offers: The points of trainings; rows here are of points, and each candidate is a point of a training.
         rng: Source of all randomness.
-        is_new: Returns which rows of an ``(n, n_var)`` array may be asked for at all, ``(n,)``.
+        is_new: Returns which rows of trainings, ``(n, n_var)``, may be asked for at all, ``(n,)``.
         exploration: How much of the models' uncertainty counts as a chance, from 0 to 1.
         turn: Number of rows chosen before: acquisition functions take turns.
-        pending: ``(m, n_var)`` rows that are being evaluated.
+        pending: ``(m, n_var)`` rows of trainings that run.
         learn: From ``(n, n_var)`` rows and ``(n,)`` values to the model of them.
     """
 
-    space: SearchSpace
+    offers: Offers
     rng: np.random.Generator
     is_new: Callable[[Array], Mask]
     exploration: float
@@ -60,7 +60,7 @@ class Infill:
     learn: Callable[[Array, Array], MetricModel]
 
     def batch(self, posterior: Posterior, evaluated: Evaluated, n: int, offspring: Array, may_replicate: bool) -> Array:
-        """Choose up to ``n`` rows.
+        """Choose up to ``n`` trainings, and return the row of the most promising point of each.
 
         Args:
             posterior: What the models expect, pending evaluations included.
@@ -75,21 +75,25 @@ class Infill:
         best = pareto_rows(F, evaluated.violation)
         front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
         known = evaluated.X[best]
-        pool = self._pool(posterior, known, front, offspring)
+        pool = self._pool(posterior, known, front, self.offers.drawn(offspring, self.rng))
         front = front.expecting(pool.cautious[pool.are_likely])
         functions = acquisition.functions_for(front)
-        chosen, n_replicates = np.empty((0, self.space.n_var)), evaluated.n_replicates
+        chosen, n_replicates = np.empty((0, self.offers.space.n_var)), evaluated.n_replicates
         most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
         for i in range(n):
             rounds, position = divmod(self.turn + i, len(functions))
-            learn = partial(self._learnt, posterior.features, evaluated, np.concatenate([self.pending, chosen]))
+            taken = np.concatenate([self.offers.of(self.pending, FEW), self.offers.of(chosen, FEW)])
+            learn = partial(self._learnt, posterior.features, evaluated, taken)
             turn = acquisition.Turn(rounds, self.rng, self.exploration, evaluated.scaled, learn)
             pool, scores = self._refined(pool, posterior, functions[position](front, posterior, turn))
-            if other := acquisition.score_instead(functions[position], scores, front, posterior, turn):
+            other = acquisition.score_instead(functions[position], scores, front, posterior, turn)
+            if other is not None:
                 pool, scores = self._refined(pool, posterior, other)
             new = self._new(pool, chosen)
             if not len(new):
                 break
+            if other is None and functions[position] in acquisition.OF_VOLUME:
+                new = self._best_offers_first(new, front, posterior, turn, functions[position])
             row = None
             if n_replicates < most_replicates:
                 if i == 0 and n_replicates < N_TRIALS:
@@ -100,9 +104,10 @@ class Infill:
             latest = new.X[:1] if row is None else known[[row]]
             chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
-                posterior = posterior.with_fantasies(latest)
-                if row is None and new.are_likely[0]:
-                    front = front.with_points(new.cautious[:1])
+                if row is None:
+                    points = posterior.expect(self.offers.of(latest)) if len(self.offers.choices) > 1 else new[:1]
+                    front = front.with_points(points.cautious[points.are_likely])
+                posterior = posterior.with_fantasies(self.offers.of(latest, FEW))
         return chosen
 
     def _learnt(self, features: Features, evaluated: Evaluated, pending: Array, values: Array) -> MetricModel:
@@ -118,7 +123,7 @@ class Infill:
         return model.with_fantasies(features.matrix(pending)) if len(pending) else model
 
     def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Expected:
-        drawn = self.space.sample(N_RANDOM, self.rng)
+        drawn = self.offers.drawn(self.offers.space.sample(N_RANDOM, self.rng), self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         rows = posterior.expect(np.concatenate([drawn, around, close, offspring]))
         start = posterior.expect(best) + rows[:N_START] + rows[N_RANDOM : N_RANDOM + N_START]
@@ -151,18 +156,37 @@ class Infill:
         """Return rows that may be asked for, the best first: those of the first few among which there are some."""
         for first in range(0, len(ranked), N_CHILDREN):
             rows = ranked[first : first + N_CHILDREN]
-            rows = rows[self.is_new(rows.X) & ~any_equal(rows.X, chosen)]
+            X = rows.X[:, : self.offers.n_var]
+            rows = rows[self.is_new(X) & ~any_equal(X, chosen[:, : self.offers.n_var])]
             if len(rows):
                 return rows
         return ranked[:0]
 
+    def _best_offers_first(
+        self,
+        rows: Expected,
+        front: Front,
+        posterior: Posterior,
+        turn: acquisition.Turn,
+        function: acquisition.Acquisition,
+    ) -> Expected:
+        """Return rows that promise much alone, the first of those whose training promises most with all its points."""
+        if len(self.offers.choices) == 1:
+            return rows
+        _, first = np.unique(rows.X[:, : self.offers.n_var], axis=0, return_index=True)
+        rows = rows[np.sort(first)[:N_BEST]]
+        points = posterior.expect(self.offers.of(rows.X))
+        gains = acquisition.gains_of_offers(points, len(self.offers.choices), front, posterior, turn, function)
+        return rows[np.argsort(-gains, kind="stable")]
+
     def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
         """Make ``n`` mutants of random rows, of crossings of two if so wished."""
-        children = X[self.rng.integers(len(X), size=n)]
+        space, parents = self.offers.space, X[self.rng.integers(len(X), size=n)]
+        children = parents
         if crossed:
             mates = X[self.rng.integers(len(X), size=n)]
-            children = SpaceCrossover(self.space).crossed(np.stack([children, mates]), self.rng)[0]
-        return SpaceMutation(self.space, eta=eta).mutated(children, self.rng)
+            children = SpaceCrossover(space).crossed(np.stack([parents, mates]), self.rng)[0]
+        return self.offers.mended(SpaceMutation(space, eta=eta).mutated(children, self.rng), parents, self.rng)
 
 
 def _ranked(rows: Expected, scores: Array) -> tuple[Expected, Array]:

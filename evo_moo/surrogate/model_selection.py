@@ -74,16 +74,18 @@ def validated(model: Surrogate, X: Array, y: Array) -> Validation:
     Raises:
         SurrogateError: The model cannot learn these data.
     """
-    prediction = model.held_out(X, y)
+    # Of a training with several points, models that validate themselves would know the others.
+    prediction = None if any(model.columns.of_choice) else model.held_out(X, y)
     return cross_validated(model, X, y) if prediction is None else Validation(prediction)
 
 
 def cross_validated(model: Surrogate, X: Array, y: Array, most: int | None = None) -> Validation:
     """Predict each point by a fresh model that was fitted without the fifth of the points that holds it.
 
-    Equal points, which are replicates, are held out together; models of one seed have the same folds. A single point
-    gets mean 0 and deviation 1, as of any standardised target. Leave-one-out of one fit would be cheaper, but its
-    hyperparameters have seen the points: of Gaussian processes that learnt mere noise, most would pass.
+    Equal points, which are replicates, and the points of one training are held out together; models of one seed have
+    the same folds. A single point gets mean 0 and deviation 1, as of any standardised target. Leave-one-out of one fit
+    would be cheaper, but its hyperparameters have seen the points: of Gaussian processes that learnt mere noise, most
+    would pass.
 
     Args:
         model: The kind of model; it is left as it is, and need not be fitted.
@@ -94,7 +96,7 @@ def cross_validated(model: Surrogate, X: Array, y: Array, most: int | None = Non
     Raises:
         SurrogateError: The model cannot learn these data.
     """
-    _, group = np.unique(X, axis=0, return_inverse=True)
+    _, group = np.unique(model.columns.trainings(X), axis=0, return_inverse=True)
     groups = np.random.default_rng(model.seed).permutation(group.max() + 1)
     # By the sorted points, so that their order decides nothing.
     shuffled = canonical_order(X, y)

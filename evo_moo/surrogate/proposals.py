@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evo_moo.problem.metrics import Metrics
-from evo_moo.space.search_space import SearchSpace
-from evo_moo.surrogate.archive import Archive
+from evo_moo.problem.points import Offered
+from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.surrogate.archive import FEW, Archive
 from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.infill import Infill, Mask, any_equal
 from evo_moo.surrogate.posterior import Posterior
@@ -28,24 +28,27 @@ class Proposal:
     """A row to evaluate.
 
     Attributes:
-        x: ``(n_var,)`` encoded row.
+        x: ``(n_var,)`` encoded row of the training.
         origin: ``"infill"``, or ``"mating"`` where the models are not trusted; ``"replicate"`` of a row that was
             evaluated before.
-        prediction: Metric to the predicted mean and standard deviation; empty without models.
+        prediction: Metric to the predicted mean and standard deviation; empty without models. With post-training
+            variables those of the point that is most promising.
         replicate_of: Id of the first evaluation of this row, if there is one.
+        point: ``(n_point_var,)`` encoded row of the point that is predicted; None without models.
     """
 
     x: Array
     origin: str
     prediction: Mapping[str, tuple[float, float]]
     replicate_of: int | None = None
+    point: Array | None = None
 
 
 class Proposals:
     """Candidates that the models of a search propose.
 
     Args:
-        space: The search space.
+        problem: The problem, for its spaces; it is never evaluated here.
         models: The models of the metrics.
         infill: ``"ehvi"`` searches the models for rows of the largest expected hypervolume improvement;
             ``"prescreen"`` takes the best of the offspring.
@@ -56,22 +59,27 @@ class Proposals:
     """
 
     def __init__(
-        self, space: SearchSpace, models: SearchModels, infill: InfillName = "ehvi", replicates: bool = False
+        self, problem: SearchProblem, models: SearchModels, infill: InfillName = "ehvi", replicates: bool = False
     ) -> None:
-        self.space, self.models, self.infill = space, models, infill
-        self.archive = Archive(models.goals)
+        self._n_var, self.models, self.infill = problem.space.n_var, models, infill
+        self.archive = Archive(problem, models.goals)
+        self._predicted: dict[int, list[float]] = {}  # the points that await their outcome
         self._replicates = replicates
         self._track_record = TrackRecord(models.goals)
         self._turn = 0
 
-    def record(self, evaluation_id: int, x: Array, metrics: Metrics | None) -> None:
+    def record(self, evaluation_id: int, x: Array, offered: Offered | None) -> None:
         """Record the outcome of an evaluation; None: it failed."""
-        self.archive.record(evaluation_id, x, metrics)
-        self._track_record.record(evaluation_id, metrics)
+        self.archive.record(evaluation_id, x, offered)
+        predicted = np.array(self._predicted.pop(evaluation_id, x))
+        self._track_record.record(evaluation_id, self.archive.metrics_at(evaluation_id, predicted))
 
     def expect(self, evaluation_id: int, proposal: Proposal) -> None:
         """Note which evaluation a proposal became."""
-        self._track_record.expect(evaluation_id, proposal.prediction)
+        if proposal.prediction and proposal.point is not None:
+            self._track_record.expect(evaluation_id, proposal.prediction)
+            if len(proposal.point) > self._n_var:
+                self._predicted[evaluation_id] = proposal.point.tolist()
 
     def propose(
         self, n: int, pending: Array, offspring: Array, is_new: Callable[[Array], Mask], rng: np.random.Generator
@@ -80,7 +88,7 @@ class Proposals:
 
         Args:
             n: Number of rows.
-            pending: ``(m, n_var)`` rows that are being evaluated.
+            pending: ``(m, n_var)`` rows of trainings that run.
             offspring: ``(k, n_var)`` rows that the algorithm bred.
             is_new: Returns which rows may be asked for.
             rng: Source of all randomness.
@@ -92,19 +100,20 @@ class Proposals:
             proposals = [Proposal(x, "mating", {}) for x in offspring[is_new(offspring)][:n_plain]] if n_plain else []
             if posterior is None or n_plain == n:
                 return proposals
-            plain = np.array([p.x for p in proposals]).reshape(-1, self.space.n_var)
-            taken = np.concatenate([pending, plain])
+            plain = np.array([p.x for p in proposals]).reshape(-1, self._n_var)
+            taken, offers = np.concatenate([pending, plain]), self.archive.offers()
             if len(taken):
-                posterior = posterior.with_fantasies(taken)
+                posterior = posterior.with_fantasies(offers.of(taken, FEW))
 
             def is_free(X: Array) -> Mask:
                 return is_new(X) & ~any_equal(X, taken)
 
             if self.infill == "prescreen":
-                X = best_offspring(posterior, offspring[is_free(offspring)], n - n_plain, rng)
+                X = offers.drawn(offspring[is_free(offspring)], rng)
+                X = best_offspring(posterior, X, n - n_plain, rng)
             else:
                 record, turn, learn = self._track_record, self._turn - n, self.models.learn
-                infill = Infill(self.space, rng, is_free, record.exploration(), turn, taken, learn)
+                infill = Infill(offers, rng, is_free, record.exploration(), turn, taken, learn)
                 may_replicate = self._replicates and posterior.knows_the_noise
                 evaluated = Evaluated.of(self.archive, posterior)
                 posterior = replace(posterior, caution=record.caution())
@@ -113,13 +122,16 @@ class Proposals:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays; the archive is not part of it."""
-        return {"models": self.models.dump(), "track_record": self._track_record.dump(), "turn": self._turn}
+        predicted = {str(key): row for key, row in self._predicted.items()}
+        state = {"models": self.models.dump(), "track_record": self._track_record.dump(), "turn": self._turn}
+        return state | {"predicted": predicted}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a dumped state; the archive is filled before or after."""
         self.models.load(state["models"])
         self._track_record.load(state["track_record"])
         self._turn = state["turn"]
+        self._predicted = {int(key): row for key, row in state.get("predicted", {}).items()}
 
     def _n_plain(self, n: int) -> int:
         """Return how many of ``n`` candidates are plain offspring: up to half, the worse the models ranked lately."""
@@ -129,10 +141,12 @@ class Proposals:
         share = 0.5 * min(1.0, (TRUSTED - correlation) / TRUSTED)
         return int(share * n) if n > 1 else int(self._turn % 4 == 0)
 
-    def _with_predictions(self, posterior: Posterior, X: Array) -> list[Proposal]:
-        predicted, proposals = posterior.metrics(X), []
-        for i, x in enumerate(X):
+    def _with_predictions(self, posterior: Posterior, points: Array) -> list[Proposal]:
+        """Return the trainings of ``(n, n_point_var)`` rows of points as proposals, with what is expected there."""
+        predicted, proposals = posterior.metrics(points), []
+        for i, point in enumerate(points):
+            x = point[: self._n_var]
             first = next(iter(self.archive.ids_of(x)), None)
             prediction = {name: (float(mean[i]), float(std[i])) for name, (mean, std) in predicted.items()}
-            proposals.append(Proposal(x, "infill" if first is None else "replicate", prediction, first))
+            proposals.append(Proposal(x, "infill" if first is None else "replicate", prediction, first, point))
         return proposals

@@ -43,11 +43,14 @@ class Columns:
         names: Name of each column.
         kinds: Kind of each column.
         n_options: Number of options of each ordinal or category; 0 for the other kinds.
+        of_choice: Whether each column tells of a choice after the training: points that differ only there are of one
+            training, and almost copies. Empty: none does.
     """
 
     names: tuple[str, ...]
     kinds: tuple[ColumnKind, ...]
     n_options: tuple[int, ...]
+    of_choice: tuple[bool, ...] = ()
 
     @classmethod
     def numeric(cls, n: int) -> Self:
@@ -61,7 +64,11 @@ class Columns:
     def of(self, mask: npt.NDArray[np.bool_]) -> "Columns":
         """Return some of the columns, by a ``(n_features,)`` mask."""
         names, kinds, n_options = compress(self.names, mask), compress(self.kinds, mask), compress(self.n_options, mask)
-        return Columns(tuple(names), tuple(kinds), tuple(n_options))
+        return Columns(tuple(names), tuple(kinds), tuple(n_options), tuple(compress(self.of_choice, mask)))
+
+    def trainings(self, X: Array) -> Array:
+        """Return the features ``(n, n_trained)`` of ``(n, n_features)`` points that are of the training."""
+        return X[:, ~np.array(self.of_choice, dtype=bool)] if any(self.of_choice) else X
 
     @property
     def category(self) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import numpy as np
 from evo_moo.problem.goals import Goals, Limit
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.surrogate.archive import Archive, Observation
+from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.fitting import AVERAGE, ChoiceRecord, Families, Family, MetricFit
@@ -46,7 +46,8 @@ class SearchModels:
     ) -> None:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
-        self._features = Features(problem.space, computed.table if problem.computes else None)
+        n_var = problem.space.n_var
+        self._features = Features(problem.point_space, computed.table if problem.computes else None, n_var)
         is_noisy = any(self._metrics.get(objective.metric, Metric()).noisy for objective in goals.objectives)
         self._families = Families(families, self._features.columns, seed, noisy=is_noisy)
         self._fits = {}
@@ -61,8 +62,8 @@ class SearchModels:
 
     def fit(self, archive: Archive) -> Posterior | None:
         """Fit the models to all that was measured; None when they predict no objective better than chance."""
-        observations = archive.observations
-        measured = [(o.x, o.metrics) for o in observations if o.metrics is not None]
+        points = archive.points()
+        measured = [(x, metrics) for x, metrics in points if metrics is not None]
         hard = [name for name, fit in self._fits.items() if fit.is_hard]
         fences = Fences.around(hard, [metrics for _, metrics in measured], self.goals, self._metrics)
         models = {}
@@ -79,7 +80,7 @@ class SearchModels:
             return None
         is_known = {name: model.model is not None or model.formula is not None for name, model in models.items()}
         unknown = [limit for limit in self.goals.limits if not is_known[limit.metric]]
-        return Posterior(self.goals, self._features, models, self._success(observations, fences, unknown))
+        return Posterior(self.goals, self._features, models, self._success(points, fences, unknown))
 
     def learn(self, X: Array, values: Array) -> MetricModel:
         """Return a model, of the first family, of ``(n,)`` values of ``(n, n_var)`` rows, which are minimised.
@@ -122,7 +123,9 @@ class SearchModels:
 
         return Teacher(outcomes.name, used, fitted)
 
-    def _success(self, observations: list[Observation], fences: Fences, limits: Sequence[Limit]) -> Surrogate | None:
+    def _success(
+        self, points: Sequence[tuple[Array, Metrics | None]], fences: Fences, limits: Sequence[Limit]
+    ) -> Surrogate | None:
         """Learn which configurations fail, do not work at all, or break limits that no model knows, once some have."""
 
         def succeeded_at(metrics: Metrics | None) -> bool:
@@ -130,8 +133,8 @@ class SearchModels:
                 return False
             return all(limit.is_kept(metrics[limit.metric]) for limit in limits if limit.metric in metrics)
 
-        succeeded = np.array([float(succeeded_at(o.metrics)) for o in observations])
+        succeeded = np.array([float(succeeded_at(metrics)) for _, metrics in points])
         if succeeded.all():
             return None
-        Z = self._features.matrix(np.array([o.x for o in observations]))
+        Z = self._features.matrix(np.array([x for x, _ in points]))
         return self._success_model.fresh().fit(Z, succeeded)

@@ -18,22 +18,24 @@ import evo_moo
 from evo_moo.errors import RunStoppedError
 from evo_moo.storage.migrations import FORMAT
 from tests.golden.ladder import GoldenLadder
+from tests.golden.points import GoldenPoints
 from tests.golden.problem import Golden
 
 HERE = Path(__file__).parent
 JOBS: dict[str, dict[str, Any]] = {
     "finished": {"algorithm": "nsga2", "termination": ("n_evals", 32)},
     "stopped": {"algorithm": "nsga2", "termination": ("n_evals", 40)},
+    "stopped-points": {"algorithm": "nsga2", "termination": ("n_evals", 40)},
     "stopped-refined": {"termination": ("n_evals", 20), "refinement": {"eta": 3, "replicates": 2}},
     "stopped-steady-state": {"algorithm": "nsga2", "termination": ("n_evals", 40), "mode": "steady-state"},
 }
-STOPPED_AT = {"stopped": 17, "stopped-refined": 45, "stopped-steady-state": 17}
+STOPPED_AT = {"stopped": 17, "stopped-points": 17, "stopped-refined": 45, "stopped-steady-state": 17}
 ENVIRONMENT = {"platform": "any", "processor": "any", "cores": 2, "memory_gb": 8.0, "git_commit": None, "packages": {}}
 
 
 def search(name: str, run_dir: Path | None) -> evo_moo.Result:
     """Run one of the jobs in this process."""
-    problem = GoldenLadder if "refinement" in JOBS[name] else Golden
+    problem = GoldenLadder if "refinement" in JOBS[name] else GoldenPoints if name == "stopped-points" else Golden
     use = f"{problem.__module__}:{problem.__name__}"
     return evo_moo.search(use, pop_size=8, seed=3, workers=1, run_dir=run_dir, surrogate="none", **JOBS[name])
 

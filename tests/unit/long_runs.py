@@ -39,13 +39,13 @@ def long_run(path: Path, n: int) -> Path:
             (Candidate(i, i // 100 + 1, configurations[i - 1], X[i - 1], "mating", ()), i) for i in range(1, n + 1)
         )
         outcomes = [
-            (Outcome(i, "ok", m, facts={"note": "n"}), problem.goals.violation(m))
+            Outcome(i, "ok", m, facts={"note": "n"})
             if i % 10
-            else (Outcome(i, "failed", {}, f"RuntimeError: number {i % 7}"), None)
+            else Outcome(i, "failed", {}, f"RuntimeError: number {i % 7}")
             for i, row in enumerate(values.tolist(), 1)
             for m in [dict(zip("abc", row, strict=True))]
         ]
-        ledger.record_outcomes(outcomes)
+        ledger.record_outcomes(outcomes, problem.goals.violation)
     ledger.close()
     return path
 

@@ -10,6 +10,7 @@ from evo_moo.analysis.importance.dependence import BAND, usual_filled
 from evo_moo.analysis.run_table import RunTable, columns_of
 from evo_moo.analysis.validated_models import validated
 from evo_moo.errors import JobError
+from evo_moo.problem.points import Key, evaluation_of
 from evo_moo.seeding import seed_for
 from evo_moo.space.search_space import Configuration, SearchSpace
 from evo_moo.surrogate.features import Features
@@ -24,7 +25,7 @@ STEP = 0.1
 
 
 def changes_around(
-    run: str | Path | RunTable, evaluation_id: int, metrics: Sequence[str] | None = None
+    run: str | Path | RunTable, evaluation_id: Key, metrics: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Predict what single changes of one evaluated configuration would do to each metric.
 
@@ -52,7 +53,7 @@ def changes_around(
     """
     table = RunTable.of(run)
     if evaluation_id not in table.ids:
-        n = max(table.ids, default=0)
+        n = max(map(evaluation_of, table.ids), default=0)
         raise JobError(f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
     row = table.ids[evaluation_id]
     x = table.X[row]

@@ -26,17 +26,21 @@ QUICK = settings(max_examples=40)
 
 
 def row(key, metrics, status="ok", replicate=0, continues=None):
-    fields = dict.fromkeys(Evaluation._fields) | {
-        "id": key,
-        "generation": 1,
-        "configuration_json": json.dumps({"x": key}),
-        "status": status,
-        "metrics": json.dumps(metrics),
-        "x": b"",
-        "replicate": replicate,
-        "continues": continues,
-        "declared": {},
-    }
+    fields = (
+        dict.fromkeys(Evaluation._fields)
+        | Evaluation._field_defaults
+        | {
+            "id": key,
+            "generation": 1,
+            "configuration_json": json.dumps({"x": key}),
+            "status": status,
+            "metrics": json.dumps(metrics),
+            "x": b"",
+            "replicate": replicate,
+            "continues": continues,
+            "declared": {},
+        }
+    )
     return tuple(fields.values())
 
 

@@ -32,7 +32,8 @@ def ledger_of(predictions, measured, decisions):
             for i, prediction in enumerate(predictions, 1)
         ]
         ledger.record_asked((c, 0) for c in candidates)
-        ledger.record_outcomes((Outcome(i, "ok", metrics), 0.0) for i, metrics in enumerate(measured, 1) if metrics)
+        outcomes = [Outcome(i, "ok", metrics) for i, metrics in enumerate(measured, 1) if metrics]
+        ledger.record_outcomes(outcomes, lambda metrics: 0.0)
         for decision in decisions:
             ledger.record_event("surrogate", **decision)
     return ledger

@@ -2,6 +2,7 @@ import numpy as np
 from pymoo.core.population import Population
 
 from evo_moo.optimizer.open_candidates import OpenCandidates
+from evo_moo.problem.points import numbered
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Integer
 
@@ -17,7 +18,7 @@ def opened(*numbers: int) -> OpenCandidates:
 
 def test_candidates_are_pending_until_their_outcome():
     candidates = opened(3, 4, 5)
-    candidates.record(2, {"loss": 1.0})
+    candidates.record(2, numbered((), {"loss": 1.0}))
     assert [c.id for c in candidates.pending(2)] == [1]
     assert candidates.n_beyond(2) == 1 and candidates.n_ended == 1 and len(candidates) == 3
     assert candidates[1].configuration == {"n": 3} and 3 in candidates and 4 not in candidates
@@ -43,7 +44,7 @@ def test_candidate_with_an_outcome_is_not_awaited():
 
 def test_state_holds_candidates_and_outcomes():
     candidates, other = opened(3, 4), OpenCandidates(SPACE)
-    candidates.record(1, {"loss": 0.5})
+    candidates.record(1, numbered((), {"loss": 0.5}))
     other.load(candidates.dump())
     assert [c.parents for c in other.pending(9)] == [(2,)] and other.n_ended == 1
     assert other.dump()["open_X"].tolist() == [[3.0], [4.0]]

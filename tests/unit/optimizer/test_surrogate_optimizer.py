@@ -2,6 +2,7 @@ import pytest
 
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.plugins import load_problem
+from evo_moo.problem.points import numbered
 
 
 @pytest.mark.parametrize(("mode", "n"), [("generational", 3), ("steady-state", 1)])
@@ -23,7 +24,7 @@ def test_loaded_models_know_what_was_learnt(with_seen):
     outcomes = []
     for candidate in optimizers[0].ask(6):
         metrics = problem.evaluate(candidate.configuration)
-        outcomes.append((candidate.id, candidate.x, metrics))
+        outcomes.append((candidate.id, candidate.x, numbered((), metrics)))
         optimizers[0].tell(candidate.id, metrics)
     state = optimizers[0].dump(with_seen=with_seen)
     assert (len(state["archive"]) == 6) == with_seen

@@ -27,7 +27,8 @@ def ended(key, error, speed, size=1.0, status="ok"):
 
 def before(outcomes, generation=1):
     """What a ledger would give of these."""
-    return [SimpleNamespace(**outcome._asdict(), generation=generation) for outcome in outcomes]
+    fields = [{**outcome._asdict(), "offered": outcome.offered} for outcome in outcomes]
+    return [SimpleNamespace(**each, generation=generation) for each in fields]
 
 
 def test_failures_are_counted_and_the_best_feasible_values_kept():
@@ -48,7 +49,7 @@ def recorded(ledger, outcomes, generation):
     """Record evaluations, and that their generation has ended."""
     candidates = [(Candidate(o.id, generation, {"x": o.id}, np.array([float(o.id)])), 1) for o in outcomes]
     ledger.record_asked(candidates)
-    ledger.record_outcomes((o, GOALS.violation(o.metrics)) for o in outcomes)
+    ledger.record_outcomes(outcomes, GOALS.violation)
     ledger.record_generation(generation, outcomes[-1].id, [], [])
     if (box := fixed_box(ledger, GOALS)) is not None:
         ledger.set_meta(hypervolume_box=box.to_json())

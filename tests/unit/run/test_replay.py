@@ -16,7 +16,7 @@ def candidate(key: int, n: int = 3, **fields) -> Candidate:
 def folder():
     with RunFolder(None) as folder:
         folder.ledger.record_asked([(candidate(key), 10 + key) for key in (1, 2, 3)])
-        folder.ledger.record_outcomes([(Outcome(key, "ok", {"loss": key}), 0.0) for key in (1, 2)])
+        folder.ledger.record_outcomes([Outcome(key, "ok", {"loss": key}) for key in (1, 2)], lambda metrics: 0.0)
         yield folder
 
 

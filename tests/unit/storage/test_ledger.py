@@ -17,6 +17,10 @@ CONFIGURATION = {"lr": 0.1, "act": "relu", "n": 3, "on": True, "none": None, "na
 X = np.array([0.1, 0.0, 3.0, -0.0])
 
 
+def kept(metrics):
+    return 0.0
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.sqlite"
@@ -63,15 +67,16 @@ def test_origin_of_a_configuration_comes_back(ledger):
 
 def test_outcomes_come_back_as_they_were_recorded(ledger):
     outcomes = [
-        (Outcome(1, "ok", {"accuracy": 0.1 + 0.2, "n_params": 7}, "", "", 1.5, 2.5, 99, 2), 0.0),
-        (Outcome(2, "ok", {"accuracy": 0.5}), 0.25),
-        (Outcome(3, "infeasible", {"latency_ms": 30.0}, "`latency_ms` must be at most 20, but is 30"), 10.0),
-        (Outcome(4, "failed", {}, "ValueError: é", "Traceback\n  ..."), None),
+        Outcome(1, "ok", {"accuracy": 0.1 + 0.2, "n_params": 7}, "", "", 1.5, 2.5, 99, 2),
+        Outcome(2, "ok", {"accuracy": 0.5}),
+        Outcome(3, "infeasible", {"latency_ms": 30.0}, "`latency_ms` must be at most 20, but is 30"),
+        Outcome(4, "failed", {}, "ValueError: é", "Traceback\n  ..."),
     ]
     ask(ledger, 1, 2, 3, 4, 5)
-    ledger.record_outcomes(outcomes)
+    violations = [0.0, 0.25, 10.0, None]
+    ledger.record_outcomes(outcomes, lambda metrics: violations[[o.metrics for o in outcomes].index(metrics)])
     found = list(ledger.ended())
-    for (outcome, violation), evaluation in zip(outcomes, found, strict=True):
+    for outcome, violation, evaluation in zip(outcomes, violations, found, strict=True):
         elsewhere = {"profile_measured_at", "measurements", "pooled", "curve"}
         for field in set(outcome._fields) - elsewhere:
             assert getattr(evaluation, field) == getattr(outcome, field)
@@ -86,9 +91,10 @@ def test_curves_come_back_and_what_was_stopped_costs_its_share(ledger):
     ask(ledger, 1, 2)
     ledger.record_outcomes(
         [
-            (Outcome(2, "stopped", {"accuracy": 0.3}, cost=0.25, curve=stopped), 0.0),
-            (Outcome(1, "ok", {}, curve=whole), None),
-        ]
+            Outcome(2, "stopped", {"accuracy": 0.3}, cost=0.25, curve=stopped),
+            Outcome(1, "ok", {}, curve=whole),
+        ],
+        kept,
     )
     assert ledger.curves() == {1: whole, 2: stopped}
     assert [e.cost for e in ledger.evaluations()] == [1.0, 0.25]
@@ -107,7 +113,7 @@ def test_evaluations_are_chosen_by_how_they_ended(ledger):
     prediction = {"loss": [0.1, 0.2]}
     ledger.record_asked([(Candidate(5, 1, {}, X, "replicate", (), prediction, replicate=1, continues=1, cost=0.5), 1)])
     statuses = {1: "ok", 2: "crashed", 3: "infeasible", 5: "ok"}
-    ledger.record_outcomes((Outcome(key, status, {}), None) for key, status in statuses.items())
+    ledger.record_outcomes([Outcome(key, status, {}) for key, status in statuses.items()], kept)
     chosen = {
         name: [e.id for e in evaluations]
         for name, evaluations in {
@@ -116,7 +122,7 @@ def test_evaluations_are_chosen_by_how_they_ended(ledger):
             "failed": ledger.failed(),
             "predicted": ledger.predicted(),
             "open": ledger.open_after(4),
-            "with replicates": ledger.with_replicates(1),
+            "with replicates": ledger.with_replicates(*ledger.of_ids([1])),
         }.items()
     }
     assert chosen == {
@@ -256,12 +262,12 @@ def test_a_refused_file_is_left_as_it_was(path):
 def test_every_metric_that_is_accepted_can_be_recorded(ledger):
     metrics = checked_metrics({"flops": 10**20})
     ask(ledger, 1)
-    ledger.record_outcomes([(Outcome(1, "ok", metrics), 0.0)])
+    ledger.record_outcomes([Outcome(1, "ok", metrics)], kept)
     assert next(ledger.evaluations()).metrics["flops"] == 1e20
 
 
 def test_any_reason_can_be_recorded(ledger):
     reason = "FileNotFoundError: " + os.fsdecode(b"caf\xe9")
     ask(ledger, 1)
-    ledger.record_outcomes([(Outcome(1, "failed", {}, reason), None)])
+    ledger.record_outcomes([Outcome(1, "failed", {}, reason)], kept)
     assert next(ledger.evaluations()).reason.startswith("FileNotFoundError: caf")

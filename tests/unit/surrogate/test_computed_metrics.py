@@ -5,6 +5,7 @@ from evo_moo.surrogates.random_forest import RandomForest
 
 from evo_moo.errors import MetricError, ProblemError
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import numbered
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Integer, Real
 from evo_moo.surrogate.archive import Archive
@@ -85,9 +86,9 @@ def test_models_weigh_a_logarithmic_metric_by_its_ratios():
     problem = Ratios()
     X = problem.space.sample(30, np.random.default_rng(1))
     seconds = np.exp(8 * X[:, 1])
-    archive = Archive(problem.goals)
+    archive = Archive(problem, problem.goals)
     for i, (x, loss) in enumerate(zip(X, seconds, strict=True), 1):
-        archive.record(i, x, {"loss": loss, "size": x[0] ** 3})
+        archive.record(i, x, numbered((), {"loss": loss, "size": x[0] ** 3}))
     posterior = SearchModels(problem, problem.goals, FAMILIES, RandomForest).fit(archive)
     mean, std = posterior.objectives(X)
     np.testing.assert_allclose(mean[:, 0], 8 * X[:, 1], atol=0.2)
@@ -121,11 +122,11 @@ def test_metric_that_cannot_be_computed_promises_nothing():
         metrics = {"size": Metric(log=True)}
 
     problem = Small()
-    archive = Archive(problem.goals)
+    archive = Archive(problem, problem.goals)
     models = SearchModels(problem, problem.goals, FAMILIES, RandomForest)
     rows = problem.space.sample(12, np.random.default_rng(2))
     for i, x in enumerate(rows[rows[:, 0] != 13], 1):
-        archive.record(i, x, {"loss": x[1], "size": x[0] ** 3})
+        archive.record(i, x, numbered((), {"loss": x[1], "size": x[0] ** 3}))
     mean, std = models.fit(archive).objectives(ROWS)
     np.testing.assert_allclose(mean[[0, 1, 3], 1], np.log([125_000, 1, 125_000]), atol=1e-9)
     assert (std[[0, 1, 3], 1] < 1e-6).all() and 0 < std[2, 1] < 10

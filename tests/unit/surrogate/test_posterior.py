@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from evo_moo import Real, SearchProblem
 from evo_moo.problem.goals import Limit
+from evo_moo.problem.points import numbered
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.posterior import MetricModel, Posterior
 from evo_moo.surrogate.search_models import SearchModels
@@ -28,10 +29,10 @@ def models_of(limits, metrics):
             return {}
 
     problem = Limited()
-    archive = Archive(problem.goals)
+    archive = Archive(problem, problem.goals)
     X = problem.space.sample(len(metrics), np.random.default_rng(1))
     for i, (x, row) in enumerate(zip(X, metrics, strict=True), 1):
-        archive.record(i, x, dict(zip("abc", row, strict=True)))
+        archive.record(i, x, numbered((), dict(zip("abc", row, strict=True))))
     models = SearchModels(problem, problem.goals, {"gp": GaussianProcess, "rf": RandomForest}, RandomForest)
     return models.fit(archive), problem
 

@@ -6,6 +6,7 @@ import pytest
 from evo_moo import Integer, Real, SearchProblem
 from evo_moo.plugins import load_surrogate
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import numbered
 from evo_moo.storage.checkpoint import from_json, to_json
 from evo_moo.surrogate.proposals import Proposal, Proposals
 from evo_moo.surrogate.search_models import SearchModels
@@ -34,15 +35,15 @@ def proposals_after(n, problem=None, **options):
     """Return proposals that learnt ``n`` random rows, and the source of randomness."""
     problem, rng = problem or Sphere(), np.random.default_rng(1)
     models = SearchModels(problem, problem.goals, {"gp": load_surrogate("gp")}, load_surrogate("rf"))
-    proposals = Proposals(problem.space, models, **options)
+    proposals = Proposals(problem, models, **options)
     for key, x in enumerate(problem.space.sample(n, rng), 1):
-        proposals.record(key, x, problem.evaluate(problem.space.decode(x[None])[0]))
+        proposals.record(key, x, numbered((), problem.evaluate(problem.space.decode(x[None])[0])))
     return proposals, rng
 
 
-def propose(proposals, rng, n, is_new=None, pending=None):
+def propose(proposals, rng, n, is_new=None, pending=None, problem=None):
     pending = np.empty((0, 2)) if pending is None else pending
-    return proposals.propose(n, pending, proposals.space.sample(20, rng), is_new or everything, rng)
+    return proposals.propose(n, pending, (problem or Sphere()).space.sample(20, rng), is_new or everything, rng)
 
 
 def everything(X):
@@ -59,8 +60,8 @@ def predict(proposals, first, n, right):
     for key, x in enumerate(problem.space.sample(n, np.random.default_rng(first)), first):
         metrics = problem.evaluate(problem.space.decode(x[None])[0])
         prediction = {name: (value if right else -value, 1.0) for name, value in metrics.items()}
-        proposals.expect(key, Proposal(x, "infill", prediction))
-        proposals.record(key, x, metrics)
+        proposals.expect(key, Proposal(x, "infill", prediction, point=x))
+        proposals.record(key, x, numbered((), metrics))
 
 
 def test_candidates_are_offspring_until_there_is_a_model():
@@ -101,13 +102,13 @@ def test_nothing_is_proposed_that_is_pending_or_not_new():
     def is_new(X):
         return np.array([x.tobytes() not in known for x in X])
 
-    made = propose(proposals, rng, 5, is_new, pending)
+    made = propose(proposals, rng, 5, is_new, pending, problem)
     assert {p.x.tobytes() for p in made} == left
 
 
 def test_prescreening_takes_the_best_of_the_offspring():
     proposals, rng = proposals_after(12, infill="prescreen")
-    offspring = proposals.space.sample(40, rng)
+    offspring = Sphere().space.sample(40, rng)
     made = proposals.propose(5, np.empty((0, 2)), offspring, everything, rng)
     assert {p.x.tobytes() for p in made} <= {x.tobytes() for x in offspring}
     assert np.mean([abs(p.x[0] - p.x[1]) for p in made]) < np.abs(offspring[:, 0] - offspring[:, 1]).mean() / 2
@@ -130,12 +131,12 @@ def test_dumped_proposals_go_on_as_they_would_have():
         proposals, rng = proposals_after(12)
         for key, proposal in enumerate(propose(proposals, rng, 4), 13):
             proposals.expect(key, proposal)
-            proposals.record(key, proposal.x, problem.evaluate(problem.space.decode(proposal.x[None])[0]))
+            proposals.record(key, proposal.x, numbered((), problem.evaluate(problem.space.decode(proposal.x[None])[0])))
         if loads:
             state = proposals.dump()
             other, _ = proposals_after(12)
             for observation in proposals.archive.observations:
-                other.archive.record(*observation)
+                other.archive.record(*observation[:3])
             other.load(from_json(to_json(state)))
             proposals = other
         made.append([p.x.tolist() for p in propose(proposals, rng, 5)])
