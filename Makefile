@@ -47,5 +47,5 @@ $(PEERS)/ready: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	grep -vE '^(pymoo|cma)==' constraints.txt > $(PEERS)/constraints.txt
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(PEERS)/constraints.txt ezmodel==0.2.1 pydacefit==1.0.1 pysamoo==0.1.2
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(PEERS)/constraints.txt ezmodel==0.2.1 orjson pydacefit==1.0.1 pysamoo==0.1.2
 	touch $@
