@@ -76,10 +76,11 @@ def deo_count_eq6(batch: Batch, sharpness: float = 1.0) -> Tensor:
 
 
 def eo_rate(batch: Batch, sharpness: float = 1.0) -> Tensor:
-    """Return the difference of soft true positive rates of the groups.
+    """Return the difference of soft true positive rates of the groups, divided by the sharpness.
 
-    A decision counts as sigmoid(c logit), the closer to a decision the larger c. A batch without a positive label in
-    one of the groups tells no difference, and counts 0.
+    A decision counts as sigmoid(c logit): the larger c, the more the soft rates are those of decisions. Divided by c
+    the gradient keeps its size; else a sharp loss drives the network to one answer for all. A batch without a positive
+    label in one of the groups tells no difference, and counts 0.
     """
     return _rate_difference(batch, batch.samples.y == 1, sharpness)
 
@@ -113,20 +114,22 @@ LOSSES: dict[str, Loss] = {
 """Losses by their names."""
 
 
-def cosmos_objective(preference: Tensor, losses: Tensor, penalty: float) -> Tensor:
-    """Return the weighted sum of the losses minus the cosine between them and the preference, times a factor.
+def cosmos_objective(preference: Tensor, losses: Tensor, penalty: float, aim: Tensor | None = None) -> Tensor:
+    """Return the weighted sum of the losses minus the cosine between them and an aim, times a factor.
 
-    Ruchte and Grabocka 2021, equation 4. Gradients pass both terms.
+    Ruchte and Grabocka 2021, equation 4, where the aim is the preference itself. Gradients pass both terms.
 
     Args:
         preference: ``(n_objectives,)`` weights.
         losses: ``(n_objectives,)`` losses.
         penalty: The factor lambda: 0 is the plain weighted sum; a larger one spreads the front where the losses have
             scales alike, and pushes the smaller ones up where they have not.
+        aim: ``(n_objectives,)`` direction to which the losses are drawn, by default the preference. That draws the
+            loss of the larger weight up, against the first term; see ``evo_moo.toolkit.conditioned.preferences``.
     """
-    weighted = torch.dot(preference, losses)
-    lengths: Tensor = torch.linalg.vector_norm(preference) * torch.linalg.vector_norm(losses)
-    return weighted - penalty * weighted / (lengths + EPSILON)
+    aim = preference if aim is None else aim
+    lengths: Tensor = torch.linalg.vector_norm(aim) * torch.linalg.vector_norm(losses)
+    return torch.dot(preference, losses) - penalty * torch.dot(aim, losses) / (lengths + EPSILON)
 
 
 def _count_difference(batch: Batch, soft: Tensor) -> Tensor:
@@ -143,4 +146,4 @@ def _rate_difference(batch: Batch, counted: Tensor, sharpness: float) -> Tensor:
         for chosen, size in zip((~second, second), sizes, strict=True)
     ]
     difference: Tensor = (rates[0] - rates[1]).abs()
-    return difference * (torch.minimum(*sizes) > 0)
+    return difference * (torch.minimum(*sizes) > 0) / sharpness

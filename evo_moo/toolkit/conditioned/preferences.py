@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+SMALLEST = 1e-6
 MARGIN = 0.1
 """Angle in radians between the outermost of two-dimensional rays and the axes."""
 
@@ -53,6 +54,16 @@ def as_preference(preference: Any, n_objectives: int) -> Array:
         shares = "a share from 0 to 1, or 2 weights" if n_objectives == 2 else f"{n_objectives} weights"
         raise ValueError(f"`preference` must be {shares}, none negative and not all 0, but is {preference!r}")
     return np.asarray(weights / weights.sum())
+
+
+def inverse(preference: Array) -> Array:
+    """Return the direction in which losses stand under a preference: the larger a weight, the smaller the loss.
+
+    On it, weight times loss is the same for all objectives (Mahapatra and Rajan, "Multi-Task Learning with User
+    Preferences", ICML 2020). Of two weights it is the exchange.
+    """
+    aim = 1 / np.maximum(preference, SMALLEST)
+    return np.asarray(aim / aim.sum())
 
 
 def rays(n_objectives: int, n: int = 25) -> Array:

@@ -33,6 +33,12 @@ def error(logits: Tensor, samples: Samples) -> Tensor:
     return ((logits > 0) != (samples.y == 1)).double().mean(-1)
 
 
+def balanced_accuracy(logits: Tensor, samples: Samples) -> Tensor:
+    """Return the mean of the two classes' recalls; the one score of which more is better."""
+    right = ((logits > 0) == (samples.y == 1)).double()
+    return (right[:, samples.y == 1].mean(-1) + right[:, samples.y == 0].mean(-1)) / 2
+
+
 def deo_count(logits: Tensor, samples: Samples) -> Tensor:
     """Return the difference of counts of true positives among the groups, as a share of all samples.
 

@@ -1,11 +1,12 @@
 """The tables of the published figures of COSMOS, encoded as there: Adult, COMPAS, Default of credit card clients."""
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.errors import ProblemError
+from evo_moo.errors import ProblemError, to_install
 from evo_moo.toolkit.data_files import find_data
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def read_table(name: str, path: str | None = None) -> FairTable:
         path: The file; by default that of the name in the folder EVO_MOO_DATA.
 
     Raises:
-        ProblemError: There is no such file, or it lacks a column.
+        ProblemError: There is no such file, it lacks a column, or pandas is not installed.
     """
     if name == "demo":
         return _demo()
@@ -88,6 +89,8 @@ def read_table(name: str, path: str | None = None) -> FairTable:
             f"`data` = {name!r} must have its file, but none is named; set `path`, or EVO_MOO_DATA to the folder of "
             f"{FILES[name]}"
         )
+    if importlib.util.find_spec("pandas") is None:
+        raise ProblemError(f"`data` = {name!r} must be read by pandas, but it is missing; {to_install('fairness')}")
     import pandas as pd
 
     read = {"adult": _adult, "compas": _compas, "compas_leak": _compas_with_leak, "credit": _credit}[name]

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from evo_moo.evaluation.slots import yield_to_measurements
 from evo_moo.threads import one_thread
-from evo_moo.toolkit.checks import require_at_least_one
+from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.conditioned.losses import Batch, Loss, Samples, cosmos_objective
 from evo_moo.toolkit.conditioned.networks import ConditionedNetwork
-from evo_moo.toolkit.conditioned.preferences import dirichlet, rays
+from evo_moo.toolkit.conditioned.preferences import dirichlet, inverse, rays
 from evo_moo.toolkit.training import inference, set_determinism
 
 Array = npt.NDArray[np.float64]
+AIMS = ("preference", "inverse")
 ALIVE = 1e-2
 """Outputs along the rays that differ by no more than this: the network does not hear the preference."""
 _SAMPLES_AT_ONCE = 4096
@@ -33,6 +34,9 @@ class Settings:
         batch_size: Samples per step; rates of small groups need 512 or more.
         lr: Learning rate.
         penalty: Factor lambda of the cosine term, see ``evo_moo.toolkit.conditioned.losses.cosmos_objective``.
+        aim: What the cosine term draws the losses to: ``"inverse"`` agrees with the weighted sum, so that a larger
+            weight means a smaller loss; ``"preference"``, as published, draws against it, and where ``penalty`` is
+            large a larger weight means a larger loss.
         alpha: Concentration of the preferences, one or one for each loss.
         milestones: Numbers of epochs after which the learning rate is divided by ten.
         judge_every: Judges the front after every so many epochs, and after the last.
@@ -45,12 +49,14 @@ class Settings:
     batch_size: int = 256
     lr: float = 1e-3
     penalty: float = 0.01
+    aim: str = "inverse"
     alpha: float | Sequence[float] = 0.5
     milestones: Sequence[int] = ()
     judge_every: int = 5
 
     def __post_init__(self) -> None:
         require_at_least_one(epochs=self.epochs, batch_size=self.batch_size, judge_every=self.judge_every)
+        require_one_of(AIMS, aim=self.aim)
         if not self.lr > 0:
             raise ValueError(f"`lr` must be above 0, but is {self.lr}")
         if not self.penalty >= 0:
@@ -187,7 +193,9 @@ def _train_epoch(
     total = torch.zeros(())
     for rows in torch.randperm(len(train.y), generator=order).split(settings.batch_size):
         yield_to_measurements()
-        samples, preference = train.at(rows), torch.as_tensor(draw(), dtype=torch.float32)
+        samples, drawn = train.at(rows), draw()
+        aims = inverse(drawn) if settings.aim == "inverse" else drawn
+        preference, aim = torch.tensor(np.array([drawn, aims]), dtype=torch.float32)
 
         def predict(inputs: Tensor, preference: Tensor = preference) -> Tensor:
             outputs: Tensor = network(inputs, preference)
@@ -195,7 +203,7 @@ def _train_epoch(
 
         batch = Batch(samples, predict(samples.X), predict)
         values = torch.stack([loss(batch) for loss in losses])
-        objective = cosmos_objective(preference, values, settings.penalty)
+        objective = cosmos_objective(preference, values, settings.penalty, aim)
         optimizer.zero_grad()
         torch.autograd.backward(objective)
         optimizer.step()

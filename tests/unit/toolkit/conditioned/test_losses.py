@@ -34,7 +34,7 @@ def test_fairness_losses_are_those_computed_by_hand():
     for name, soft in counts.items():
         assert LOSSES[name](batch).item() == pytest.approx(by_hand(soft, 8, 8))
     assert LOSSES["eo_rate"](batch).item() == pytest.approx(by_hand(sigmoid, 4, 2))
-    assert eo_rate(batch, 4.0).item() == pytest.approx(by_hand(lambda z: sigmoid(4 * z), 4, 2))
+    assert eo_rate(batch, 4.0).item() == pytest.approx(by_hand(lambda z: sigmoid(4 * z), 4, 2) / 4)
     first, second = np.mean([sigmoid(LOGITS[i]) for i in (0, 1, 2, 6, 7)]), np.mean([sigmoid(z) for z in (3, -2, 1)])
     assert LOSSES["dp_rate"](batch).item() == pytest.approx(abs(first - second))
 
@@ -80,6 +80,11 @@ def test_the_objective_has_the_gradient_of_its_differences(penalty):
     objective = cosmos_objective(preference, losses, penalty)
     assert objective.item() == pytest.approx(r @ values - penalty * cosine)
     assert torch.autograd.gradcheck(functools.partial(cosmos_objective, preference, penalty=penalty), losses)
+
+
+def test_the_cosine_may_be_to_another_aim():
+    preference, aim, losses = torch.tensor([0.9, 0.1]), torch.tensor([0.1, 0.9]), torch.tensor([1.0, 9.0])
+    assert cosmos_objective(preference, losses, 3.0, aim).item() == pytest.approx(0.9 + 0.9 - 3.0)
 
 
 def test_no_penalty_leaves_the_weighted_sum():

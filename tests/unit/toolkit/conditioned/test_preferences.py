@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.toolkit.conditioned.preferences import as_preference, dirichlet, rays
+from evo_moo.toolkit.conditioned.preferences import as_preference, dirichlet, inverse, rays
 
 
 @given(n_objectives=st.integers(2, 6), n=st.integers(1, 60))
@@ -63,3 +63,10 @@ def test_wrong_numbers_of_rays_are_refused():
         rays(1)
     with pytest.raises(ValueError, match="`n` must be at least 1, but is 0"):
         rays(2, 0)
+
+
+def test_the_inverse_makes_weighted_losses_equal():
+    np.testing.assert_allclose(inverse(np.array([0.8, 0.2])), [0.2, 0.8])
+    weights = np.array([0.5, 0.3, 0.2])
+    np.testing.assert_allclose(np.ptp(weights * inverse(weights)), 0, atol=1e-12)
+    np.testing.assert_allclose(inverse(np.array([1.0, 0.0])), [0, 1], atol=1e-5)

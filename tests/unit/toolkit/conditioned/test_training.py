@@ -30,6 +30,18 @@ def test_one_training_trades_one_loss_for_the_other():
     assert front[0, 0] < front[1, 0] - 0.02 and front[0, 1] > front[1, 1] + 0.02
 
 
+def test_a_large_cosine_term_turns_the_published_knob_around():
+    def losses_at(ends, aim):
+        network = train(settings=Settings(epochs=40, batch_size=100, lr=0.01, penalty=1.0, aim=aim)).network
+        return front_of(network.along(DATA.X, torch.tensor(ends)).detach(), DATA, [mean_bce])[:, 0]
+
+    ends = [[0.9, 0.1], [0.1, 0.9]]
+    first, second = losses_at(ends, "inverse")
+    assert first < second  # more weight on this loss, less of it
+    first, second = losses_at(ends, "preference")
+    assert first > second
+
+
 def test_the_seed_decides_the_weights():
     first, again, other = train(), train(), train(seed=2)
     weights, same, different = (trained.network.first.weight for trained in (first, again, other))
