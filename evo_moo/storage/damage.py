@@ -13,7 +13,7 @@ import orjson
 
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.points import evaluation_of
+from evo_moo.problem.points import evaluation_of, read_key
 from evo_moo.storage.checkpoint import from_json
 from evo_moo.storage.checksums import in_doubt, keys_in_doubt
 from evo_moo.storage.evaluation_row import STATUSES, declared_options
@@ -62,7 +62,7 @@ class SuspectLedger(Ledger):
         if not file.exists():
             return "not there; `evo-moo resume` writes it"
         with file.open(newline="") as lines:
-            members = [int(row["id"]) for row in csv.DictReader(lines, strict=True)]
+            members = [evaluation_of(read_key(row["id"])) for row in csv.DictReader(lines, strict=True)]
         _require(members, self._ids())
         return f"{len(members)} members"
 
@@ -193,7 +193,7 @@ class SuspectLedger(Ledger):
             known += map(int, state["told"])
             if algorithm := state["algorithm"]:
                 population = algorithm["population"] or {"id": []}
-                known += map(int, [*population["id"], *algorithm["optimum"]])
+                known += [*map(int, population["id"]), *map(evaluation_of, algorithm["optimum"])]
         _require(known, self._ids())
         recorded = last.number if last else 0
         if state["generation"] != recorded:

@@ -85,9 +85,11 @@ def search(run_dir: Path, mode: str, callbacks: Sequence[evo_moo.Callback] = ())
             callbacks=callbacks,
         )
         return
-    refined, mode = mode.startswith("refined"), mode.removeprefix("refined").removeprefix("-") or "generational"
+    kind, _, mode = mode.partition("-") if mode.startswith(("refined", "points")) else ("", "", mode)
+    refined, mode = kind == "refined", mode or "generational"
+    problems = {"refined": "tests.golden.ladder:GoldenLadder", "points": "tests.golden.points:GoldenPoints"}
     evo_moo.search(
-        "tests.golden.ladder:GoldenLadder" if refined else "tests.golden.problem:Golden",
+        problems.get(kind, "tests.golden.problem:Golden"),
         pop_size=4,
         termination=("n_evals", 5 if refined else 12),
         seed=3,
@@ -128,7 +130,16 @@ def look(run_dir: Path) -> None:
         findings = examine(run_dir)
         faults = {finding.what for finding in findings if not finding.sound}
         # Until the first transaction is committed, a run has no facts, and perhaps no tables yet.
-        assert faults <= {"ledger", "facts", "job.toml", "evaluations", "generations", "checkpoint", "events"}, faults
+        assert faults <= {
+            "ledger",
+            "facts",
+            "job.toml",
+            "evaluations",
+            "generations",
+            "checkpoint",
+            "events",
+            "points",
+        }, faults
         if (run_dir / "run.sqlite").exists() and "ledger" not in faults and "facts" not in faults:
             assert not faults, faults
             if any(finding.detail == "the run has not begun yet" for finding in findings):

@@ -36,7 +36,9 @@ def ledger_of(run_dir: Path) -> list[tuple[Any, ...]]:
         rows = db.execute("SELECT id, generation, configuration, seed, status, reason, metrics FROM evaluations")
         table = [(*row[:-1], reproducible(json.loads(row[-1]))) for row in rows]
         generations = db.execute("SELECT generation, n_asked, population, optimum FROM generations").fetchall()
-    return table + generations
+        rows = db.execute("SELECT evaluation, point, choices, fault, metrics FROM points")
+        points = [(*row[:-1], reproducible(json.loads(row[-1]))) for row in rows]
+    return table + generations + points
 
 
 def front_of(run_dir: Path) -> list[dict[str, Any]]:

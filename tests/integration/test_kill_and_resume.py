@@ -182,7 +182,7 @@ def test_a_changed_problem_is_not_mixed_into_an_old_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "journal", "step"),
-    [("generational", "wal", 11), ("steady-state", "wal", 13), ("generational", "delete", 17)],
+    [("generational", "wal", 11), ("steady-state", "wal", 13), ("generational", "delete", 17), ("points", "wal", 29)],
 )
 def test_run_killed_at_any_write_ends_as_undisturbed(tmp_path: Path, mode: str, journal: str, step: int) -> None:
     command = [sys.executable, "-m", "tests.integration.kill_at_write", str(tmp_path), mode, str(step)]
