@@ -1,5 +1,6 @@
 """Small convolutional networks for handwritten digits: how accurate can they be, and how fast?"""
 
+from collections.abc import Mapping
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,14 @@ from evo_moo.problem import Configuration, Fidelity, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one
 from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.compression.choices import n_kept
+from evo_moo.toolkit.compression.compression import Compression, Parts
 from evo_moo.toolkit.datasets import digits_in_three
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Report, Weights
+    from evo_moo.problem import Point, Report, Weights
 
 SIZE, NOISE = 12, 0.05
 """Pixels along one side of a canvas, and the standard deviation of the noise of a pixel between 0 and 1."""
@@ -34,9 +37,11 @@ class DigitsCNN(SearchProblem):
             then, and a shorter training is the beginning of the full one, with its learning rates.
         latency_batch: Number of digits in the batch whose latency is measured.
         copies: Number of distorted copies of each digit; fewer make trainings shorter and less accurate.
+        compress: What is offered of each trained network, as in ``evo_moo.toolkit.compression.compression``, such as
+            ``{"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5]}``.
 
     Raises:
-        ValueError: An option is below 1.
+        ValueError: An option is below 1, or ``compress`` is wrong.
     """
 
     variables = {
@@ -64,35 +69,50 @@ class DigitsCNN(SearchProblem):
         "latency_raw_ms": Metric("ms", "the same as the clock showed it", log=True, timed=True, cheap=True),
     }
 
-    def __init__(self, epochs: int | None = None, latency_batch: int = 64, copies: int = 6) -> None:
+    def __init__(
+        self,
+        epochs: int | None = None,
+        latency_batch: int = 64,
+        copies: int = 6,
+        compress: Mapping[str, Any] | None = None,
+    ) -> None:
         require_at_least_one(epochs=epochs, latency_batch=latency_batch, copies=copies)
         self.epochs, self.latency_batch, self.copies = epochs, latency_batch, copies
         if epochs is not None:
             self.fidelity = Fidelity("epochs", 1, epochs)
             self.variables = {name: v for name, v in self.variables.items() if name != "epochs"}
+        self.compress = None if compress is None else Compression.of(compress)
+        if self.compress:
+            self.post_training, self.metrics = self.compress.variables, self.metrics | self.compress.metrics
+            self.architecture = [*self.architecture, *self.compress.architecture]
 
     def compute(self, config: Configuration) -> dict[str, float]:
         """Count the trainable parameters and operations of the network without building it."""
+        pruned = self.compress.share_pruned(config) if self.compress else 0.0
         channels, size, n_params, flops = 1, SIZE, 0, 0
         for block in range(1, config["n_blocks"] + 1):
-            width = config[f"width_{block}"]
+            width = n_kept(config[f"width_{block}"], pruned)
             weights = channels * width * config[f"kernel_{block}"] ** 2
             channels, size = width, ceil(size / 2)
             n_params += weights + 2 * width
             flops += 2 * weights * size**2
         features = channels * size**2
         if config["dense"]:
-            n_params += (features + 1) * config["dense_units"]
-            flops += 2 * features * config["dense_units"]
-            features = config["dense_units"]
+            units = n_kept(config["dense_units"], pruned)
+            n_params += (features + 1) * units
+            flops += 2 * features * units
+            features = units
         return {"n_params": n_params + (features + 1) * 10, "flops": flops + 2 * features * 10}
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure its latency."""
         from evo_moo.toolkit.latency import Effort, model_latency
 
-        network, batch = self.network(config)
-        latency = model_latency(network, batch, runtime="onnxruntime", effort=Effort(limit_s=0.2))
+        (network, batch), effort = self.network(config), Effort(limit_s=0.2)
+        if self.compress:
+            latency = self.compress.untrained(network, batch, config).latency(batch, effort=effort)
+        else:
+            latency = model_latency(network, batch, runtime="onnxruntime", effort=effort)
         return {"latency_ms": latency.corrected_ms, "latency_raw_ms": latency.median_ms}
 
     def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
@@ -109,13 +129,15 @@ class DigitsCNN(SearchProblem):
         fidelity: int | None = None,
         weights: "Weights | None" = None,
         report: "Report | None" = None,
-    ) -> dict[str, float]:
+    ) -> "dict[str, float] | list[Point]":
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.toolkit.training import train_and_test
 
         settings = {name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")}
         settings |= {"epochs": self.epochs or config["epochs"], "until": fidelity, "weights": weights, "report": report}
-        _, metrics = train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings)
+        network, metrics = train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings)
+        if self.compress:
+            return self.compress.points(network, metrics, Parts(**self.data), seed=seed, **settings)
         return metrics
 
     @cached_property

@@ -1,6 +1,6 @@
 """Image classifiers of every size, on digits, MNIST, CIFAR or images of your own: accurate, fast, small, robust?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +8,14 @@ from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real, Variable
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.compression.compression import Compression, Parts
 from evo_moo.toolkit.datasets import Images, find_images
 from evo_moo.toolkit.robustness import Robustness
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Report
+    from evo_moo.problem import Point, Report
 
 NETWORKS = ("blocks", "resnet18", "mobilenet_v3")
 MOST_BLOCKS = 6
@@ -68,6 +69,9 @@ class ImageClassifier(SearchProblem):
         robustness, epsilon: As in ``evo_moo.toolkit.robustness``: perturbations under which accuracy is measured too.
         latency_batch: Number of images in the batch whose latency is measured.
         device: Where it all runs, such as ``"cpu"``; by default on the GPU where there is one.
+        compress: What is offered of each trained network, as in ``evo_moo.toolkit.compression.compression``, such as
+            ``{"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5]}``. Accuracies and latencies are then
+            those of ONNX Runtime on one thread of the CPU, and ``peak_memory_mb``, which it does not tell, is left out.
 
     Raises:
         ValueError: An option is out of range, or the data are not there.
@@ -98,6 +102,7 @@ class ImageClassifier(SearchProblem):
         epsilon: float = 0.03,
         latency_batch: int = 16,
         device: str | None = None,
+        compress: Mapping[str, Any] | None = None,
     ) -> None:
         require_some_of(NETWORKS, networks=networks)
         require_at_least_one(epochs=epochs, patience=patience, latency_batch=latency_batch)
@@ -108,25 +113,36 @@ class ImageClassifier(SearchProblem):
         self.architecture = [name for name in self.variables if name not in {*TRAINING, "dropout"}]
         self.robustness = Robustness(robustness, epsilon=epsilon, n_samples=500) if robustness else None
         self.metrics = self.metrics | (self.robustness.metrics if self.robustness else {})
+        self.compress = None if compress is None else Compression.of(compress)
+        if self.compress:
+            self.post_training, self.metrics = self.compress.variables, self.metrics | self.compress.metrics
+            self.metrics = {name: metric for name, metric in self.metrics.items() if name != "peak_memory_mb"}
+            self.architecture += self.compress.architecture
 
     def profile(self, config: Configuration) -> dict[str, float]:
         """Build the network and measure what needs no training."""
         from evo_moo.toolkit.latency import Effort, model_latency
         from evo_moo.toolkit.network_metrics import network_metrics
 
-        network, batch = self.network(config)
-        latency = model_latency(network, batch, effort=Effort(limit_s=0.2))
-        return network_metrics(network, batch) | {
-            "latency_ms": latency.corrected_ms,
-            "throughput_per_s": latency.throughput_per_s,
-        }
+        (network, batch), effort = self.network(config), Effort(limit_s=0.2)
+        if self.compress:
+            latency = self.compress.untrained(network, batch, config).latency(batch, effort=effort)
+            network = self.compress.pruned(network, batch, config)
+        else:
+            latency = model_latency(network, batch, effort=effort)
+        times = {"latency_ms": latency.corrected_ms, "throughput_per_s": latency.throughput_per_s}
+        counts = network_metrics(network, batch)
+        cheap = {name for name, metric in self.metrics.items() if metric.cheap}
+        return times | {name: value for name, value in counts.items() if name in cheap}
 
     def network(self, config: Configuration) -> tuple["nn.Module", "Tensor"]:
         """Build the network, and a batch ``(latency_batch, channels, height, width)`` of images."""
         batch = self.images.train[0][:1].repeat(self.latency_batch, 1, 1, 1)
         return build_network(config, self.images).to(batch.device), batch
 
-    def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
+    def evaluate(
+        self, config: Configuration, *, seed: int, report: "Report | None" = None
+    ) -> "dict[str, float] | list[Point]":
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.threads import one_thread
         from evo_moo.toolkit.augmentation import Augmentation
@@ -139,6 +155,9 @@ class ImageClassifier(SearchProblem):
         settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)
         with one_thread():
             network, metrics = train_and_test(lambda: self.network(config)[0], *parts, seed=seed, **settings)
+            if self.compress:
+                settings["robustness"] = self.robustness
+                return self.compress.points(network, metrics, Parts(*parts), seed=seed, **settings)
             X, y = self.images.validation
             robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
             return robust | metrics | {"calibration_error": calibration_error(predict(network, X), y)}

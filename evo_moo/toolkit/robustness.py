@@ -81,7 +81,15 @@ class Robustness:
             for name, text in words.items()
         }
 
-    def __call__(self, model: "nn.Module", X: "Tensor", y: "Tensor", *, seed: int) -> dict[str, float]:
+    def __call__(
+        self,
+        model: "nn.Module",
+        X: "Tensor",
+        y: "Tensor",
+        *,
+        seed: int,
+        served: "Callable[[Tensor], Tensor] | None" = None,
+    ) -> dict[str, float]:
         """Return the accuracy under each perturbation, and the lowest of them.
 
         Args:
@@ -89,14 +97,22 @@ class Robustness:
             X: Images ``(n, channels, height, width)`` or rows ``(n, n_columns)``.
             y: Labels ``(n,)``.
             seed: Decides every random draw, of each perturbation by itself.
+            served: Gives the logits of what is judged where the network is deployed in another form, such as int8;
+                attacks follow the network's gradient all the same.
 
         Raises:
             ValueError: Blur or brightness is asked of what is no image.
         """
-        from evo_moo.toolkit.training import accuracy_and_loss
+        from evo_moo.toolkit.training import judged_logits, predict
 
         X, y = X[: self.n_samples], y[: self.n_samples]
-        return self._with_worst(lambda name: accuracy_and_loss(model, self.perturb(name, model, X, y, seed), y)[0])
+
+        def accuracy(name: str) -> float:
+            disturbed = self.perturb(name, model, X, y, seed)
+            logits = served(disturbed) if served else predict(model, disturbed)
+            return judged_logits(logits, y.to(logits.device))[0]
+
+        return self._with_worst(accuracy)
 
     def of_decisions(
         self, decide: "Callable[[Array], Array]", X: "Array", y: "Array", *, seed: int

@@ -205,7 +205,11 @@ def accuracy_and_loss(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 
     Returns:
         The share classified correctly and the mean cross-entropy.
     """
-    logits = predict(model, X, batch_size)
+    return judged_logits(predict(model, X, batch_size), y, batch_size)
+
+
+def judged_logits(logits: Tensor, y: Tensor, batch_size: int = 1024) -> tuple[float, float]:
+    """Judge logits ``(n, n_classes)`` by labels ``(n,)``; the result is as for ``accuracy_and_loss``."""
     batches = zip(logits.split(batch_size), y.split(batch_size), strict=True)
     loss = sum(cross_entropy(*batch, reduction="sum").item() for batch in batches)
     return (logits.argmax(1) == y).sum().item() / len(y), loss / len(y)

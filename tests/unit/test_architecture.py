@@ -25,7 +25,7 @@ ALLOWED = {
     "analysis": {"space", "problem", "surrogate", "plugins", "optimizer", "storage"},
     "run": {"space", "problem", "surrogate", "plugins", "optimizer", "evaluation", "storage", "job", "analysis"},
     "report": {"problem", "storage", "analysis", "run"},
-    "toolkit": {"problem", "evaluation"},
+    "toolkit": {"space", "problem", "evaluation"},
     "cli": {"problem", "plugins", "optimizer", "evaluation", "storage", "job", "analysis", "run", "report", "toolkit"},
     "testing": {"surrogate", "evaluation", "storage"},
 }

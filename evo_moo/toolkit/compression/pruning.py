@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from evo_moo.toolkit.compression.choices import n_kept
 from evo_moo.toolkit.training import evaluation_mode
 
 LAYERS = (nn.Conv2d, nn.Linear)
@@ -52,11 +53,6 @@ def without_channels(network: nn.Module, example: Tensor, share: float) -> nn.Mo
     with evaluation_mode(smaller), torch.inference_mode():
         smaller(example[:1])
     return smaller
-
-
-def n_kept(n_channels: int, share: float) -> int:
-    """Return how many of a layer's channels ``without_channels`` keeps."""
-    return max(1, round(n_channels * (1 - share)))
 
 
 def zero_weights(network: nn.Module, share: float) -> None:

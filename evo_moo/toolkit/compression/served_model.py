@@ -14,6 +14,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from evo_moo.evaluation.slots import yield_to_measurements
 from evo_moo.toolkit.checks import require_one_of
+from evo_moo.toolkit.compression.choices import PRECISIONS
 from evo_moo.toolkit.latency import Effort, Latency, measure_latency
 from evo_moo.toolkit.reference_workload import torch_reference
 from evo_moo.toolkit.runtimes import onnx_call, onnx_file, onnx_session, torch_threads
@@ -22,7 +23,6 @@ from evo_moo.toolkit.training import inference
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-PRECISIONS = ("float32", "float16", "int8", "int8_dynamic")
 _DENSE = ["Gemm", "MatMul"]
 _MOVING = ["AveragePool", "Clip", "Flatten", "MaxPool", "Relu", "Reshape", "Squeeze", "Transpose", "Unsqueeze"]
 _STATIC = ["Conv", *_DENSE, *_MOVING]

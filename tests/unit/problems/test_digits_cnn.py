@@ -90,6 +90,34 @@ def test_every_declared_metric_is_returned_once(problem):
     assert set(profile) == {name for name, metric in problem.known_metrics.items() if metric.cheap}
 
 
+def test_compressed_points_give_every_declared_metric():
+    pytest.importorskip("torch_pruning")
+    compress = {"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5], "fine_tune_epochs": 1}
+    problem = load_problem(REFERENCE, {"copies": 1, "compress": compress})
+    problem.check()
+    assert problem.is_profiled_by_point
+    points = problem.call_training(TINY, seed=0)
+    assert [point.choices for point in points] == [
+        {"precision": precision, "pruned_channels": share} for share in (0.0, 0.5) for precision in ("float32", "int8")
+    ]
+    for point in points:
+        profile = problem.call_profile(TINY | point.choices).metrics
+        assert sorted([*profile, *point.returned.metrics]) == sorted(problem.known_metrics) and not point.fault
+    again = problem.call_training(TINY, seed=0)
+    assert [without_times(p.returned.metrics) for p in points] == [without_times(p.returned.metrics) for p in again]
+
+
+def test_computed_metrics_equal_those_of_the_pruned_network():
+    pytest.importorskip("torch_pruning")
+    problem = load_problem(REFERENCE, {"compress": {"pruned_channels": [0.0, 0.35, 0.9]}})
+    for config in problem.space.decode(problem.space.sample(8, np.random.default_rng(3))):
+        network, batch = problem.network(config)
+        for share in (0.0, 0.35, 0.9):
+            smaller = problem.compress.pruned(network, batch, {"pruned_channels": share})
+            counted = {"n_params": count_parameters(smaller), "flops": count_flops(smaller, batch[:1])}
+            assert problem.compute(config | {"pruned_channels": share}) == counted
+
+
 def test_a_search_cannot_see_the_test_data(problem):
     assert problem.known_metrics["test_accuracy"].held_out
 

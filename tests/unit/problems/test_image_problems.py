@@ -81,6 +81,23 @@ def test_the_classifiers_profile_is_that_of_a_hand_count(classifier):
     assert profile["throughput_per_s"] == pytest.approx(16 / profile["latency_ms"] * 1e3)
 
 
+@pytest.mark.parametrize("block", ["residual", "depthwise"])
+def test_compressed_points_give_every_declared_metric(block):
+    pytest.importorskip("torch_pruning")
+    compress = {"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5]}
+    options = {"epochs": 1, "n_images": 400, "robustness": ["noise", "fgsm"], "device": "cpu", "compress": compress}
+    problem, config = load_problem(CLASSIFIER, options), BLOCKS | {"block": block}
+    problem.check()
+    points = problem.call_training(config, seed=1)
+    profiles = [problem.call_profile(config | point.choices).metrics for point in points]
+    for point, profile in zip(points, profiles, strict=True):
+        assert sorted([*profile, *point.returned.metrics]) == sorted(problem.known_metrics), point.fault
+    assert len(points) == 4 and profiles[0]["flops"] == profiles[1]["flops"] > profiles[2]["flops"]
+    again = problem.call_training(config, seed=1)
+    first, second = ([timeless(problem, p.returned.metrics) for p in each] for each in (points, again))
+    assert first == second
+
+
 @pytest.mark.slow
 def test_every_configuration_of_every_network_has_a_network():
     problem = load_problem(CLASSIFIER, {"networks": ["blocks", "resnet18", "mobilenet_v3"], "device": "cpu"})
@@ -127,6 +144,7 @@ def test_images_of_any_size_and_channels_are_classified(tmp_path):
         (CLASSIFIER, {"epochs": 0}, "`epochs` must be at least 1, but is 0"),
         (CLASSIFIER, {"robustness": ["fog"]}, "`perturbations` must be a list of some of noise"),
         (CLASSIFIER, {"data": "mnist", "root": "/nowhere"}, "must lie in /nowhere/MNIST/raw, but is not there; set"),
+        (CLASSIFIER, {"compress": {"precision": ["int4", "int8"]}}, "`compress.precision` must be a list of some of"),
         (MLP, {"data": "fashion_mnist", "root": "/nowhere"}, "must lie in /nowhere/FashionMNIST/raw"),
         (MLP, {"epochs": 0}, "`epochs` must be at least 1, but is 0"),
     ],

@@ -5,7 +5,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torch_pruning")
 from torch import nn  # noqa: E402
 
-from evo_moo.toolkit.compression.pruning import keep_zeros, n_kept, without_channels, zero_weights  # noqa: E402
+from evo_moo.toolkit.compression.choices import n_kept  # noqa: E402
+from evo_moo.toolkit.compression.pruning import keep_zeros, without_channels, zero_weights  # noqa: E402
 from evo_moo.toolkit.network_metrics import count_flops, count_parameters  # noqa: E402
 from evo_moo.toolkit.networks import BLOCKS, NORMS, conv_block  # noqa: E402
 

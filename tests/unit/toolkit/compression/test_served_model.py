@@ -7,8 +7,9 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 from torch import nn  # noqa: E402
 
+from evo_moo.toolkit.compression.choices import PRECISIONS  # noqa: E402
 from evo_moo.toolkit.compression.pruning import keep_zeros, zero_weights  # noqa: E402
-from evo_moo.toolkit.compression.served_model import PRECISIONS, served_model  # noqa: E402
+from evo_moo.toolkit.compression.served_model import served_model  # noqa: E402
 from evo_moo.toolkit.latency import Effort  # noqa: E402
 from evo_moo.toolkit.networks import BLOCKS, NORMS, conv_block  # noqa: E402
 from evo_moo.toolkit.training import predict  # noqa: E402
