@@ -173,19 +173,21 @@ class History(NamedTuple):
     sizes: npt.NDArray[np.int64]
 
 
-def hypervolume_history(F: Array, box: Box, n_points: int = 200) -> History:
+def hypervolume_history(F: Array, box: Box, n_points: int = 200, ends: npt.NDArray[np.int64] | None = None) -> History:
     """Return the hypervolume after growing numbers of evaluations.
 
     Args:
         F: ``(n, n_obj)`` array in the order of evaluation, at least one row.
         box: What the hypervolumes are shares of.
         n_points: About how many numbers of evaluations to take; a quarter of it above four objectives.
+        ends: Numbers of rows after which to look; by default any.
     """
     import moocore
 
     n_obj = F.shape[1]
     n_points = n_points if n_obj <= 4 else -(-n_points // 4)
-    counts = np.unique(np.linspace(1, len(F), min(n_points, len(F))).astype(int))
+    ends = np.arange(1, len(F) + 1, dtype=np.int64) if ends is None else ends
+    counts = ends[np.unique(np.linspace(1, len(ends), min(n_points, len(ends))).astype(int)) - 1]
     volumes, sizes, front, start = [], [], F[:0], 0
     for count in counts:
         front = np.vstack([front, F[start:count]])

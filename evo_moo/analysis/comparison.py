@@ -10,9 +10,10 @@ import numpy as np
 
 from evo_moo.analysis.batch_summary import common_box, group_name, without_seed
 from evo_moo.analysis.confirmation_ledger import FOLDER, members_of_run, read_confirmation
-from evo_moo.analysis.run_front import RunFront, means_and_spread
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.intervals import summary_of_rows
+from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.analysis.statistics.significance import Comparison, Sample, adjusted, compare_samples, per_seed
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.object_code import changed_parts

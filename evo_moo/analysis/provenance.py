@@ -5,7 +5,8 @@ from typing import Any
 
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
-from evo_moo.problem.points import Key, evaluation_of
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import Key, evaluation_of, key_of, made
 from evo_moo.storage.evaluation_row import Evaluation, PointRow
 from evo_moo.storage.ledger import Ledger
 
@@ -38,36 +39,46 @@ def provenance(ledger: Ledger, key: Key) -> dict[str, Any]:
     n = sum(ledger.counts().values()) + ledger.n_told()
     if not 1 <= evaluation_of(key) <= n:
         raise UsageError(f"`--id` must be an evaluation of the run, from 1 to {n}, but is {key}")
-    (e,) = ledger.of_ids([evaluation_of(key)])
+    (training,) = ledger.of_ids([evaluation_of(key)])
     result = RunFront.of_ledger(ledger, ledger.path and ledger.path.parent)
     on_front = {member.id for member in result.front}
-    points = [_point(p, on_front) for p in e.points]
-    if not (found := ledger.of_ids([key])):
-        offered = ", ".join(str(each.id) for each in e.offers() if each.id != e.id) or "none"
-        raise UsageError(f"`--id` must be a point that evaluation {e.id} offers ({offered}), but is {key}")
-    (e,) = found
-    names = [objective.metric for objective in result.goals.objectives]
-    events = [[at, kind, detail] for at, kind, detail in ledger.events() if detail.get("evaluation") == e.training_id]
+    e, fault, points = training, "", training.points
+    if key != training.id:
+        e, fault, points = _as_evaluation(training, key)
+    events = [[at, kind, detail] for at, kind, detail in ledger.events() if detail.get("evaluation") == training.id]
     return {name: getattr(e, name) for name in _RECORDED} | {
-        "points": points,
+        "fault": fault,
+        "points": [_point(p, on_front) for p in points],
         "why": _WHY.get(e.origin, e.origin),
-        "parents": [_relative(p, names) for p in ledger.of_ids(e.parents)],
+        "parents": [_relative(p, result.goals) for p in ledger.of_ids(e.parents)],
         "prediction": _prediction(e),
-        "on_front": e.id in on_front,
-        "survived": ledger.memberships(e.training_id),
-        "children": [_relative(c, names) for c in ledger.of_ids(ledger.children(e.training_id))],
+        "on_front": key in on_front,
+        "survived": ledger.memberships(key),
+        "children": [_relative(c, result.goals) for c in ledger.of_ids(ledger.children(training.training_id))],
         "events": events,
     }
 
 
+def _as_evaluation(training: Evaluation, key: Key) -> tuple[Evaluation, str, tuple[PointRow, ...]]:
+    """Return a point as an evaluation, also one that could not be made, with why; a point has no points."""
+    of_key = {key_of(p.evaluation, p.point): p for p in training.points}
+    if key not in of_key:
+        offered = f"has the points {', '.join(map(str, of_key))}" if of_key else "has no points"
+        raise UsageError(f"`--id` must be a point of evaluation {training.id}, which {offered}, but is {key}")
+    p = of_key[key]
+    e = training._replace(id=key, metrics=p.metrics, violation=p.violation, choices_json=p.choices_json)
+    return e, p.fault, ()
+
+
 def _point(point: PointRow, on_front: Collection[Key]) -> dict[str, Any]:
-    key = f"{point.evaluation}.{point.point}"
+    key = key_of(point.evaluation, point.point)
     known = {name: getattr(point, name) for name in ("choices", "metrics", "violation", "fault")}
     return {"id": key, **known, "on_front": key in on_front}
 
 
-def _relative(e: Evaluation, names: list[str]) -> dict[str, Any]:
-    objectives = {name: e.metrics[name] for name in names if name in e.metrics}
+def _relative(e: Evaluation, goals: Goals) -> dict[str, Any]:
+    """Return an evaluation in brief; of one with points each objective is the best of them."""
+    objectives = goals.best(made(e.offered))
     return {"id": e.id, "status": e.status, "objectives": objectives, "configuration": e.configuration}
 
 

@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.errors import MetricError
 from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals, Objectives
 from evo_moo.problem.measurements import Interval, Pooled, front_rows
-from evo_moo.problem.metrics import Metric, Metrics, mean_metrics
+from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
 from evo_moo.storage.facts import RunBox
@@ -20,10 +21,16 @@ from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
 from evo_moo.values import METRIC, OPTION
 
+NO_POINT = "points not made"
+"""Stands for the status of points that could not be made."""
+
 
 @dataclass(frozen=True)
 class Failure:
-    """A way in which evaluations did not end well: the status, the reason without values, and how many there were."""
+    """A way in which evaluations did not end well: the status, the reason without values, and how many there were.
+
+    Points that could not be made are counted by their faults, with ``NO_POINT`` as the status.
+    """
 
     status: str
     reason: str
@@ -63,6 +70,7 @@ class RunFront:
         box_of: The box in words; empty where there is none.
         code_changes: In words, how the code that was evaluated changed while the run went on, as the user accepted.
         n_told: Number of configurations that were measured elsewhere, and told with their metrics.
+        point_faults: Numbers of points that could not be made, by why.
     """
 
     goals: Goals
@@ -79,6 +87,7 @@ class RunFront:
     box_of: str = ""
     code_changes: tuple[str, ...] = ()
     n_told: int = 0
+    point_faults: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, run_dir: str | Path) -> Self:
@@ -101,7 +110,7 @@ class RunFront:
         means, spread = dict[Key, Metrics](), dict[Key, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
-        said: dict[Key, Pooled] = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
+        said = _doubts(ledger)
         keys, F, violation = Objectives.of(means.items() if means else ledger.best_by_limits(), goals)
         best = pareto_rows(F, violation)
         last = ledger.last_generation()
@@ -117,7 +126,7 @@ class RunFront:
             box_of = box_in_words(fixed)
         archive = F[best[feasible[best]]]
         doubts = {key: pooled.intervals for key, pooled in said.items()}
-        more = doubts, archive, box, box_of, code_changes(ledger), n_told
+        more = doubts, archive, box, box_of, code_changes(ledger), n_told, ledger.point_faults()
         return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
 
     @property
@@ -126,19 +135,30 @@ class RunFront:
         return sum(self.endings.values())
 
     def in_words(self) -> str:
-        """Say how many evaluations there are, on the front and in all, and how many of them failed."""
+        """Say how many are on the front, of how many evaluations, and how many of these failed."""
         n_failed = sum(n for (status, _), n in self.endings.items() if status in FAILED)
         failed = f", {n_failed} of them failed" if n_failed else ""
         kept = "front" if self.feasible or not self.front else "nothing keeps the limits; nearest"
         objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
-        return f"{kept} of {len(self.front)} among {self.n_evaluations} evaluations{failed}; {objectives}"
+        points = " points" if self.has_points else ""
+        return f"{kept} of {len(self.front)}{points} among {self.n_evaluations} evaluations{failed}; {objectives}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.in_words()}>"
 
     @property
+    def has_points(self) -> bool:
+        """Whether members of the front are points of trainings."""
+        return any(isinstance(e.id, str) for e in self.front)
+
+    @property
+    def members(self) -> str:
+        """What is on the front, in a word: ``evaluations``, or ``points``."""
+        return "points" if self.has_points else "evaluations"
+
+    @property
     def X(self) -> Array:
-        """Encoded configurations of the front, ``(n, n_var)`` array; ``configurations`` has them in plain."""
+        """Encoded configurations of the front, ``(n, n_var)`` array, without choices; ``configurations`` has all."""
         return np.array([np.frombuffer(e.x, dtype="<f8") for e in self.front])
 
     @property
@@ -154,7 +174,7 @@ class RunFront:
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
-        """Configurations of the front."""
+        """Configurations of the front, with the choices made after the training."""
         return [e.configuration for e in self.front]
 
     @property
@@ -168,8 +188,9 @@ class RunFront:
         return bool(self.front) and all(e.feasible for e in self.front)
 
     def failures(self) -> list[Failure]:
-        """Count the evaluations that did not end well by status and reason, most frequent first."""
+        """Count what did not end well, and points not made, by status and reason, most frequent first."""
         failed = {k: n for k, n in self.endings.items() if k[0] not in ("ok", "partial", "asked")}
+        failed |= {(NO_POINT, fault): n for fault, n in self.point_faults.items()}
         return _counted((status, reason.partition(", but is ")[0], n) for (status, reason), n in failed.items())
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
@@ -214,8 +235,8 @@ class RunFront:
 
     def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:
         """Say which evaluations, by default of the front, have times that are in doubt; empty where none has."""
-        ids = [str(e.id) for e in (self.front if evaluations is None else evaluations) if e.id in self.doubts]
-        if not ids:
+        seen = self.front if evaluations is None else evaluations
+        if not (ids := [str(e.id) for e in seen if e.id in self.doubts]):
             return ""
         way_out = f"; `evo-moo resume {self.run_dir}` measures them again" if self.run_dir else ""
         of = f"evaluation{'s' if len(ids) > 1 else ''} {', '.join(ids)}"
@@ -240,6 +261,12 @@ class RunFront:
         """
         objectives = [objective.metric for objective in self.goals.objectives]
         return [_row(e, objectives, self.spread.get(e.id, {}), self.doubts.get(e.id, {})) for e in self.front]
+
+
+def _doubts(ledger: Ledger) -> dict[Key, Pooled]:
+    """Return what the measurements say of evaluations that are in doubt, or of each point that these offer."""
+    said = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
+    return {each.id: said[e.training_id] for e in ledger.of_ids([*said]) for each in e.offers()} if said else {}
 
 
 def _row(e: Evaluation, first: Sequence[str], spread: Metrics, doubts: Mapping[str, Interval]) -> dict[str, Any]:
@@ -299,24 +326,3 @@ def box_in_words(fixed: RunBox | None) -> str:
         if fixed.generation == 1
         else f"the box of the first {fixed.generation} generations"
     )
-
-
-def means_and_spread(evaluations: Iterable[Evaluation]) -> tuple[dict[Key, Metrics], dict[Key, Metrics]]:
-    """Return means and standard deviations over the replicates of each full evaluation, by the id of the first.
-
-    Points of a training are repeated by those of equal choices.
-    """
-    groups: dict[tuple[int, str], list[Metrics]] = {}
-    ids: dict[tuple[int, str], Key] = {}
-    for e in evaluations:
-        same = e.continues if e.replicate and e.continues else e.training_id, e.choices_json
-        groups.setdefault(same, []).append(e.metrics)
-        ids.setdefault(same, e.id)
-    named = {ids[same]: replicates for same, replicates in groups.items()}
-    means = {first: mean_metrics(replicates) for first, replicates in named.items()}
-    spread = {
-        first: {name: float(np.std([metrics[name] for metrics in replicates], ddof=1)) for name in means[first]}
-        for first, replicates in named.items()
-        if len(replicates) > 1
-    }
-    return means, spread

@@ -27,10 +27,7 @@ class _Step(NamedTuple):
 
     @classmethod
     def of(cls, e: Evaluation, goals: Goals) -> Self:
-        rows = made(e.offered)
-        known = {o: [row[o.metric] for row in rows if o.metric in row] for o in goals.objectives}
-        metrics = {o.metric: o.best(values) for o, values in known.items() if values}
-        status = sys.intern(e.status)
+        metrics, status = goals.best(made(e.offered)), sys.intern(e.status)
         return cls(e.training_id, status, metrics, e.fidelity, e.continues, e.replicate, e.cost, e.duration_s)
 
 

@@ -86,7 +86,8 @@ def _title(result: RunFront) -> str:
     told = f" and {result.n_told} told" if result.n_told else ""
     if not result.feasible:
         return f"Nothing of {ended} evaluations{told} keeps the limits; the nearest: {len(result.front)}"
-    title = f"Pareto front: {len(result.front)} of {ended} evaluations{told}"
+    points = " points" if result.has_points else ""
+    title = f"Pareto front: {len(result.front)}{points} of {ended} evaluations{told}"
     objectives = result.goals.objectives
     if all(objective.goal is None for objective in objectives):
         return title

@@ -73,9 +73,7 @@ def _best(ledger: Ledger, goals: Goals) -> str:
     """Return the best value of each objective; empty where nothing keeps the limits."""
     best: dict[str, float] = {}
     for e in ledger.feasible():
-        for o in goals.objectives:
-            value = e.metrics[o.metric]
-            best[o.metric] = o.best([best.get(o.metric, value), value])
+        best = goals.best([best, e.metrics])
     return ", ".join(f"{name} {value:.4g}" for name, value in best.items())
 
 

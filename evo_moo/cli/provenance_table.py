@@ -4,7 +4,8 @@ from typing import Any
 
 from rich.table import Table
 
-from evo_moo.cli.console import MAX_ROWS, cell, open_console, pairs, safe
+from evo_moo.cli.console import MAX_ROWS, cell, digits_of, new_table, open_console, pairs, safe
+from evo_moo.problem.points import key_in_words
 from evo_moo.text import moment
 
 
@@ -14,8 +15,9 @@ def print_provenance(story: dict[str, Any]) -> None:
     table.add_column("what")
     table.add_column("value", overflow="fold")
     member, missed = story["survived"], story["violation"]
+    what, points = key_in_words(story["id"]).split()[0], story["points"]
     facts = {
-        "evaluation": f"{story['id']}, of generation {story['generation']}",
+        what: f"{story['id']}, of generation {story['generation']}",
         "configuration": pairs(story["configuration"]),
         "why": story["why"],
         "parents": _relatives(story["parents"]),
@@ -25,12 +27,14 @@ def print_provenance(story: dict[str, Any]) -> None:
         "started": _when(story["started_at"]),
         "took": f"{story['duration_s']:.4g} s" if story["duration_s"] is not None else "",
         "ended": f"{story['status']}{': ' if story['reason'] else ''}{story['reason']}",
+        "not made": story["fault"],
         "metrics": pairs(story["metrics"]),
         "facts": pairs(story["facts"]),
         "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"]),
-        "limits": "kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else "",
-        "front": "on it" if story["on_front"] else "not on it",
+        "limits": _of_points(points, "violation", 0.0, "keep them")
+        or ("kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else ""),
+        "front": _of_points(points, "on_front", True, "are on it") or ("on it" if story["on_front"] else "not on it"),
         "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
         "children": _relatives(story["children"]),
         "events": "; ".join(f"{kind} {detail}" for _, kind, detail in story["events"]),
@@ -41,6 +45,24 @@ def print_provenance(story: dict[str, Any]) -> None:
         if value != "":
             table.add_row(what, safe(str(value)))
     console.print(table)
+    if points:
+        console.print(_table_of(points))
+
+
+def _of_points(points: list[dict[str, Any]], what: str, value: Any, words: str) -> str:
+    """Count the points that have a value; empty without points."""
+    return f"{sum(point[what] == value for point in points)} of {len(points)} points {words}" if points else ""
+
+
+def _table_of(points: list[dict[str, Any]]) -> Table:
+    names = dict.fromkeys(name for point in points for name in point["metrics"])
+    digits, of_choices = (digits_of([point[kind] for point in points]) for kind in ("metrics", "choices"))
+    table = new_table(["id", "choices", *names, "front"], left=["choices", "front"])
+    for point in points:
+        cells = (cell(point["metrics"].get(name), digits[name]) for name in names)
+        end = point["fault"] or ("over a limit" if point["violation"] else "on it" if point["on_front"] else "")
+        table.add_row(point["id"], safe(pairs(point["choices"], of_choices)), *cells, safe(end))
+    return table
 
 
 def _relatives(relatives: list[dict[str, Any]]) -> str:

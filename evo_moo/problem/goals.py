@@ -160,6 +160,11 @@ class Goals:
         F = np.unique(F[[self.violation(metrics) == 0 for metrics in rows]], axis=0)
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
 
+    def best(self, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """Return the best value of each objective that any of some rows has."""
+        known = {o: [row[o.metric] for row in rows if o.metric in row] for o in self.objectives}
+        return {o.metric: o.best(values) for o, values in known.items() if values}
+
     def F(self, rows: Sequence[Mapping[str, float]]) -> Array:
         """Return the objectives of evaluations, ``(n, n_obj)`` array, minimised; beyond ±1e70 drawn in.
 

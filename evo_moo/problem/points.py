@@ -54,6 +54,11 @@ def place_of_key(key: Key) -> tuple[int, int]:
     return (key, 0) if isinstance(key, int) else (evaluation_of(key), int(key.partition(".")[2]))
 
 
+def key_in_words(key: Key) -> str:
+    """Name what a key names, as ``evaluation 12`` or ``point 12.3``."""
+    return f"{'evaluation' if isinstance(key, int) else 'point'} {key}"
+
+
 def read_key(text: str) -> Key:
     """Read a key as a command gets it.
 

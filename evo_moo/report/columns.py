@@ -1,4 +1,4 @@
-"""A run's evaluations as columns, each number once: what every figure of a report is drawn from."""
+"""A run's evaluations, or points, as columns, each number once: what every figure of a report is drawn from."""
 
 import itertools
 import math
@@ -14,6 +14,7 @@ from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array, thinned
 from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, with_unit
+from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import STATUSES, Evaluation
 from evo_moo.values import METRIC, OPTION, is_number, names_in_both, value_text
 
@@ -44,10 +45,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Evaluations as columns of equal length, in the order of asking.
+    """Evaluations, or the points that they offer, as columns of equal length, in the order of asking.
 
     Attributes:
-        id: Ids, ``(n,)``.
+        id: Ids, n of them.
         generation: Generations, ``(n,)``.
         status: Indices in ``STATUSES``, ``(n,)``.
         role: Indices in ``ROLES``, ``(n,)``.
@@ -55,10 +56,10 @@ class Table:
         metrics: The metrics, those of the goals first.
         sd: Metric to row to the standard deviation over replicates.
         doubts: Metric to row to the 95 % confidence interval of a measured time that is in doubt.
-        n_left_out: Number of evaluations that have no row.
+        n_left_out: Number of evaluations, or points, that have no row.
     """
 
-    id: npt.NDArray[np.int64]
+    id: list[Key]
     generation: npt.NDArray[np.int64]
     status: npt.NDArray[np.int64]
     role: npt.NDArray[np.int64]
@@ -85,7 +86,7 @@ def table_of(record: RunRecord) -> Table:
     shared = names_in_both(*names)
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
     return Table(
-        np.array([e.id for e in evaluations], dtype=np.int64),
+        [e.id for e in evaluations],
         np.array([e.generation for e in evaluations], dtype=np.int64),
         np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
         np.array([ROLES.index(_role(e, record)) for e in evaluations], dtype=np.int64),

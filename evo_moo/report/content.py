@@ -21,7 +21,7 @@ from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front, thinned
 from evo_moo.problem.goals import Goals, Objective
-from evo_moo.problem.points import evaluation_of
+from evo_moo.problem.points import Key, evaluation_of
 from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.reading import reading
@@ -42,7 +42,7 @@ class ObjectiveSummary:
         log: Whether its axis is logarithmic.
         words: The objective in words.
         best: The best value; None without a front.
-        best_id: Id of the evaluation that has it.
+        best_id: Id of the evaluation, or of the point, that has it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ObjectiveSummary:
     log: bool
     words: str
     best: float | None
-    best_id: int | None
+    best_id: Key | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class Report:
         objectives: The objectives.
         limits: The limits in words.
         feasible: Whether the front keeps the limits.
-        columns: The evaluations.
+        members: What rows are: ``evaluations``, or the ``points`` that these offer.
+        columns: The evaluations, or the points.
         roles: Names of the roles that the columns index.
         frame: Metric to the range that shows the front.
         outside: For every two objectives, in order, how many evaluations lie outside of both ranges' frame.
@@ -121,6 +122,7 @@ class Report:
     objectives: list[ObjectiveSummary]
     limits: list[str]
     feasible: bool
+    members: str
     columns: Table
     roles: tuple[str, ...]
     frame: dict[str, tuple[float, float]]
@@ -167,6 +169,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             objectives=[_objective(o, table, record) for o in goals.objectives],
             limits=_limits(goals),
             feasible=record.result.feasible,
+            members=record.result.members,
             columns=table,
             roles=ROLES,
             frame=ranges,
@@ -176,7 +179,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             failures=record.result.failures(),
             surrogate=surrogate_quality(ledger),
             rungs=rung_report(ledger) if refined else None,
-            timeline=timeline(ledger.events(), record.evaluations),
+            timeline=timeline(ledger.events(), ledger.evaluations()),
             importances=_importances(record) if with_importances else Importances(),
             environment=record.environment(),
         )
@@ -210,6 +213,7 @@ def _facts(record: RunRecord, history: History, cost: float) -> dict[str, str]:
     told = f"; {result.n_told:,} more were told with their metrics" if result.n_told else ""
     n_ended = sum(counts.values()) - counts.get("asked", 0)
     share = result.share_of_true_hypervolume()
+    nearest = "" if result.feasible else ", none of which keeps the limits"
     facts = {
         "Problem": record.problem,
         "Code": "; ".join(f"changed {change}" for change in result.code_changes),
@@ -221,7 +225,7 @@ def _facts(record: RunRecord, history: History, cost: float) -> dict[str, str]:
         "State": f"{run_state(record.state, record.is_going_on)}, {record.elapsed_s:.4g} s of searching",
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) + told,
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
-        "Front": f"{len(result.front):,} evaluations" + ("" if result.feasible else ", none of which keeps the limits"),
+        "Front": f"{len(result.front):,} {result.members}{nearest}",
         "In doubt": result.doubts_in_words(),
         "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.4g} of {history.box_of}",
         "True front": "" if share is None else f"{share:.2%} of the true front's",
@@ -246,7 +250,7 @@ def _objective(objective: Objective, table: Table, record: RunRecord) -> Objecti
         column.log,
         objective.in_words(unit),
         None if best is None else float(column.values[best]),
-        None if best is None else int(table.id[best]),
+        None if best is None else table.id[best],
     )
 
 
@@ -257,9 +261,11 @@ def _history(record: RunRecord) -> History:
     F, box = F[violation == 0], result.box
     if box is None:
         return History(n)
+    ends = np.flatnonzero(np.diff(n, append=0)) + 1  # of the rows that an evaluation has
     if len(goals.objectives) == 1:
-        return History(n, best=significant(goals.signs[0] * np.minimum.accumulate(F[:, 0])))
-    seen, true = hypervolume_history(F, box), result.true_front
+        best = np.minimum.accumulate(F[:, 0])[ends - 1]
+        return History(n[ends - 1], best=significant(goals.signs[0] * best))
+    seen, true = hypervolume_history(F, box, ends=ends), result.true_front
     known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= MOST_OBJECTIVES
     return History(
         n[seen.counts - 1],

@@ -15,6 +15,7 @@ import numpy as np
 
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
+from evo_moo.problem.points import key_in_words
 from evo_moo.report.columns import Column, Table
 from evo_moo.report.content import History, Report, read_report
 from evo_moo.storage.log import logged
@@ -211,7 +212,7 @@ def _tiles(report: Report) -> list[dict[str, str]]:
         tiles.append({"what": "Hypervolume", "value": value, "words": words})
     for objective in report.objectives:
         if objective.best is not None and math.isfinite(objective.best):
-            words = f"evaluation {objective.best_id}"
+            words = "" if objective.best_id is None else key_in_words(objective.best_id)
             words += "" if objective.goal is None else f"; goal {objective.goal:g}"
             tiles.append({"what": f"Best {objective.words}", "value": number(objective.best), "words": words})
     return tiles

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evo_moo.analysis.run_front import means_and_spread
+from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation

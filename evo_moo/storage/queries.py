@@ -97,6 +97,11 @@ class Queries:
         """Return whether some training offers points."""
         return bool(self._column("SELECT 1 FROM points LIMIT 1"))
 
+    def point_faults(self) -> dict[str, int]:
+        """Count the points that could not be made by why."""
+        query = "SELECT fault, count(*) FROM points WHERE fault != '' GROUP BY 1 ORDER BY min(evaluation)"
+        return dict(self._db.execute(query).fetchall())
+
     def _points(self, evaluation_id: int) -> tuple[PointRow, ...]:
         columns = ", ".join(name.removesuffix("_json") for name in PointRow._fields)
         query = f"SELECT {columns} FROM points WHERE evaluation = ? ORDER BY point"
@@ -146,11 +151,11 @@ class Queries:
         bred = "SELECT DISTINCT e.id FROM evaluations e, json_each(e.parents) p WHERE p.value = ? ORDER BY e.id"
         return self._column(bred, evaluation_id)
 
-    def memberships(self, evaluation_id: int) -> list[int]:
-        """Return the generations in whose population an evaluation, or one of its points, was."""
+    def memberships(self, key: Key) -> list[int]:
+        """Return the generations in whose population a point, or an evaluation or one of its points, was."""
         of_it = "CAST(p.value AS TEXT) = ?1 OR p.value LIKE ?1 || '.%'"
         members = f"SELECT DISTINCT g.generation FROM generations g, json_each(g.population) p WHERE {of_it} ORDER BY 1"
-        return self._column(members, str(evaluation_id))
+        return self._column(members, str(key))
 
     def _column(self, query: str, *parameters: Any) -> list[Any]:
         return [value for (value,) in self._db.execute(query, parameters)]

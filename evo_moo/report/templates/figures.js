@@ -65,7 +65,7 @@ function front2d(figure) {
   const truth = DATA.true_front ? [{ type: "scatter", mode: "markers", name: "true front", hoverinfo: "skip", x: DATA.true_front.map(p => p[0]), y: DATA.true_front.map(p => p[1]), marker: { color: css("true"), size: 3.5, symbol: "circle" } }] : [];
   show(figure, [...drawn.slice(0, -1), ...truth, staircase(x, y), its], layout(520, { shapes: goalLines(x, y), xaxis: ranged(x, { range: [...ranges[0]] }), yaxis: ranged(y, { range: [...ranges[1]] }) }));
   const all = ROWS.front.length + ROWS.dominated.length + ROWS["over a limit"].length, out = DATA.outside[0];
-  el("front-note").textContent = (out ? `${number(out)} of ${number(all)} evaluations lie outside of the frame around the front. ` : "") + leftOut() + "Numbers are those of evaluations.";
+  el("front-note").textContent = (out ? `${number(out)} of ${number(all)} ${DATA.members} lie outside of the frame around the front. ` : "") + leftOut() + `Numbers are those of ${DATA.members}.`;
   if (!before) {
     el("zoom-front").hidden = el("zoom-all").hidden = false;
     el("zoom-front").onclick = () => Plotly.relayout(figure, { "xaxis.range": [...frames[0]], "yaxis.range": [...frames[1]] });
@@ -73,11 +73,11 @@ function front2d(figure) {
     figure.on("plotly_relayout", change => { if (Object.keys(change).some(key => key.includes("range"))) Plotly.restyle(figure, { text: [labels(x, y, [figure.layout.xaxis.range, figure.layout.yaxis.range], figure.clientWidth - 110, 400)] }, [figure.data.length - 1]); });
   }
 }
-const leftOut = () => COLS.n_left_out ? `The figures show ${number(N)} of ${number(N + COLS.n_left_out)} evaluations: the whole front, and the others evenly over the run. ` : "";
+const leftOut = () => COLS.n_left_out ? `The figures show ${number(N)} of ${number(N + COLS.n_left_out)} ${DATA.members}: the whole front, and the others evenly over the run. ` : "";
 
 function front1d(figure) {
   const [o] = OBJECTIVES;
-  const drawn = traces(rows => ({ type: kindOfScatter(rows), x: rows.map(i => COLS.id[i]), y: pick(o.column, rows) }));
+  const drawn = traces(rows => ({ type: kindOfScatter(rows), x: rows.map(i => parseInt(COLS.id[i])), y: pick(o.column, rows) }));
   show(figure, drawn, layout(440, { xaxis: axis("evaluation"), yaxis: ranged(o) }));
   el("front-note").textContent = leftOut();
 }
@@ -181,10 +181,10 @@ function keep() {
   const inside = (v, range) => Array.isArray(range[0]) ? range.some(r => inside(v, r)) : v >= Math.min(...range) && v <= Math.max(...range);
   const tests = [...brushes].map(([k, range]) => { const d = dimension(DIMENSIONS[k], k); return j => inside(d.values[j], range); });
   kept = tests.length ? new Set(LINES.filter((_, j) => tests.every(test => test(j)))) : null;
-  const left = N_LINES_LEFT_OUT ? `${number(N_LINES_LEFT_OUT)} dominated evaluations are left out of this figure. ` : "";
+  const left = N_LINES_LEFT_OUT ? `${number(N_LINES_LEFT_OUT)} dominated ${DATA.members} are left out of this figure. ` : "";
   const onFront = kept ? ROWS.front.filter(i => kept.has(i)).length : 0;
   const hidden = DIMENSIONS.length - axesChosen.size;
-  el("brush-note").textContent = left + (hidden ? `${hidden} ${hidden > 1 ? "axes are" : "axis is"} hidden. ` : "") + (kept ? `${number(kept.size)} of ${number(LINES.length)} evaluations are within the ranges, ${number(onFront)} of them on the front.` : `All ${number(LINES.length)} lines are kept.`);
+  el("brush-note").textContent = left + (hidden ? `${hidden} ${hidden > 1 ? "axes are" : "axis is"} hidden. ` : "") + (kept ? `${number(kept.size)} of ${number(LINES.length)} ${DATA.members} are within the ranges, ${number(onFront)} of them on the front.` : `All ${number(LINES.length)} lines are kept.`);
   const byId = new Map(ROWS.front.map(i => [String(COLS.id[i]), i]));
   document.querySelectorAll("#front-table tbody tr").forEach(row => row.classList.toggle("faded", !!kept && !kept.has(byId.get(row.dataset.id))));
   for (const [name, draw] of FIGURES) if ((name === "front" || name === "pairs") && el(name)) draw(el(name));

@@ -41,7 +41,7 @@ function predicted(figure) {
     return { title: withUnit(name, its.unit), xaxis: axis("measured", type), yaxis: axis(k % 3 ? "" : "predicted, ± 2 sd", type), traces: [
       { type: "scatter", mode: "lines", x: ends, y: ends, hoverinfo: "skip", showlegend: false, line: { color: css("muted"), dash: "dash", width: 1 } },
       { type: "scatter", mode: "markers", showlegend: false, hoverinfo: "none", x: pairs.map(p => p[3]), y: pairs.map(p => p[1]), marker: { color: css("accent"), size: 7 }, error_y: { type: "data", array: pairs.map(p => 2 * p[2]), color: css("dominated"), thickness: 1, width: 0 },
-        meta: pairs.every(p => rowOf.has(p[0])) ? { rows: pairs.map(p => rowOf.get(p[0])) } : { texts: pairs.map(p => "Evaluation " + p[0]) } }] };
+        meta: pairs.every(p => rowOf.has(p[0])) ? { rows: pairs.map(p => rowOf.get(p[0])) } : { texts: pairs.map(p => named(p[0])) } }] };
   }));
 }
 function choices(figure) {

@@ -11,6 +11,7 @@ const css = name => getComputedStyle(document.documentElement).getPropertyValue(
 const HAS_GL = (() => { try { return !!document.createElement("canvas").getContext("webgl"); } catch { return false; } })();
 const FEW = 2000;
 
+const named = id => (typeof id === "string" ? "Point " : "Evaluation ") + id;
 // plotly.js takes its texts for markup; data are never that.
 const plain = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\s+/g, " ");
 const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
@@ -59,7 +60,7 @@ function tipOfRow(i) {
   const others = pairs(COLS.metrics.filter(c => !names.has(c.name))).slice(0, 10);
   const variables = pairs(COLS.variables), most = 18;
   const rest = variables.length > most ? [["and " + (variables.length - most) + " more", ""]] : [];
-  fillTip("Evaluation " + COLS.id[i] + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : KIND_NAMES[ROLES[COLS.role[i]]]),
+  fillTip(named(COLS.id[i]) + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : KIND_NAMES[ROLES[COLS.role[i]]]),
     [goals, others, variables.slice(0, most).concat(rest)].filter(group => group.length));
 }
 
@@ -100,7 +101,10 @@ document.querySelectorAll("#front-table thead button").forEach((button, column) 
   let sign = 1;
   button.addEventListener("click", () => {
     const body = document.querySelector("#front-table tbody");
-    const key = row => { const text = row.cells[column].textContent, value = parseFloat(text.replaceAll(",", "")); return Number.isNaN(value) ? text : value; };
+    const key = row => {
+      const text = row.cells[column].textContent, value = parseFloat(text.replaceAll(",", "")), [evaluation, point] = text.split(".");
+      return Number.isNaN(value) ? text : column === 0 ? 1e6 * evaluation + Number(point || 0) : value;
+    };
     const order = (a, b) => typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
     body.append(...[...body.rows].sort((a, b) => sign * order(key(a), key(b))));
     sign = -sign;

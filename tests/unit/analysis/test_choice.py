@@ -12,7 +12,7 @@ from pymoo.mcdm.pseudo_weights import PseudoWeights
 import evo_moo
 from evo_moo.analysis.choice import parse_limits, pick
 from evo_moo.analysis.result import Result
-from evo_moo.analysis.run_front import means_and_spread
+from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.analysis.weight_sweep import sweep
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goals import Goals

@@ -44,9 +44,9 @@ def test_large_run_keeps_its_front_and_a_share_of_the_rest(monkeypatch):
     monkeypatch.setattr(report_columns, "MOST_ROWS", len(record.front_ids) + 5)
     table = table_of(record)
     assert table.n_left_out == len(record.evaluations) - len(record.front_ids) - 5
-    assert record.front_ids <= set(table.id.tolist()) and (np.diff(table.id) > 0).all()
+    assert record.front_ids <= set(table.id) and (np.diff(table.id) > 0).all()
     others = [e.id for e in record.evaluations if e.id not in record.front_ids]
-    assert {others[0], others[-1]} <= set(table.id.tolist())
+    assert {others[0], others[-1]} <= set(table.id)
 
 
 def test_table_of_many_columns_has_fewer_rows(monkeypatch):
@@ -55,7 +55,7 @@ def test_table_of_many_columns_has_fewer_rows(monkeypatch):
     monkeypatch.setattr(report_columns, "MOST_CELLS", n_columns * (len(record.front_ids) + 3))
     assert len(table_of(record).id) == len(record.front_ids) + 3
     monkeypatch.setattr(report_columns, "MOST_CELLS", 1)
-    assert set(table_of(record).id.tolist()) == record.front_ids
+    assert set(table_of(record).id) == record.front_ids
 
 
 def test_report_of_a_long_run_is_thinned_alike_each_time(tmp_path, monkeypatch):
@@ -64,8 +64,8 @@ def test_report_of_a_long_run_is_thinned_alike_each_time(tmp_path, monkeypatch):
     report = read_report(run, with_importances=False)
     assert len(report.columns.id) == 200 and report.columns.n_left_out == 1000
     front = {e.id for e in report.result.front}
-    assert front <= set(report.columns.id.tolist())
-    assert read_report(run, with_importances=False).columns.id.tolist() == report.columns.id.tolist()
+    assert front <= set(report.columns.id)
+    assert read_report(run, with_importances=False).columns.id == report.columns.id
 
 
 def test_repetitions_are_means_with_their_spread():
