@@ -1,6 +1,6 @@
 """Small convolutional networks for handwritten digits: how accurate can they be, and how fast?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from evo_moo.toolkit.checks import require_at_least_one
 from evo_moo.toolkit.classifier_metrics import classifier_metrics
 from evo_moo.toolkit.compression.choices import n_kept
 from evo_moo.toolkit.compression.compression import Compression, Parts
+from evo_moo.toolkit.compression.distillation import DISTILLATION, Distillation, checked_teachers
 from evo_moo.toolkit.datasets import digits_in_three
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class DigitsCNN(SearchProblem):
         copies: Number of distorted copies of each digit; fewer make trainings shorter and less accurate.
         compress: What is offered of each trained network, as in ``evo_moo.toolkit.compression.compression``, such as
             ``{"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5]}``.
+        teachers: Configurations of networks from which all others learn, as in
+            ``evo_moo.toolkit.compression.distillation``; each process trains them once. How much is searched.
 
     Raises:
-        ValueError: An option is below 1, or ``compress`` is wrong.
+        ValueError: An option is below 1, or ``compress`` or ``teachers`` are wrong.
     """
 
     variables = {
@@ -75,12 +78,15 @@ class DigitsCNN(SearchProblem):
         latency_batch: int = 64,
         copies: int = 6,
         compress: Mapping[str, Any] | None = None,
+        teachers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         require_at_least_one(epochs=epochs, latency_batch=latency_batch, copies=copies)
         self.epochs, self.latency_batch, self.copies = epochs, latency_batch, copies
         if epochs is not None:
             self.fidelity = Fidelity("epochs", 1, epochs)
             self.variables = {name: v for name, v in self.variables.items() if name != "epochs"}
+        self.teachers = checked_teachers(teachers, self.variables)
+        self.variables = {**self.variables, **(DISTILLATION if self.teachers else {})}
         self.compress = None if compress is None else Compression.of(compress)
         if self.compress:
             self.post_training, self.metrics = self.compress.variables, self.metrics | self.compress.metrics
@@ -131,14 +137,28 @@ class DigitsCNN(SearchProblem):
         report: "Report | None" = None,
     ) -> "dict[str, float] | list[Point]":
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
-        from evo_moo.toolkit.training import train_and_test
-
-        settings = {name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")}
-        settings |= {"epochs": self.epochs or config["epochs"], "until": fidelity, "weights": weights, "report": report}
-        network, metrics = train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings)
+        distil = Distillation.of(self.teacher_networks, config)
+        network, metrics, settings = self._trained(
+            config, seed, until=fidelity, weights=weights, report=report, distil=distil
+        )
         if self.compress:
             return self.compress.points(network, metrics, Parts(**self.data), seed=seed, **settings)
         return metrics
+
+    def _trained(
+        self, config: Configuration, seed: int, **settings: Any
+    ) -> tuple["nn.Module", dict[str, float], dict[str, Any]]:
+        """Train a network; return it with its metrics and all settings."""
+        from evo_moo.toolkit.training import train_and_test
+
+        settings |= {name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")}
+        settings["epochs"] = self.epochs or config["epochs"]
+        return *train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings), settings
+
+    @cached_property
+    def teacher_networks(self) -> list["nn.Module"]:
+        """The trained networks of ``teachers``; made once per process."""
+        return [self._trained(config, seed)[0] for seed, config in enumerate(self.teachers)]
 
     @cached_property
     def data(self) -> dict[str, tuple["Tensor", "Tensor"]]:

@@ -9,6 +9,7 @@ from evo_moo.space import Boolean, Choice, Integer, Real, Variable
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.classifier_metrics import classifier_metrics
 from evo_moo.toolkit.compression.compression import Compression, Parts
+from evo_moo.toolkit.compression.distillation import DISTILLATION, Distillation, checked_teachers
 from evo_moo.toolkit.datasets import Images, find_images
 from evo_moo.toolkit.robustness import Robustness
 
@@ -72,6 +73,8 @@ class ImageClassifier(SearchProblem):
         compress: What is offered of each trained network, as in ``evo_moo.toolkit.compression.compression``, such as
             ``{"precision": ["float32", "int8"], "pruned_channels": [0.0, 0.5]}``. Accuracies and latencies are then
             those of ONNX Runtime on one thread of the CPU, and ``peak_memory_mb``, which it does not tell, is left out.
+        teachers: Configurations of networks from which all others learn, as in
+            ``evo_moo.toolkit.compression.distillation``; each process trains them once. How much is searched.
 
     Raises:
         ValueError: An option is out of range, or the data are not there.
@@ -103,6 +106,7 @@ class ImageClassifier(SearchProblem):
         latency_batch: int = 16,
         device: str | None = None,
         compress: Mapping[str, Any] | None = None,
+        teachers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         require_some_of(NETWORKS, networks=networks)
         require_at_least_one(epochs=epochs, patience=patience, latency_batch=latency_batch)
@@ -111,6 +115,8 @@ class ImageClassifier(SearchProblem):
         self.epochs, self.patience, self.mirror = epochs, patience, mirror
         self.variables = variables_of(networks)
         self.architecture = [name for name in self.variables if name not in {*TRAINING, "dropout"}]
+        self.teachers = checked_teachers(teachers, self.variables)
+        self.variables |= DISTILLATION if self.teachers else {}
         self.robustness = Robustness(robustness, epsilon=epsilon, n_samples=500) if robustness else None
         self.metrics = self.metrics | (self.robustness.metrics if self.robustness else {})
         self.compress = None if compress is None else Compression.of(compress)
@@ -145,22 +151,35 @@ class ImageClassifier(SearchProblem):
     ) -> "dict[str, float] | list[Point]":
         """Train the network; on a CPU the same seed gives the same metrics, ``train_s`` aside."""
         from evo_moo.threads import one_thread
-        from evo_moo.toolkit.augmentation import Augmentation
         from evo_moo.toolkit.network_metrics import calibration_error
-        from evo_moo.toolkit.training import predict, train_and_test
+        from evo_moo.toolkit.training import predict
 
-        parts = self.images.train, self.images.validation, self.images.test
-        settings = {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
-        settings |= {"epochs": self.epochs, "patience": self.patience, "report": report}
-        settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)
+        parts, (X, y) = Parts(self.images.train, self.images.validation, self.images.test), self.images.validation
+        distil = Distillation.of(self.teacher_networks, config)
+        network, metrics, settings = self._trained(config, seed, report=report, distil=distil)
+        if self.compress:
+            return self.compress.points(network, metrics, parts, seed=seed, robustness=self.robustness, **settings)
         with one_thread():
-            network, metrics = train_and_test(lambda: self.network(config)[0], *parts, seed=seed, **settings)
-            if self.compress:
-                settings["robustness"] = self.robustness
-                return self.compress.points(network, metrics, Parts(*parts), seed=seed, **settings)
-            X, y = self.images.validation
             robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
             return robust | metrics | {"calibration_error": calibration_error(predict(network, X), y)}
+
+    def _trained(
+        self, config: Configuration, seed: int, **settings: Any
+    ) -> tuple["nn.Module", dict[str, float], dict[str, Any]]:
+        """Train a network; return it with its metrics and all settings."""
+        from evo_moo.toolkit.augmentation import Augmentation
+        from evo_moo.toolkit.training import train_and_test
+
+        parts = self.images.train, self.images.validation, self.images.test
+        settings |= {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
+        settings |= {"epochs": self.epochs, "patience": self.patience}
+        settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)
+        return *train_and_test(lambda: self.network(config)[0], *parts, seed=seed, **settings), settings
+
+    @cached_property
+    def teacher_networks(self) -> list["nn.Module"]:
+        """The trained networks of ``teachers``; made once per process."""
+        return [self._trained(config, seed)[0] for seed, config in enumerate(self.teachers)]
 
     @cached_property
     def images(self) -> Images:

@@ -82,6 +82,7 @@ def train_classifier(
     schedule: str = "cosine",
     label_smoothing: float = 0.0,
     augment: Callable[[Tensor], Tensor] | None = None,
+    distil: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     patience: int | None = None,
     report: Callable[[int, Mapping[str, float]], object] | None = None,
     until: int | None = None,
@@ -106,6 +107,7 @@ def train_classifier(
         label_smoothing: Share of the target that is spread over all classes, in training only: equation 7 of
             Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016.
         augment: Changes each batch of training inputs, such as an ``Augmentation``.
+        distil: Makes the training's loss of the cross-entropy, the logits and the inputs, as a ``Distillation`` does.
         patience: Stops after so many epochs without a lower validation loss, and brings back the weights of the
             lowest; None trains all epochs and keeps the last weights.
         report: Called with the number, and ``accuracy`` and ``loss`` on the validation data, of each epoch whose
@@ -133,6 +135,12 @@ def train_classifier(
     kept: dict[str, Tensor] = {}
     weights = weights or Weights()
     training = Training(model, steps, generator)
+
+    def loss_of(inputs: Tensor, labels: Tensor) -> Tensor:
+        logits = model(inputs)
+        by_labels = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        return by_labels if distil is None else distil(by_labels, logits, inputs)
+
     n_done, before_s = training.restore(weights)
     if not n_done < (until or epochs) <= epochs:
         raise ValueError(f"`until` must be from {n_done + 1} to `epochs`, {epochs}, but is {until or epochs}")
@@ -140,7 +148,8 @@ def train_classifier(
     for number in range(n_done + 1, (until or epochs) + 1):
         order = torch.randperm(len(train[1]), generator=generator).to(train[1].device)
         rates = [lr * factor for factor in factors[(number - 1) * n_batches : number * n_batches]]
-        train_loss = _train_epoch(model, train, _batches(order, batch_size), steps, rates, label_smoothing, augment)
+        model.train()
+        train_loss = _train_epoch(loss_of, train, _batches(order, batch_size), steps, rates, augment)
         finite = math.isfinite(train_loss)
         accuracy, loss = accuracy_and_loss(model, *validation) if finite else (math.nan, math.nan)
         reports.append(Epoch(number, train_loss, loss, accuracy, perf_counter() - start_s))
@@ -264,19 +273,17 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _train_epoch(
-    model: nn.Module,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
     train: Data,
     batches: list[Tensor],
     optimizer: torch.optim.Optimizer,
     rates: list[float],
-    label_smoothing: float,
     augment: Callable[[Tensor], Tensor] | None,
 ) -> float:
     X, y = train
     # Where a GPU computes with bfloat16 itself; unlike float16 it needs no scaling of gradients.
     bfloat16 = y.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     precision = torch.autocast("cuda", torch.bfloat16) if bfloat16 else nullcontext()
-    model.train()
     total = torch.zeros((), device=y.device)
     for batch, rate in zip(batches, rates, strict=True):
         yield_to_measurements()
@@ -284,7 +291,7 @@ def _train_epoch(
             group["lr"] = rate
         inputs = X[batch] if augment is None else augment(X[batch])
         with precision:
-            loss = cross_entropy(model(inputs), y[batch], label_smoothing=label_smoothing)
+            loss = loss_of(inputs, y[batch])
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

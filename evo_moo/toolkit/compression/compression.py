@@ -203,7 +203,8 @@ class Compression:
         if self.fine_tune_epochs and (pruned_channels or sparsity):
             set_determinism(seed)
             # Each network is tuned as if it were the only one: what draws at random begins anew.
-            plan = {name: copy.deepcopy(value) for name, value in settings.items() if name not in _OF_THE_TRAINING}
+            plan = {name: value for name, value in settings.items() if name not in _OF_THE_TRAINING}
+            plan["augment"] = copy.deepcopy(settings.get("augment"))
             plan |= {"epochs": self.fine_tune_epochs, "lr": settings["lr"] * _FINE_TUNING_RATE}
             last = train_classifier(smaller, parts.train, parts.validation, seed=seed, **plan).last
             tuning_s = last.train_s

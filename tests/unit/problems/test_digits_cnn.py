@@ -107,6 +107,18 @@ def test_compressed_points_give_every_declared_metric():
     assert [without_times(p.returned.metrics) for p in points] == [without_times(p.returned.metrics) for p in again]
 
 
+def test_networks_learn_from_teachers():
+    large = TINY | {"width_1": 16}
+    problem = load_problem(REFERENCE, {"copies": 1, "teachers": [large, large]})
+    problem.check()
+    assert len({str(list(network.parameters())) for network in problem.teacher_networks}) == 2
+    alone, taught = (problem.evaluate(TINY | {"teacher_weight": w, "temperature": 4.0}, seed=0) for w in (0.0, 0.9))
+    assert without_times(alone) == without_times(load_problem(REFERENCE, {"copies": 1}).evaluate(TINY, seed=0))
+    assert alone["loss"] != taught["loss"] and taught["accuracy"] > 0.5
+    with pytest.raises(EvoMooError, match="`teachers` must be configurations of the problem, but number 1"):
+        load_problem(REFERENCE, {"teachers": [{"n_blocks": 1}]})
+
+
 def test_computed_metrics_equal_those_of_the_pruned_network():
     pytest.importorskip("torch_pruning")
     problem = load_problem(REFERENCE, {"compress": {"pruned_channels": [0.0, 0.35, 0.9]}})

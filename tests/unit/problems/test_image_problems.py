@@ -98,6 +98,13 @@ def test_compressed_points_give_every_declared_metric(block):
     assert first == second
 
 
+def test_classifiers_learn_from_a_teacher():
+    problem = load_problem(CLASSIFIER, {"epochs": 1, "n_images": 300, "device": "cpu", "teachers": [BLOCKS]})
+    problem.check()
+    taught, alone = (problem.evaluate(BLOCKS | {"teacher_weight": w, "temperature": 4.0}, seed=0) for w in (1.0, 0.0))
+    assert taught["loss"] != alone["loss"] and set(problem.variables) - set(problem.architecture) > {"temperature"}
+
+
 @pytest.mark.slow
 def test_every_configuration_of_every_network_has_a_network():
     problem = load_problem(CLASSIFIER, {"networks": ["blocks", "resnet18", "mobilenet_v3"], "device": "cpu"})
