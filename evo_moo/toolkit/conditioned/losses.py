@@ -117,7 +117,7 @@ LOSSES: dict[str, Loss] = {
 def cosmos_objective(preference: Tensor, losses: Tensor, penalty: float, aim: Tensor | None = None) -> Tensor:
     """Return the weighted sum of the losses minus the cosine between them and an aim, times a factor.
 
-    Ruchte and Grabocka 2021, equation 4, where the aim is the preference itself. Gradients pass both terms.
+    That of COSMOS, where the aim is the preference itself. Gradients pass both terms.
 
     Args:
         preference: ``(n_objectives,)`` weights.

@@ -116,7 +116,7 @@ def train_conditioned(
     Each batch has one preference, and one step on the objective of COSMOS. Stops once the objective is not finite.
 
     Args:
-        build: Builds the untrained network.
+        build: Builds the untrained network, on the device of the data.
         train: Training data.
         losses: One for each objective.
         settings: How to train.
@@ -130,10 +130,10 @@ def train_conditioned(
     """
     with one_thread():
         set_determinism(seed)
-        network = build()
+        network, device = build(), train.X.device
         n_objectives = len(losses)
         draw = preferences or dirichlet(settings.alpha, n_objectives, seed)
-        along = torch.as_tensor(rays(n_objectives) if ray_set is None else ray_set, dtype=torch.float32)
+        along = torch.tensor(rays(n_objectives) if ray_set is None else ray_set, dtype=torch.float32, device=device)
         optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, fused=True)
         order = torch.Generator().manual_seed(seed)
         kept: dict[str, Tensor] = {}
@@ -190,12 +190,12 @@ def _train_epoch(
 ) -> bool:
     """Take a step for each batch, the last partial one too; return whether the objective stayed finite."""
     network.train()
-    total = torch.zeros(())
+    total = torch.zeros((), device=train.X.device)
     for rows in torch.randperm(len(train.y), generator=order).split(settings.batch_size):
         yield_to_measurements()
         samples, drawn = train.at(rows), draw()
         aims = inverse(drawn) if settings.aim == "inverse" else drawn
-        preference, aim = torch.tensor(np.array([drawn, aims]), dtype=torch.float32)
+        preference, aim = torch.tensor(np.array([drawn, aims]), dtype=torch.float32, device=train.X.device)
 
         def predict(inputs: Tensor, preference: Tensor = preference) -> Tensor:
             outputs: Tensor = network(inputs, preference)
