@@ -1,6 +1,6 @@
 """Two digits on one canvas: does a network of some hundred steps hear the preference, and what does that cost?
 
-Run: EVO_MOO_DATA=… python -m tests.benchmarks.bench_cosmos_digits
+Run: EVO_MOO_DATA=… python -m tests.benchmarks.bench_cosmos_digits [SEEDS]
 
 8,000 training pairs of MNIST digits on 36 x 36 pixels, 15 epochs, three seeds; validation and test pairs are of other
 digits. For each way to condition: the hypervolume of the two cross-entropies on the test pairs up to (2, 2), the width
@@ -33,9 +33,8 @@ LOSSES = [functools.partial(ce, head=0), functools.partial(ce, head=1)]
 SCORES = [functools.partial(scores.mean_ce, head=0), functools.partial(scores.mean_ce, head=1)]
 CONDITIONED = [
     *(("film", penalty, "preference") for penalty in (2.0, 0.0)),
-    *(("film", penalty, "inverse") for penalty in (2.0, 0.5)),
-    *(("tconv", penalty, "preference") for penalty in (2.0, 0.0, 8.0)),
-    *(("planes", penalty, "preference") for penalty in (2.0, 0.0)),
+    ("film", 2.0, "inverse"),
+    *(("tconv", penalty, "preference") for penalty in (2.0, 0.0)),
 ]
 
 
@@ -103,7 +102,7 @@ def trained(
 
 
 def spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
 
 
 def said(claim: str, holds: bool) -> None:
@@ -114,7 +113,8 @@ def main() -> None:
     """Print the table, and what holds."""
     parts, runs = pairs(), dict[str, list[Run]]()
     utopia: list[float] = []
-    for seed in SEEDS:
+    seeds = range(1, 1 + int(sys.argv[1])) if sys.argv[1:] and sys.argv[1].isdigit() else SEEDS
+    for seed in seeds:
         for conditioning, penalty, aim in CONDITIONED:
             name = f"{conditioning}, lambda {penalty:g}" + (", inverse aim" if aim == "inverse" else "")
             runs.setdefault(name, []).append(conditioned(parts, seed, conditioning, penalty, aim))
@@ -123,7 +123,7 @@ def main() -> None:
         runs.setdefault("5 nets", []).append(separate(parts, seed, rays(2, 5)))
         ends = separate(parts, seed, np.eye(2)).front
         utopia.append((2 - ends[0, 0]) * (2 - ends[1, 1]))
-    print(f"\n{PAIRS} pairs of MNIST, {EPOCHS} epochs, seeds {SEEDS}")
+    print(f"\n{PAIRS} pairs of MNIST, {EPOCHS} epochs, seeds {list(seeds)}")
     head = ("method", "hypervolume", "width", "slope", "spread", "passes", "CPU s")
     print(f"{head[0]:32} {head[1]:15} {head[2]:15} {head[3]:>7} {head[4]:>7} {head[5]:>7} {head[6]:>6}")
     unit = runs["film, lambda 2"][0].n_passes

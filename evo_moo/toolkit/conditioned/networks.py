@@ -66,7 +66,9 @@ class ConditionedMLP(ConditionedNetwork):
 
     def forward(self, x: Tensor, preference: Tensor) -> Tensor:
         """Return the logits ``(n,)`` of rows ``(n, n_features)``."""
-        return self.along(x, preference[None])[0]
+        joined = torch.cat([x, preference[: self.first.in_features - self.n_features].expand(len(x), -1)], dim=1)
+        logits: Tensor = self.rest(self.first(joined))
+        return logits.squeeze(-1)
 
     def along(self, x: Tensor, rays: Tensor) -> Tensor:
         """Return the logits ``(n_rays, n)``; the first layer sees each row once, as it is linear in both inputs."""
