@@ -125,7 +125,6 @@ def methods(bench: Bench, seed: int) -> dict[str, Callable[[], Front]]:
         PLAIN: lambda: bench.cosmos(seed, 0.0),
         "lambda 0.1": lambda: bench.cosmos(seed, 0.1),
         "lambda 1": lambda: bench.cosmos(seed, 1.0),
-        "lambda 0.1, inverse aim": lambda: bench.cosmos(seed, 0.1, "inverse"),
         "lambda 1, inverse aim": lambda: bench.cosmos(seed, 1.0, "inverse"),
         "5 nets x 50 epochs": lambda: bench.separate(seed, rays(2, 5)),
         "25 nets x 2 epochs": lambda: bench.separate(seed, rays(2), 2),

@@ -105,6 +105,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
 
 
+def told(name: str, run: Run) -> None:
+    words = f"hypervolume {run.volume:.3f}, width {scores.width(run.front):.3f}, slope {run.slope:.3f}"
+    print(f"{name}: {words}, spread {run.spread:.3f}, {run.cpu_s:.0f} CPU s", file=sys.stderr, flush=True)
+
+
 def said(claim: str, holds: bool) -> None:
     print(f"  {'holds' if holds else 'FAILS'}: {claim}", flush=True)
 
@@ -118,11 +123,13 @@ def main() -> None:
         for conditioning, penalty, aim in CONDITIONED:
             name = f"{conditioning}, lambda {penalty:g}" + (", inverse aim" if aim == "inverse" else "")
             runs.setdefault(name, []).append(conditioned(parts, seed, conditioning, penalty, aim))
-            print(f"{name} seed {seed}: {runs[name][-1].volume:.3f}", file=sys.stderr, flush=True)
-        runs.setdefault("one net, equal weights", []).append(separate(parts, seed, np.array([[0.5, 0.5]])))
-        runs.setdefault("5 nets", []).append(separate(parts, seed, rays(2, 5)))
+            told(f"{name}, seed {seed}", runs[name][-1])
+        for name, weights in (("one net, equal weights", np.array([[0.5, 0.5]])), ("5 nets", rays(2, 5))):
+            runs.setdefault(name, []).append(separate(parts, seed, weights))
+            told(f"{name}, seed {seed}", runs[name][-1])
         ends = separate(parts, seed, np.eye(2)).front
         utopia.append((2 - ends[0, 0]) * (2 - ends[1, 1]))
+        print(f"utopia, seed {seed}: {utopia[-1]:.3f}", file=sys.stderr, flush=True)
     print(f"\n{PAIRS} pairs of MNIST, {EPOCHS} epochs, seeds {list(seeds)}")
     head = ("method", "hypervolume", "width", "slope", "spread", "passes", "CPU s")
     print(f"{head[0]:32} {head[1]:15} {head[2]:15} {head[3]:>7} {head[4]:>7} {head[5]:>7} {head[6]:>6}")
