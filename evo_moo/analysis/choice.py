@@ -17,6 +17,7 @@ from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goal_faults import limit_faults
 from evo_moo.problem.goals import Goals, Limit, Limits, Objectives, total_violation
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import key_in_words, place_of_key
 from evo_moo.storage.evaluation_row import Evaluation
 
 SIGNS = {"at_most": "<=", "at_least": ">=", "equals": "=="}
@@ -119,7 +120,7 @@ def pick(
     limits = limits or {}
     order = (order,) if isinstance(order, str) else order
     rule = Rule(weights, method, aim, order, tolerances, knee)
-    kept = sorted(candidates(result, limits, rule.faults(result.goals)), key=lambda e: e.id)
+    kept = sorted(candidates(result, limits, rule.faults(result.goals)), key=lambda e: place_of_key(e.id))
     words, rank = rule.ranker(result.goals, limits)
     ranking = rank(result.goals.F([e.metrics for e in kept]))
     ordered = [kept[i] for i in ranking.rows]
@@ -218,7 +219,7 @@ def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceEr
         if np.isnan(among).all():
             continue
         best = _at(result, np.nanargmin(among))
-        where = f"{best.metrics[limit.metric]:g} at best (evaluation {best.id}), {_excess(best, limit):g} off"
+        where = f"{best.metrics[limit.metric]:g} at best ({key_in_words(best.id)}), {_excess(best, limit):g} off"
         company = "" if alone else " with the other limits kept"
         faults.append((alone, f"`{_words(limit)}` is kept by none of {len(excess)}{company}: {where}"))
     # What is impossible alone explains everything; else it is the combination.
@@ -227,8 +228,8 @@ def _nothing_kept(result: EvaluatedFront, wanted: Sequence[Limit]) -> NoChoiceEr
         *(words for _, words in faults),
     ]
     misses = [f"`{_words(limit)}` by {_excess(nearest, limit):g}" for limit in wanted if _excess(nearest, limit) > 0]
-    said.append(f"the nearest is evaluation {nearest.id}, which misses {' and '.join(misses)}")
-    return NoChoiceError(f"limits must be kept by some evaluation: {'; '.join(said)}", nearest)
+    said.append(f"the nearest is {key_in_words(nearest.id)}, which misses {' and '.join(misses)}")
+    return NoChoiceError(f"limits must be kept by some {result.members[:-1]}: {'; '.join(said)}", nearest)
 
 
 def _at(result: EvaluatedFront, place: np.integer[Any]) -> Evaluation:
@@ -241,9 +242,9 @@ def _why(goals: Goals, ranking: Ranking, ordered: Sequence[Evaluation]) -> str:
     words = ranking.why
     first, second = goals.F([e.metrics for e in ordered[:2]])
     if (first == second).all():
-        return f"{words}; evaluation {ordered[1].id} is its equal in every objective, and the earlier one is taken"
+        return f"{words}; {key_in_words(ordered[1].id)} is its equal in every objective, and the earlier one is taken"
     if ranking.scores and abs(ranking.scores[1] - ranking.scores[0]) < TIE:
-        return f"{words}; evaluation {ordered[1].id} ties with it"
+        return f"{words}; {key_in_words(ordered[1].id)} ties with it"
     return words
 
 

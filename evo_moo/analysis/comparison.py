@@ -63,14 +63,15 @@ def compare_configurations(
     """Compare configurations that were trained several times.
 
     Their values come from the run's confirmation; else from metrics recorded by seed, as ``METRIC_seed_N``; else from
-    the repetitions of a search with refinement, which have seeds of their own and so are no pairs.
+    the repetitions of a search, which have seeds of their own and so are no pairs, unless they are points of the same
+    trainings.
 
     Args:
         configurations: A name for each, to its run folder and the id of its evaluation.
         metrics: What to compare; by default the metrics of the goals that all of them have replicates of.
 
     Raises:
-        UsageError: An id is that of no evaluation that ended well.
+        UsageError: An id is that of no evaluation that ended well, or of one with several points.
         MetricError: One has fewer than two replicates, or they share no metric.
         RunFolderError: A folder is no run folder.
     """
@@ -167,8 +168,11 @@ def _replicates(run_dir: Path, evaluation_id: Key, name: str) -> tuple[Goals, di
     """Return a run's goals, the values of a configuration by metric and by what pairs them, and notes on them."""
     with reading(run_dir) as ledger:
         front = RunFront.of_ledger(ledger, run_dir)
-        (evaluation,) = members_of_run(ledger, front, [evaluation_id])
-        repeated = [e.metrics for e in ledger.with_replicates(evaluation)]
+        evaluation, *others = members_of_run(ledger, front, [evaluation_id])
+        if others:
+            points = ", ".join(str(e.id) for e in (evaluation, *others))
+            raise UsageError(f"a compared configuration must be one point, but {name} offers {points}; name one")
+        repeated = {(str(run_dir), e.training_id): e.metrics for e in ledger.with_replicates(evaluation)}
     if (run_dir / FOLDER / "run.sqlite").is_file():
         confirmation = read_confirmation(run_dir, [evaluation_id])
         seeds = confirmation.seeds
@@ -184,9 +188,11 @@ def _replicates(run_dir: Path, evaluation_id: Key, name: str) -> tuple[Goals, di
     if by_seed := _of_several({metric: per_seed(evaluation, metric) for metric in metrics}):
         return front.goals, by_seed, []
     if len(repeated) > 1:
-        numbered = [((name, i), row) for i, row in enumerate(repeated)]
-        by_number = {metric: {key: row[metric] for key, row in numbered if metric in row} for metric in repeated[0]}
-        return front.goals, _of_several(by_number), []
+        metrics = dict.fromkeys(metric for row in repeated.values() for metric in row)
+        by_training = {
+            metric: {key: row[metric] for key, row in repeated.items() if metric in row} for metric in metrics
+        }
+        return front.goals, _of_several(by_training), []
     raise MetricError(
         f"a compared configuration must have been trained at least twice, but {name} was not; "
         f"`evo-moo confirm {run_dir} --id {evaluation_id}` does so"

@@ -36,6 +36,8 @@ def confirmation_seed(number: int) -> int:
 def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[Key]) -> list[Evaluation]:
     """Return the evaluations with these ids, by default those of the front.
 
+    The id of a training that offers points stands for all of them.
+
     Raises:
         UsageError: An id is that of no evaluation that ended well, or there is no front.
     """
@@ -46,11 +48,12 @@ def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[Key]) -> list
         return result.front
     on_front = {e.id: e for e in result.front}
     distinct = list(dict.fromkeys(ids))
-    members = {e.id: on_front.get(e.id, e) for e in ledger.of_ids(distinct)}
-    statuses = {key: members[key].status if key in members else "none" for key in distinct}
+    named = {e.id: e for e in ledger.of_ids(distinct)}
+    statuses = {key: named[key].status if key in named else "none" for key in distinct}
     if wrong := {key: status for key, status in statuses.items() if status != "ok"}:
         rule, way_out = "an id must be that of a full evaluation that ended well", "`evo-moo show` lists the front"
         raise UsageError(*(f"{rule}, but {key} of {run} is {status}; {way_out}" for key, status in wrong.items()))
+    members = {each.id: on_front.get(each.id, each) for e in named.values() for each in e.offers()}
     return list(members.values())
 
 
@@ -99,12 +102,30 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[Key] = (), n_seeds: int
 
 
 def _replicates(ledger: Ledger, members: Sequence[Evaluation], n_seeds: int | None) -> list[Replicates]:
-    """Return the first replicates of each member."""
-    by_configuration: dict[str, Replicates] = {}
+    """Return the first replicates of each member; of a point, those of its training by the point of equal choices."""
+    of_training: dict[str, Replicates] = {}
     for e in ledger.evaluations():
-        for each in e.offers() if n_seeds is None or e.replicate <= n_seeds else ():
-            by_configuration.setdefault(json_key(each.configuration), {})[e.replicate] = each
-    return [by_configuration.get(json_key(member.configuration), {}) for member in members]
+        if n_seeds is None or e.replicate <= n_seeds:
+            of_training.setdefault(_training(e), {})[e.replicate] = e
+    found = [(member, of_training.get(_training(member), {})) for member in members]
+    return [{n: _as_offered(e, member) for n, e in replicates.items()} for member, replicates in found]
+
+
+def _training(e: Evaluation) -> str:
+    """Return the same text for all evaluations, and points, of a training's configuration."""
+    return json_key(e._replace(choices_json="{}").configuration)
+
+
+def _as_offered(repetition: Evaluation, member: Evaluation) -> Evaluation:
+    """Return what a repetition of a member's training offers with the same choices; a failure where it does not."""
+    if not repetition.points:
+        return repetition
+    choices = json_key(member.choices)
+    offered = {json_key(point.choices): point for point in repetition.points}
+    if choices not in offered or offered[choices].fault:
+        why = offered[choices].fault if choices in offered else "no point of its choices"
+        return repetition._replace(status="failed", reason=why, points=())
+    return next(each for each in repetition.offers() if json_key(each.choices) == choices)
 
 
 def _matrices(

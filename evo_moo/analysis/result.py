@@ -12,6 +12,7 @@ from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import UsageError
 from evo_moo.files import save_figure
 from evo_moo.problem.metrics import with_unit
+from evo_moo.problem.points import parts_of_key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import digits_apart, shown, shown_option
 from evo_moo.values import FACT, METRIC, NONE, OPTION, names_in_both
@@ -65,7 +66,7 @@ class Result(EvaluatedFront):
         return figure
 
     def to_dataframe(self, front: bool = False) -> "DataFrame":
-        """Return a pandas table with one row per evaluation in the order of asking, columns named as in ``export``.
+        """Return a pandas table with one row per evaluation, or point, in order, columns named as in ``export``.
 
         What is not active is missing; an option that is None is ``none``.
 
@@ -117,7 +118,7 @@ class Result(EvaluatedFront):
 def _row(e: Evaluation, on_front: bool) -> dict[str, Any]:
     """Return an evaluation as a flat row."""
     return {
-        "id": e.id,
+        **parts_of_key(e.id),
         "generation": e.generation,
         "status": e.status,
         "feasible": e.feasible,

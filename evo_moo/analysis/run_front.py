@@ -9,12 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from evo_moo.analysis.statistics.replicates import means_and_spread
-from evo_moo.errors import MetricError
 from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
 from evo_moo.problem.goals import Goals, Objectives
 from evo_moo.problem.measurements import Interval, Pooled, front_rows
 from evo_moo.problem.metrics import Metric, Metrics
-from evo_moo.problem.points import Key
+from evo_moo.problem.points import Key, parts_of_key
 from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
 from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
@@ -70,6 +69,7 @@ class RunFront:
         box_of: The box in words; empty where there is none.
         code_changes: In words, how the code that was evaluated changed while the run went on, as the user accepted.
         n_told: Number of configurations that were measured elsewhere, and told with their metrics.
+        has_points: Whether trainings offer points, so that these are on the front.
         point_faults: Numbers of points that could not be made, by why.
     """
 
@@ -87,6 +87,7 @@ class RunFront:
     box_of: str = ""
     code_changes: tuple[str, ...] = ()
     n_told: int = 0
+    has_points: bool = False
     point_faults: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -126,7 +127,7 @@ class RunFront:
             box_of = box_in_words(fixed)
         archive = F[best[feasible[best]]]
         doubts = {key: pooled.intervals for key, pooled in said.items()}
-        more = doubts, archive, box, box_of, code_changes(ledger), n_told, ledger.point_faults()
+        more = doubts, archive, box, box_of, code_changes(ledger), n_told, ledger.has_points(), ledger.point_faults()
         return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
 
     @property
@@ -147,13 +148,8 @@ class RunFront:
         return f"<{type(self).__name__}: {self.in_words()}>"
 
     @property
-    def has_points(self) -> bool:
-        """Whether members of the front are points of trainings."""
-        return any(isinstance(e.id, str) for e in self.front)
-
-    @property
     def members(self) -> str:
-        """What is on the front, in a word: ``evaluations``, or ``points``."""
+        """What is on the front, in a word: ``evaluations`` or ``points``."""
         return "points" if self.has_points else "evaluations"
 
     @property
@@ -208,7 +204,7 @@ class RunFront:
         """
         if ref_point is None:
             return self.box.share(self.archive) if self.box else 0.0
-        ref = _reference(self.goals, ref_point)
+        ref = self.goals.reference(ref_point)
         return hypervolume(self.F, ref) if self.feasible else 0.0
 
     @property
@@ -255,9 +251,9 @@ class RunFront:
     def rows(self) -> list[dict[str, Any]]:
         """Return the front as flat rows with the columns of ``front.csv``, named as in ``export``.
 
-        ``id``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the standard deviation of what was repeated;
-        ``low.NAME`` and ``high.NAME``, the 95 % confidence interval of a measured time that is in doubt; and
-        ``config.NAME`` for each variable that is active.
+        ``id``, of a point also ``evaluation`` and ``point``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the
+        standard deviation of what was repeated; ``low.NAME`` and ``high.NAME``, the 95 % confidence interval of a
+        measured time that is in doubt; and ``config.NAME`` for each variable that is active.
         """
         objectives = [objective.metric for objective in self.goals.objectives]
         return [_row(e, objectives, self.spread.get(e.id, {}), self.doubts.get(e.id, {})) for e in self.front]
@@ -273,7 +269,7 @@ def _row(e: Evaluation, first: Sequence[str], spread: Metrics, doubts: Mapping[s
     """Return an evaluation as a flat row, some of its metrics first."""
     ends = {f"{end}.{name}": interval[i] for name, interval in doubts.items() for i, end in enumerate(("low", "high"))}
     return {
-        "id": e.id,
+        **parts_of_key(e.id),
         **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*first, *e.metrics])},
         **{f"sd.{name}": sd for name, sd in spread.items()},
         **ends,
@@ -287,17 +283,6 @@ def _counted(endings: Iterable[tuple[str, str, int]]) -> list[Failure]:
     for status, reason, n in endings:
         counts[status, reason] += n
     return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
-
-
-def _reference(goals: Goals, given: Mapping[str, float] | Sequence[float]) -> Array:
-    """Return a reference point, minimised, of one that was given."""
-    names = [objective.metric for objective in goals.objectives]
-    if isinstance(given, Mapping) and set(names) - set(given):
-        raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(given)}")
-    ref = np.atleast_1d(np.asarray(goals.F([given])[0] if isinstance(given, Mapping) else given, dtype=float))
-    if ref.shape != (len(names),):
-        raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
-    return ref
 
 
 def fixed_box(ledger: Ledger, goals: Goals) -> RunBox | None:

@@ -69,6 +69,11 @@ class RunRecord(RunFacts):
         return self._names[0]
 
     @property
+    def choice_names(self) -> list[str]:
+        """Names of the variables that some point was chosen by after its training."""
+        return self._names[3]
+
+    @property
     def metric_names(self) -> list[str]:
         """Names of all metrics: those of the goals, the declared ones, and any other that an evaluation has."""
         return self._names[1]
@@ -79,11 +84,12 @@ class RunRecord(RunFacts):
         return self._names[2]
 
     @cached_property
-    def _names(self) -> tuple[list[str], list[str], list[str]]:
-        variables = dict.fromkeys(self.space)
+    def _names(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        variables, choices = dict.fromkeys(self.space), dict[str, None]()
         metrics, facts = dict.fromkeys([*self.goals.metric_names, *self.metrics]), dict[str, None]()
         for e in self.evaluations:
             variables |= dict.fromkeys(e.configuration)
+            choices |= dict.fromkeys(e.choices)
             metrics |= dict.fromkeys(e.metrics)
             facts |= dict.fromkeys(e.facts)
-        return list(variables), list(metrics), list(facts)
+        return list(variables), list(metrics), list(facts), [name for name in variables if name in choices]

@@ -42,6 +42,7 @@ class RunTable:
         ids: Id of an evaluation, or of its point, to its row.
         left_out: Status to the number of evaluations that gave none of the metrics.
         seed: The run's seed.
+        n_trained: Number of variables, the first ones, that decide a training; None: all. The others are choices.
     """
 
     space: SearchSpace
@@ -53,6 +54,7 @@ class RunTable:
     ids: dict[Key, int]
     left_out: dict[str, int]
     seed: int
+    n_trained: int | None = None
 
     @classmethod
     def of(cls, run: "str | Path | RunTable") -> "RunTable":
@@ -98,7 +100,8 @@ class RunTable:
         ok = np.zeros(len(X), dtype=bool)
         ok[row_of[feasible]] = True
         rank, ids = _ranks(record.goals, means, ok), dict(zip(keys, row_of.tolist(), strict=True))
-        return cls(space, record.goals, record.metrics, X, means, rank, ids, dict(left_out), record.seed)
+        n_trained = min(map(space.names.index, record.choice_names), default=None)
+        return cls(space, record.goals, record.metrics, X, means, rank, ids, dict(left_out), record.seed, n_trained)
 
     @property
     def n_measured(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.plugins import load_surrogate
@@ -60,6 +61,14 @@ class Validated:
     scores: Scores | None = None
     nothing: str = ""
 
+    @property
+    def trainings(self) -> npt.NDArray[np.intp]:
+        """The training of each row of ``X``, ``(n,)``, numbered in the order of the rows: points of one go together."""
+        trained = self.features.columns.trainings(self.features.matrix(self.X))
+        _, first, label = np.unique(trained, axis=0, return_index=True, return_inverse=True)
+        numbers: npt.NDArray[np.intp] = np.argsort(np.argsort(first))[label.reshape(-1)]
+        return numbers
+
     def predict(self, X: Array, fitted: Surrogate | None = None) -> Array:
         """Predict ``y`` of ``(n, n_var)`` rows, ``(n,)``, by the model, which must exist, or by that of a fold."""
         model: MetricModel = self.model  # type: ignore[assignment]
@@ -81,7 +90,7 @@ def validated(table: RunTable, metric: str, most: int = MOST) -> Validated:
     rows, most = table.known(metric), min(most, max(MOST_NUMBERS // table.space.n_var, 5 * FEWEST))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed_for("rows", table.seed)).permutation(rows)[:most])
-    values, features = table.values[metric][rows], Features(table.space)
+    values, features = table.values[metric][rows], Features(table.space, n_trained=table.n_trained)
     declared = table.metrics.get(metric, Metric())
     log = bool(values.size and values.min() > LEAST and (declared.log or values.max() >= WIDE * values.min()))
     unknown = Validated(metric, table.X[rows], features, np.log(values) if log else values, log)

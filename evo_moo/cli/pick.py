@@ -95,10 +95,11 @@ def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | 
 def _print_decision(decision: "Decision", result: "Result") -> None:
     from evo_moo.cli.console import cell, heading, new_table, open_console, pairs, safe
     from evo_moo.cli.front_table import trust_words
+    from evo_moo.problem.points import key_in_words
     from evo_moo.text import digits_apart
 
     console, e = open_console(), decision.chosen
-    console.print(safe(f"Evaluation {e.id}: {pairs(e.configuration)}"), highlight=False)
+    console.print(safe(f"{key_in_words(e.id).capitalize()}: {pairs(e.configuration)}"), highlight=False)
     n = len(decision.ranking)
     among = f"{n} {'candidate' if n == 1 else 'candidates'}, the front of what keeps the limits"
     console.print(safe(f"Rule: {decision.rule}; among {among}"), highlight=False)

@@ -26,7 +26,9 @@ def print_problems() -> None:
             table.add_row(safe(name), safe(str(error)))
             continue
         others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
-        table.add_row(*map(safe, (name, _goal_words(problem.goals), ", ".join(others), ", ".join(problem.variables))))
+        variables = ", ".join(problem.variables)
+        variables += f"; after the training {', '.join(problem.post_training)}" if problem.post_training else ""
+        table.add_row(*map(safe, (name, _goal_words(problem.goals), ", ".join(others), variables)))
     console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
@@ -54,6 +56,8 @@ def print_check(check: "Check", reference: str) -> None:
     if check.outcomes:
         each = f", {check.evaluation_s:.3g} s each (median)" if ended else ""
         console.print(f"Evaluations: {ended} of {len(check.outcomes)} ended well{each}")
+    if points := check.points:
+        console.print(f"Points: {sum(not point.fault for point in points)} of {len(points)} could be made")
     for note in check.notes:
         console.print(safe(f"note: {note}"))
     if not check.faults:
@@ -61,10 +65,8 @@ def print_check(check: "Check", reference: str) -> None:
 
 
 def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
-    rows = problem.space.describe()
-    variables = new_table(rows[0], title=safe(reference))
-    for row in rows:
-        variables.add_row(*(safe(str(value)) for value in row.values()))
+    rows = problem.point_space.describe()
+    tables = {safe(reference): rows[: problem.space.n_var], "Chosen after the training": rows[problem.space.n_var :]}
     metrics = new_table(("metric", "unit", "role", "description", *(["seen"] if check else [])))
     for name, metric in problem.known_metrics.items():
         roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]
@@ -75,7 +77,12 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         seen = f"{min(values):.4g} to {max(values):.4g}" if values else ""
         words = map(safe, (name, metric.unit, ", ".join(roles), metric.description))
         metrics.add_row(*words, *([seen] if check else []))
-    console.print(variables)
+    for title, described in tables.items():
+        variables = new_table(rows[0], title=title)
+        for row in described:
+            variables.add_row(*map(safe, row.values()))
+        if described:
+            console.print(variables)
     console.print(metrics)
     if problem.fidelity is not None:
         name, low, high = problem.fidelity

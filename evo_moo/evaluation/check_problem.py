@@ -15,8 +15,10 @@ from evo_moo.evaluation.loky_pool import LokyPool
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import Point, in_pairs, made
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.seeding import evaluation_seed
+from evo_moo.values import json_key
 
 
 @dataclass
@@ -42,8 +44,14 @@ class Check:
         return statistics.median(times) if times else math.nan
 
     def observed(self, metric: str) -> list[float]:
-        """Values of a metric over the evaluations."""
-        return [o.metrics[metric] for o in self.outcomes if metric in o.metrics]
+        """Values of a metric over the evaluations, or over the points that they offer."""
+        rows = (metrics for outcome in self.outcomes for metrics in made(outcome.offered))
+        return [metrics[metric] for metrics in rows if metric in metrics]
+
+    @property
+    def points(self) -> list[Point]:
+        """What the evaluations offer, also what could not be made."""
+        return [point for outcome in self.outcomes for point in outcome.points]
 
 
 def try_problem(source: ProblemSource, n_evals: int = 4, seed: int = 1, timeout_s: float | None = None) -> Check:
@@ -93,26 +101,41 @@ def _judge_outcomes(check: Check, outcomes: list[Outcome]) -> None:
         check.faults.append(f"every evaluation should end well, but {count} of {len(outcomes)} {reason}")
     notes = Counter(o.reason for o in outcomes if o.status == "ok" and o.reason)
     check.notes += [f"{count} of {len(outcomes)} evaluations have {reason}" for reason, count in notes.items()]
+    not_made = Counter(point.fault for outcome in outcomes for point in outcome.points if point.fault)
+    check.notes += [f"{count} points could not be made: {fault}" for fault, count in not_made.items()]
 
 
 def _judge_repeats(check: Check, problem: SearchProblem, first: Outcome, again: Outcome, reseeded: Outcome) -> None:
-    for name, value in first.metrics.items():
+    """Compare an evaluation with itself: metric by metric, of points with those of equal choices."""
+    if _chosen(again) != (chosen := _chosen(first)):
+        check.faults.append("the same configuration and seed must offer points of the same choices, but offers others")
+    elif _chosen(reseeded) != chosen:
+        check.notes.append("which points there are depends on the seed; repetitions are compared by equal choices")
+    same, others = in_pairs(first.offered, again.offered), in_pairs(first.offered, reseeded.offered)
+    for name in dict.fromkeys(name for metrics, _ in same for name in metrics):
         metric = problem.known_metrics.get(name, Metric())
-        if again.metrics.get(name) != value and not metric.timed:
+        differ = [
+            (one[name], two.get(name, math.nan)) for one, two in same if name in one and one[name] != two.get(name)
+        ]
+        if differ and not metric.timed:
+            value, then = differ[0]
             check.faults.append(
                 f"`{name}` must be the same for the same configuration and seed, but is {value:.6g} and then "
-                f"{again.metrics.get(name, math.nan):.6g}; derive every random choice from `seed`, or declare it "
-                "Metric(timed=True)"
+                f"{then:.6g}; derive every random choice from `seed`, or declare it Metric(timed=True)"
             )
-        elif reseeded.metrics.get(name) != value and not metric.timed and not metric.noisy:
+        elif any(one.get(name) != two.get(name) for one, two in others) and not metric.timed and not metric.noisy:
             check.notes.append(f"`{name}` depends on the seed; Metric(noisy=True) says so")
+
+
+def _chosen(outcome: Outcome) -> list[str]:
+    return sorted(json_key(point.choices) for point in outcome.points)
 
 
 def _judge_metrics(check: Check, problem: SearchProblem) -> None:
     ended = [o for o in check.outcomes if o.status == "ok"]
     if not ended:
         return
-    returned = {name for outcome in ended for name in outcome.metrics}
+    returned = {name for outcome in ended for metrics in made(outcome.offered) for name in metrics}
     for name in sorted(problem.known_metrics.keys() - returned):
         check.faults.append(f"`{name}` is declared, but no evaluation returned a number for it; return one or drop it")
     for name in sorted(returned - problem.known_metrics.keys()):
@@ -120,7 +143,8 @@ def _judge_metrics(check: Check, problem: SearchProblem) -> None:
     for objective in problem.goals.objectives:
         values = check.observed(objective.metric)
         if len(set(values)) == 1 and len(values) > 3:
-            check.notes.append(f"`{objective.metric}` is {values[0]:.6g} in all {len(values)} evaluations")
+            what = "points" if check.points else "evaluations"
+            check.notes.append(f"`{objective.metric}` is {values[0]:.6g} in all {len(values)} {what}")
 
 
 def check_problem(problem: Any, options: Mapping[str, Any] | None = None, n_evals: int = 4) -> Check:

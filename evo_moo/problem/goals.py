@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from evo_moo.errors import MetricError
 from evo_moo.pareto import drawn_in, pareto_rows
 from evo_moo.problem.goal_faults import objective_table
 from evo_moo.problem.metrics import with_unit
@@ -159,6 +160,20 @@ class Goals:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         F = np.unique(F[[self.violation(metrics) == 0 for metrics in rows]], axis=0)
         return F[pareto_rows(F, np.zeros(len(F)))] if len(F) else None
+
+    def reference(self, given: Mapping[str, float] | Sequence[float]) -> Array:
+        """Return a reference point, ``(n_obj,)`` minimised, of one that was given.
+
+        Raises:
+            MetricError: It lacks an objective, or has another number of values.
+        """
+        names = [objective.metric for objective in self.objectives]
+        if isinstance(given, Mapping) and set(names) - set(given):
+            raise MetricError(f"`ref_point` must hold {', '.join(names)}, but holds {', '.join(given)}")
+        ref = np.atleast_1d(np.asarray(self.F([given])[0] if isinstance(given, Mapping) else given, dtype=float))
+        if ref.shape != (len(names),):
+            raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
+        return ref
 
     def best(self, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return the best value of each objective that any of some rows has."""

@@ -49,6 +49,12 @@ def evaluation_of(key: Key) -> int:
     return key if isinstance(key, int) else int(key.partition(".")[0])
 
 
+def parts_of_key(key: Key) -> dict[str, Key]:
+    """Return a key as columns of a table; of a point with its parts, since a table may take 12.10 for 12.1."""
+    evaluation, point = place_of_key(key)
+    return {"id": key} | ({"evaluation": evaluation, "point": point} if point else {})
+
+
 def place_of_key(key: Key) -> tuple[int, int]:
     """Return the evaluation's id and the point's number, 0 without one: keys in the order of asking."""
     return (key, 0) if isinstance(key, int) else (evaluation_of(key), int(key.partition(".")[2]))

@@ -2,10 +2,10 @@
 
 An export reads the ledger and nothing else of the run: the problem's code is not run, and need not be there. It
 works on runs that go on, that failed, that are empty, and on those that others made. Tables have one row per
-evaluation, or per member of the front, with the columns
+evaluation, or per point that it offers, or per member of the front, with the columns
 
-- ``id``, ``generation``, ``status`` (``asked``, ``ok``, ``partial``, ``stopped``, ``infeasible``, ``failed``,
-  ``timeout``, ``crashed``);
+- ``id``, with points also ``evaluation`` and ``point``; ``generation``, ``status`` (``asked``, ``ok``, ``partial``,
+  ``stopped``, ``infeasible``, ``failed``, ``timeout``, ``crashed``);
 - ``config.NAME`` for each variable, empty where it is not active; an option that is None is ``none``;
 - ``metrics.NAME`` for each metric, empty where it is not known;
 - ``facts.NAME`` for what evaluations returned beside numbers: texts, and short lists and tables;
@@ -13,6 +13,8 @@ evaluation, or per member of the front, with the columns
   ``violation``;
 - ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``;
 - ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
+
+All points of a training have the same ``duration_s``; the first of them has the ``cost``, and the others cost nothing.
 """
 
 import itertools
@@ -26,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, assert_never
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, RunFolderError, UsageError, missing_extra
 from evo_moo.files import guarded_writes, whole_file
+from evo_moo.problem.points import place_of_key
 from evo_moo.report.formats import FORMATS, SUFFIXES, Format
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.own_files import is_own_file
@@ -41,6 +44,8 @@ ROWS_OF_A_GROUP = 10_000
 """Rows of a Parquet file that are written together."""
 _KINDS_BEFORE = {"id": "int64", "generation": "int64", "status": "string"}
 """Facts that stand before an evaluation's configuration and metrics, and their types in Arrow."""
+_KINDS_OF_POINTS = {"id": "string", "evaluation": "int64", "point": "int64"} | dict(list(_KINDS_BEFORE.items())[1:])
+"""The same where some rows are of points."""
 _KINDS_AFTER = {
     "feasible": "bool_",
     "on_front": "bool_",
@@ -139,6 +144,8 @@ def _fact(record: RunRecord, e: Evaluation, name: str) -> Any:
         return e.feasible if e.status in ("ok", "infeasible") else None
     if name == "on_front":
         return e.id in record.front_ids
+    if name in ("evaluation", "point"):
+        return place_of_key(e.id)[name == "point"] or None
     return moment(getattr(e, name)) if _KINDS_AFTER.get(name) == "time" else getattr(e, name)
 
 
@@ -148,7 +155,7 @@ def _csv_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]
 
 def _json_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]:
     """Return the parts of one document: facts on the run, then its evaluations."""
-    names = (*_KINDS_BEFORE, "configuration", "metrics", "facts", *_KINDS_AFTER)
+    names = (*_kinds_before(record), "configuration", "metrics", "facts", *_KINDS_AFTER)
     document = {
         "run": record.name,
         "problem": record.problem,
@@ -172,13 +179,17 @@ def _json_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str
 def _table_columns(record: RunRecord) -> list[str]:
     """Return the names of all columns in order."""
     kinds = (OPTION, record.variable_names), (METRIC, record.metric_names), (FACT, record.fact_names)
-    return [*_KINDS_BEFORE, *(kind + name for kind, names in kinds for name in names), *_KINDS_AFTER]
+    return [*_kinds_before(record), *(kind + name for kind, names in kinds for name in names), *_KINDS_AFTER]
+
+
+def _kinds_before(record: RunRecord) -> dict[str, str]:
+    return _KINDS_OF_POINTS if record.result.has_points else _KINDS_BEFORE
 
 
 def _table_row(record: RunRecord, e: Evaluation) -> dict[str, Any]:
     """Return an evaluation as a row: columns to values; a variable that is not active is left out."""
     return (
-        {name: _fact(record, e, name) for name in (*_KINDS_BEFORE, *_KINDS_AFTER)}
+        {name: _fact(record, e, name) for name in (*_kinds_before(record), *_KINDS_AFTER)}
         | {OPTION + name: value for name, value in e.configuration.items()}
         | {METRIC + name: value for name, value in e.metrics.items()}
         | {FACT + name: value for name, value in e.facts.items()}
@@ -210,7 +221,7 @@ def _write_parquet(record: RunRecord, chosen: Sequence[Evaluation], file: IO[byt
 
 def _arrow_kind(record: RunRecord, column: str, found: set[type]) -> str:
     """Name the Arrow type of a column: by the variable's definition, where there is one, else by its values' types."""
-    if kind := (_KINDS_BEFORE | _KINDS_AFTER).get(column):
+    if kind := (_kinds_before(record) | _KINDS_AFTER).get(column):
         return kind
     definition = record.space.get(column.removeprefix(OPTION), {}) if column.startswith(OPTION) else {}
     if kind := {"real": "float64", "integer": "int64", "boolean": "bool_"}.get(definition.get("kind", "")):
@@ -227,5 +238,5 @@ def _arrow_array(values: list[Any], kind: str) -> "pa.Array[Any]":
 
     if kind == "option":
         return pa.array([None if v is _ABSENT else value_text(v) for v in values], pa.string())
-    known = [None if v is _ABSENT else v for v in values]
+    known = [None if v is _ABSENT else str(v) if kind == "string" and isinstance(v, int) else v for v in values]
     return pa.array(known, pa.timestamp("us", "UTC") if kind == "time" else getattr(pa, kind)())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import RunFolderError, UsageError, missing_extra
+from evo_moo.problem.points import key_in_words
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.text import by_dotted_key, distinct_names
@@ -130,10 +131,10 @@ def log_artifacts(client: "MlflowClient", run_id: str, run: RunFacts) -> None:
 def log_evaluation(
     client: "MlflowClient", experiment: str, parent: str, run: RunFacts, e: Evaluation, on_front: bool | None
 ) -> None:
-    """Log an evaluation as a run nested in the search's; ``on_front`` is None while the search goes on."""
+    """Log an evaluation, or a point, as a run nested in the search's; ``on_front`` is None while the search goes on."""
     start_s, end_s = e.started_at or e.asked_at, _end(e) or e.asked_at
     tags = {"mlflow.parentRunId": parent, RUN_TAG: _name(run)}
-    run_id = client.create_run(experiment, int(1000 * start_s), tags, f"evaluation {e.id}").info.run_id
+    run_id = client.create_run(experiment, int(1000 * start_s), tags, key_in_words(e.id)).info.run_id
     facts = {f"evo_moo.{name}": getattr(e, name) for name in FACTS}
     facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
     options = {name: value_text(value) for name, value in e.configuration.items()}

@@ -1,8 +1,9 @@
 """A run as an Optuna study in an SQLite file, the storage that Optuna's own tools open by a URL.
 
 - The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front.
-- Trial ``n`` is evaluation ``n + 1``. Distributions follow from the space; a variable that is not active is absent.
-  Options that Optuna cannot hold or distinguish (lists, tables, ``1`` beside ``True``) are their JSON texts.
+- Trial ``n`` is evaluation ``n + 1``; where evaluations offer points, each of these is a trial. Distributions follow
+  from the space; a variable that is not active is absent. Options that Optuna cannot hold or distinguish (lists,
+  tables, ``1`` beside ``True``) are their JSON texts.
 - States: ``ok`` is COMPLETE; ``failed``, ``timeout`` and ``crashed`` are FAIL; ``asked`` is RUNNING;
   ``infeasible`` is PRUNED, since it was stopped before its objectives were known.
 - Limits are the trial's constraints in Optuna's sense, feasible when at most 0; an equality is ``|h| - 1e-4``, as

@@ -28,7 +28,7 @@ PATH_TAG, GENERATION_TAG = "evo_moo.path", "evo_moo.generation"
 
 
 class MLflowWriter(Callback):
-    """Logs a search as an MLflow run, and each evaluation as one nested in it.
+    """Logs a search as an MLflow run, and each evaluation, or point of one, as one nested in it.
 
     A run that goes on is recognised by the path of its folder; what is logged already is not logged twice. A search
     without a folder is always a new one.
@@ -65,14 +65,15 @@ class MLflowWriter(Callback):
                 self._client.set_tag(self._parent, PATH_TAG, str(run.path))
             tags = [each.data.tags for each in known]
             nested = [each for each in tags if each.get("mlflow.parentRunId") == self._parent]
-            self._logged = {int(each[ID_TAG]) for each in nested if ID_TAG in each}
+            self._logged = {each[ID_TAG] for each in nested if ID_TAG in each}
         self._summary = Summary(run.goals)
 
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
-        """Log an evaluation that is not logged yet."""
+        """Log an evaluation, or the points that it offers, unless they are logged already."""
         self._summary.see(evaluation)
-        if evaluation.id not in self._logged:
-            log_evaluation(self._client, self._experiment, self._parent, run, evaluation, None)
+        for each in evaluation.offers():
+            if str(each.id) not in self._logged:
+                log_evaluation(self._client, self._experiment, self._parent, run, each, None)
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Log the best values and the hypervolume so far."""

@@ -26,7 +26,7 @@ class Summary:
         self.n_evals += not evaluation.is_told
         self.at_s = (evaluation.started_at or evaluation.asked_at) + (evaluation.duration_s or 0.0)
         if evaluation.status == "ok":
-            self._full.append(evaluation)
+            self._full += evaluation.offers()
 
     def numbers(self, generation: int, fixed: RunBox | None) -> dict[str, float]:
         """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""

@@ -1,13 +1,14 @@
 """A callback that writes a search for TensorBoard: ``pip install '.[tensorboard]'``.
 
-``evaluation/METRIC`` and ``time/duration_s`` over the ids of evaluations, ``search/best.METRIC`` and
-``search/hypervolume`` over generations.
+``evaluation/METRIC`` and ``time/duration_s`` over the ids of evaluations, of those with points ``point_N/METRIC`` for
+the Nth of each; ``search/best.METRIC`` and ``search/hypervolume`` over generations.
 """
 
 from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import missing_extra
+from evo_moo.problem.points import place_of_key
 from evo_moo.report.summary import Summary
 from evo_moo.run.callbacks import Callback
 from evo_moo.storage.evaluation_row import Evaluation
@@ -50,12 +51,16 @@ class TensorBoardWriter(Callback):
         self._summary = Summary(run.goals)
 
     def on_evaluation(self, run: RunFacts, evaluation: Evaluation) -> None:
-        """Write an evaluation's metrics and its duration."""
+        """Write an evaluation's metrics, or those of its points, and its duration."""
         self._summary.see(evaluation)
-        names = distinct_names([*run.metrics, *evaluation.metrics], REFUSED)
-        values = {f"evaluation/{names[name]}": value for name, value in evaluation.metrics.items()}
-        for name, value in (values | {"time/duration_s": evaluation.duration_s or 0.0}).items():
-            self._writer.add_scalar(name, value, evaluation.id, self._summary.at_s)
+        values = {"time/duration_s": evaluation.duration_s or 0.0}
+        for each in evaluation.offers():
+            point = place_of_key(each.id)[1]
+            names = distinct_names([*run.metrics, *each.metrics], REFUSED)
+            kind = f"point_{point}" if point else "evaluation"
+            values |= {f"{kind}/{names[name]}": value for name, value in each.metrics.items()}
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, evaluation.training_id, self._summary.at_s)
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Write the best values and the hypervolume so far."""

@@ -138,6 +138,11 @@ class Evaluation(NamedTuple):
         return configuration
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """Of a point the post-training variables' names to values; else empty."""
+        return dict(orjson.loads(self.choices_json))
+
+    @property
     def parents(self) -> list[int]:
         """Ids of the evaluations that it was bred from."""
         return list(orjson.loads(self.parents_json))

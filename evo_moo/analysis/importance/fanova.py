@@ -6,9 +6,11 @@ is that of the forest's mean, not the mean of the trees' variances: what single 
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.analysis.importance.cells import Cells, Indices, Weights
 from evo_moo.space.variables import Mask
@@ -55,18 +57,25 @@ class Forest:
         X: ``(n, n_var)`` canonical rows.
         y: ``(n,)`` values, with a variance of about 1.
         seed: Decides everything random.
+        trainings: ``(n,)`` numbers of the rows' trainings: a tree learns all points of one, or none; by default each
+            row is one.
 
     Attributes:
         out_of_bag: ``(n,)`` predictions of the rows by the trees that did not learn them.
     """
 
-    def __init__(self, cells: Cells, X: Array, y: Array, seed: int) -> None:
+    def __init__(
+        self, cells: Cells, X: Array, y: Array, seed: int, trainings: npt.NDArray[np.intp] | None = None
+    ) -> None:
         self._cells, self._seed = cells, seed
         self._ends = np.cumsum([0, *cells.counts])
         self._regions: dict[bytes, _Region] = {}
         order = np.lexsort((y, *X.T[::-1]))
         self.out_of_bag = np.empty(len(y))
-        self.out_of_bag[order] = self._grow(X[order], y[order])
+        label = np.arange(len(y)) if trainings is None else trainings
+        _, first, label = np.unique(label[order], return_index=True, return_inverse=True)
+        rows_of = [np.flatnonzero(label == i) for i in np.argsort(first)]
+        self.out_of_bag[order] = self._grow(X[order], y[order], rows_of)
 
     def main(self, column: int, weights: Weights) -> Effect:
         """Return the share of what one variable does by itself."""
@@ -99,7 +108,7 @@ class Forest:
             self._regions[key] = _Region(inside, squares - means**2, float(values.var()))
         return self._regions[key]
 
-    def _grow(self, X: Array, y: Array) -> Array:
+    def _grow(self, X: Array, y: Array, rows_of: Sequence[npt.NDArray[np.intp]]) -> Array:
         from sklearn.tree import DecisionTreeRegressor
 
         rng, n = np.random.default_rng(self._seed), len(y)
@@ -109,7 +118,7 @@ class Forest:
         for _ in range(N_TREES):
             # Each tree draws other values for what does not exist.
             design = self._design(np.where(active, known, self._cells.draw(self._cells.weights, n, rng)))
-            learnt = rng.integers(n, size=n)
+            learnt = np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])
             tree = DecisionTreeRegressor(min_samples_leaf=LEAF, random_state=int(rng.integers(2**31)))
             tree.fit(design[learnt], y[learnt])
             unseen = np.setdiff1d(np.arange(n), learnt)

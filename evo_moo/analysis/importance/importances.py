@@ -107,7 +107,7 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
     if not scores.better_than_chance:
         return result | {"nothing": f"no model ranks its {n} values there better than chance"}
     y = (known.y - known.y.mean()) / known.y.std()
-    forest = Forest(cells, known.X, y, seed_for("fanova", seed))
+    forest = Forest(cells, known.X, y, seed_for("fanova", seed), known.trainings)
     rows = permutation.inside
     of_forest = score(Prediction(forest.out_of_bag[rows], np.ones(scores.n)), y[rows])
     trusted = forest if of_forest.better_than_chance else None

@@ -35,7 +35,7 @@ def changes_around(
 
     Args:
         run: A run folder, or its table.
-        evaluation_id: Number of the evaluation.
+        evaluation_id: Id of the evaluation, or of the point.
         metrics: Names of metrics, by default the objectives.
 
     Returns:
@@ -54,7 +54,10 @@ def changes_around(
     table = RunTable.of(run)
     if evaluation_id not in table.ids:
         n = max(map(evaluation_of, table.ids), default=0)
-        raise JobError(f"`--around` must be an evaluation of the run, from 1 to {n}, but is {evaluation_id}")
+        points = [str(key) for key in table.ids if evaluation_of(key) == evaluation_of(evaluation_id)]
+        rule = f"a point of evaluation {evaluation_of(evaluation_id)} ({', '.join(points)})"
+        rule = rule if points else f"an evaluation of the run, from 1 to {n}"
+        raise JobError(f"`--around` must be {rule}, but is {evaluation_id}")
     row = table.ids[evaluation_id]
     x = table.X[row]
     (configuration,) = table.space.decode(x[None])

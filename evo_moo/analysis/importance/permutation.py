@@ -72,6 +72,7 @@ class Permutation:
             self._held_out[held_out] = known.predict(known.X[held_out], fitted)
         self._unexplained = (known.y - self._held_out) ** 2
         self._variances: dict[bytes, float] = {}
+        self._trainings = known.trainings
         self._n_draws = int(np.clip(MOST_PREDICTED // max(known.X.size, 1), 1, 10))
 
     def scores(self) -> Scores:
@@ -96,7 +97,8 @@ class Permutation:
         if variance <= 1e-12 * self._known.y.var():
             return Importance(0.0, 0.0)
         mean = float(weights @ loss)
-        error = FOLDS_FACTOR * math.sqrt(float(weights**2 @ (loss - mean) ** 2))
+        off = np.bincount(self._trainings, weights * (loss - mean))  # points of one training err together
+        error = FOLDS_FACTOR * math.sqrt(float(off @ off))
         value = mean / variance
         return Importance(value, math.hypot(error / variance, self._not_learnt(value)))
 
