@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     Part = tuple[Tensor, Tensor]
 
-_CALIBRATION_SAMPLES, _FINE_TUNING_RATE = 256, 0.1
-_OF_THE_TRAINING = {"epochs", "lr", "until", "weights", "report", "patience"}
+_CALIBRATION_SAMPLES = 256
+_OF_THE_TRAINING = {"epochs", "until", "weights", "report", "patience"}
 _PACKAGES = ("torch", "onnx", "onnxruntime", "torch_pruning")
 
 
@@ -54,7 +54,9 @@ class Compression:
         precision: Some of ``PRECISIONS``; ``served_model`` says what they are.
         pruned_channels: Shares of the channels of each layer that go, which makes a network smaller and faster.
         sparsity: Shares of the weights that are zero, which shrinks a compressed file only.
-        fine_tune_epochs: Number of epochs that a pruned network is trained on, at a tenth of the learning rate.
+        fine_tune_epochs: Number of epochs that a pruned network is trained on, by the learning rates of a training of
+            so many epochs: they win back more than small ones do (Renda, Frankle and Carbin, "Comparing Rewinding and
+            Fine-tuning in Neural Network Pruning", ICLR 2020, section 5).
     """
 
     precision: Sequence[str] = ("float32",)
@@ -138,7 +140,7 @@ class Compression:
             parts: What it is tuned with, calibrated with and judged by.
             seed: Decides the order of the samples in fine-tuning, and every draw of the perturbations.
             robustness: Perturbations under which accuracy is measured too, on the validation samples.
-            settings: Those of ``train_classifier``, for fine-tuning; learning rate and number of epochs are adapted.
+            settings: Those of ``train_classifier``, for fine-tuning; the number of epochs is adapted.
 
         Returns:
             One point for each combination, the one that could not be made with its reason.
@@ -205,7 +207,7 @@ class Compression:
             # Each network is tuned as if it were the only one: what draws at random begins anew.
             plan = {name: value for name, value in settings.items() if name not in _OF_THE_TRAINING}
             plan["augment"] = copy.deepcopy(settings.get("augment"))
-            plan |= {"epochs": self.fine_tune_epochs, "lr": settings["lr"] * _FINE_TUNING_RATE}
+            plan["epochs"] = self.fine_tune_epochs
             last = train_classifier(smaller, parts.train, parts.validation, seed=seed, **plan).last
             tuning_s = last.train_s
             if not math.isfinite(last.loss):
