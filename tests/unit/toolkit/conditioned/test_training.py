@@ -5,10 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from evo_moo.toolkit.conditioned.losses import Samples, bce, dp_rate  # noqa: E402
+from evo_moo.toolkit.conditioned import scores  # noqa: E402
+from evo_moo.toolkit.conditioned.losses import Samples, bce, deo_count, dp_rate, robust  # noqa: E402
 from evo_moo.toolkit.conditioned.networks import ConditionedMLP  # noqa: E402
+from evo_moo.toolkit.conditioned.preferences import rays  # noqa: E402
 from evo_moo.toolkit.conditioned.scores import dp_gap, front_of, mean_bce  # noqa: E402
-from evo_moo.toolkit.conditioned.training import Judge, Settings, train_conditioned  # noqa: E402
+from evo_moo.toolkit.conditioned.training import Judge, Settings, outputs_along, train_conditioned  # noqa: E402
 
 DRAW = np.random.default_rng(0)
 GROUP = DRAW.integers(0, 2, 600)
@@ -40,6 +42,27 @@ def test_a_large_cosine_term_turns_the_published_knob_around():
     assert first < second  # more weight on this loss, less of it
     first, second = losses_at(ends, "preference")
     assert first > second
+
+
+def test_equal_counts_make_rates_unequal_where_groups_are():
+    group = torch.tensor(np.repeat([0, 0, 0, 1], 150))  # three of one group for one of the other, labels alike
+    y = torch.tensor(np.tile([0, 1], 300))
+    X = torch.stack([2.0 * y - 1, 2.0 * group - 1], dim=1) + 0.5 * torch.tensor(DRAW.normal(size=(600, 2)))
+    samples = Samples(X.float(), y, group)
+    build, settings = lambda: ConditionedMLP(2, 2, (8,)), Settings(epochs=20, batch_size=100, lr=0.02)
+    network = train_conditioned(build, samples, [bce, deo_count], settings, seed=1).network
+    logits = network.along(samples.X, torch.tensor([[0.9, 0.1], [0.1, 0.9]])).detach()
+    counts, rates = scores.deo_count(logits, samples), scores.eo_gap(logits, samples)
+    assert counts[1] < counts[0] / 2
+    assert rates[1] > rates[0] + 0.2
+
+
+def test_three_losses_share_one_network():
+    attacked = functools.partial(robust, epsilon=0.3)
+    settings = Settings(epochs=6, batch_size=100, lr=0.01)
+    trained = train_conditioned(lambda: ConditionedMLP(3, 3, (8,)), DATA, [bce, dp_rate, attacked], settings, seed=1)
+    outputs = outputs_along(trained.network, DATA.X, torch.tensor(rays(3), dtype=torch.float32))
+    assert outputs.shape == (len(rays(3)), 600) and trained.is_alive
 
 
 def test_the_seed_decides_the_weights():
