@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from evo_moo.analysis.run_front import RunFront
+from evo_moo.analysis.statistics.choice_effects import ChoiceEffect, change_words
 from evo_moo.cli.console import MAX_ROWS, cell, digits_of, heading, new_table, open_console, pairs, safe
 from evo_moo.problem.points import Key
 from evo_moo.text import FEWEST
@@ -58,6 +59,28 @@ def print_front(result: RunFront) -> None:
     _print_endings(console, result)
     for change in result.code_changes:
         console.print(safe(f"The code changed, as accepted, {change}"))
+
+
+def print_choices(effects: Sequence[ChoiceEffect], result: RunFront) -> None:
+    """Print what each value of each post-training variable gained and cost, the metrics of the goals first."""
+    changed = {name for effect in effects for name in effect.changes}
+    metrics = [name for name in dict.fromkeys([*result.goals.metric_names, *result.known_metrics]) if name in changed]
+    named = [heading(name, result.known_metrics) for name in metrics]
+    headings = ["choice", "value", "trainings", "on the front", "not made", *named]
+    table = new_table(headings, left=["choice", "value"])
+    for i, e in enumerate(effects):
+        counts = str(e.n_trainings or ""), str(e.n_on_front), str(e.n_not_made or "")
+        changes = [safe(change_words(e.changes.get(name))) for name in metrics]
+        if not e.n_trainings and changes:
+            changes[0] = "first point" if e.n_first else ""
+        is_new = not i or effects[i - 1].variable != e.variable
+        table.add_row(safe(e.variable) if is_new else "", safe(e.value), *counts, *changes)
+    console = open_console()
+    console.print(table)
+    console.print(
+        "Median change, and as a share, from the first point of a training to the one with this value that is "
+        "otherwise nearest to it."
+    )
 
 
 def trust_words(result: RunFront, evaluation_id: Key, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -11,6 +12,7 @@ from evo_moo.report.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from evo_moo.analysis.run_front import RunFront
+    from evo_moo.analysis.statistics.choice_effects import ChoiceEffect
     from evo_moo.storage.ledger import Ledger
 
 RUNS = Path("runs")
@@ -60,7 +62,7 @@ def show(
     path: RunDir,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
-    key: Annotated[str | None, typer.Option("--id", help="Show all that is known of one evaluation.")] = None,
+    key: Annotated[str | None, typer.Option("--id", help="Show all that is known of one evaluation or point.")] = None,
     surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
     plot: Annotated[
         bool, typer.Option("--plot", help="With --surrogate: draw it, as surrogate.png of the run.")
@@ -69,8 +71,11 @@ def show(
         bool, typer.Option("--expected", help="Show the front by what models expect of noisy objectives.")
     ] = False,
     rungs: Annotated[bool, typer.Option("--rungs", help="Show how candidates rose from short evaluations.")] = False,
+    choices: Annotated[
+        bool, typer.Option("--choices", help="Show what each choice after a training gained and cost.")
+    ] = False,
 ) -> None:
-    """Show a run's Pareto front, the story of one evaluation, or the surrogate models."""
+    """Show a run's Pareto front, the story of one evaluation or point, or the surrogate models."""
     from evo_moo.analysis.provenance import provenance
     from evo_moo.analysis.run_front import RunFront
     from evo_moo.analysis.rung_summary import rung_report
@@ -93,11 +98,28 @@ def show(
             show_data(expected_front(path), print_expected, as_json)
         elif rungs:
             show_data(rung_report(ledger), print_rungs, as_json)
+        elif choices:
+            from evo_moo.cli.front_table import print_choices
+
+            front = RunFront.of_ledger(ledger, path)
+            effects = _effects(ledger, front)
+            show_data([asdict(e) for e in effects], lambda _: print_choices(effects, front), as_json)
         else:
-            _show_front(RunFront.of_ledger(ledger, path), as_json, as_csv)
+            front = RunFront.of_ledger(ledger, path)
+            effects = _effects(ledger, front) if as_json and front.has_points else []
+            _show_front(front, effects, as_json, as_csv)
 
 
-def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
+def _effects(ledger: "Ledger", front: "RunFront") -> "list[ChoiceEffect]":
+    from evo_moo.analysis.statistics.choice_effects import choice_effects
+    from evo_moo.errors import UsageError
+
+    if not front.has_points:
+        raise UsageError("`--choices` must go with a run whose problem has post-training variables, but this has none")
+    return choice_effects(ledger.evaluations(), {e.id for e in front.front})
+
+
+def _show_front(front: "RunFront", effects: "list[ChoiceEffect]", as_json: bool, as_csv: bool) -> None:
     from evo_moo.cli.front_table import print_front
     from evo_moo.storage.reading import csv_text
     from evo_moo.text import printable
@@ -108,6 +130,7 @@ def _show_front(front: "RunFront", as_json: bool, as_csv: bool) -> None:
         if front.hypervolume_in_words():
             known |= {"hypervolume": front.hypervolume(), "hypervolume_box": front.hypervolume_box}
         known |= {"code_changes": front.code_changes} if front.code_changes else {}
+        known |= {"choices": [asdict(e) for e in effects]} if effects else {}
         members = [
             {
                 "id": e.id,

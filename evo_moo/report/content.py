@@ -16,6 +16,7 @@ from evo_moo.analysis.run_front import Failure
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.rung_summary import rung_report
+from evo_moo.analysis.statistics.choice_effects import ChoiceEffect, choice_effects
 from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quality
 from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
@@ -106,6 +107,7 @@ class Report:
         outside: For every two objectives, in order, how many evaluations lie outside of both ranges' frame.
         true_front: ``(m, n_obj)`` in the metrics' own direction, or None.
         history: Progress over the evaluations.
+        choices: What the choices after a training gained and cost; empty without any.
         failures: What did not end well.
         surrogate: The quality of the models.
         rungs: See ``rung_report``; None without refinement.
@@ -129,6 +131,7 @@ class Report:
     outside: list[int]
     true_front: Array | None
     history: History
+    choices: list[ChoiceEffect]
     failures: list[Failure]
     surrogate: SurrogateQuality
     rungs: dict[str, Any] | None
@@ -176,6 +179,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             outside=_outside(table, ranges),
             true_front=_true_front(record.result),
             history=history,
+            choices=choice_effects(ledger.evaluations(), record.front_ids) if ledger.has_points() else [],
             failures=record.result.failures(),
             surrogate=surrogate_quality(ledger),
             rungs=rung_report(ledger) if refined else None,

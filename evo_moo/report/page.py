@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from evo_moo.analysis.statistics.choice_effects import change_words
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.problem.points import key_in_words
@@ -131,6 +132,8 @@ def _words(report: Report) -> dict[str, Any]:
         "front_words": f"The first {MOST_ROWS} of {n_front}; front.csv has all." if n_front > MOST_ROWS else "",
         "numeric": {i for i, is_numeric in enumerate(kinds) if is_numeric},
         "history_words": _history_words(report.history),
+        "change_words": change_words,
+        "choice_metrics": [c for c in report.columns.metrics if any(c.name in e.changes for e in report.choices)],
         "failure_rows": [(f"{f.status}: {f.reason}", f.n / most, f"{f.n:,}") for f in report.failures],
         "most_asked": max((rung["asked"] for rung in (report.rungs or {}).get("rungs", [])), default=1),
         "models": models,
@@ -188,6 +191,7 @@ def _sections(report: Report, has_front: bool, models: Mapping[str, Any]) -> lis
         ("s-front", title, has_front),
         ("s-parallel", "Variables", has_front),
         ("s-table", "Table", has_front),
+        ("s-choices", "Choices", bool(report.choices)),
         ("s-progress", "Progress", len(report.history.n) > 0),
         ("s-failures", "Failures", bool(report.failures)),
         ("s-rungs", "Refinement", bool(report.rungs)),
