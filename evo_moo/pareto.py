@@ -32,6 +32,27 @@ def thinned(n: int, most: int) -> npt.NDArray[np.int64]:
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
 
 
+def rank_and_crowding(F: Array, violation: Array) -> list[tuple[int, float]]:
+    """Return what sorts rows, the best first: the non-dominated rank, then the negated crowding distance.
+
+    What misses limits comes after all that keeps them, by the least violation.
+    """
+    import moocore
+    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+
+    ranks, crowding = np.zeros(len(F), dtype=int), np.zeros(len(F))
+    feasible = np.flatnonzero(violation == 0)
+    if len(feasible):
+        ranks[feasible] = moocore.pareto_rank(F[feasible])
+    for rank in np.unique(ranks[feasible]):
+        members = feasible[ranks[feasible] == rank]
+        crowding[members] = calc_crowding_distance(F[members])
+    _, by_violation = np.unique(violation, return_inverse=True)
+    others = np.flatnonzero(violation > 0)
+    ranks[others] = ranks[feasible].max(initial=-1) + 1 + by_violation[others]
+    return [(int(rank), -float(distance)) for rank, distance in zip(ranks, crowding, strict=True)]
+
+
 def pareto_rows(F: Array, violation: Array) -> npt.NDArray[np.int64]:
     """Return the rows of the Pareto front, sorted by the first objective.
 

@@ -289,7 +289,8 @@ def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
     job, problem, search = prepared.job, prepared.problem, prepared.job.search
     if not search.from_runs or prepared.recorded.facts is not None:
         return None
-    runs = read_earlier_runs(search.from_runs, problem.space, problem.known_metrics, version, search.seed)
+    described = problem.space, problem.known_metrics, version, search.seed, problem.point_space
+    runs = read_earlier_runs(search.from_runs, *described)
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
     warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
     known = [entry for entry in search.start if is_told(entry, problem.space)]

@@ -12,7 +12,7 @@ from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.goals import Goals
-from evo_moo.problem.points import made
+from evo_moo.problem.points import Offered, made, of_state
 from evo_moo.run.records import Records
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.checkpoint import from_json
@@ -81,7 +81,10 @@ class Replay:
         earlier = self._earlier_of(candidate)
         if not earlier:
             return None
-        return Outcome(candidate.id, "ok", earlier["metrics"], earlier["reason"], started_at=time.time(), attempts=0)
+        offered: Offered = of_state(earlier["metrics"]) or {}
+        metrics, points = (dict(offered[0].metrics), ()) if 0 in offered else ({}, tuple(offered.values()))
+        now, reason = time.time(), earlier["reason"]
+        return Outcome(candidate.id, "ok", metrics, reason, started_at=now, attempts=0, points=points)
 
     def earlier_seed(self, candidate: Candidate) -> int | None:
         """Return the seed that a candidate's configuration had in an earlier run; None if there is none."""

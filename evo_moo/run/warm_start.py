@@ -19,6 +19,9 @@ overlaps; the other half is drawn, so that the search still explores. The rules:
 
 Reused outcomes are ordinary members of the first population that take no time; they count as evaluations of the budget.
 
+Of trainings that offer points, the best points decide which trainings come first. What is taken over, or evaluated
+anew, is the training with all its points. A search without any of these choices takes the first point of each.
+
 Models learn from earlier runs, too (``evo_moo.surrogate.transfer``): metric by metric of the goals, from every outcome
 for whose configuration the new space has the values of all variables that both have.
 """
@@ -30,22 +33,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.evaluation.machine import nominal_ms_of
-from evo_moo.pareto import thinned
+from evo_moo.pareto import rank_and_crowding, thinned
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import lowest_nominal_ms
 from evo_moo.problem.metrics import Metric, Metrics, checked_metrics
-from evo_moo.seeding import evaluation_seed
+from evo_moo.problem.points import Offered, Point, made, place_of_key, to_state
 from evo_moo.space.search_space import Configuration, SearchSpace
-from evo_moo.space.variables import Array, Mask, Variable
+from evo_moo.space.translation import translated
+from evo_moo.space.variables import Array
 from evo_moo.storage.environment import environment
+from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading
 from evo_moo.surrogate.transfer import EarlierOutcomes
-from evo_moo.values import is_number, json_key
+from evo_moo.values import json_key
 
 MOST_LEARNT, FEWEST_LEARNT = 500, 50
 """Number of outcomes that models learn at most of all earlier runs together, and of each in any case."""
@@ -57,11 +61,12 @@ class Observation(NamedTuple):
 
     Attributes:
         source: The run and the evaluation, in words.
-        configuration: The configuration in the new space.
+        configuration: The configuration in the new space, of a point with the choices.
         metrics: Its metrics.
         reusable: Those of its metrics that the new search would measure alike.
         seed: The seed that it was evaluated with.
         is_kept: Whether the variables that both spaces have kept their values.
+        offered: Of a point all that its training offers, with the reusable metrics.
     """
 
     source: str
@@ -70,6 +75,7 @@ class Observation(NamedTuple):
     reusable: Metrics
     seed: int
     is_kept: bool = True
+    offered: Offered = {}
 
 
 @dataclass(frozen=True)
@@ -111,34 +117,45 @@ class WarmStart:
 
 
 def read_earlier_runs(
-    run_dirs: Sequence[str | Path], space: SearchSpace, metrics: Mapping[str, Metric], version: str | None, seed: int
+    run_dirs: Sequence[str | Path],
+    space: SearchSpace,
+    metrics: Mapping[str, Metric],
+    version: str | None,
+    seed: int,
+    point_space: SearchSpace | None = None,
 ) -> list[EarlierRun]:
     """Read what earlier runs observed, as far as it can be said in a space.
 
     Args:
         run_dirs: The run folders; they are only read, and no code of theirs is run.
-        space: The space of the new search.
+        space: The space of the new search's trainings.
         metrics: Name of each metric that the problem of the new search declares to its declaration.
         version: Version of that problem; None agrees with no other.
         seed: Decides what is drawn for values that the earlier runs did not have.
+        point_space: The space of the points that these offer; by default they offer none.
 
     Raises:
         JobError: A folder holds no run, or a damaged one, or one that shares no variable with the space.
     """
-    here, runs = environment(seed), []
+    here, runs, spaces = environment(seed), [], (space, space if point_space is None else point_space)
     for run_dir in run_dirs:
         try:
-            record = RunRecord.read(run_dir)
-            _refuse_unrelated(record, space)
+            with reading(Path(run_dir)) as ledger:
+                record = RunRecord.of_open(ledger, Path(run_dir))
+                ended = [e for e in ledger.evaluations() if e.status == "ok"]
+            _refuse_unrelated(record, spaces[1])
             there = record.environment()
             same_machine = all(there.get(fact, "") == here[fact] for fact in MACHINE)
             same_version = version is not None and record.problem_version == version
             anew = {name for name, m in metrics.items() if not same_version or (m.timed and not same_machine)}
             timed = {name for name, m in metrics.items() if m.timed}
-            observations = _observations(record, space, seed, anew, timed, _scales(run_dir))
+            observations = _observations(record, ended, spaces, seed, anew, timed, _scales(run_dir))
         except EvoMooError as error:
             raise JobError(f"`search.from`: {error}") from error
-        n, n_ok = len(record.evaluations), sum(e.status == "ok" for e in record.evaluations)
+        n, n_ok = (
+            record.result.n_evaluations + record.result.n_told,
+            sum(len(_offers(record, e, spaces[1])) for e in ended),
+        )
         runs.append(EarlierRun(record.goals, observations, n, n_ok, record.name, record.variable_names, same_version))
     return runs
 
@@ -154,32 +171,59 @@ def _scales(run_dir: str | Path) -> dict[str, float]:
     return {name: (known[t.reference][1] / known[t.reference][0]) ** t.power for name, t in timings.items()}
 
 
+def _offers(record: RunRecord, e: Evaluation, space: SearchSpace) -> list[Evaluation]:
+    """Return what an evaluation offers to a space; to one without any of the choices its first point alone."""
+    offers = e.offers()
+    return offers if set(record.choice_names) & set(space.names) else offers[:1]
+
+
 def _observations(
     record: RunRecord,
-    space: SearchSpace,
+    ended: Sequence[Evaluation],
+    spaces: tuple[SearchSpace, SearchSpace],
     seed: int,
     anew: Collection[str],
     timed: Collection[str],
     scales: Mapping[str, float],
 ) -> list[Observation]:
-    """Return what a run observed where the space allows it, in the order of asking.
+    """Return what a run observed where the spaces, of trainings and of points, allow it, in the order of asking.
 
     The metrics ``anew`` are to be measured again, and of an evaluation in doubt those that are ``timed``; ``scales``
     are factors of the others.
     """
-    ended = [e for e in record.evaluations if e.status == "ok"]
+    space, point_space = spaces
+    shared, observations = set(record.variable_names) & set(point_space.names), []
     X, allowed = translated(space, [e.configuration for e in ended], seed)
-    shared, observations = set(record.variable_names) & set(space.names), []
-    for e, configuration in itertools.compress(zip(ended, space.decode(X), strict=True), allowed):
-        metrics = checked_metrics(e.metrics)
-        metrics |= {name: metrics[name] * factor for name, factor in scales.items() if name in metrics and factor != 1}
-        is_exact = json_key(configuration) == json_key(e.configuration)
-        dropped = {*anew, *(timed if e.id in record.result.doubts else ())}
-        reusable = {name: value for name, value in metrics.items() if name not in dropped} if is_exact else {}
-        source = f"{record.name}, evaluation {e.id}"
-        is_kept = _of(shared, configuration) == _of(shared, e.configuration)
-        observations.append(Observation(source, configuration, metrics, reusable, e.seed, is_kept))
+    ended = list(itertools.compress(ended, allowed))
+    offers = [_offers(record, e, point_space) for e in ended]
+    rest = iter(_joint(spaces, X[allowed], [[each.configuration for each in of_one] for of_one in offers], seed))
+    for e, of_one in zip(ended, offers, strict=True):
+        of_training, offered = list[Observation](), dict(e.offered)
+        for each, configuration in zip(of_one, rest, strict=False):
+            metrics = checked_metrics(each.metrics)
+            metrics |= {k: metrics[k] * factor for k, factor in scales.items() if k in metrics and factor != 1}
+            is_exact = json_key(configuration) == json_key(each.configuration)
+            dropped = {*anew, *(timed if each.id in record.result.doubts else ())}
+            reusable = {name: value for name, value in metrics.items() if name not in dropped} if is_exact else {}
+            source = f"{record.name}, evaluation {e.id}"
+            is_kept = _of(shared, configuration) == _of(shared, each.configuration)
+            of_training.append(Observation(source, configuration, metrics, reusable, e.seed, is_kept))
+            if point := place_of_key(each.id)[1]:
+                offered[point] = offered[point]._replace(metrics=reusable)
+        observations += [o._replace(offered=offered) for o in of_training] if e.points else of_training
     return observations
+
+
+def _joint(
+    spaces: tuple[SearchSpace, SearchSpace], X: Array, configurations: Sequence[Sequence[Configuration]], seed: int
+) -> list[Configuration]:
+    """Return the configurations of points, one training after the other, whose rows are ``(n, n_var)``."""
+    space, point_space = spaces
+    if point_space is space:
+        return space.decode(X)
+    P, _ = translated(point_space, [each for of_one in configurations for each in of_one], seed)
+    trained = np.repeat(X, list(map(len, configurations)), axis=0)
+    return point_space.decode(point_space.canonical(np.hstack([trained, P[:, space.n_var :]])))
 
 
 def _of(names: Collection[str], configuration: Configuration) -> str:
@@ -193,39 +237,6 @@ def _refuse_unrelated(record: RunRecord, space: SearchSpace) -> None:
             f"an earlier run must share a variable with the problem, {', '.join(space.names)}, but those of "
             f"{record.path} are {', '.join(names)}; name another"
         )
-
-
-def translated(space: SearchSpace, configurations: Sequence[Configuration], seed: int) -> tuple[Array, Mask]:
-    """Translate configurations of another space.
-
-    Args:
-        space: The space to translate into.
-        configurations: Names to values, of any space.
-        seed: Decides, together with a configuration, what is drawn for values that it lacks.
-
-    Returns:
-        Canonical rows ``(n, n_var)``, and a mask ``(n,)`` of those that no rule forbids.
-    """
-    codes = np.empty((len(configurations), space.n_var))
-    for row, configuration in zip(codes, configurations, strict=True):
-        row[:] = space.codes(space.draw(1, np.random.default_rng(evaluation_seed(seed, configuration))))[0]
-        for column, (name, kind) in enumerate(space.variables.items()):
-            code = _nearest_code(kind, configuration[name]) if name in configuration else None
-            row[column] = row[column] if code is None else code
-    X = space.canonical(space.columns(codes))
-    return X, space.allowed(X)
-
-
-def _nearest_code(kind: Variable, value: Any) -> float | None:
-    """Return the code of the nearest value; None where there is none."""
-    if not kind.has_options and is_number(value):
-        low, high = kind.span
-        value = min(max(value, low), high)
-        value = round(value) if kind.grid else value
-    try:
-        return kind.code(value)
-    except ValueError:
-        return None
 
 
 def warm_start(
@@ -256,14 +267,15 @@ def warm_start(
         )
     start = {json_key(c): c for c in space.decode(space.encode(given))} if given else {}
     most = len(start) + max(min(pop_size // 2, pop_size - len(start)), 0)
-    for o in ordered:
+    trainings = [{k: v for k, v in o.configuration.items() if k in space.variables} for o in ordered]
+    for training in trainings:
         if len(start) < most:
-            start.setdefault(json_key(o.configuration), o.configuration)
+            start.setdefault(json_key(training), training)
     known: dict[str, dict[str, Any]] = {}
-    for o in ordered:
-        key = json_key(o.configuration)
-        if key in start and o.reusable.keys() >= set(goals.metric_names):
-            outcome = {"configuration": o.configuration, "metrics": o.reusable, "seed": o.seed}
+    for o, training in zip(ordered, trainings, strict=True):
+        key, offered = json_key(training), o.offered or {0: Point({}, o.reusable)}
+        if key in start and all(metrics.keys() >= set(goals.metric_names) for metrics in made(offered)):
+            outcome = {"configuration": training, "metrics": to_state(offered), "seed": o.seed}
             known.setdefault(key, outcome | {"reason": f"taken from {o.source}"})
     return WarmStart(list(start.values()), list(known.values()))
 
@@ -301,19 +313,7 @@ def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
 
 
 def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tuple[int, float], Observation]]:
-    """Return observations with the keys that sort them: the rank, then the negated crowding distance."""
-    import moocore
-
+    """Return observations with the keys that sort them."""
     F = goals.F([o.metrics for o in observations])
     violation = np.array([goals.violation(o.metrics) for o in observations])
-    ranks, crowding = np.zeros(len(F), dtype=int), np.zeros(len(F))
-    feasible = np.flatnonzero(violation == 0)
-    if len(feasible):
-        ranks[feasible] = moocore.pareto_rank(F[feasible])
-    for rank in np.unique(ranks[feasible]):
-        members = feasible[ranks[feasible] == rank]
-        crowding[members] = calc_crowding_distance(F[members])
-    _, by_violation = np.unique(violation, return_inverse=True)
-    others = np.flatnonzero(violation > 0)
-    ranks[others] = ranks[feasible].max(initial=-1) + 1 + by_violation[others]
-    return [((int(r), -float(c)), o) for r, c, o in zip(ranks, crowding, observations, strict=True)]
+    return list(zip(rank_and_crowding(F, violation), observations, strict=True))

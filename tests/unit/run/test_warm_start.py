@@ -5,8 +5,9 @@ from hypothesis import given, settings
 import evo_moo
 from evo_moo.errors import JobError
 from evo_moo.problem.goals import Goals
-from evo_moo.run.warm_start import EarlierRun, Observation, read_earlier_runs, translated, warm_start
+from evo_moo.run.warm_start import EarlierRun, Observation, read_earlier_runs, warm_start
 from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.translation import translated
 from evo_moo.space.variables import Choice, Integer, Real
 from tests.property.test_space_laws import SEEDS, spaces
 

@@ -1,0 +1,44 @@
+"""Translates configurations of one space into another."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evo_moo.seeding import evaluation_seed
+from evo_moo.space.search_space import Configuration, SearchSpace
+from evo_moo.space.variables import Array, Mask, Variable
+from evo_moo.values import is_number
+
+
+def translated(space: SearchSpace, configurations: Sequence[Configuration], seed: int) -> tuple[Array, Mask]:
+    """Translate configurations of another space.
+
+    Args:
+        space: The space to translate into.
+        configurations: Names to values, of any space.
+        seed: Decides, together with a configuration, what is drawn for values that it lacks.
+
+    Returns:
+        Canonical rows ``(n, n_var)``, and a mask ``(n,)`` of those that no rule forbids.
+    """
+    codes = np.empty((len(configurations), space.n_var))
+    for row, configuration in zip(codes, configurations, strict=True):
+        row[:] = space.codes(space.draw(1, np.random.default_rng(evaluation_seed(seed, configuration))))[0]
+        for column, (name, kind) in enumerate(space.variables.items()):
+            code = _nearest_code(kind, configuration[name]) if name in configuration else None
+            row[column] = row[column] if code is None else code
+    X = space.canonical(space.columns(codes))
+    return X, space.allowed(X)
+
+
+def _nearest_code(kind: Variable, value: Any) -> float | None:
+    """Return the code of the nearest value; None where there is none."""
+    if not kind.has_options and is_number(value):
+        low, high = kind.span
+        value = min(max(value, low), high)
+        value = round(value) if kind.grid else value
+    try:
+        return kind.code(value)
+    except ValueError:
+        return None
