@@ -1,20 +1,27 @@
-"""Classifiers of tabular data with a sensitive attribute: how accurate can they be, and how fair?"""
+"""Classifiers of tabular data with a sensitive attribute: how accurate can they be, and how fair?
+
+The thresholds are chosen after the training: each training offers the decisions that some trade-off of accuracy and
+fairness would choose.
+"""
 
 import importlib.util
 import re
 import warnings
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import moocore
 import numpy as np
+import numpy.typing as npt
 
 from evo_moo.errors import ProblemError, to_install
-from evo_moo.problem import Configuration, Metric, SearchProblem
+from evo_moo.problem import Configuration, Metric, Point, SearchProblem
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.data_files import digest, find_data
-from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
+from evo_moo.toolkit.fairness import METRICS, reweighting, threshold_metrics
 from evo_moo.toolkit.robustness import Robustness
 from evo_moo.toolkit.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
 
@@ -22,6 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MLP, BOOSTING = {"model": "mlp"}, {"model": "gradient_boosting"}
+Array = npt.NDArray[Any]
+ACCURATE = ("accuracy", "balanced_accuracy")
+FAIR = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
+MOST_TRIED = 4096
+"""So many rows of thresholds are tried after a training at most."""
 DISTURBANCES = ("noise", "dropout")
 N_TO_TIME = 1000
 LATENCY = Metric("ms", "prediction of a batch of rows by one thread", log=True, noisy=True, cheap=True)
@@ -42,7 +54,7 @@ TABLES = {
 
 
 class FairTabular(SearchProblem):
-    """An MLP or gradient boosting, reweighting of the training data, and a decision threshold for each group.
+    """An MLP or gradient boosting, reweighting of the training data, and then a decision threshold for each group.
 
     The sensitive attribute is no feature: it decides weights and thresholds only. Half of the rows train, a quarter
     is what the search sees, a quarter is for the final report.
@@ -124,8 +136,8 @@ class FairTabular(SearchProblem):
             "n_leaves": Integer(3, 31, log=True, when=BOOSTING),
             "shrinkage": Real(0.02, 0.5, log=True, when=BOOSTING),
             "reweighting": Real(0.0, 1.0),
-            **{f"threshold_{group}": Real(0.05, 0.95) for group in thresholds},
         }
+        self.post_training = {f"threshold_{group}": Real(0.05, 0.95) for group in thresholds}
         require_at_least_one(latency_batch=latency_batch)
         self.latency_batch, self.robustness = latency_batch, None
         if latency_batch:
@@ -152,27 +164,45 @@ class FairTabular(SearchProblem):
             latency = measure_latency(lambda: model.predict_proba(batch), effort=Effort(limit_s=0.2))
         return {"latency_ms": latency.corrected_ms}
 
-    def evaluate(self, config: Configuration, *, seed: int) -> dict[str, float]:
-        """Train on one thread, and decide by each group's threshold."""
+    def evaluate(self, config: Configuration, *, seed: int) -> list[Point]:
+        """Train on one thread, and offer the thresholds that some trade-off would choose on the validation rows."""
         from threadpoolctl import threadpool_limits
 
         X, y, group = self.parts["train"]
         model = build_model(config, seed)
-        thresholds = np.array([value for name, value in config.items() if name.startswith("threshold_")])
-        metrics: dict[str, float] = {}
         with threadpool_limits(1), warnings.catch_warnings(action="ignore"):  # an MLP says that its epochs are few
             model.fit(X, y, sample_weight=reweighting(y, group, config["reweighting"]))
-            for prefix, part in (("", "validation"), ("test_", "test")):
-                X, y, group = self.parts[part]
-                score = model.predict_proba(X)[:, 1]
-                judged = group_metrics(y, score, score >= thresholds[group], group)
-                metrics |= {f"{prefix}{name}": value for name, value in judged.items()}
+            scores = {part: model.predict_proba(self.parts[part][0])[:, 1] for part in ("validation", "test")}
+            offered = self._thresholds(scores["validation"])
+            table = self._metrics("validation", scores["validation"], offered)
+            table |= {f"test_{name}": v for name, v in self._metrics("test", scores["test"], offered).items()}
+            points = [{name: float(values[i]) for name, values in table.items()} for i in range(len(offered))]
             if self.robustness:
                 X, y, group = self.parts["validation"]
-                metrics |= self.robustness.of_decisions(
-                    lambda X: model.predict_proba(X)[:, 1] >= thresholds[group], X, y, seed=seed
-                )
-        return metrics
+                known = _Remembered(lambda rows: model.predict_proba(rows)[:, 1])
+                for metrics, thresholds in zip(points, offered, strict=True):
+                    metrics |= self.robustness.of_decisions(deciding(known, thresholds[group]), X, y, seed=seed)
+        choices = [dict(zip(self.post_training, row, strict=True)) for row in offered.tolist()]
+        return [Point(chosen, metrics) for chosen, metrics in zip(choices, points, strict=True)]
+
+    def _thresholds(self, score: Array) -> Array:
+        """Return the rows of thresholds that are non-dominated in accuracy and fairness, ``(k, n_groups)``.
+
+        Each kind of accuracy is paired with each kind of fairness, since a job may choose any as objectives.
+        """
+        rows = threshold_grid(len(self.groups))
+        table = self._metrics("validation", score, rows)
+        pairs = [(-table[one], table[other]) for one in ACCURATE for other in FAIR]
+        kept = [moocore.is_nondominated(np.column_stack(pair), keep_weakly=False) for pair in pairs]
+        return rows[np.any(kept, axis=0)]
+
+    def _metrics(self, part: str, score: Array, thresholds: Array) -> dict[str, Array]:
+        """Return the metrics of rows of thresholds on some part of the data, ``(k,)`` each."""
+        from sklearn.metrics import roc_auc_score
+
+        _, y, group = self.parts[part]
+        table = threshold_metrics(y, score, group, thresholds)
+        return table | {"auc": np.full(len(thresholds), roc_auc_score(y, score))}
 
     @cached_property
     def rows(self) -> "pd.DataFrame":
@@ -198,6 +228,34 @@ class FairTabular(SearchProblem):
     def parts(self) -> dict[str, Part]:
         """Features, labels and groups by the name of their part."""
         return split_and_encode(self.rows, self.table, self.groups)
+
+
+class _Remembered:
+    """A function of rows that computes each matrix once."""
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self._function, self._known = function, dict[bytes, Array]()
+
+    def __call__(self, rows: Array) -> Array:
+        key = rows.tobytes()
+        if key not in self._known:
+            self._known[key] = self._function(rows)
+        return self._known[key]
+
+
+def deciding(score_of: Callable[[Array], Array], thresholds: Array) -> Callable[[Array], Array]:
+    """Return the decisions ``(n,)`` of rows by the threshold of each, ``(n,)``."""
+    return lambda rows: score_of(rows) >= thresholds
+
+
+@cache
+def threshold_grid(n_groups: int) -> Array:
+    """Return rows of thresholds to choose from, ``(k, n_groups)``: all of a grid, or ``MOST_TRIED`` of it."""
+    steps = np.round(np.linspace(0.05, 0.95, 19), 2)
+    if len(steps) ** n_groups <= MOST_TRIED:
+        return np.array(list(product(steps, repeat=n_groups)))
+    drawn = np.random.default_rng(0).choice(steps, (MOST_TRIED, n_groups))
+    return np.unique(np.vstack([np.tile(steps[:, None], n_groups), drawn]), axis=0)
 
 
 def build_model(config: Configuration, seed: int) -> Any:

@@ -30,8 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 MAX_POINTS = 500
 """More points are thinned out to these: cost grows with their cube."""
-MOST_PER_TRAINING = 5
-"""Of the points of one training, which are almost copies, more are thinned out to these."""
+MOST_PER_TRAINING = 3  # points, which are almost copies
 LENGTH_SCALE_LOC, LENGTH_SCALE_STD = math.sqrt(2.0), math.sqrt(3.0)
 """Log-normal prior of a length scale; half the logarithm of the number of features adds to its location.
 
@@ -70,7 +69,7 @@ class GaussianProcess(Surrogate):
         X, y = checked_data(X, y, self.columns)
         order = canonical_order(X, y)
         n_best = 1 if self.noisy else MAX_POINTS // 2
-        order = order[self._few_per_training(X[order], y[order])]
+        order = order[self.columns.few_per_training(X[order], MOST_PER_TRAINING)]
         rows = order[thinned(X[order], y[order], MAX_POINTS, self._category, n_best)]
         objective = LogPosterior(X[rows], y[rows], self._category, self.noisy)
         n, starts = len(y), [] if self._theta is None else [self._theta]
@@ -85,15 +84,6 @@ class GaussianProcess(Surrogate):
         self._X, self._y = objective.X, objective.y
         self._solve()
         return self
-
-    def _few_per_training(self, X: Array, y: Array) -> npt.NDArray[np.intp]:
-        """Return the rows to learn of points in canonical order: of one training the best, and those far from it."""
-        if not any(self.columns.of_choice):
-            return np.arange(len(y))
-        _, training = np.unique(self.columns.trainings(X), axis=0, return_inverse=True)
-        groups = [np.flatnonzero(training == each) for each in range(training.max() + 1)]
-        kept = [rows[thinned(X[rows], y[rows], MOST_PER_TRAINING, self._category, 1)] for rows in groups]
-        return np.sort(np.concatenate(kept))
 
     def predict(self, X: Array) -> Prediction:
         """Return the posterior's mean and standard deviation, GPML eq. 2.25 and 2.26."""

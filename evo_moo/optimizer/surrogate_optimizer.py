@@ -84,7 +84,9 @@ class ModelSource(Source):
             if proposal.replicate_of is not None:
                 replicate, begun[row] = len(self._proposals.archive.ids_of(proposal.x)) + begun[row], begun[row] + 1
             origin = "mating" if parents and not replicate else proposal.origin
-            how.append(Made(origin, parents, proposal.prediction or None, replicate, proposal.replicate_of))
+            # Of one of several points, a prediction says nothing of the evaluation that offers it.
+            prediction = proposal.prediction if proposal.is_of_training else None
+            how.append(Made(origin, parents, prediction or None, replicate, proposal.replicate_of))
             self._proposals.expect(scene.n_asked + i, proposal)
         return Population.create(*individuals), how
 

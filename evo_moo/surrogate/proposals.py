@@ -43,6 +43,11 @@ class Proposal:
     replicate_of: int | None = None
     point: Array | None = None
 
+    @property
+    def is_of_training(self) -> bool:
+        """Whether what is predicted is the training itself, and not one of its points."""
+        return self.point is None or len(self.point) == len(self.x)
+
 
 class Proposals:
     """Candidates that the models of a search propose.
@@ -78,7 +83,7 @@ class Proposals:
         """Note which evaluation a proposal became."""
         if proposal.prediction and proposal.point is not None:
             self._track_record.expect(evaluation_id, proposal.prediction)
-            if len(proposal.point) > self._n_var:
+            if not proposal.is_of_training:
                 self._predicted[evaluation_id] = proposal.point.tolist()
 
     def propose(

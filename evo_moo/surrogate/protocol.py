@@ -16,6 +16,7 @@ from evo_moo.errors import SurrogateError
 
 Array = npt.NDArray[np.float64]
 ColumnKind = Literal["numeric", "ordinal", "category", "active"]
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class Prediction(NamedTuple):
@@ -69,6 +70,25 @@ class Columns:
     def trainings(self, X: Array) -> Array:
         """Return the features ``(n, n_trained)`` of ``(n, n_features)`` points that are of the training."""
         return X[:, ~np.array(self.of_choice, dtype=bool)] if any(self.of_choice) else X
+
+    def few_per_training(self, X: Array, most: int) -> npt.NDArray[np.intp]:
+        """Return ascending indices of points, of each training at most so many, evenly spaced among them.
+
+        Where they begin moves on by the golden ratio from one training to the next, so that every choice is seen.
+
+        Args:
+            X: ``(n, n_features)`` points in canonical order.
+            most: How many to return of each training.
+        """
+        if not any(self.of_choice):
+            return np.arange(len(X))
+        _, training = np.unique(self.trainings(X), axis=0, return_inverse=True)
+        kept, spaced = [], np.arange(most) / most
+        for number in range(training.max() + 1):
+            rows = np.flatnonzero(training == number)
+            few = (number * GOLDEN_RATIO + spaced) % 1 * len(rows)
+            kept.append(rows if len(rows) <= most else rows[few.astype(int)])
+        return np.sort(np.concatenate(kept))
 
     @property
     def category(self) -> npt.NDArray[np.bool_]:

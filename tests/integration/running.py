@@ -36,7 +36,7 @@ def ledger_of(run_dir: Path) -> list[tuple[Any, ...]]:
         rows = db.execute("SELECT id, generation, configuration, seed, status, reason, metrics FROM evaluations")
         table = [(*row[:-1], reproducible(json.loads(row[-1]))) for row in rows]
         generations = db.execute("SELECT generation, n_asked, population, optimum FROM generations").fetchall()
-        rows = db.execute("SELECT evaluation, point, choices, fault, metrics FROM points")
+        rows = db.execute("SELECT evaluation, point, choices, fault, metrics FROM points ORDER BY 1, 2")
         points = [(*row[:-1], reproducible(json.loads(row[-1]))) for row in rows]
     return table + generations + points
 

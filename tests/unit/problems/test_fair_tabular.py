@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("fairlearn")
 
+from evo_moo.problems.fair_tabular import MOST_TRIED, threshold_grid
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from evo_moo.errors import EvoMooError, ProblemError
 from evo_moo.evaluation import slots
 from evo_moo.plugins import load_problem
-from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting
+from evo_moo.toolkit.fairness import METRICS, group_metrics, reweighting, threshold_metrics
 from evo_moo.toolkit.robustness import Robustness
 
 REFERENCE = f"{Path(__file__).parents[3] / 'problems' / 'fair_tabular.py'}:FairTabular"
@@ -31,15 +32,16 @@ def no_data(monkeypatch):
 def test_options_add_the_metrics_robustness_and_latency():
     plain = load_problem(REFERENCE)
     problem = load_problem(REFERENCE, {"robustness": ["noise", "dropout"], "latency_batch": 50})
-    thresholds = {"threshold_1": 0.5, "threshold_2": 0.5}
     assert plain.profile(TREES) == {} and "latency_ms" not in plain.known_metrics
     for model in (TREES, MLP):
-        profile, metrics = problem.profile(model), problem.evaluate(model | thresholds, seed=1)
-        assert sorted([*profile, *metrics]) == sorted(problem.known_metrics)
-        assert profile["latency_ms"] > 0
-        assert metrics == problem.evaluate(model | thresholds, seed=1)
-        assert metrics["accuracy_worst"] == min(metrics["accuracy_noise"], metrics["accuracy_dropout"]) > 0.5
-        assert plain.evaluate(model | thresholds, seed=1).items() <= metrics.items()
+        profile, points = problem.profile(model), problem.evaluate(model, seed=1)
+        assert profile["latency_ms"] > 0 and points == problem.evaluate(model, seed=1)
+        for point, without in zip(points, plain.evaluate(model, seed=1), strict=True):
+            metrics = point.metrics
+            assert sorted([*profile, *metrics]) == sorted(problem.known_metrics)
+            assert metrics["accuracy_worst"] == min(metrics["accuracy_noise"], metrics["accuracy_dropout"])
+            assert point.choices == without.choices and without.metrics.items() <= metrics.items()
+        assert max(point.metrics["accuracy_worst"] for point in points) > 0.5
 
 
 def test_timed_training_waits_for_other_measurements(monkeypatch):
@@ -140,24 +142,39 @@ def test_full_reweighting_makes_label_and_group_independent(drawn):
 
 
 @pytest.mark.parametrize("model", [TREES, MLP])
-def test_a_seed_decides_all_and_each_threshold_its_group_alone(model):
+def test_a_training_offers_the_thresholds_of_its_trade_offs(model):
     problem = load_problem(REFERENCE)
-    config = model | {"threshold_1": 0.5, "threshold_2": 0.5}
-    problem.space.encode([config])
-    one, same = (problem.evaluate(config, seed=3) for _ in range(2))
-    strict = problem.evaluate(config | {"threshold_1": 0.95}, seed=3)
-    assert one == same and set(one) == set(problem.known_metrics)
-    assert strict["auc"] == one["auc"] > 0.6
-    assert strict["demographic_parity_difference"] > one["demographic_parity_difference"]
+    points, same = (problem.evaluate(model, seed=3) for _ in range(2))
+    assert points == same and all(set(p.metrics) == set(problem.known_metrics) for p in points)
+    problem.point_space.encode([model | dict(p.choices) for p in points])
+    assert len({p.metrics["auc"] for p in points}) == 1 and points[0].metrics["auc"] > 0.6
+    accurate = max(points, key=lambda p: p.metrics["balanced_accuracy"])
+    fair = min(points, key=lambda p: p.metrics["demographic_parity_difference"])
+    assert accurate.metrics["balanced_accuracy"] > fair.metrics["balanced_accuracy"]
+    assert accurate.metrics["demographic_parity_difference"] > fair.metrics["demographic_parity_difference"] < 0.03
+
+
+def test_metrics_of_thresholds_are_those_of_their_decisions():
+    rng = np.random.default_rng(1)
+    y, group, score = rng.integers(2, size=200), rng.integers(3, size=200), rng.random(200).round(2)
+    thresholds = np.vstack([rng.random((20, 3)).round(2), np.ones((1, 3)), np.full((1, 3), 2.0)])
+    table = threshold_metrics(y, score, group, thresholds)
+    for i, row in enumerate(thresholds):
+        by_hand = group_metrics(y, score, score >= row[group], group)
+        assert {name: values[i] for name, values in table.items()} == pytest.approx(
+            {name: by_hand[name] for name in table}
+        )
+
+
+def test_thresholds_of_many_groups_are_drawn():
+    assert len(threshold_grid(2)) == 19**2 and len(threshold_grid(6)) <= MOST_TRIED + 19
 
 
 def test_a_users_table_has_a_threshold_for_each_group(tmp_path):
     path = csv(tmp_path, [f"{'abc'[i % 3]} {i % 3},{i},{'no' if i // 3 % 2 else 'yes'}" for i in range(96)])
     problem = load_problem(REFERENCE, {"data": path, "target": "y", "sensitive": "group"})
-    names = [name for name in problem.variables if name.startswith("threshold")]
-    assert names == ["threshold_a_0", "threshold_b_1", "threshold_c_2"]
-    metrics = problem.evaluate(TREES | dict.fromkeys(names, 0.5), seed=1)
-    assert 0 <= metrics["demographic_parity_ratio"] <= 1
+    assert list(problem.post_training) == ["threshold_a_0", "threshold_b_1", "threshold_c_2"]
+    assert all(0 <= p.metrics["demographic_parity_ratio"] <= 1 for p in problem.evaluate(TREES, seed=1))
 
 
 def csv(folder, rows):
@@ -212,7 +229,6 @@ def test_compas_file_without_the_filters_columns_is_refused(tmp_path):
 def test_the_real_tables_are_learnt_from(name, n_rows, monkeypatch):
     monkeypatch.setenv("EVO_MOO_DATA", DATA or "")
     problem = load_problem(REFERENCE, {"data": name})
-    thresholds = {name: 0.5 for name in problem.variables if name.startswith("threshold")}
-    assert len(problem.rows) == n_rows and len(thresholds) == 2
-    metrics = problem.evaluate(TREES | {"n_trees": 40} | thresholds, seed=1)
-    assert 0.68 < metrics["auc"] < 0.95
+    assert len(problem.rows) == n_rows and len(problem.post_training) == 2
+    points = problem.evaluate(TREES | {"n_trees": 40}, seed=1)
+    assert len(points) > 5 and 0.68 < points[0].metrics["auc"] < 0.95
