@@ -30,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 MAX_POINTS = 500
 """More points are thinned out to these: cost grows with their cube."""
-MOST_PER_TRAINING = 3  # points, which are almost copies
+MOST_PER_TRAINING = 3
 LENGTH_SCALE_LOC, LENGTH_SCALE_STD = math.sqrt(2.0), math.sqrt(3.0)
 """Log-normal prior of a length scale; half the logarithm of the number of features adds to its location.
 
@@ -38,8 +38,7 @@ Hvarfner, Hellsten & Nardi, "Vanilla Bayesian Optimization Performs Great in Hig
 """
 NOISE_LOC, NOISE_STD = -6.0, 2.0
 """Log-normal prior of the noise's variance, as a share of the signal's; most of it lies far below 1."""
-SIGNAL_COUNT = 1.0
-"""The prior of the signal's variance counts like so many observations of mean square 1."""
+SIGNAL_COUNT = 1.0  # observations of mean square 1 that the prior of the signal's variance counts like
 LOG_BOUNDS = (math.log(1e-2), math.log(1e4))
 LOG_NOISE_BOUNDS = (math.log(1e-6), math.log(1e1))
 MAX_ITERATIONS = 60

@@ -1,10 +1,15 @@
-"""The check of an optimizer's arguments."""
+"""The check of an optimizer's arguments, and their defaults."""
 
 from numbers import Integral
 from typing import Any, get_args
 
 from evo_moo.optimizer.algorithms import AlgorithmName
 from evo_moo.optimizer.pace import Mode
+
+
+def default_pop_size(as_pymoo: bool) -> int:
+    """Return the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
+    return 100 if as_pymoo else 20
 
 
 def argument_faults(problem: Any, algorithm: Any, pop_size: Any, seed: Any, mode: Any, grid_points: Any) -> list[str]:

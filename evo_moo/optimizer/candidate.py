@@ -7,8 +7,9 @@ from evo_moo.errors import MetricError, StateError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
-from evo_moo.problem.points import Offered, Point
+from evo_moo.problem.points import Offered, Point, read_points
 from evo_moo.problem.search_problem import Configuration
+from evo_moo.space.search_space import SearchSpace
 from evo_moo.values import plain
 
 TOLD = "told"
@@ -77,25 +78,42 @@ Outcome = Mapping[str, float] | Sequence[Point] | None
 """What an optimizer is told of a candidate: metrics, or points with metrics; None of a failure."""
 
 
-def checked_outcome(goals: Goals, outcome: Outcome) -> Offered | None:
-    """Check what an optimizer is told: None of a failure; else all objectives, or a broken limit that explains why not.
+class OutcomeCheck(NamedTuple):
+    """Checks what an optimizer is told.
 
-    Raises:
-        MetricError: A metric is no finite number, or an objective is missing.
+    Attributes:
+        goals: Objectives and limits.
+        point_space: The space of points; None where trainings have no points.
     """
-    if outcome is None:
-        return None
-    if isinstance(outcome, Mapping):
-        return {0: Point({}, _checked(goals, outcome))}
-    return {
-        number: point if point.fault else point._replace(metrics=_checked(goals, point.metrics))
-        for number, point in enumerate(outcome, 1)
-    }
 
+    goals: Goals
+    point_space: SearchSpace | None = None
 
-def _checked(goals: Goals, given: Mapping[str, float]) -> Metrics:
-    metrics = checked_metrics(given)
-    missing = [o.metric for o in goals.objectives if o.metric not in metrics]
-    if missing and not goals.broken_limits(metrics):
-        raise MetricError(f"metrics must hold every objective, but lack {', '.join(missing)}; tell None of a failure")
-    return metrics
+    def __call__(self, outcome: Outcome, configuration: Configuration) -> Offered | None:
+        """Return None of a failure; else all objectives, or a broken limit that explains why not.
+
+        Raises:
+            MetricError: A metric is no finite number, or an objective is missing; or points are told of a problem
+                without post-training variables, metrics of one with some, or points with wrong choices.
+        """
+        if outcome is None:
+            return None
+        if isinstance(outcome, Mapping):
+            metrics = self._checked(outcome)
+            if self.point_space is not None and self.goals.has_objectives(metrics):
+                raise MetricError(f"an outcome must be a list of points, with their choices, but is {metrics}")
+            return {0: Point({}, metrics)}
+        if self.point_space is None:
+            raise MetricError(f"an outcome must be a dict of metrics, as nothing is chosen later, but is {outcome!r}")
+        read_points(outcome, configuration, self.point_space)
+        return {
+            number: point if point.fault else point._replace(metrics=self._checked(point.metrics))
+            for number, point in enumerate(outcome, 1)
+        }
+
+    def _checked(self, given: Mapping[str, float]) -> Metrics:
+        metrics = checked_metrics(given)
+        missing = ", ".join(o.metric for o in self.goals.objectives if o.metric not in metrics)
+        if missing and not self.goals.broken_limits(metrics):
+            raise MetricError(f"metrics must hold every objective, but lack {missing}; tell None of a failure")
+        return metrics

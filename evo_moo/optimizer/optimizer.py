@@ -15,9 +15,9 @@ from pymoo.core.population import Population
 
 from evo_moo.errors import JobError, StateError
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
-from evo_moo.optimizer.arguments import argument_faults
+from evo_moo.optimizer.arguments import argument_faults, default_pop_size
 from evo_moo.optimizer.baselines import Fixed
-from evo_moo.optimizer.candidate import TOLD, Candidate, Outcome, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import TOLD, Candidate, Outcome, OutcomeCheck, awaited_id, check_kind
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
 from evo_moo.optimizer.open_candidates import Ended, OpenCandidates
@@ -66,6 +66,7 @@ class Optimizer:
         exhausted: Whether the space, or the grid, has no new configuration left.
         learns: Whether there are models, which learn of candidates that are left out.
         replicates: Whether a configuration may be asked for again, as another candidate.
+        checked: Checks what is told of a configuration.
 
     Raises:
         JobError: Some argument is wrong; all faults are listed.
@@ -89,6 +90,7 @@ class Optimizer:
         if faults:
             raise JobError(*faults)
         self.space, self.goals = problem.space, goals or problem.goals
+        self.checked = OutcomeCheck(self.goals, problem.point_space if problem.post_training else None)
         start = [completed(self.space, given, seed) for given in start]
         as_pymoo = problem.is_plain and source is None and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)
@@ -153,9 +155,8 @@ class Optimizer:
         Args:
             candidate: The candidate or its id; or a configuration that was measured elsewhere. It takes a place of the
                 first population, if one is free, and counts in ``n_asked``, but not in ``n_within``.
-            outcome: The metrics; of a problem with post-training variables a list of points. None: the evaluation
-                failed, and the candidate is left out of selection. Metrics without the objectives: the candidate breaks
-                a limit and was not evaluated further.
+            outcome: The metrics; of a problem with post-training variables a list of ``Point``. None: the evaluation
+                failed, and is left out of selection. Metrics without the objectives: the candidate breaks a limit.
 
         Returns:
             The candidate that a configuration became; None where the candidate was known.
@@ -167,20 +168,23 @@ class Optimizer:
         """
         if isinstance(candidate, Mapping):
             return self._take(candidate, outcome)
-        self.end(candidate, checked_outcome(self.goals, outcome))
+        key = self._awaited(candidate)
+        self.end(key, self.checked(outcome, self._open[key].configuration))
         return None
 
     def end(self, candidate: int | Candidate, offered: Offered | None) -> None:
         """Report what a candidate offers, which was checked before; None: its evaluation failed."""
-        key = awaited_id(candidate, lambda key: key <= self.n_asked and self._open.is_awaited(key))
-        self._open.record(key, offered)
+        self._open.record(self._awaited(candidate), offered)
         self._n_told += 1
         if self._pace.is_complete(self._open.n_ended, len(self._open)):
             self._select()
 
+    def _awaited(self, candidate: int | Candidate) -> int:
+        return awaited_id(candidate, lambda key: key <= self.n_asked and self._open.is_awaited(key))
+
     def _take(self, configuration: Mapping[str, Any], outcome: Outcome) -> Candidate | None:
         """Take a configuration that was measured elsewhere."""
-        x, offered = self.space.encode([configuration]), checked_outcome(self.goals, outcome)
+        x, offered = self.space.encode([configuration]), self.checked(outcome, dict(configuration))
         if awaited := [candidate for candidate in self.pending if candidate.x.tobytes() == x.tobytes()]:
             return self.tell(awaited[0], outcome)
         if self.n_waiting or not self._fresh.are_new(x)[0]:
@@ -296,15 +300,9 @@ class Optimizer:
         self._fresh.remember(rows_of(made, self.space.n_var))
         self.exhausted = len(made) == 0
         generation = self._pace.generation(self.n_asked, self.generation) + 1
-        how = [*how, *(self._how(individual) for individual in made[len(how) :])]
+        how = [*how, *(Made.of(individual, self._start) for individual in made[len(how) :])]
         facts = enumerate((one._asdict() for one in how), self.n_asked + 1)
         self._open.add(made, ({"id": key, "generation": generation, **fields} for key, fields in facts))
-
-    def _how(self, individual: Any) -> Made:
-        """Return how an individual of the algorithm came about."""
-        if parents := individual.data.get("parents"):
-            return Made("mating", parents)
-        return Made("start" if individual.X.tobytes() in self._start else "sample")
 
     def _select(self) -> None:
         """Let the algorithm select upon the outcomes: those of a generation, or in steady state one."""
@@ -317,8 +315,3 @@ class Optimizer:
                 self._evolution.update(candidate.continues, self._source.mean(candidate.x))
         self._evolution.select([one for one in succeeded if not one.candidate.continues], steady=self._pace.is_steady)
         self.generation = self._pace.generation(self._n_told, self.generation + 1)
-
-
-def default_pop_size(as_pymoo: bool) -> int:
-    """Return the size of a population: pymoo's own where the search is pymoo's, else one for trainings."""
-    return 100 if as_pymoo else 20

@@ -11,7 +11,7 @@ from typing import Any
 
 from evo_moo.errors import StateError, UsageError
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind
 from evo_moo.optimizer.extrapolation import Extrapolation
 from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.optimizer import Optimizer
@@ -119,9 +119,12 @@ class Refinement:
             told = None if row in {c.x.tobytes() for c in self._open.values()} else self.inner.tell(candidate, outcome)
             if told is None:
                 raise StateError(f"a told configuration must be new, but {dict(candidate)} is being evaluated")
-            return self._ladder.evaluation(self._ladder.take(told.id, checked_outcome(self.goals, outcome)), told)
+            return self._ladder.evaluation(
+                self._ladder.take(told.id, self.inner.checked(outcome, dict(candidate))), told
+            )
         key = awaited_id(candidate, self._ladder.is_awaited)
-        self._ladder.end(key, checked_outcome(self.goals, outcome))
+        configuration = self._open[self._ladder.step(key).candidate].configuration
+        self._ladder.end(key, self.inner.checked(outcome, configuration))
         self._settle(key)
         return None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind, checked_outcome
+from evo_moo.optimizer.candidate import Candidate, Outcome, OutcomeCheck, awaited_id, check_kind
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
@@ -51,7 +51,8 @@ class Replication:
     def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = awaited_id(candidate, lambda key: 1 <= key <= self.n_asked and key not in self._ended)
-        checked_outcome(self.goals, outcome)
+        if isinstance(outcome, Mapping):
+            OutcomeCheck(self.goals)(outcome, {})
         self._ended.add(key)
 
     def stop(self, candidate: int | Candidate, expected: Metrics, share: float) -> None:

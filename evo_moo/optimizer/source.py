@@ -1,7 +1,7 @@
 """Where an optimizer's candidates come from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pymoo.core.population import Population
 
@@ -21,6 +21,13 @@ class Made(NamedTuple):
     prediction: Mapping[str, Any] | None = None
     replicate: int = 0
     continues: int | None = None
+
+    @classmethod
+    def of(cls, individual: Any, start: Sequence[bytes]) -> Self:
+        """Return how an individual of the algorithm came about; ``start`` are encoded rows to begin with."""
+        if parents := individual.data.get("parents"):
+            return cls("mating", parents)
+        return cls("start" if individual.X.tobytes() in start else "sample")
 
 
 class Scene(NamedTuple):

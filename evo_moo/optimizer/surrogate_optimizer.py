@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from pymoo.core.population import Population
 
+from evo_moo.optimizer.arguments import default_pop_size
 from evo_moo.optimizer.candidate import Candidate
-from evo_moo.optimizer.optimizer import Optimizer, default_pop_size
+from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.protocol import Decision, EndedRow
 from evo_moo.optimizer.source import Made, Scene, Source
 from evo_moo.plugins import load_surrogate

@@ -15,7 +15,7 @@ from evo_moo.job.check import check_job
 from evo_moo.job.identity import followed, named_code, of_anybody
 from evo_moo.job.job import Job
 from evo_moo.job.start import asked_first, is_told
-from evo_moo.optimizer.optimizer import default_pop_size
+from evo_moo.optimizer.arguments import default_pop_size
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.run.assembly import engine_of, pool_of

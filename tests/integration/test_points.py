@@ -1,6 +1,7 @@
 """Trainings that offer several points: the same search however it is run, and every point is a candidate."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -110,3 +111,18 @@ def test_models_find_more_with_points_than_random_trainings() -> None:
         results = [search(None, seed=seed, **how) for seed in (1, 2, 3)]
         volumes[how["surrogate"]] = np.mean([r.hypervolume({"error": 0.9, "size": 1.2}) for r in results])
     assert volumes["auto"] > volumes["none"]
+
+
+def test_what_is_told_must_be_points_where_there_are_choices() -> None:
+    optimizer, plain = (Optimizer(problem, pop_size=4) for problem in (Served(), evo_moo.load_problem("pymoo:zdt1")))
+    (candidate,), (other,) = optimizer.ask(1), plain.ask(1)
+    wrong = Point({"precision": "int4", "sparsity": 0.0}, {"error": 0.1, "size": 0.1})
+    for told, fault in (
+        ({"error": 0.1, "size": 0.1}, "must be a list of points"),
+        ([wrong], "point 1 (precision=int4"),
+    ):
+        with pytest.raises(evo_moo.MetricError, match=re.escape(fault)):
+            optimizer.tell(candidate, told)
+    with pytest.raises(evo_moo.MetricError, match="must be a dict of metrics"):
+        plain.tell(other, [Point({}, {"f1": 0.1, "f2": 0.1})])
+    optimizer.tell(candidate, [wrong._replace(choices={"precision": "int8", "sparsity": 0.0})])
