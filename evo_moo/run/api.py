@@ -51,6 +51,7 @@ def search(
     run_dir: str | Path | None = None,
     *,
     variables: Mapping[str, Variable] | None = None,
+    post_training: Mapping[str, Variable] | None = None,
     objectives: Mapping[str, Any] | None = None,
     constraints: Limits | None = None,
     options: Mapping[str, Any] | None = None,
@@ -86,6 +87,7 @@ def search(
         run_dir: Folder for the ledger and the checkpoints; an unfinished run in it is continued. By default
             nothing is written.
         variables: Names to variables, where the problem is a function.
+        post_training: What is chosen after a training, likewise; the function then returns a list of ``Point``.
         objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
         constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
         options: Keyword arguments of the problem's class, where it is named by a reference.
@@ -120,8 +122,8 @@ def search(
         termination = dict([termination])
     named = isinstance(problem, str)
     if variables is not None:
-        problem, objectives = FunctionProblem(problem, variables, objectives or {}, constraints), None
-        constraints = None
+        problem = FunctionProblem(problem, variables, objectives or {}, constraints, post_training)
+        objectives = constraints = None
     if options and not named:
         raise JobError(f"`options` must go with a problem named by a reference, but `problem` is {problem!r}")
     data: dict[str, Any] = {
