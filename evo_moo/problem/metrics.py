@@ -115,7 +115,8 @@ def read_returned(returned: Any) -> Returned:
     if hasattr(returned, "to_dict"):  # a row of a pandas table
         returned = plain(returned)
     if not isinstance(returned, Mapping):
-        raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}")
+        way_out = "; points need `post_training`" if isinstance(returned, list | tuple) else ""
+        raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}{way_out}")
     read = Returned({}, {}, {})
     for name, value in returned.items():
         if not isinstance(name, str):
