@@ -113,7 +113,7 @@ def test_models_find_more_with_points_than_random_trainings() -> None:
     assert volumes["auto"] > volumes["none"]
 
 
-def test_what_is_told_must_be_points_where_there_are_choices() -> None:
+def test_outcome_with_choices_must_be_told_as_points() -> None:
     optimizer, plain = (Optimizer(problem, pop_size=4) for problem in (Served(), evo_moo.load_problem("pymoo:zdt1")))
     (candidate,), (other,) = optimizer.ask(1), plain.ask(1)
     wrong = Point({"precision": "int4", "sparsity": 0.0}, {"error": 0.1, "size": 0.1})

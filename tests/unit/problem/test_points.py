@@ -99,7 +99,7 @@ def test_problem_that_profiles_by_point_is_profiled_for_each():
     assert Profiled.asked == [{"width": 2, **WHOLE}, {"width": 2, **SMALL}]
 
 
-def test_what_is_known_before_the_training_is_of_every_point():
+def test_metrics_known_before_a_training_are_of_every_point():
     class Limited(Served):
         constraints = {"weight": {"at_most": 3}}
         metrics = {"weight": Metric(cheap=True)}
