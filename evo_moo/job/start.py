@@ -4,7 +4,8 @@ An entry of ``search.start`` is a configuration, ``{ lr = 0.01 }``, of which val
 with its metrics and not evaluated: ``{ configuration = { lr = 0.01 }, metrics = { accuracy = 0.9 } }``. A table,
 ``search.known``, has many of these: a column for each variable and metric, with the names as they are, or as
 ``evo-moo export --to csv`` writes them, ``config.lr`` and ``metrics.accuracy``; of such an export only what ended well
-is read.
+is read. Of a problem with post-training variables each entry, or row, is a point, with the choices in its
+configuration; those of one training go together.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from evo_moo.errors import EvoMooError, MetricError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics, mean_metrics
+from evo_moo.problem.points import Point
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.completion import completed
 from evo_moo.space.search_space import Configuration, SearchSpace
@@ -28,10 +30,10 @@ MOST_FAULTS = 20
 
 
 class Told(NamedTuple):
-    """A configuration that was measured elsewhere, and its metrics."""
+    """A configuration that was measured elsewhere, and its metrics, or the points that it offers."""
 
     configuration: Configuration
-    metrics: Metrics
+    outcome: Metrics | list[Point]
 
 
 def is_told(entry: Mapping[str, Any], space: SearchSpace) -> bool:
@@ -44,24 +46,39 @@ def asked_first(start: Sequence[dict[str, Any]], space: SearchSpace) -> list[dic
     return [entry for entry in start if not is_told(entry, space)]
 
 
-def told(start: Sequence[Mapping[str, Any]], space: SearchSpace, goals: Goals) -> list[Told]:
+def told(
+    start: Sequence[Mapping[str, Any]], space: SearchSpace, goals: Goals, point_space: SearchSpace | None = None
+) -> list[Told]:
     """Return what a start tells with metrics; a configuration that is there more often has the means.
+
+    Args:
+        start: Its entries.
+        space: The space of trainings.
+        goals: Objectives and limits.
+        point_space: The space of the points that trainings offer; by default they offer none.
 
     Raises:
         EvoMooError: A configuration does not fit the space, or a goal has no number.
     """
-    rows: dict[str, tuple[Configuration, list[Metrics]]] = {}
+    joint = space if point_space is None else point_space
+    rows: dict[str, tuple[Configuration, dict[str, tuple[Configuration, list[Metrics]]]]] = {}
     for entry in (entry for entry in start if is_told(entry, space)):
-        (configuration,) = space.decode(space.encode([entry["configuration"]]))
+        (configuration,) = joint.decode(joint.encode([entry["configuration"]]))
         metrics = checked_metrics(entry["metrics"])
         if missing := [name for name in goals.metric_names if name not in metrics]:
             raise MetricError(f"metrics must hold a number for every goal, but lack {', '.join(missing)}")
-        rows.setdefault(json_key(configuration), (configuration, []))[1].append(metrics)
-    return [Told(configuration, mean_metrics(metrics)) for configuration, metrics in rows.values()]
+        choices = {name: configuration.pop(name) for name in [*configuration] if name not in space.variables}
+        of_training = rows.setdefault(json_key(configuration), (configuration, {}))[1]
+        of_training.setdefault(json_key(choices), (choices, []))[1].append(metrics)
+    means = [
+        (configuration, [Point(choices, mean_metrics(metrics)) for choices, metrics in points.values()])
+        for configuration, points in rows.values()
+    ]
+    return [Told(c, dict(points[0].metrics) if joint is space else points) for c, points in means]
 
 
 def complete_start(
-    start: Sequence[dict[str, Any]], space: SearchSpace, goals: Goals, seed: int
+    start: Sequence[dict[str, Any]], space: SearchSpace, goals: Goals, seed: int, point_space: SearchSpace | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a start whose configurations have all their values, and every fault, each beginning with ``[i]``.
 
@@ -70,12 +87,13 @@ def complete_start(
         space: The search space.
         goals: Objectives and limits.
         seed: Decides what is drawn for values that a configuration to evaluate lacks.
+        point_space: See ``told``.
     """
     whole, faults = [], []
     for i, entry in enumerate(start):
         try:
             if is_told(entry, space):
-                told([entry], space, goals)
+                told([entry], space, goals, point_space)
                 whole.append(entry)
             else:
                 whole.append(completed(space, entry, seed))
@@ -103,7 +121,7 @@ def read_known(path: Path, problem: SearchProblem, goals: Goals) -> tuple[list[d
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return [], [f"`search.known`: `{path}` must be a CSV file that can be read, but: {error}"]
     is_export = any(name.startswith((OPTION, METRIC)) for name in header)
-    variables = {name: (OPTION if is_export else "") + name for name in problem.space.names}
+    variables = {name: (OPTION if is_export else "") + name for name in problem.point_space.names}
     metrics = {name.removeprefix(METRIC): name for name in header if name.startswith(METRIC)}
     if not is_export:
         metrics = {name: name for name in header if name in problem.known_metrics}
@@ -124,7 +142,7 @@ def read_known(path: Path, problem: SearchProblem, goals: Goals) -> tuple[list[d
             continue
         configuration, numbers, faults_of_line = _read_row(row, variables, metrics, problem)
         entry = {"configuration": configuration, "metrics": numbers}
-        faults_of_line = faults_of_line or complete_start([entry], problem.space, goals, 0)[1]
+        faults_of_line = faults_of_line or complete_start([entry], problem.space, goals, 0, problem.point_space)[1]
         faults += [f"`search.known`: `{path}`, line {line}: {fault.removeprefix('[0]: ')}" for fault in faults_of_line]
         entries.append(entry)
     if not entries and not faults:
@@ -140,7 +158,7 @@ def _read_row(
     for name, column in variables.items():
         if text := row[column]:
             try:
-                configuration[name] = _value(text, name, problem.space)
+                configuration[name] = _value(text, name, problem.point_space)
             except ValueError as fault:
                 faults.append(f"`{column}` {fault}")
     for name, column in metrics.items():

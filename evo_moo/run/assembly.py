@@ -48,7 +48,7 @@ def engine_of(
             cheap = [name for name, metric in problem.known_metrics.items() if metric.cheap]
             stopping = EarlyStopping(goals, refinement.ladder(problem), cheap, refinement.risk, job.search.seed)
     latencies = Latencies(problem.architecture_key) if problem.profiles else None
-    known = told(job.search.start, problem.space, goals)
+    known = told(job.search.start, problem.space, goals, problem.point_space)
     tasks = Tasks(None if problem.is_plain else job.search.seed, weights, stopping, latencies, known)
     with guarded_reads(folder.path):
         n_var, facts = problem.point_space.n_var, folder.ledger.facts()

@@ -13,6 +13,7 @@ from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Point
 from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
@@ -54,9 +55,14 @@ class Records:
             if outcome.status not in USABLE:
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)
 
-    def told(self, candidates: Sequence[tuple[Candidate, Metrics]]) -> list[Outcome]:
-        """Record candidates that were measured elsewhere, with their metrics, and return that as outcomes."""
-        outcomes = [Outcome(c.id, "ok", metrics, NOT_EVALUATED, attempts=0, cost=0.0) for c, metrics in candidates]
+    def told(self, candidates: Sequence[tuple[Candidate, Metrics | list[Point]]]) -> list[Outcome]:
+        """Record candidates that were measured elsewhere, with metrics or points, and return that as outcomes."""
+        outcomes = [
+            Outcome(c.id, "ok", {}, NOT_EVALUATED, attempts=0, cost=0.0, points=tuple(told))
+            if isinstance(told, list)
+            else Outcome(c.id, "ok", told, NOT_EVALUATED, attempts=0, cost=0.0)
+            for c, told in candidates
+        ]
         self.asked((candidate, 0) for candidate, _ in candidates)
         self._ledger.record_outcomes(outcomes, self._optimizer.goals.violation)
         if outcomes:

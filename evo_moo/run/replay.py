@@ -129,9 +129,9 @@ def take_told(told: Sequence[Told], optimizer: AskTell, replay: Replay, records:
     Returns:
         The outcomes that are new in the ledger.
     """
-    taken = [(optimizer.tell(*each), each.metrics) for each in told]
-    candidates = {candidate.id: (candidate, metrics) for candidate, metrics in taken if candidate is not None}
-    new = [(candidate, metrics) for candidate, metrics in candidates.values() if not replay.is_recorded(candidate)]
+    taken = [(optimizer.tell(*each), each.outcome) for each in told]
+    candidates = {candidate.id: (candidate, outcome) for candidate, outcome in taken if candidate is not None}
+    new = [(candidate, outcome) for candidate, outcome in candidates.values() if not replay.is_recorded(candidate)]
     replay.take_ended([candidate for candidate, _ in candidates.values()])
     outcomes = records.told(new)
     if candidates:
