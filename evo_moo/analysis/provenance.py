@@ -51,7 +51,8 @@ def provenance(ledger: Ledger, key: Key) -> dict[str, Any]:
         "points": [_point(p, on_front) for p in points],
         "why": _WHY.get(e.origin, e.origin),
         "parents": [_relative(p, result.goals) for p in ledger.of_ids(e.parents)],
-        "prediction": _prediction(e),
+        "prediction": _prediction(training, key),
+        "predicted_choices": training.predicted_choices,
         "on_front": key in on_front,
         "survived": ledger.memberships(key),
         "children": [_relative(c, result.goals) for c in ledger.of_ids(ledger.children(training.training_id))],
@@ -82,13 +83,17 @@ def _relative(e: Evaluation, goals: Goals) -> dict[str, Any]:
     return {"id": e.id, "status": e.status, "objectives": objectives, "configuration": e.configuration}
 
 
-def _prediction(e: Evaluation) -> dict[str, dict[str, float | None]] | None:
-    """Return the prediction of each metric, the measured value, and the error in standard deviations."""
-    if e.prediction is None:
+def _prediction(e: Evaluation, key: Key) -> dict[str, dict[str, float | None]] | None:
+    """Return the prediction of each metric, the measured value, and the error in standard deviations.
+
+    It is about one point of those that an evaluation offers, and no other of them has any.
+    """
+    seen = e.as_predicted()
+    if e.prediction is None or (key != e.id and (seen is None or seen.id != key)):
         return None
     table: dict[str, dict[str, float | None]] = {}
     for name, (mean, std) in e.prediction.items():
-        value = e.metrics.get(name)
+        value = None if seen is None else seen.metrics.get(name)
         off = None if value is None or not std else (value - mean) / std
         table[name] = {"mean": mean, "std": std, "value": value, "off_by_std": off}
     return table

@@ -18,7 +18,7 @@ class ModelChoice:
     """A choice of a metric's model.
 
     Attributes:
-        n: Number of evaluations that were known.
+        n: Number of evaluations, or points, that were known.
         chosen: The model.
         scores: Name of a model to its scores in cross-validation.
     """
@@ -53,8 +53,8 @@ class ModelQuality:
         n_far_out: Number of values that were too poor to be learnt with the others, by the latest choice.
         faults: Why models could not learn.
         predicted: How good the predictions were.
-        pairs: Evaluation id, predicted mean and standard deviation, and measured value, of each prediction; of more
-            than ``MOST_PAIRS`` so many at even distances.
+        pairs: Id of the evaluation or point, predicted mean and standard deviation, and measured value, of each
+            prediction; of more than ``MOST_PAIRS`` so many at even distances.
         unit: The metric's unit.
         log: Whether the metric is logarithmic.
         earlier: Name of each earlier run that teaches the metric to what it counts in the model in use, 0 to 1.
@@ -79,11 +79,13 @@ class SurrogateQuality:
         settings: The job's section on surrogates; None where the run had none.
         metrics: The models of each metric.
         earlier: What is learnt of each earlier run, and what is left out, in words.
+        learnt: What models learn, in a word: ``evaluations``, or the ``points`` that these offer.
     """
 
     settings: dict[str, Any] | None
     metrics: dict[str, ModelQuality]
     earlier: list[str]
+    learnt: str = "evaluations"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -97,15 +99,15 @@ def surrogate_quality(ledger: Ledger) -> SurrogateQuality:
     decisions = [detail for _, _, detail in ledger.events("surrogate")]
     pairs: dict[str, list[list[Any]]] = {name: [] for name in facts.goals.metric_names if settings is not None}
     for e in ledger.predicted() if pairs else ():
-        prediction = e.prediction or {}
+        prediction, seen = e.prediction or {}, e.as_predicted()
         for name, of_metric in pairs.items():
             mean, std = prediction.get(name, (None, None))
-            if mean is not None and std is not None and name in e.metrics:
-                of_metric.append([e.id, float(mean), float(std), float(e.metrics[name])])
+            if seen is not None and mean is not None and std is not None and name in seen.metrics:
+                of_metric.append([seen.id, float(mean), float(std), float(seen.metrics[name])])
     known = facts.metrics
     metrics = {name: _quality(name, known.get(name, Metric()), decisions, rows) for name, rows in pairs.items()}
     earlier = [EarlierOutcomes.from_json(each, len(facts.space)).in_words() for each in facts.earlier_outcomes]
-    return SurrogateQuality(settings, metrics, earlier)
+    return SurrogateQuality(settings, metrics, earlier, "points" if ledger.has_points() else "evaluations")
 
 
 def _quality(name: str, metric: Metric, decisions: Sequence[Mapping[str, Any]], pairs: list[list[Any]]) -> ModelQuality:

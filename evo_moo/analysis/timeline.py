@@ -46,7 +46,11 @@ class Timeline:
     n_left_out: int
 
 
-def timeline(events: Iterable[tuple[float, str, Mapping[str, Any]]], evaluations: Iterable[Evaluation]) -> Timeline:
+def timeline(
+    events: Iterable[tuple[float, str, Mapping[str, Any]]],
+    evaluations: Iterable[Evaluation],
+    learnt: str = "evaluations",
+) -> Timeline:
     """Return the decisions and incidents of a run.
 
     Promotions are those of the evaluations that rose; what happened alike to many evaluations at one point of the
@@ -55,8 +59,9 @@ def timeline(events: Iterable[tuple[float, str, Mapping[str, Any]]], evaluations
     Args:
         events: The ledger's events: time, kind, detail.
         evaluations: The run's evaluations.
+        learnt: What models learn, in a word.
     """
-    incidents = [(at, kind, _words(kind, detail)) for at, kind, detail in events if kind != "measured"]
+    incidents = [(at, kind, _words(kind, detail, learnt)) for at, kind, detail in events if kind != "measured"]
     asked_at = array("d")
     for e in evaluations:
         if e.asked_at:
@@ -78,14 +83,14 @@ def _entry(kind: str, text: str, count: int) -> str:
     return f"{kind}{': ' if text else ''}{text}{times}"
 
 
-def _words(kind: str, detail: Mapping[str, Any]) -> str:
+def _words(kind: str, detail: Mapping[str, Any], learnt: str) -> str:
     if kind == "surrogate" and "fault" in detail:
         return f"{detail.get('metric')}: {detail.get('model')} could not learn: {detail['fault']}"
     if kind == "surrogate":
         scores = detail.get("scores", {}).get(detail.get("chosen"), {})
         rank = scores.get("rank_correlation")
         words = "" if rank is None else f", rank correlation {rank:.2f} in cross-validation"
-        return f"{detail.get('metric')}: {detail.get('chosen')} chosen of {detail.get('n', '?')} evaluations{words}"
+        return f"{detail.get('metric')}: {detail.get('chosen')} chosen of {detail.get('n', '?')} {learnt}{words}"
     if kind == "refinement":
         trust = "trusted" if detail.get("trusted") else "not trusted: more rise"
         return f"fidelity {detail.get('rung')} ranks {detail.get('next')} by tau {shown(detail.get('tau'))}, {trust}"

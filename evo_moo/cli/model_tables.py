@@ -41,7 +41,7 @@ def print_surrogate(quality: SurrogateQuality) -> None:
     console.print(_models(metrics))
     if any(model.history for model in metrics.values()):
         console.print("Rank correlation (and mean log-likelihood) in cross-validation, of each model that was tried")
-        console.print(_history(metrics))
+        console.print(_history(metrics, quality.learnt))
     else:
         console.print("No model was chosen yet: they learn from the first population.")
     for name, model in metrics.items():
@@ -68,9 +68,9 @@ def _models(metrics: dict[str, ModelQuality]) -> Table:
     return table
 
 
-def _history(metrics: dict[str, ModelQuality]) -> Table:
+def _history(metrics: dict[str, ModelQuality], learnt: str) -> Table:
     families = list(dict.fromkeys(f for model in metrics.values() for look in model.history for f in look.scores))
-    table = new_table(("metric", "evaluations", *families, "chosen"), left=("metric", "chosen"))
+    table = new_table(("metric", learnt, *families, "chosen"), left=("metric", "chosen"))
     for name, model in metrics.items():
         for i, look in enumerate(model.history):
             cells = [_score(look.scores.get(f)) for f in families]

@@ -31,7 +31,7 @@ def print_provenance(story: dict[str, Any]) -> None:
         "metrics": pairs(story["metrics"]),
         "facts": pairs(story["facts"]),
         "fidelity": _fidelity(story),
-        "prediction": _predicted(story["prediction"]),
+        "prediction": _predicted(story["prediction"], story["predicted_choices"] if points else {}),
         "limits": _of_points(points, "violation", 0.0, "keep them")
         or ("kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else ""),
         "front": _of_points(points, "on_front", True, "are on it") or ("on it" if story["on_front"] else "not on it"),
@@ -79,8 +79,8 @@ def _fidelity(story: dict[str, Any]) -> str:
     return f"{story['fidelity']}{risen}{again}, at the cost of {story['cost']:.3g} full evaluations"
 
 
-def _predicted(prediction: dict[str, dict[str, float | None]] | None) -> str:
-    lines = []
+def _predicted(prediction: dict[str, dict[str, float | None]] | None, choices: dict[str, Any]) -> str:
+    lines = [f"of the point with {pairs(choices)}"] if choices else []
     for name, p in (prediction or {}).items():
         off = "" if p["off_by_std"] is None else f", {p['off_by_std']:+.2g} standard deviations off"
         lines.append(f"{name}: {p['mean']:.4g} +- {p['std']:.2g} expected, {cell(p['value']) or 'nothing'} came{off}")

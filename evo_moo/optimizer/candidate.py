@@ -27,7 +27,8 @@ class Candidate(NamedTuple):
         origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with models also ``"infill"``, with
             refinement ``"promotion"``, and with either ``"replicate"``; ``"told"`` where it was measured elsewhere.
         parents: Ids of the evaluations that it was bred from.
-        prediction: What a surrogate expects: metric names to ``[mean, std]``.
+        prediction: What a surrogate expects: metric names to ``[mean, std]``; of a point these are ``metrics``, beside
+            the ``choices``.
         fidelity: How thoroughly to evaluate it; None in a search without refinement.
         is_partial: Whether that is less than the full fidelity.
         replicate: Number of the replicate, which is the same configuration with another seed; 0 for the first training.

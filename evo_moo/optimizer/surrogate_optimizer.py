@@ -19,7 +19,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Array
 from evo_moo.surrogate.fitting import FAMILIES
 from evo_moo.surrogate.prescreening import OVERSAMPLING
-from evo_moo.surrogate.proposals import InfillName, Proposals
+from evo_moo.surrogate.proposals import InfillName, Proposal, Proposals
 from evo_moo.surrogate.search_models import SearchModels
 from evo_moo.surrogate.transfer import EarlierOutcomes
 
@@ -62,6 +62,7 @@ class ModelSource(Source):
         models = SearchModels(problem, goals, families, load_surrogate("rf"), seed, earlier)
         self._proposals = Proposals(problem, models, infill, self.replicates)
         self._estimates: dict[int, Offered | None] = {}
+        self._point_space, self._trained = problem.point_space, problem.variables
 
     def n_wanted(self, n: int, n_asked: int) -> int:
         """Return the size of a batch, once there is a population."""
@@ -85,11 +86,17 @@ class ModelSource(Source):
             if proposal.replicate_of is not None:
                 replicate, begun[row] = len(self._proposals.archive.ids_of(proposal.x)) + begun[row], begun[row] + 1
             origin = "mating" if parents and not replicate else proposal.origin
-            # Of one of several points, a prediction says nothing of the evaluation that offers it.
-            prediction = proposal.prediction if proposal.is_of_training else None
-            how.append(Made(origin, parents, prediction or None, replicate, proposal.replicate_of))
+            how.append(Made(origin, parents, self._prediction(proposal), replicate, proposal.replicate_of))
             self._proposals.expect(scene.n_asked + i, proposal)
         return Population.create(*individuals), how
+
+    def _prediction(self, proposal: Proposal) -> Mapping[str, Any] | None:
+        """Return what a candidate carries of a prediction: that of a point with the choices that it is for."""
+        if proposal.point is None or proposal.is_of_training:
+            return proposal.prediction or None
+        (joint,) = self._point_space.decode(proposal.point[None])
+        choices = {name: value for name, value in joint.items() if name not in self._trained}
+        return {"choices": choices, "metrics": proposal.prediction}
 
     def learn(self, candidate: Candidate, offered: Offered | None) -> None:
         """Learn an outcome, or the estimate of it; None: the evaluation failed."""

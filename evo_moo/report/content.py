@@ -183,7 +183,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             failures=record.result.failures(),
             surrogate=surrogate_quality(ledger),
             rungs=rung_report(ledger) if refined else None,
-            timeline=timeline(ledger.events(), ledger.evaluations()),
+            timeline=timeline(ledger.events(), ledger.evaluations(), record.result.members),
             importances=_importances(record) if with_importances else Importances(),
             environment=record.environment(),
         )

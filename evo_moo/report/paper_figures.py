@@ -91,7 +91,7 @@ def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
         rows = [{"metric": metric} | dict(zip(names, pair, strict=True)) for metric, pair in pairs]
         drawn["predicted"] = surrogate_figure(report.surrogate), rows
     if chosen := {name: model for name, model in models.items() if model.history}:
-        drawn["choices"] = _choices(chosen)
+        drawn["choices"] = _choices(chosen, report.surrogate.learnt)
     if report.rungs and report.rungs["climbs"]:
         drawn["climbs"] = _climbs(report)
     for i, (name, shares) in enumerate(report.importances.shares.items(), 1):
@@ -208,7 +208,7 @@ def _bars(labels: list[str], rows: Rows, key: str, title: str = "number of evalu
     return figure, rows
 
 
-def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
+def _choices(models: Mapping[str, ModelQuality], learnt: str) -> tuple[Figure, Rows]:
     rows: Rows = []
     figure, panels = new_panels(len(models), 3.8, 3)
     for axes, (name, model) in zip(panels, models.items(), strict=True):
@@ -222,7 +222,7 @@ def _choices(models: Mapping[str, ModelQuality]) -> tuple[Figure, Rows]:
             rows += [
                 facts | {"n": look.n, "rank_correlation": tau, "chosen": look.chosen == family} for look, tau in known
             ]
-        axes.set(title=literal(name), xlabel="evaluations learnt from", ylabel="Kendall's τ in cross-validation")
+        axes.set(title=literal(name), xlabel=f"{learnt} learnt from", ylabel="Kendall's τ in cross-validation")
         axes.legend(fontsize=8)
     return figure, rows
 

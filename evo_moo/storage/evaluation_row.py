@@ -149,7 +149,25 @@ class Evaluation(NamedTuple):
 
     @property
     def prediction(self) -> dict[str, list[float]] | None:
-        """What a surrogate expected: metric names to mean and standard deviation."""
+        """What a surrogate expected, of a training with points of one of them: metric names to mean and deviation."""
+        recorded = self._prediction
+        return None if recorded is None else dict(recorded["metrics"] if self.predicted_choices else recorded)
+
+    @property
+    def predicted_choices(self) -> dict[str, Any]:
+        """Which of its points a surrogate expected something of: the choices; empty where it has no points."""
+        choices = (self._prediction or {}).get("choices")
+        return choices if isinstance(choices, dict) else {}
+
+    def as_predicted(self) -> "Evaluation | None":
+        """Return what a prediction is about: the evaluation, or the point of these choices if it could be made."""
+        if not self.n_points:
+            return self
+        choices = json_key(self.predicted_choices)
+        return next((each for each in self.offers() if json_key(each.choices) == choices), None)
+
+    @property
+    def _prediction(self) -> dict[str, Any] | None:
         return None if self.prediction_json is None else dict(orjson.loads(self.prediction_json))
 
     @property

@@ -46,11 +46,11 @@ function predicted(figure) {
 }
 function choices(figure) {
   const keys = Object.keys(MODELS).filter(name => MODELS[name].history.length), families = [...new Set(keys.flatMap(name => MODELS[name].history.flatMap(look => Object.keys(look.scores))))];
-  show(figure, ...panels(keys, 230, (name, k) => ({ title: name, xaxis: axis("evaluations learnt from", { nticks: 6 }), yaxis: axis(k % 3 ? "" : "Kendall's τ", { range: [-.55, 1.08] }),
+  show(figure, ...panels(keys, 230, (name, k) => ({ title: name, xaxis: axis(`${DATA.surrogate.learnt} learnt from`, { nticks: 6 }), yaxis: axis(k % 3 ? "" : "Kendall's τ", { range: [-.55, 1.08] }),
     traces: families.map((family, f) => {
       const looks = MODELS[name].history.filter(look => look.scores[family] && look.scores[family].rank_correlation !== null), y = looks.map(look => look.scores[family].rank_correlation);
       return { type: "scatter", mode: "lines+markers", name: plain(family), legendgroup: family, showlegend: !k, hoverinfo: "none", x: looks.map(look => look.n), y, line: { color: PALETTE()[f % 6], dash: DASHES[f % 4] },
-        marker: { size: looks.map(look => look.chosen === family ? 11 : 6), symbol: looks.map(look => look.chosen === family ? "diamond" : "circle") }, meta: { texts: looks.map((look, i) => `${family} of ${look.n} evaluations: τ ${number(y[i])}${look.chosen === family ? ", chosen" : ""}`) } };
+        marker: { size: looks.map(look => look.chosen === family ? 11 : 6), symbol: looks.map(look => look.chosen === family ? "diamond" : "circle") }, meta: { texts: looks.map((look, i) => `${family} of ${look.n} ${DATA.surrogate.learnt}: τ ${number(y[i])}${look.chosen === family ? ", chosen" : ""}`) } };
     }) })));
 }
 function climbs(figure) {
