@@ -19,7 +19,7 @@ LAYERS = (nn.Conv2d, nn.Linear)
 
 
 def without_channels(network: nn.Module, example: Tensor, share: float) -> nn.Module:
-    """Return a copy without the weakest channels of each layer, of which at least one stays.
+    """Return a copy without the weakest channels of each layer.
 
     Layers that are added to each other, or work channel by channel, lose the same channels: the groups of Fang et al.,
     "DepGraph: Towards Any Structural Pruning", CVPR 2023. The weakest have the smallest norm over their group
@@ -29,7 +29,8 @@ def without_channels(network: nn.Module, example: Tensor, share: float) -> nn.Mo
     Args:
         network: The network.
         example: Inputs ``(n, ...)`` that it takes; the first one is used.
-        share: Share of the channels of each layer that go, in ``[0, 1)``. In a GroupNorm, every group loses as many.
+        share: About which share of the channels of each layer goes, in ``[0, 1)``; ``n_kept`` says how many stay. In a
+            GroupNorm, every group loses as many.
 
     Raises:
         ValueError: No channel can go, or the smaller network does not work.
@@ -97,5 +98,5 @@ def _n_parts(group: Any) -> int:
 def _weakest(strength: Tensor, n_parts: int, share: float) -> list[int]:
     by_place = strength.view(n_parts, -1).mean(0)
     n = len(by_place)
-    places = by_place.argsort(stable=True)[: n - n_kept(n, share)]
+    places = by_place.argsort(stable=True)[: n - n_kept(len(strength), share, n_parts) // n_parts]
     return (places + n * torch.arange(n_parts, device=places.device)[:, None]).flatten().tolist()

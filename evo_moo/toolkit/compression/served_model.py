@@ -1,9 +1,11 @@
 """A trained network as the file that is deployed, in one precision, run by ONNX Runtime on one thread of the CPU."""
 
 import copy
+import logging
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +111,7 @@ def _int8(model: "ModelProto", samples: Tensor | None) -> bytes:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     put = model.graph.input[0].name
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, _silent_root_logger():
         prepared, done = Path(name) / "prepared.onnx", Path(name) / "int8.onnx"
         quant_pre_process(model, prepared, skip_symbolic_shape=True)
         if samples is None:
@@ -126,6 +128,23 @@ def _int8(model: "ModelProto", samples: Tensor | None) -> bytes:
                 weight_type=QuantType.QInt8,
             )
         return done.read_bytes()
+
+
+@contextmanager
+def _silent_root_logger() -> Iterator[None]:
+    """Drop what is logged without a logger of its own, as the quantizers do: it adds a handler for good."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    root.addFilter(_none)
+    try:
+        yield
+    finally:
+        root.removeFilter(_none)
+        root.removeHandler(handler)
+
+
+def _none(record: logging.LogRecord) -> bool:
+    return False
 
 
 class _AveragePool(nn.Module):

@@ -13,7 +13,7 @@ from evo_moo.toolkit.networks import BLOCKS, NORMS, conv_block  # noqa: E402
 IMAGES = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
 
 
-def network_of(block="plain", norm="batch", widths=(12, 10), seed=0):
+def network_of(block="plain", norm="batch", widths=(16, 12), seed=0):
     torch.manual_seed(seed)
     layers, channels = [], 3
     for width in widths:
@@ -36,7 +36,7 @@ def test_pruned_network_works_and_is_smaller(block, norm):
         smaller = without_channels(network, IMAGES, share)
         assert smaller(IMAGES).shape == (2, 5) and smaller.training
         sizes.append((count_parameters(smaller), count_flops(smaller, IMAGES)))
-    assert sizes == sorted(set(sizes), reverse=True) and shapes(network) == before
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0] and shapes(network) == before
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -47,10 +47,18 @@ def test_pruned_shape_depends_on_the_architecture_alone(block):
 
 def test_each_layer_keeps_its_share_of_channels():
     for share in (0.1, 0.3, 0.5, 0.9, 0.99):
-        smaller = without_channels(network_of(), IMAGES, share)
+        smaller = without_channels(network_of(widths=(44, 6)), IMAGES, share)
         kept = [layer.out_channels for layer in smaller.modules() if isinstance(layer, nn.Conv2d)]
-        assert kept == [n_kept(12, share), n_kept(10, share)]
-    assert n_kept(10, 0.9) == n_kept(3, 0.99) == 1
+        assert kept == [n_kept(44, share), n_kept(6, share)]
+
+
+def test_channels_are_kept_in_multiples_that_runtimes_like():
+    assert [n_kept(n, 0.3) for n in (6, 8, 16, 22, 32, 64, 100)] == [4, 4, 12, 16, 24, 48, 72]
+    assert n_kept(10, 0.9) == 4 and n_kept(3, 0.99) == 1 and n_kept(33, 0.99) == 8
+    for n in range(1, 70):
+        assert n_kept(n, 0.0) == n and all(0 < n_kept(n, share) <= n for share in (0.01, 0.5, 0.99))
+    for n_parts in (2, 3, 8):
+        assert all(n_kept(n * n_parts, 0.4, n_parts) % n_parts == 0 for n in range(1, 20))
 
 
 def test_the_strongest_channels_stay():
