@@ -14,7 +14,6 @@ import copy
 import functools
 import importlib.util
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -210,9 +209,9 @@ class Compression:
             plan["epochs"] = self.fine_tune_epochs
             last = train_classifier(smaller, parts.train, parts.validation, seed=seed, **plan).last
             tuning_s = last.train_s
-            if not math.isfinite(last.loss):
-                raise ValueError("the fine-tuning must end with a finite loss, but diverged")
         keep_zeros(smaller)
+        if not all(tensor.isfinite().all() for tensor in smaller.state_dict().values()):
+            raise ValueError("the weights must be finite, but are not: the training diverged")
         return smaller, tuning_s
 
 
@@ -226,6 +225,8 @@ def _judged(
     served = served_model(network, precision, parts.train[0][:_CALIBRATION_SAMPLES])
     labels, test_labels = parts.validation[1].cpu(), parts.test[1].cpu()
     logits = served.predict(parts.validation[0])
+    if not logits.isfinite().all():
+        raise ValueError("the outputs must be finite, but are not: the precision is too low")
     accuracy, loss = judged_logits(logits, labels)
     robust = robustness(network, *parts.validation, seed=seed, served=served.predict) if robustness else {}
     return robust | {

@@ -91,6 +91,14 @@ def test_a_step_that_fails_costs_its_own_points_only(network, parts):
     assert points["int8", 0.5].fault == "no layer has a channel that can go with a share of 0.5"
     assert points["int8", 0.0].metrics["accuracy"] > 0
 
+    diverged = nn.Sequential(nn.Flatten(), nn.Linear(36, 4))
+    nn.init.constant_(diverged[1].weight, float("nan"))
+    for point in points_of({"precision": ["float32", "int8"]}, diverged, parts).values():
+        assert point.fault == "the weights must be finite, but are not: the training diverged" and not point.metrics
+    nn.init.constant_(diverged[1].weight, 1e38)
+    huge = points_of({"precision": ["float32", "int8"]}, diverged, parts)[("float32",)]
+    assert huge.fault == "the outputs must be finite, but are not: the precision is too low"
+
     class Odd(nn.Module):
         def forward(self, x):
             return torch.linalg.svdvals(x[:, 0])[:, :4]
