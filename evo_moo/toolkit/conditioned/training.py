@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 AIMS = ("preference", "inverse")
 ALIVE = 1e-2
 """Outputs along the rays that differ by no more than this: the network does not hear the preference."""
-_SAMPLES_AT_ONCE = 4096
+_SAMPLES_AT_ONCE, _SAMPLES_OF_SPREAD = 4096, 1024
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Trained:
         network: The network with the weights of the best epoch, or of the last where nothing judged.
         epoch: Number of that epoch.
         judged: Numbers of epochs to values of the judge.
-        spread: The most by which any output differs between any two rays.
+        spread: The most by which any output of the first thousand samples differs between any two rays.
         n_passes: Samples that went forward and back.
     """
 
@@ -152,7 +152,7 @@ def train_conditioned(
                     best, kept = number, {name: tensor.clone() for name, tensor in network.state_dict().items()}
         if kept:
             network.load_state_dict(kept)
-        spread = spread_along(network, (judge.samples if judge else train).X, along)
+        spread = spread_along(network, (judge.samples if judge else train).X[:_SAMPLES_OF_SPREAD], along)
         trained = Trained(network, best or number, judged, spread, n_done * len(train.y))
     if len(along) > 1 and not trained.is_alive:
         warnings.warn(
