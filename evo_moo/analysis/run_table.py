@@ -86,7 +86,9 @@ class RunTable:
     def _of(cls, record: RunRecord, space: SearchSpace) -> "RunTable":
         names, left_out = record.metric_names, Counter[str]()
         keys, parts = list[Key](), [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty(0, dtype=bool))]
-        rest = iter(record.evaluations)
+        has_choices = bool(record.choice_names)  # what offers no point then is no row of this space
+        left_out.update(e.status for e in record.evaluations if has_choices and not e.choices)
+        rest = iter(e for e in record.evaluations if e.choices or not has_choices)
         while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
             known = [_known_metrics(e, record.metrics) for e in part]
             left_out.update(e.status for e, metrics in zip(part, known, strict=True) if not metrics)

@@ -102,7 +102,7 @@ def _judge_outcomes(check: Check, outcomes: list[Outcome]) -> None:
     notes = Counter(o.reason for o in outcomes if o.status == "ok" and o.reason)
     check.notes += [f"{count} of {len(outcomes)} evaluations have {reason}" for reason, count in notes.items()]
     not_made = Counter(point.fault for outcome in outcomes for point in outcome.points if point.fault)
-    check.notes += [f"{count} points could not be made: {fault}" for fault, count in not_made.items()]
+    check.notes += [f"points could not be made, {count} by {fault!r}" for fault, count in not_made.items()]
 
 
 def _judge_repeats(check: Check, problem: SearchProblem, first: Outcome, again: Outcome, reseeded: Outcome) -> None:

@@ -80,7 +80,8 @@ class Table:
 
 def table_of(record: RunRecord) -> Table:
     """Return a run's evaluations: of many the front, and an even share of the others."""
-    names = record.variable_names, record.metric_names
+    choices = record.choice_names  # these first, so that they are among the axes of figures
+    names = [*choices, *(name for name in record.variable_names if name not in choices)], record.metric_names
     evaluations = _thinned(record, sum(map(len, names)))
     configurations = [e.configuration for e in evaluations]
     shared = names_in_both(*names)
