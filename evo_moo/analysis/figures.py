@@ -114,7 +114,7 @@ def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
     if n_obj == 1:
         axes.plot(drawn, evaluated[drawn, 0], ".", color=OTHERS)
         words = f", {len(drawn):,} of {len(evaluated):,} drawn" if len(drawn) < len(evaluated) else ""
-        axes.set(xlabel=f"evaluation{words}", ylabel=axis_label(result, names[0]))
+        axes.set(xlabel=f"{result.members[:-1]}{words}", ylabel=axis_label(result, names[0]))
         return
     axes.scatter(*columns(result.metrics, names), color=FRONT, s=34, label=_front_in_words(result), zorder=3)
     for axis, name in zip("xyz", names, strict=False):
@@ -171,7 +171,7 @@ def draw_parallel(axes: Any, result: EvaluatedFront, N: Array, colors: Sequence[
 
 def _draw_hypervolume(axes: Any, result: EvaluatedFront) -> None:
     F = result.all_F
-    axes.set(xlabel="feasible evaluations", ylabel="hypervolume")
+    axes.set(xlabel=f"feasible {result.members}", ylabel="hypervolume")
     if result.box and F.shape[1] > 1:
         axes.plot(*hypervolume_history(F, result.box)[:2], color=FRONT, drawstyle="steps-post")
         axes.set_ylabel(f"hypervolume, share of {result.box_of}")
