@@ -226,7 +226,9 @@ class RunFront:
 
     def notes(self) -> list[Failure]:
         """Count the evaluations that ended well without a number for some metric, by status and what is missing."""
-        well = {k: n for k, n in self.endings.items() if k[0] in ("ok", "partial") and k[1].startswith("no `")}
+        well = {
+            k: n for k, n in self.endings.items() if k[0] in ("ok", "partial") and k[1].startswith(("no `", "point "))
+        }
         return _counted((*ending, n) for ending, n in well.items())
 
     def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:

@@ -143,9 +143,7 @@ class Progress:
         feasible = [metrics for metrics in offered if not self.goals.violation(metrics)]
         if not feasible:
             return
-        for o in self.goals.objectives:
-            values = [metrics[o.metric] for metrics in feasible]
-            self.best[o.metric] = o.best([self.best.get(o.metric, values[0]), *values])
+        self.best = self.goals.best([self.best, *feasible])
         if self._ledger is not None and not self._repeats:
             F = np.vstack([self._F, self.goals.F(feasible)])
             self._F = F[pareto_rows(F, np.zeros(len(F)))]
