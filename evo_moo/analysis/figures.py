@@ -122,7 +122,9 @@ def draw_front(axes: Any, result: EvaluatedFront, n_obj: int) -> None:
     if n_obj == 2:
         _frame_front(axes, result, names)
     outside = _n_outside(axes, evaluated) if n_obj == 2 else 0
-    label = f"{len(evaluated)} evaluated" + (f", {outside} of them outside" if outside else "")
+    label = f"{len(evaluated)} {'points' if result.has_points else 'evaluated'}" + (
+        f", {outside} of them outside" if outside else ""
+    )
     label += f"; {len(drawn)} drawn" if len(drawn) < len(evaluated) else ""
     axes.scatter(*evaluated[drawn].T, color=OTHERS, s=18, alpha=0.6, label=label)
     axes.legend(loc="best", fontsize=8)

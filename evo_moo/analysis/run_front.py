@@ -234,7 +234,7 @@ class RunFront:
     def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:
         """Say which evaluations, by default of the front, have times that are in doubt; empty where none has."""
         seen = self.front if evaluations is None else evaluations
-        if not (ids := [str(e.id) for e in seen if e.id in self.doubts]):
+        if not (ids := list(dict.fromkeys(str(e.training_id) for e in seen if e.id in self.doubts))):
             return ""
         way_out = f"; `evo-moo resume {self.run_dir}` measures them again" if self.run_dir else ""
         of = f"evaluation{'s' if len(ids) > 1 else ''} {', '.join(ids)}"

@@ -4,6 +4,7 @@ import pytest
 
 from evo_moo.errors import EvoMooError
 from evo_moo.job.start import asked_first, complete_start, is_told, read_known, told
+from evo_moo.problem.points import Point
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
@@ -44,6 +45,17 @@ def test_an_entry_with_metrics_is_told_and_others_are_asked():
 def test_a_configuration_that_is_told_twice_has_the_means():
     again = {**ENTRY, "metrics": {"f": 3, "g": 2, "more": 1}}
     assert told([ENTRY, again], PROBLEM.space, GOALS) == [(CONFIGURATION, {"f": 2, "g": 2})]
+
+
+def test_points_of_a_training_are_told_together():
+    space, joint = SearchSpace({"x": Real(0, 1)}), SearchSpace({"x": Real(0, 1), "kind": Choice(["a", "b"])})
+    rows = [(0.5, "a", 1), (0.25, "a", 2), (0.5, "b", 3), (0.5, "b", 5)]
+    start = [{"configuration": {"x": x, "kind": kind}, "metrics": {"f": f, "g": 0}} for x, kind, f in rows]
+    first, second = told(start, space, GOALS, joint)
+    assert first == ({"x": 0.5}, [Point({"kind": "a"}, {"f": 1, "g": 0}), Point({"kind": "b"}, {"f": 4, "g": 0})])
+    assert second == ({"x": 0.25}, [Point({"kind": "a"}, {"f": 2, "g": 0})])
+    with pytest.raises(EvoMooError, match="`kind`: must be given"):
+        told([{"configuration": {"x": 0.5}, "metrics": {"f": 1, "g": 0}}], space, GOALS, joint)
 
 
 @pytest.mark.parametrize(
