@@ -38,6 +38,12 @@ def test_F_keeps_its_shape_and_is_infinite_where_unknown():
     assert [part.shape for part in GOALS.matrices([])] == [(0, 2), (0, 3), (0, 1)]
 
 
+def test_best_value_of_each_objective_is_of_any_row():
+    goals = Goals.declared({"loss": "min", "gain": "max"}, {})
+    rows = [{"loss": 1.0, "gain": 2.0}, {"loss": 3.0}, {"gain": 5.0, "other": 9.0}]
+    assert goals.best(rows) == {"loss": 1.0, "gain": 5.0} and goals.best([]) == {}
+
+
 def test_front_of_a_table_holds_only_rows_that_keep_every_limit():
     rows = [(0.9, 10, 8), (0.7, 5, 8), (0.6, 7, 8), (0.7, 5, 8), (0.99, 21, 8), (0.9, 0.5, 8), (0.4, 2, 8), (0.9, 2, 6)]
     columns = {
