@@ -264,7 +264,8 @@ class RunFront:
 def _doubts(ledger: Ledger) -> dict[Key, Pooled]:
     """Return what the measurements say of evaluations that are in doubt, or of each point that these offer."""
     said = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
-    return {each.id: said[e.training_id] for e in ledger.of_ids([*said]) for each in e.offers()} if said else {}
+    told = (each for e in ledger.of_ids([*said]) for each in e.offers())
+    return {each.id: said[each.id] if each.id in said else said[each.training_id] for each in told}
 
 
 def _row(e: Evaluation, first: Sequence[str], spread: Metrics, doubts: Mapping[str, Interval]) -> dict[str, Any]:

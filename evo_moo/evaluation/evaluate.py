@@ -19,7 +19,7 @@ from types import FrameType
 from evo_moo.errors import MetricError, StopNow, place_of
 from evo_moo.evaluation.profile_cache import Profile, ProfileCache, new_profile
 from evo_moo.evaluation.slots import compute_slot, listening
-from evo_moo.evaluation.task import Outcome, Status, Task
+from evo_moo.evaluation.task import MeasuredPoint, Outcome, Status, Task
 from evo_moo.files import sync_below
 from evo_moo.problem.calling import Circumstances
 from evo_moo.problem.goals import Goals
@@ -60,12 +60,15 @@ def evaluate_task(
     status: Status = "ok"
     profile = Profile({})
     returned, metrics, points = Returned({}, {}, {}), Metrics(), tuple[Point, ...]()
+    of_points: tuple[MeasuredPoint, ...] = ()
     reason = trace = ""
     report = Report()
     try:
         with _time_limit(timeout_s, on_clock):
-            if not problem.is_profiled_by_point:
-                profile = _profile(problem, task.configuration, profiles, anew=task.only_profile)
+            if task.only_profile or not problem.is_profiled_by_point:
+                names = (problem.point_space if problem.is_profiled_by_point else problem.space).variables
+                profiled = {name: value for name, value in task.configuration.items() if name in names}
+                profile = _profile(problem, profiled, profiles, anew=task.only_profile)
             returned = Returned(profile.metrics, profile.facts, profile.faults)
             report = Report(goals, task.bounds, returned.metrics)
             if task.only_profile:
@@ -75,7 +78,7 @@ def evaluate_task(
             else:
                 status = "partial" if task.is_partial else "ok"
                 if problem.post_training:
-                    points, reason = _points(problem, goals, task, report, returned, profiles)
+                    points, of_points, reason = _points(problem, goals, task, report, returned, profiles)
                 else:
                     with compute_slot():
                         evaluated = problem.call_evaluate(task.configuration, **_circumstances(task, report))
@@ -99,7 +102,8 @@ def evaluate_task(
         sync_below(Path(task.weights))
     outcome = Outcome(task.id, status, metrics, reason, trace, started_at, duration_s, os.getpid())
     outcome = outcome._replace(profile_measured_at=profile.measured_at, measurements=profile.measurements)
-    return outcome._replace(points=points, facts=returned.facts, curve=report.curve(stopped=status == "stopped"))
+    outcome = outcome._replace(points=points, of_points=of_points)
+    return outcome._replace(facts=returned.facts, curve=report.curve(stopped=status == "stopped"))
 
 
 def _profile(
@@ -123,15 +127,15 @@ def _circumstances(task: Task, report: Report) -> Circumstances:
 
 def _points(
     problem: SearchProblem, goals: Goals, task: Task, report: Report, known: Returned, profiles: ProfileCache | None
-) -> tuple[tuple[Point, ...], str]:
-    """Train, and return the points that are offered, with what has no number in words.
+) -> tuple[tuple[Point, ...], tuple[MeasuredPoint, ...], str]:
+    """Train, and return the points that are offered, what was measured of them, and what has no number in words.
 
     Raises:
         MetricError: A point lacks a metric that is needed, or none could be made; all faults are named.
     """
     with compute_slot():
         offered = problem.call_training(task.configuration, **_circumstances(task, report))
-    points, notes, faults = list[Point](), list[str](), list[str]()
+    points, measured, notes, faults = list[Point](), list[MeasuredPoint](), list[str](), list[str]()
     for number, (choices, returned, fault) in enumerate(offered, 1):
         if fault:
             points.append(Point(choices, {}, fault))
@@ -139,6 +143,7 @@ def _points(
         if problem.is_profiled_by_point:
             profile = _profile(problem, task.configuration | choices, profiles)
             known = Returned(profile.metrics, profile.facts, profile.faults)
+            measured.append(MeasuredPoint(number, profile.measured_at, profile.measurements))
         whole = known.followed_by(returned)
         try:
             points.append(Point(choices, whole.checked(goals.metric_names)))
@@ -150,7 +155,7 @@ def _points(
         faults = [f"no point could be made; {point_in_words(1, points[0].choices)}: {points[0].fault}"]
     if faults:
         raise MetricError("; ".join(faults))
-    return tuple(points), "; ".join(notes)
+    return tuple(points), tuple(measured), "; ".join(notes)
 
 
 def _surely_broken(goals: Goals, profile: Profile) -> list[str]:

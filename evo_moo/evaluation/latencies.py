@@ -10,6 +10,7 @@ from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import Measurement, Pooled, lowest_nominal_ms, pooled
 from evo_moo.problem.metrics import Metrics
+from evo_moo.problem.points import Key, evaluation_of, key_of, place_of_key
 from evo_moo.problem.search_problem import Configuration
 
 
@@ -17,11 +18,11 @@ class Revision(NamedTuple):
     """What the measurements of an architecture say now.
 
     Attributes:
-        evaluations: Ids of its evaluations that hold something else, to all their metrics as they are now.
+        evaluations: Ids of its evaluations, or of points, that hold something else, to all their metrics now.
         pooled: What is said.
     """
 
-    evaluations: dict[int, Metrics]
+    evaluations: dict[Key, Metrics]
     pooled: Pooled
 
 
@@ -41,26 +42,43 @@ class Latencies:
         self._architecture_of = architecture_of
         self._measured: dict[str, dict[float, Measurement]] = {}
         self._lowest_ms: dict[str, float] = {}
-        self._held: dict[str, dict[int, _Held]] = {}
+        self._held: dict[str, dict[Key, _Held]] = {}
         self._stale: set[str] = set()
 
     def completed(self, configuration: Configuration, outcome: Outcome) -> Outcome:
         """Return an outcome with the pooled values, and with those of its measurements that are new in this run."""
         outcome = self.measured(configuration, outcome)
         if outcome.status in USABLE and outcome.metrics:
-            held = self._held.setdefault(self._architecture_of(configuration), {})
-            held[outcome.id] = _Held(outcome.metrics, outcome.pooled)
-        return outcome
+            self._hold(outcome.id, configuration, outcome.metrics, outcome.pooled)
+        of_points, points = {measured.number: measured for measured in outcome.of_points}, list(outcome.points)
+        for number, point in enumerate(outcome.points, 1):
+            if point.fault:
+                continue
+            chosen, own = {**configuration, **point.choices}, of_points.get(number)
+            metrics, new, whole = self._taken(chosen, dict(point.metrics), own.measurements if own else ())
+            self._hold(key_of(outcome.id, number), chosen, metrics, whole)
+            points[number - 1] = point._replace(metrics=metrics)
+            if own:
+                of_points[number] = own._replace(measurements=new, pooled=whole)
+        return outcome._replace(points=tuple(points), of_points=tuple(of_points.values()))
 
     def measured(self, configuration: Configuration, outcome: Outcome) -> Outcome:
         """Return the same where the outcome is of a profile alone, whose evaluation ended earlier."""
+        metrics, new, whole = self._taken(configuration, outcome.metrics, outcome.measurements)
+        return outcome._replace(metrics=metrics, measurements=new, pooled=whole)
+
+    def _taken(
+        self, configuration: Configuration, metrics: Metrics, measurements: Sequence[Measurement]
+    ) -> tuple[Metrics, tuple[Measurement, ...], Pooled | None]:
+        """Return metrics with the pooled values, the measurements that are new in this run, and what all say."""
         architecture = self._architecture_of(configuration)
-        new = tuple(m for m in outcome.measurements if m.at not in self._measured.get(architecture, {}))
-        self._note(architecture, outcome.measurements)
+        new = tuple(m for m in measurements if m.at not in self._measured.get(architecture, {}))
+        self._note(architecture, measurements)
         whole = self._pooled(architecture)
-        points = tuple(point._replace(metrics=_with(dict(point.metrics), whole)) for point in outcome.points)
-        metrics = _with(outcome.metrics, whole)
-        return outcome._replace(metrics=metrics, points=points, measurements=new, pooled=whole)
+        return _with(metrics, whole), new, whole
+
+    def _hold(self, key: Key, configuration: Configuration, metrics: Metrics, whole: Pooled | None) -> None:
+        self._held.setdefault(self._architecture_of(configuration), {})[key] = _Held(metrics, whole)
 
     def revisions(self) -> list[Revision]:
         """Return what has changed since evaluations ended, or since this was called last."""
@@ -76,33 +94,35 @@ class Latencies:
 
     def recall(
         self,
-        evaluations: Iterable[tuple[int, Configuration, Metrics]],
-        measured: Iterable[tuple[int, Sequence[Measurement]]],
-        said: Mapping[int, Pooled],
+        evaluations: Iterable[tuple[Key, Configuration, Metrics]],
+        measured: Iterable[tuple[Key, Sequence[Measurement]]],
+        said: Mapping[Key, Pooled],
     ) -> None:
         """Learn again what a run measured.
 
         Args:
-            evaluations: Its evaluations that gave metrics: ids, configurations and metrics.
-            measured: Ids of evaluations, and what they measured.
-            said: Ids of evaluations to what was said of their values last.
+            evaluations: Its evaluations, or the points of them, that gave metrics: ids, configurations and metrics.
+            measured: Ids, and what was measured.
+            said: Ids to what was said of their values last.
         """
         for key, configuration, metrics in evaluations:
-            held = self._held.setdefault(self._architecture_of(configuration), {})
-            held[key] = _Held(metrics, said.get(key))
+            self._hold(key, configuration, metrics, said.get(key, said.get(evaluation_of(key))))
         architectures = {key: architecture for architecture, held in self._held.items() for key in held}
+        for key, architecture in list(architectures.items()):
+            # What was measured before a training is of all its points, which then have one architecture.
+            architectures.setdefault(evaluation_of(key), architecture)
         for key, measurements in measured:
             if key in architectures:
                 self._note(architectures[key], measurements)
         self._stale = set(self._measured)
 
-    def to_measure(self, evaluations: Mapping[int, Metrics], goals: Goals) -> list[int]:
-        """Return the evaluations whose values are in doubt and decide the front, one for each architecture.
+    def to_measure(self, evaluations: Mapping[Key, Metrics], goals: Goals) -> list[Key]:
+        """Return the evaluations, or points, whose values are in doubt and decide the front, one for each architecture.
 
         Those are the members of the front where each value in doubt is at the better end of its interval.
 
         Args:
-            evaluations: Ids of full evaluations to their metrics.
+            evaluations: Ids of full evaluations, or of their points, to their metrics.
             goals: Objectives and limits.
         """
         signs = {objective.metric: objective.sign for objective in goals.objectives}
@@ -113,8 +133,8 @@ class Latencies:
             return []
         front = pareto_rows(goals.F(rows), np.array([goals.violation(row) for row in rows]))
         on_front = {key for i, key in enumerate(evaluations) if i in set(front.tolist())} & doubts.keys()
-        first = (min(on_front & group.keys()) for group in self._held.values() if on_front & group.keys())
-        return sorted(first)
+        groups = (on_front & group.keys() for group in self._held.values())
+        return sorted((min(group, key=place_of_key) for group in groups if group), key=place_of_key)
 
     def _note(self, architecture: str, measurements: Sequence[Measurement]) -> None:
         if not measurements:

@@ -61,6 +61,20 @@ class Task(NamedTuple):
     only_profile: bool = False
 
 
+class MeasuredPoint(NamedTuple):
+    """What was measured of one point, where the profile depends on the choices after a training.
+
+    Attributes:
+        number: Number of the point.
+        measured_at, measurements, pooled: As ``profile_measured_at`` and so on of an ``Outcome``.
+    """
+
+    number: int
+    measured_at: float
+    measurements: tuple[Measurement, ...]
+    pooled: Pooled | None = None
+
+
 class Outcome(NamedTuple):
     """How an evaluation ended.
 
@@ -85,6 +99,7 @@ class Outcome(NamedTuple):
         curve: What it reported while it ran; None where it reported nothing.
         facts: What it returned beside numbers: texts, and short lists and tables.
         points: What it offers, of a problem with post-training variables.
+        of_points: What was measured of the points.
     """
 
     id: int
@@ -104,6 +119,7 @@ class Outcome(NamedTuple):
     curve: LearningCurve | None = None
     facts: Facts = {}
     points: tuple[Point, ...] = ()
+    of_points: tuple[MeasuredPoint, ...] = ()
 
     @property
     def offered(self) -> Offered:

@@ -35,15 +35,15 @@ def measure_again(
         requests: Whether something asks to stop.
     """
     for _ in range(MOST_ROUNDS):
-        to_measure = {task.id: task for task in tasks.to_measure(ledger, optimizer.goals)}
-        waiting = list(to_measure.values())
+        to_measure = {task.id: (key, task) for key, task in tasks.to_measure(ledger, optimizer.goals)}
+        waiting = [task for _, task in to_measure.values()]
         while (waiting or pool.running) and not requests.reason:
             while waiting and pool.free:
                 pool.submit(waiting.pop())
-            outcomes = [tasks.measured(to_measure[outcome.id], outcome) for outcome in wait()]
+            outcomes = [(to_measure[outcome.id], outcome) for outcome in wait()]
             with ledger.transaction():
-                for outcome in outcomes:
-                    records.measured(outcome)
+                for (key, task), outcome in outcomes:
+                    records.measured(tasks.measured(task, outcome), key)
         with ledger.transaction():
             if records.revise(tasks.revisions()):
                 records.checkpoint()

@@ -12,8 +12,9 @@ from evo_moo.evaluation.latencies import Revision
 from evo_moo.evaluation.task import USABLE, Outcome
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
+from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Metrics
-from evo_moo.problem.points import Point
+from evo_moo.problem.points import Key, Point, evaluation_of, key_of, place_of_key
 from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
@@ -70,14 +71,28 @@ class Records:
             LOGGER.info("begins with %d configurations that are told with their metrics", len(outcomes))
         return outcomes
 
-    def measured(self, outcome: Outcome) -> None:
-        """Record what an evaluation measured of its architecture, and what that says together with what was known."""
-        said = {} if outcome.pooled is None else outcome.pooled.to_record()
-        if at := outcome.profile_measured_at:
-            self._ledger.record_event("profile reused", evaluation=outcome.id, measured_at=at, **said)
-        if outcome.measurements:
-            measurements = [measurement.to_record() for measurement in outcome.measurements]
-            self._ledger.record_event("measured", evaluation=outcome.id, measurements=measurements, **said)
+    def measured(self, outcome: Outcome, key: Key | None = None) -> None:
+        """Record what an evaluation measured of its architecture, and what that says together with what was known.
+
+        Args:
+            outcome: How it ended.
+            key: The evaluation, or its point, that was measured; by default that of the outcome, with all its points.
+        """
+        of_it = outcome.profile_measured_at, outcome.measurements, outcome.pooled
+        self._measured(outcome.id if key is None else key, *of_it)
+        for of_point in outcome.of_points:
+            key = key_of(outcome.id, of_point.number)
+            self._measured(key, of_point.measured_at, of_point.measurements, of_point.pooled)
+
+    def _measured(self, key: Key, at: float, measurements: Sequence[Measurement], pooled: Pooled | None) -> None:
+        evaluation, point = place_of_key(key)
+        whose = {"evaluation": evaluation} | ({"point": point} if point else {})
+        said = {} if pooled is None else pooled.to_record()
+        if at:
+            self._ledger.record_event("profile reused", **whose, measured_at=at, **said)
+        if measurements:
+            records = [measurement.to_record() for measurement in measurements]
+            self._ledger.record_event("measured", **whose, measurements=records, **said)
 
     def revise(self, revisions: Sequence[Revision]) -> bool:
         """Let all evaluations of an architecture hold what its measurements say now; return whether some did not.
@@ -89,7 +104,8 @@ class Records:
             self._ledger.revise({key: (metrics, violation(metrics)) for key, metrics in evaluations.items()})
             detail = {"evaluations": list(evaluations), "metrics": pooled.metrics}
             self._ledger.record_event("measured again", **detail, **pooled.to_record())
-        ended = self._ledger.of_ids([key for evaluations, _ in revisions for key in evaluations])
+        ids = {evaluation_of(key) for evaluations, _ in revisions for key in evaluations}
+        ended = self._ledger.of_ids(sorted(ids))
         if ended:
             self._optimizer.revise((e.training_id, np.frombuffer(e.x, dtype="<f8"), e.offered) for e in ended)
         return bool(ended)

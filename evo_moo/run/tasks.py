@@ -9,6 +9,7 @@ from evo_moo.job.start import Told
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.points import Key
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.seeding import evaluation_seed
 from evo_moo.storage.ledger import Ledger
@@ -85,13 +86,16 @@ class Tasks:
         """Return what evaluations hold that ended earlier, and the measurements since say otherwise."""
         return [] if self._latencies is None else self._latencies.revisions()
 
-    def to_measure(self, ledger: Ledger, goals: Goals) -> list[Task]:
-        """Return the tasks that measure again what is in doubt and decides the front."""
+    def to_measure(self, ledger: Ledger, goals: Goals) -> list[tuple[Key, Task]]:
+        """Return what is in doubt and decides the front: ids, with the tasks that measure again, numbered from 1."""
         if self._latencies is None:
             return []
-        ended = {e.training_id: e for e in ledger.ok() if not e.is_told}
+        ended = {e.id: e for e in ledger.ok() if not e.is_told}
         doubtful = self._latencies.to_measure({key: e.metrics for key, e in ended.items()}, goals)
-        return [Task(key, ended[key].configuration, ended[key].seed, only_profile=True) for key in doubtful]
+        return [
+            (key, Task(number, ended[key].configuration, ended[key].seed, only_profile=True))
+            for number, key in enumerate(doubtful, 1)
+        ]
 
     def measured(self, task: Task, outcome: Outcome) -> Outcome:
         """Return the outcome of such a task with what all measurements say."""
@@ -115,8 +119,8 @@ class Tasks:
     def recall_measured(self, ledger: Ledger) -> None:
         """Learn again what was measured before the search is continued."""
         if self._latencies is not None:
-            usable = (e for e in ledger.ended() if e.status in USABLE and not (e.is_told or e.points))
-            ended = ((e.training_id, e.configuration, e.metrics) for e in usable)
+            usable = (e for e in ledger.ended() if e.status in USABLE and not e.is_told)
+            ended = ((each.id, each.configuration, each.metrics) for e in usable for each in e.offers())
             self._latencies.recall(ended, ledger.measured(), ledger.said())
 
     def prune_weights(self, optimizer: AskTell, before: Callable[[], None]) -> list[int]:

@@ -43,7 +43,7 @@ from typing import Any
 import orjson
 
 from evo_moo.errors import RunFolderError
-from evo_moo.problem.points import Key
+from evo_moo.problem.points import Key, evaluation_of, place_of_key
 from evo_moo.storage.checksums import keys_in_doubt, seal
 from evo_moo.storage.database import Journal, open_to_read, open_to_write, set_journal, sync_wal
 from evo_moo.storage.facts import EventKind
@@ -219,12 +219,20 @@ class Ledger(Queries):
         )
         seal(self._db, "evaluations", (o.id for o in outcomes))
 
-    def revise(self, revised: Mapping[int, tuple[Mapping[str, float], float]]) -> None:
-        """Replace the metrics, and the constraint violation, of evaluations whose architecture was measured again."""
-        as_written = revised.keys() - keys_in_doubt(self._db, "evaluations", revised)
-        rows = [(_json(metrics), violation, key) for key, (metrics, violation) in revised.items()]
-        self._db.executemany("UPDATE evaluations SET metrics = ?, violation = ? WHERE id = ?", rows)
-        seal(self._db, "evaluations", as_written)
+    def revise(self, revised: Mapping[Key, tuple[Mapping[str, float], float]]) -> None:
+        """Replace the metrics, and the violation, of evaluations and points whose architecture was measured again."""
+        ids = {evaluation_of(key) for key in revised}
+        as_written = {table: ids - set(keys_in_doubt(self._db, table, ids)) for table in ("evaluations", "points")}
+        for key, (metrics, violation) in revised.items():
+            evaluation, point = place_of_key(key)
+            table, where = ("points", "evaluation = ? AND point = ?") if point else ("evaluations", "id = ?")
+            row = [_json(metrics), violation, *([evaluation, point] if point else [evaluation])]
+            self._db.execute(f"UPDATE {table} SET metrics = ?, violation = ? WHERE {where}", row)
+        least = "(SELECT min(violation) FROM points WHERE evaluation = id)"
+        changed = f"UPDATE evaluations SET violation = {least} WHERE id = ? AND n_points > 0"
+        self._db.executemany(changed, [(key,) for key in ids])
+        for table, keys in as_written.items():
+            seal(self._db, table, keys)
 
     def record_generation(
         self, generation: int, n_asked: int, population: Sequence[Key], optimum: Sequence[Key]

@@ -10,7 +10,7 @@ import orjson
 from evo_moo.problem.goals import ROWS_AT_A_TIME
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
-from evo_moo.problem.points import Key, evaluation_of
+from evo_moo.problem.points import Key, evaluation_of, key_of
 from evo_moo.storage.evaluation_row import COLUMNS, FAILED, TOLD, Evaluation, PointRow, declared_options
 from evo_moo.storage.facts import EventKind, RunFacts
 
@@ -219,20 +219,25 @@ class Queries:
         rows = self._db.execute(query, parameters).fetchall()
         return (Generation(n, n_asked, orjson.loads(ids), orjson.loads(optimum)) for n, n_asked, ids, optimum in rows)
 
-    def measured(self) -> list[tuple[int, list[Measurement]]]:
-        """Read what was measured: the id of an evaluation, and the measurements."""
+    def measured(self) -> list[tuple[Key, list[Measurement]]]:
+        """Read what was measured: the id of an evaluation or of its point, and the measurements."""
         return [
-            (detail["evaluation"], list(map(Measurement.of_record, detail["measurements"])))
+            (
+                key_of(detail["evaluation"], detail.get("point")),
+                list(map(Measurement.of_record, detail["measurements"])),
+            )
             for kind, detail in self._on_measurements()
             if kind == "measured"
         ]
 
-    def said(self) -> dict[int, Pooled]:
-        """Read what the measurements say of evaluations: id to intervals and doubts, without the values."""
-        said = {}
+    def said(self) -> dict[Key, Pooled]:
+        """Read what the measurements say of evaluations and points: id to intervals and doubts, without the values."""
+        said = dict[Key, Pooled]()
         for _, detail in self._on_measurements():
             intervals = {name: (low, high) for name, (low, high) in detail["intervals"].items()}
-            for key in detail.get("evaluations", [detail.get("evaluation")]):
+            for key in detail["evaluations"] if "evaluations" in detail else [_key(detail)]:
+                if isinstance(key, str):  # what was said of the training before is of no point any more
+                    said.pop(evaluation_of(key), None)
                 said[key] = Pooled({}, intervals, detail["in_doubt"])
         return said
 
@@ -248,3 +253,8 @@ class Queries:
         """Read the events, all or those of one kind: time, kind, detail."""
         rows = self._in_parts("at, kind, detail", "events", "?1 IN (kind, '')", kind or "")
         return ((at, kind, orjson.loads(detail)) for _, at, kind, detail in rows)
+
+
+def _key(detail: dict[str, Any]) -> Key:
+    """Return what an event is about: an evaluation, or one of its points."""
+    return key_of(detail["evaluation"], detail.get("point"))

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 import evo_moo
 import evo_moo.evaluation.profile_cache as cache
-from evo_moo import Callback, Fidelity, Integer, Metric, Real, Result, RunStoppedError, SearchProblem
+from evo_moo import Callback, Choice, Fidelity, Integer, Metric, Point, Real, Result, RunStoppedError, SearchProblem
 from evo_moo.cli.main import app
 from evo_moo.evaluation.machine import note_nominal_ms
 from evo_moo.evaluation.slots import note_timings
 from evo_moo.problem.measurements import Timing
 from evo_moo.report.content import read_report
 from evo_moo.report.page import front_table
+from evo_moo.run.doctor import examine
 
 TRUTH_MS = {width: 1.0 + width / 4 for width in range(1, 9)}
 NOMINAL_MS = 2.0
@@ -269,3 +270,34 @@ def test_limit_in_doubt_does_not_spare_a_training() -> None:
     assert statuses.get(True, {"infeasible"}) == {"infeasible"} and "ok" in statuses[False]
     sound = search(Scripted(), constraints=limit)
     assert all((e.status == "infeasible") == (e.metrics["latency_ms"] > 2.0) for e in sound.evaluations)
+
+
+class Offering(Scripted):
+    """Offers two points of each training, of one latency."""
+
+    post_training = {"k": Choice(["a", "b"])}
+    fidelity = None
+
+    def evaluate(self, config: dict[str, Any]) -> list[Point]:
+        errors = {"a": config["lr"] + 1, "b": config["lr"] + 2}
+        return [Point({"k": k}, {"error": error / config["width"]}) for k, error in errors.items()]
+
+
+class OfferingApart(Offering):
+    """Measures each point by itself."""
+
+    architecture = ["width", "k"]
+
+
+@pytest.mark.parametrize("problem", [Offering, OfferingApart])
+def test_points_settle_on_one_latency_of_an_architecture(tmp_path: Path, problem: type[Offering]) -> None:
+    result = search(problem(is_busy=lambda n: n <= 20), tmp_path / "r")
+    by_architecture = defaultdict(set)
+    for e in result.evaluations:
+        by_architecture[e.configuration["width"], e.configuration["k"]].add(e.metrics["latency_ms"])
+    assert {len(values) for values in by_architecture.values()} == {1}
+    assert result.doubts and not result.doubts_in_words()
+    assert all(finding.sound for finding in examine(tmp_path / "r"))
+    before = [(e.id, e.metrics) for e in result.evaluations]
+    evo_moo.resume(tmp_path / "r", problem=problem())
+    assert [(e.id, e.metrics) for e in Result.read(tmp_path / "r").evaluations] == before
