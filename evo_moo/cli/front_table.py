@@ -63,11 +63,14 @@ def print_front(result: RunFront) -> None:
 
 def print_choices(effects: Sequence[ChoiceEffect], result: RunFront) -> None:
     """Print what each value of each post-training variable gained and cost, the metrics of the goals first."""
-    changed = {name for effect in effects for name in effect.changes}
-    metrics = [name for name in dict.fromkeys([*result.goals.metric_names, *result.known_metrics]) if name in changed]
-    named = [heading(name, result.known_metrics) for name in metrics]
-    headings = ["choice", "value", "trainings", "on the front", "not made", *named]
-    table = new_table(headings, left=["choice", "value"])
+    console, changed = open_console(), {name for effect in effects for name in effect.changes}
+    names = [name for name in dict.fromkeys([*result.goals.metric_names, *result.known_metrics]) if name in changed]
+    first = ["choice", "value", "trainings", "on the front", "not made"]
+    room = console.width - sum(len(f"{word} │ ") for word in first)
+    room -= max((len(e.variable) + len(e.value) for e in effects), default=0)
+    columns = {name: [change_words(e.changes.get(name)) for e in effects] for name in names}
+    metrics = _that_fit(columns, result, room)
+    table = new_table([*first, *(heading(name, result.known_metrics) for name in metrics)], left=first[:2])
     for i, e in enumerate(effects):
         counts = str(e.n_trainings or ""), str(e.n_on_front), str(e.n_not_made or "")
         changes = [safe(change_words(e.changes.get(name))) for name in metrics]
@@ -75,8 +78,9 @@ def print_choices(effects: Sequence[ChoiceEffect], result: RunFront) -> None:
             changes[0] = "first point" if e.n_first else ""
         is_new = not i or effects[i - 1].variable != e.variable
         table.add_row(safe(e.variable) if is_new else "", safe(e.value), *counts, *changes)
-    console = open_console()
     console.print(table)
+    if len(metrics) < len(names):
+        console.print(f"{len(names) - len(metrics)} metrics had no room here; --json prints all")
     console.print(
         "Median change, and as a share, from the first point of a training to the one with this value that is "
         "otherwise nearest to it."
