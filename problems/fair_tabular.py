@@ -23,7 +23,7 @@ from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.data_files import digest, find_data
 from evo_moo.toolkit.fairness import METRICS, reweighting, threshold_metrics
 from evo_moo.toolkit.robustness import Robustness
-from evo_moo.toolkit.tabular import Part, TableColumns, read_csv, split_and_encode, usable_rows
+from evo_moo.toolkit.tabular import Part, TableColumns, compas_rows, read_csv, split_and_encode, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,6 @@ MOST_TRIED = 4096
 DISTURBANCES = ("noise", "dropout")
 N_TO_TIME = 1000
 LATENCY = Metric("ms", "prediction of a batch of rows by one thread", log=True, noisy=True, cheap=True)
-COMPAS_FILTER = ("days_b_screening_arrest", "is_recid", "c_charge_degree", "score_text")
 TABLES = {
     "demo": TableColumns("high_progression", 1, "sex", (1, 2)),
     "adult": TableColumns("income", ">50K", "gender", ("Female", "Male"), ("fnlwgt", "education")),
@@ -216,12 +215,7 @@ class FairTabular(SearchProblem):
             return rows.assign(high_progression=(patients.target > np.median(patients.target)) * 1)
         rows = read_csv(self.file, self.table)
         if self.source == "compas":
-            if missing := set(COMPAS_FILTER) - set(rows):
-                raise ProblemError(
-                    f"{self.file.name} must have {', '.join(COMPAS_FILTER)}, but lacks {sorted(missing)[0]!r}"
-                )
-            rows = rows[rows["days_b_screening_arrest"].abs().le(30) & rows["is_recid"].ne(-1)]
-            rows = rows[rows["c_charge_degree"].ne("O") & rows["score_text"].notna()]
+            rows = compas_rows(rows, self.file.name)
         return usable_rows(rows, self.table)
 
     @cached_property

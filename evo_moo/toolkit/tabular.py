@@ -47,6 +47,19 @@ def read_csv(file: Path, columns: TableColumns) -> "pd.DataFrame":
     return rows
 
 
+def compas_rows(rows: "pd.DataFrame", file: str) -> "pd.DataFrame":
+    """Return the 6,172 rows of ProPublica's COMPAS table that their analysis keeps.
+
+    Raises:
+        ProblemError: A column that tells them is missing.
+    """
+    needed = ("days_b_screening_arrest", "is_recid", "c_charge_degree", "score_text")
+    if missing := sorted(set(needed) - set(rows)):
+        raise ProblemError(f"{file} must have {', '.join(needed)}, but lacks {missing[0]!r}")
+    rows = rows[rows["days_b_screening_arrest"].abs().le(30) & rows["is_recid"].ne(-1)]
+    return rows[rows["c_charge_degree"].ne("O") & rows["score_text"].notna()]
+
+
 def usable_rows(rows: "pd.DataFrame", columns: TableColumns) -> "pd.DataFrame":
     """Keep the rows of known label and wanted groups, and the columns that are used.
 

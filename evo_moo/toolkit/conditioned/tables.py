@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import ProblemError, to_install
 from evo_moo.toolkit.data_files import find_data
+from evo_moo.toolkit.tabular import compas_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,8 +125,7 @@ def _compas(rows: "pd.DataFrame") -> "tuple[pd.DataFrame, pd.Series, pd.Series]"
 def _compas_with_leak(rows: "pd.DataFrame") -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
     import pandas as pd
 
-    rows = rows[rows["days_b_screening_arrest"].abs().le(30) & rows["is_recid"].ne(-1)]
-    rows = rows[rows["c_charge_degree"].ne("O") & rows["score_text"].notna()]
+    rows = compas_rows(rows, "compas.csv.gz")
     stay = pd.to_datetime(rows["c_jail_out"]) - pd.to_datetime(rows["c_jail_in"])
     numbers = rows[["age", "priors_count", "days_b_screening_arrest", "decile_score", "is_recid"]]
     features = numbers.assign(jail_hours=stay.dt.total_seconds() // 3600).join(pd.get_dummies(rows[_OF_COMPAS]))
