@@ -197,16 +197,14 @@ class Ledger(Queries):
         stopped = [(o.cost, o.id) for o in outcomes if o.status == "stopped"]
         self._db.executemany("UPDATE evaluations SET cost = ? WHERE id = ?", stopped)
         least = {o.id: violation(o.metrics) if o.metrics else None for o in outcomes}
-        for o in outcomes:
+        for o in (o for o in outcomes if o.points):
             missed = [None if point.fault else violation(point.metrics) for point in o.points]
+            least[o.id] = min(by for by in missed if by is not None)
             numbered = enumerate(zip(o.points, missed, strict=True), 1)
-            points = (
-                (o.id, n, _json(p.choices), _json(p.metrics), by, _plain_text(p.fault)) for n, (p, by) in numbered
+            self._db.executemany(
+                "INSERT INTO points (evaluation, point, choices, metrics, violation, fault) VALUES (?, ?, ?, ?, ?, ?)",
+                ((o.id, n, _json(p.choices), _json(p.metrics), by, _plain_text(p.fault)) for n, (p, by) in numbered),
             )
-            columns = "evaluation, point, choices, metrics, violation, fault"
-            self._db.executemany(f"INSERT INTO points ({columns}) VALUES (?, ?, ?, ?, ?, ?)", points)
-            if o.points:
-                least[o.id] = min(by for by in missed if by is not None)
         seal(self._db, "points", (o.id for o in outcomes if o.points))
         self._db.executemany(
             "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, traceback = ?, output = ?, violation = ?, "
