@@ -1,6 +1,6 @@
 """What an optimizer asks for, and the checks of what it is told."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from evo_moo.errors import MetricError, StateError
@@ -75,7 +75,7 @@ def check_kind(state: Mapping[str, Any], kind: list[Any]) -> None:
         raise StateError(f"a state must be of the kind {kind}, but is of {state.get('kind')}")
 
 
-Outcome = Mapping[str, float] | Sequence[Point] | None
+Outcome = Mapping[str, float] | list[Point] | tuple[Point, ...] | None
 """What an optimizer is told of a candidate: metrics, or points with metrics; None of a failure."""
 
 
@@ -99,7 +99,7 @@ class OutcomeCheck(NamedTuple):
         """
         if outcome is None:
             return None
-        if isinstance(outcome, Mapping):
+        if not isinstance(outcome, list | tuple):
             metrics = self._checked(outcome)
             if self.point_space is not None and self.goals.has_objectives(metrics):
                 raise MetricError(f"an outcome must be a list of points, with their choices, but is {metrics}")

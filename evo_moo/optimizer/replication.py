@@ -51,7 +51,7 @@ class Replication:
     def tell(self, candidate: int | Candidate | Mapping[str, Any], outcome: Outcome) -> None:
         """Report the outcome of an evaluation; arguments and errors as for ``Optimizer.tell``."""
         key = awaited_id(candidate, lambda key: 1 <= key <= self.n_asked and key not in self._ended)
-        if isinstance(outcome, Mapping):
+        if not isinstance(outcome, list | tuple):
             OutcomeCheck(self.goals)(outcome, {})
         self._ended.add(key)
 

@@ -82,8 +82,10 @@ def test_a_prediction_is_put_beside_what_came(run: Path) -> None:
 
 
 def test_a_number_that_no_evaluation_has_is_refused(run: Path) -> None:
-    for key in (0, 49, -1, 2**70):
+    for key in (0, 49, 2**70, "49.1"):
         assert "from 1 to 48" in command("show", run, f"--id={key}", cwd=run, code=2).stderr
+    for key in (-1, "1.", "a"):
+        assert "must be that of an evaluation, as 12, or" in command("show", run, f"--id={key}", cwd=run, code=2).stderr
 
 
 def test_events_of_a_run_are_recorded(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pymoo.problems import get_problem
 
 from evo_moo.optimizer.algorithms import reference_directions
 from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.points import numbered
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
@@ -329,7 +330,7 @@ def test_revised_evaluation_is_ranked_by_its_new_values(name, algorithm, mode):
             optimizer.tell(candidate, problem.evaluate(candidate.configuration))
     members, best = set(optimizer.population_ids()), dict.fromkeys(problem.goals.metric_names, -9.0)
     winner = max(members - set(optimizer.optimum_ids()))
-    optimizer.revise([(winner, asked[winner].x, best), (27, asked[27].x, best)])
+    optimizer.revise([(key, asked[key].x, numbered((), best)) for key in (winner, 27)])
     assert set(optimizer.population_ids()) == members and optimizer.optimum_ids() == [winner]
     loaded = new(name, algorithm, mode=mode)
     loaded.load(from_json(to_json(optimizer.dump())))

@@ -12,6 +12,7 @@ from evo_moo.optimizer.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.points import numbered
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Choice, Integer, Real
 from evo_moo.storage.checkpoint import from_json, to_json
@@ -183,7 +184,7 @@ def test_outcomes_may_be_kept_elsewhere(mode, surrogate):
     problem, kept = Curve(), []
     ladder = new(problem, mode, surrogate=surrogate)
     for c, metrics in climb(problem, ladder, 400, share_failed=0.1):
-        kept.append((c.id, c.x, metrics))
+        kept.append((c.id, c.x, None if metrics is None else numbered((), metrics)))
         if len(kept) > (12 if surrogate else 50) and ladder.is_settled:
             break
     state = from_json(to_json(ladder.dump(with_seen=False)))
@@ -272,5 +273,6 @@ def test_revised_evaluation_is_ranked_by_its_new_values(mode):
     members = refinement.population_ids()
     winner = members[0]
     replicates = [key for key, candidate in asked.items() if candidate.continues == winner and candidate.replicate]
-    refinement.revise([(key, asked[key].x, {"loss": -9.0, "size": -9.0}) for key in (winner, *replicates)])
+    better = numbered((), {"loss": -9.0, "size": -9.0})
+    refinement.revise([(key, asked[key].x, better) for key in (winner, *replicates)])
     assert set(refinement.population_ids()) == set(members) and refinement.optimum_ids() == [winner]
