@@ -1,6 +1,7 @@
 """The same search with and without compression after the training: hypervolume of accuracy, latency and size on disk.
 
-Run: python -m tests.benchmarks.bench_compression [digits|mnist [N_EVALS [SEEDS]]]; mnist takes mnist_6k.npz in EVO_MOO_DATA.
+Run: python -m tests.benchmarks.bench_compression [digits|mnist [N_EVALS [SEEDS]]]; mnist takes mnist_6k.npz in
+EVO_MOO_DATA.
 
 Trainings are equal in number. Without compression, a training offers one network, in float32 by the same runtime and
 with the size of its file; with it, also int8 and networks with fewer channels. Errors up to 0.5 count, latencies from
