@@ -1,5 +1,6 @@
 """Two digits on one canvas, read by one network that is told which of them counts how much (COSMOS)."""
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -92,13 +93,10 @@ class CosmosDigits(SearchProblem):
 
     def train(self, config: Configuration, *, seed: int) -> "ConditionedModel":
         """Train the network of a configuration on one thread; ``at(preference)`` of what it returns turns the knob."""
-        import torch
-
-        from evo_moo.threads import one_thread
         from evo_moo.toolkit.conditioned.losses import ce
         from evo_moo.toolkit.conditioned.model import ConditionedModel
         from evo_moo.toolkit.conditioned.preferences import rays
-        from evo_moo.toolkit.conditioned.training import Judge, Settings, outputs_along, train_conditioned
+        from evo_moo.toolkit.conditioned.training import Judge, Settings, metrics_along, train_conditioned
 
         ray_set = rays(2, self.n_rays)
         trained = train_conditioned(
@@ -110,15 +108,7 @@ class CosmosDigits(SearchProblem):
             judge=Judge(self.parts["validation"], volume),
             ray_set=ray_set,
         )
-        by_ray: list[dict[str, float]] = [{"preference_effect": trained.spread} for _ in ray_set]
-        with one_thread():
-            for prefix, part in (("", "validation"), ("test_", "test")):
-                samples = self.parts[part]
-                logits = outputs_along(trained.network, samples.X, torch.tensor(ray_set, dtype=torch.float32))
-                for metrics, errors in zip(by_ray, errors_along(logits, samples).tolist(), strict=True):
-                    accuracies = zip(PLACES, errors, strict=True)
-                    metrics |= {f"{prefix}accuracy_{place}": 1 - error for place, error in accuracies}
-        return ConditionedModel(trained.network, ray_set, by_ray)
+        return ConditionedModel(trained.network, ray_set, metrics_along(trained, self.parts, ray_set, judged))
 
     def network(self, config: Configuration) -> "tuple[ConditionedNetwork, tuple[Tensor, Tensor]]":
         """Build the untrained network, and a canvas and a preference to measure latencies with."""
@@ -152,6 +142,12 @@ class CosmosDigits(SearchProblem):
 def errors_along(logits: "Tensor", samples: "Samples") -> "Tensor":
     """Return the shares of digits read wrongly ``(n_rays, 2)``, of logits ``(n_rays, n, 2, n_classes)``."""
     return (logits.argmax(-1) != samples.y).double().mean(1)
+
+
+def judged(logits: "Tensor", samples: "Samples") -> dict[str, Sequence[float]]:
+    """Return the accuracy at each place, a value for each ray, of logits ``(n_rays, n, 2, n_classes)``."""
+    errors = errors_along(logits, samples).tolist()
+    return {f"accuracy_{place}": [1 - error[i] for error in errors] for i, place in enumerate(PLACES)}
 
 
 def volume(logits: "Tensor", samples: "Samples") -> float:

@@ -102,13 +102,10 @@ class CosmosFair(SearchProblem):
 
     def train(self, config: Configuration, *, seed: int) -> "ConditionedModel":
         """Train the network of a configuration on one thread; ``at(preference)`` of what it returns turns the knob."""
-        import torch
-
-        from evo_moo.threads import one_thread
         from evo_moo.toolkit.conditioned import losses
         from evo_moo.toolkit.conditioned.model import ConditionedModel
         from evo_moo.toolkit.conditioned.preferences import rays
-        from evo_moo.toolkit.conditioned.training import Judge, Settings, outputs_along, train_conditioned
+        from evo_moo.toolkit.conditioned.training import Judge, Settings, metrics_along, train_conditioned
 
         ray_set = rays(2, self.n_rays)
         unfairness = {"eo_rate": losses.eo_rate, "dp_rate": losses.dp_rate}[self.fairness]
@@ -124,15 +121,7 @@ class CosmosFair(SearchProblem):
             judge=Judge(self.parts["validation"], self.volume),
             ray_set=ray_set,
         )
-        by_ray: list[dict[str, float]] = [{"preference_effect": trained.spread} for _ in ray_set]
-        with one_thread():
-            for prefix, part in (("", "validation"), ("test_", "test")):
-                samples = self.parts[part]
-                logits = outputs_along(trained.network, samples.X, torch.tensor(ray_set, dtype=torch.float32))
-                for name, values in judged(logits, samples).items():
-                    for metrics, value in zip(by_ray, values, strict=True):
-                        metrics[prefix + name] = value
-        return ConditionedModel(trained.network, ray_set, by_ray)
+        return ConditionedModel(trained.network, ray_set, metrics_along(trained, self.parts, ray_set, judged))
 
     def network(self, config: Configuration) -> "tuple[ConditionedNetwork, tuple[Tensor, Tensor]]":
         """Build the untrained network, and a row and a preference to measure latencies with."""

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,6 +171,31 @@ def outputs_along(network: ConditionedNetwork, X: Tensor, along: Tensor) -> Tens
             yield_to_measurements()
             outputs.append(network.along(inputs, along))
     return torch.cat(outputs, dim=1)
+
+
+def metrics_along(
+    trained: Trained,
+    parts: Mapping[str, Samples],
+    ray_set: Array,
+    judge: Callable[[Tensor, Samples], Mapping[str, Sequence[float]]],
+) -> list[dict[str, float]]:
+    """Return the metrics of a trained network under each preference, on one thread.
+
+    Args:
+        trained: The network.
+        parts: Its data; the metrics of ``"validation"`` have their own names, those of ``"test"`` begin with ``test_``.
+        ray_set: ``(n_rays, n_objectives)`` preferences.
+        judge: Takes outputs ``(n_rays, n, ...)`` and samples; gives metrics, each a value for each preference.
+    """
+    by_ray: list[dict[str, float]] = [{"preference_effect": trained.spread} for _ in ray_set]
+    along = torch.tensor(ray_set, dtype=torch.float32)
+    with one_thread():
+        for prefix, part in (("", "validation"), ("test_", "test")):
+            outputs = outputs_along(trained.network, parts[part].X, along)
+            for name, values in judge(outputs, parts[part]).items():
+                for metrics, value in zip(by_ray, values, strict=True):
+                    metrics[prefix + name] = value
+    return by_ray
 
 
 def spread_along(network: ConditionedNetwork, X: Tensor, along: Tensor) -> float:
