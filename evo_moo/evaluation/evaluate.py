@@ -144,7 +144,7 @@ def _points(
             profile = _profile(problem, task.configuration | choices, profiles)
             known = Returned(profile.metrics, profile.facts, profile.faults)
             measured.append(MeasuredPoint(number, profile.measured_at, profile.measurements))
-        whole = known.followed_by(returned)
+        whole = known.followed_by(returned._replace(facts={}))  # a point keeps numbers only: a note says so of texts
         try:
             points.append(Point(choices, whole.checked(goals.metric_names)))
         except MetricError as error:

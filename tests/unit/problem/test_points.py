@@ -43,7 +43,8 @@ def ended(returned, problem=Served):
 
 def test_points_come_with_their_choices_and_metrics():
     outcome = ended([Point(WHOLE, GOOD), Point(SMALL, {"error": 0.2, "size": 1.0, "note": "text"})])
-    assert (outcome.status, outcome.metrics, outcome.reason) == ("ok", {}, "")
+    assert (outcome.status, outcome.metrics) == ("ok", {})
+    assert "point 2 (precision=int8, bits=4, sparsity=0.5) has no `note`: it must be a number" in outcome.reason
     assert outcome.points == (Point(WHOLE, GOOD), Point(SMALL, {"error": 0.2, "size": 1.0}))
     assert list(outcome.offered) == [1, 2]
 
