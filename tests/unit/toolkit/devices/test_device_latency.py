@@ -3,7 +3,7 @@ import pytest
 from evo_moo.errors import EvoMooError, MetricError
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
-from evo_moo.toolkit.device_latency import DeviceLatency
+from evo_moo.toolkit.devices.device_latency import DeviceLatency
 
 CSV = """n_layers,width_2,wide,act,latency_ms[pixel3],latency_ms[cpu]
 1,,true,relu,1.5,0.5
