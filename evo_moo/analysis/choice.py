@@ -15,8 +15,9 @@ from evo_moo.analysis.choice_rules import Method, Ranking, Rule
 from evo_moo.analysis.evaluated_front import EvaluatedFront
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goal_faults import limit_faults
-from evo_moo.problem.goals import Goals, Limit, Limits, Objectives, total_violation
+from evo_moo.problem.goals import Goals, Limits, Objectives
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.objectives import Limit, total_violation
 from evo_moo.problem.points import key_in_words, place_of_key
 from evo_moo.storage.evaluation_row import Evaluation
 

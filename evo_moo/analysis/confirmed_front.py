@@ -19,8 +19,9 @@ from evo_moo.analysis.statistics.intervals import (
     posterior_means,
     summary_of_rows,
 )
-from evo_moo.problem.goals import Goals, total_violation
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.objectives import total_violation
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
 

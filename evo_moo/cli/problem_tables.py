@@ -7,7 +7,8 @@ from rich.console import Console
 
 from evo_moo.cli.console import new_table, open_console, safe
 from evo_moo.errors import EvoMooError
-from evo_moo.problem.goals import Goals, Limit, Objective
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.objectives import Limit, Objective
 
 if TYPE_CHECKING:
     from evo_moo.evaluation.check_problem import Check

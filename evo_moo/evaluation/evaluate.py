@@ -70,7 +70,7 @@ def evaluate_task(
                 profiled = {name: value for name, value in task.configuration.items() if name in names}
                 profile = _profile(problem, profiled, profiles, anew=task.only_profile)
             returned = Returned(profile.metrics, profile.facts, profile.faults)
-            report = Report(goals, task.bounds, returned.metrics)
+            report = Report(goals, task.bounds, returned.metrics, problem.by_context)
             if task.only_profile:
                 metrics = returned.metrics
             elif broken := _surely_broken(goals, profile):

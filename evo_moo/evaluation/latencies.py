@@ -3,10 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from evo_moo.evaluation.task import USABLE, Outcome
-from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import Measurement, Pooled, lowest_nominal_ms, pooled
 from evo_moo.problem.metrics import Metrics
@@ -131,8 +128,8 @@ class Latencies:
         rows = [doubts[key].at_best(m, signs) if key in doubts else m for key, m in evaluations.items()]
         if not rows or not doubts:
             return []
-        front = pareto_rows(goals.F(rows), np.array([goals.violation(row) for row in rows]))
-        on_front = {key for i, key in enumerate(evaluations) if i in set(front.tolist())} & doubts.keys()
+        front = set(goals.front_rows(rows).tolist())
+        on_front = {key for i, key in enumerate(evaluations) if i in front} & doubts.keys()
         groups = (on_front & group.keys() for group in self._held.values())
         return sorted((min(group, key=place_of_key) for group in groups if group), key=place_of_key)
 

@@ -124,7 +124,8 @@ class BatchPool:
         except Exception:
             return [evaluate_task(self._problem, self._goals, task) for task in tasks]
         duration_s = (time.perf_counter() - clock) / len(tasks)
-        outcomes = [self._outcome(task, read_returned(row)) for task, row in zip(tasks, rows, strict=True)]
+        read = [read_returned(row, self._problem.by_context) for row in rows]
+        outcomes = [self._outcome(*each) for each in zip(tasks, read, strict=True)]
         return [outcome._replace(started_at=started_at, duration_s=duration_s, worker=pid) for outcome in outcomes]
 
     def _outcome(self, task: Task, returned: Returned) -> Outcome:

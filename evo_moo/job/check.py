@@ -142,12 +142,20 @@ def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
     objectives, constraints = data.get("objectives"), data.get("constraints")
     if not all(isinstance(table, dict | None) for table in (objectives, constraints)):
         return []
+    faults = _context_faults(data.get("contexts"), problem.by_context.contexts)
     if objectives is None and constraints is None:
-        return []  # the problem's own are part of its definition
+        return faults  # the problem's own are part of its definition
     declared = problem.objectives if objectives is None else objectives
     with contextlib.suppress(TypeError):  # the metrics of a problem whose definition has faults
-        return find_faults(declared, constraints or {}, problem.known_metrics)
-    return []
+        faults += find_faults(declared, constraints or {}, problem.declared_metrics | problem.known_metrics)
+    return faults
+
+
+def _context_faults(weights: Any, contexts: Sequence[str]) -> list[str]:
+    """Say which weights are of contexts that the problem does not have."""
+    unknown = [name for name in weights if name not in contexts] if isinstance(weights, dict) else []
+    there = f"are {', '.join(contexts)}" if contexts else "there are none"
+    return [f"`contexts.{name}` must be one of the problem's contexts; {there}" for name in unknown]
 
 
 def _with_known(job: Job, problem: SearchProblem) -> tuple[Job, list[str]]:

@@ -28,6 +28,10 @@ accuracy = "max"                   # or { direction = "max", goal = 0.99 }
 [constraints]                      # instead of the problem's own
 latency_ms = { at_most = 20 }
 
+[contexts]                         # of the problem's, those that count, and how much; by default all alike
+server = 2
+phone = 1
+
 [surrogate]                        # models propose the candidates, by default if n_evals is at most 1000
 model = "auto"                     # chosen by validation; or "none", "gp", "rf", package.module:Class, FILE.py:Class
 infill = "ehvi"                    # searched on the models; or "prescreen": the best of ten times as many offspring
@@ -122,6 +126,7 @@ class Job(Section):
     budget: BudgetSection = BudgetSection()
     objectives: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
+    contexts: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(default=None, min_length=1)
     surrogate: SurrogateSection | None = None
     refinement: RefinementSection | None = None
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
@@ -130,7 +135,7 @@ class Job(Section):
         """Return the goals of the search: the job's own, else the problem's."""
         objectives = problem.objectives if self.objectives is None else self.objectives
         constraints = problem.constraints if self.constraints is None else self.constraints
-        return Goals.declared(objectives, constraints)
+        return problem.goals_of(objectives, constraints, self.contexts)
 
     def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
         """Return whether the populations are the very ones that pymoo makes of a plain problem."""

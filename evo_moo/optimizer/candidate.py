@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from evo_moo.errors import MetricError, StateError
 from evo_moo.optimizer.algorithms import Array
+from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.problem.points import Offered, Point, read_points
@@ -85,10 +86,12 @@ class OutcomeCheck(NamedTuple):
     Attributes:
         goals: Objectives and limits.
         point_space: The space of points; None where trainings have no points.
+        by_context: Which metrics may have a value for each context.
     """
 
     goals: Goals
     point_space: SearchSpace | None = None
+    by_context: ByContext = NO_CONTEXTS
 
     def __call__(self, outcome: Outcome, configuration: Configuration) -> Offered | None:
         """Return None of a failure; else all objectives, or a broken limit that explains why not.
@@ -106,14 +109,14 @@ class OutcomeCheck(NamedTuple):
             return {0: Point({}, metrics)}
         if self.point_space is None:
             raise MetricError(f"an outcome must be a dict of metrics, as nothing is chosen later, but is {outcome!r}")
-        read_points(outcome, configuration, self.point_space)
+        read_points(outcome, configuration, self.point_space, self.by_context)
         return {
             number: point if point.fault else point._replace(metrics=self._checked(point.metrics))
             for number, point in enumerate(outcome, 1)
         }
 
     def _checked(self, given: Mapping[str, float]) -> Metrics:
-        metrics = checked_metrics(given)
+        metrics = checked_metrics(given, by_context=self.by_context)
         missing = ", ".join(o.metric for o in self.goals.objectives if o.metric not in metrics)
         if missing and not self.goals.broken_limits(metrics):
             raise MetricError(f"metrics must hold every objective, but lack {missing}; tell None of a failure")

@@ -18,6 +18,7 @@ from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Ar
 from evo_moo.optimizer.arguments import argument_faults, default_pop_size
 from evo_moo.optimizer.baselines import Fixed
 from evo_moo.optimizer.candidate import TOLD, Candidate, Outcome, OutcomeCheck, awaited_id, check_kind
+from evo_moo.optimizer.context_evolution import ContextEvolution
 from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
 from evo_moo.optimizer.open_candidates import Ended, OpenCandidates
@@ -90,7 +91,8 @@ class Optimizer:
         if faults:
             raise JobError(*faults)
         self.space, self.goals = problem.space, goals or problem.goals
-        self.checked = OutcomeCheck(self.goals, problem.point_space if problem.post_training else None)
+        point_space = problem.point_space if problem.post_training else None
+        self.checked = OutcomeCheck(self.goals, point_space, problem.by_context)
         start = [completed(self.space, given, seed) for given in start]
         as_pymoo = problem.is_plain and source is None and algorithm in PARETO
         self.pop_size = pop_size or default_pop_size(as_pymoo)
@@ -101,13 +103,14 @@ class Optimizer:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
         self._start = [row.tobytes() for row in self.space.encode(start)]
         self._fresh = FreshRows(self.space, operators.get("eliminate_duplicates"))
-        self._evolution = Evolution(algorithm, self.space, self.goals, self.pop_size, operators, seed)
+        kind_of = ContextEvolution if self.goals.contexts else Evolution
+        self._evolution = kind_of(algorithm, self.space, self.goals, self.pop_size, operators, seed)
         own = Source() if algorithm in EVOLUTIONARY else Fixed(self.space, algorithm, seed, self._start, grid_points)
         self._source = source or own
         self.learns, self.replicates = self._source.learns, self._source.replicates
         n_goals = len(self.goals.objectives), len(self.goals.inequalities), len(self.goals.equalities)
         shape = STATE_FORMAT, algorithm, mode, self.pop_size, self.space.n_var, *n_goals
-        self._kind = [*shape, *self._source.kind]
+        self._kind = [*shape, *map(list, self.goals.contexts), *self._source.kind]
         self.generation = self.n_asked = self._n_told = self._n_known = 0
         self.exhausted = False
         self._open = OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet

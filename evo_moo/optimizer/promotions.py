@@ -15,7 +15,6 @@ import numpy as np
 from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.protocol import Decision
 from evo_moo.optimizer.rungs import MIN_PAIRS, TRUSTED_TAU, promotion_order, rank_correlations, to_promote, widened
-from evo_moo.pareto import pareto_rows
 from evo_moo.problem.points import made
 
 LOGGER = logging.getLogger("evo_moo")
@@ -90,21 +89,22 @@ class Promotions(ABC):
         if key not in keys:
             return False
         means = [(k, metrics) for k in keys for metrics in made(ladder.mean(ladder.step(k).candidate))]
-        rows = [metrics for _, metrics in means]
-        violation = np.array([goals.violation(metrics) for metrics in rows])
-        return key in {means[i][0] for i in pareto_rows(goals.F(rows), violation)}
+        return key in {means[i][0] for i in goals.front_rows([metrics for _, metrics in means])}
 
     def _in_order(self, rung: int, wanted: Iterable[int]) -> list[int]:
         """Return evaluations on a rung in the order of promotion, as it is among all that ended well there.
 
-        A training that offers points stands where the best of them does.
+        A training that offers points stands where the best of them does. With contexts their orders take turns.
         """
         wanted, compared, goals = set(wanted), self._ladder.compared(rung), self._ladder.goals
         if not wanted:
             return []
         keys, rows = zip(*self._ladder.metrics(compared), strict=True)
-        violation = np.array([goals.violation(metrics) for metrics in rows])
-        in_order = dict.fromkeys(keys[i] for i in promotion_order(goals.F(rows), violation))
+        orders = [
+            promotion_order(view.F(rows), np.array([view.violation(metrics) for metrics in rows]))
+            for view in goals.views
+        ]
+        in_order = dict.fromkeys(keys[i] for of_views in zip(*orders, strict=True) for i in of_views)
         return [key for key in in_order if key in wanted]
 
     def _judge(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evo_moo.errors import ProblemError, SpaceError
+from evo_moo.problem.contexts import context_faults
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric
 
@@ -55,10 +56,12 @@ def _attribute_faults(problem: Any) -> list[str]:
     ]
     if faults:
         return faults
+    differ = [key for key, metric in problem.metrics.items() if getattr(metric, "by_context", False)]
+    faults += context_faults(problem.contexts, differ, name)
     for key, metric in problem.metrics.items():
         if not isinstance(metric, Metric):
             faults.append(f"`metrics.{key}` of `{name}` must be a Metric(…), but is {metric!r}")
-        elif metric.test_of and (metric.test_of not in problem.known_metrics or not metric.held_out):
+        elif metric.test_of and (metric.test_of not in problem.declared_metrics or not metric.held_out):
             faults.append(
                 f"`metrics.{key}` of `{name}` must be held out and the test of another metric, but has "
                 f"held_out={metric.held_out} and test_of={metric.test_of!r}"

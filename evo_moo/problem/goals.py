@@ -1,113 +1,101 @@
 """Objectives and limits over named metrics, and their translation into pymoo's F, G and H."""
 
+import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import MetricError
 from evo_moo.pareto import drawn_in, pareto_rows
+from evo_moo.problem.contexts import Context, at, recorded_names
 from evo_moo.problem.goal_faults import objective_table
-from evo_moo.problem.metrics import with_unit
+from evo_moo.problem.objectives import EQUALITY_TOLERANCE, Limit, Objective, total_violation
 
 Array = npt.NDArray[np.float64]
 Limits = Mapping[str, Mapping[str, float]]
 ROWS_AT_A_TIME = 1000
 """Evaluations whose metrics lie in memory at once, where only columns of them are needed."""
-EQUALITY_TOLERANCE, RELATIVE_TOLERANCE = 1e-4, 1e-6
-"""How far off an equality still counts as kept: by as much as in pymoo, or by a millionth of the bound."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric to minimise or to maximise.
-
-    Attributes:
-        metric: Name of the metric.
-        direction: ``"min"`` or ``"max"``.
-        goal: The value that would be good enough. It is shown, and changes nothing in the search.
-    """
-
-    metric: str
-    direction: Literal["min", "max"]
-    goal: float | None = None
-
-    @property
-    def sign(self) -> int:
-        """Factor that makes the metric one to minimise: -1 where it is maximised, else 1."""
-        return -1 if self.direction == "max" else 1
-
-    def best(self, values: Iterable[float]) -> float:
-        """Return the best of some values of the metric."""
-        return min(values, key=lambda value: self.sign * value)
-
-    def in_words(self, unit: str = "") -> str:
-        """Name it with its unit and its direction, as axes show it."""
-        return f"{with_unit(self.metric, unit)}, {'more' if self.direction == 'max' else 'less'} is better"
-
-    def reached(self, value: float) -> bool:
-        """Return whether a value is good enough; without a goal every value is."""
-        return self.goal is None or self.sign * value <= self.sign * self.goal
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A hard limit on a metric: one inequality or one equality."""
-
-    metric: str
-    relation: Literal["at_most", "at_least", "equals"]
-    bound: float
-
-    def violation(self, value: float) -> float:
-        """Return the constraint's value: feasible when at most 0 (equality: when 0)."""
-        return self.bound - value if self.relation == "at_least" else value - self.bound
-
-    @property
-    def tolerance(self) -> float:
-        """How far off an equality's bound still counts as kept."""
-        return max(EQUALITY_TOLERANCE, RELATIVE_TOLERANCE * abs(self.bound))
-
-    def is_kept(self, value: float) -> bool:
-        """Return whether a value keeps the limit."""
-        return bool(self._over(value) <= 0)
-
-    @property
-    def ends(self) -> tuple[float, ...]:
-        """The values at which the limit begins or ends to be kept: one, and of an equality two."""
-        if self.relation == "equals":
-            return self.bound - self.tolerance, self.bound + self.tolerance
-        return (self.bound,)
-
-    def excess(self, value: Any) -> Any:
-        """Return how far a value, or each of an array, is beyond the limit, in the metric's own unit; else 0."""
-        return np.maximum(self._over(value), 0.0)
-
-    def _over(self, value: Any) -> Any:
-        off = self.violation(value)
-        return abs(off) - self.tolerance if self.relation == "equals" else off
 
 
 @dataclass(frozen=True)
 class Goals:
-    """What a search is after: the objectives and the limits, in the order of F, G and H."""
+    """What a search is after: the objectives and the limits, in the order of F, G and H.
+
+    With contexts they are those of all of them together: a metric that differs between contexts is an objective for
+    each, and what counts is the front of each context, see ``within``.
+    """
 
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
+    contexts: tuple[Context, ...] = ()
 
     @classmethod
-    def declared(cls, objectives: Mapping[str, Any], constraints: Limits) -> Self:
-        """Build goals from a problem's or a job's declaration; ``find_faults`` says if it is sound."""
+    def declared(
+        cls,
+        objectives: Mapping[str, Any],
+        constraints: Limits,
+        contexts: Sequence[Context] = (),
+        by_context: Collection[str] = (),
+    ) -> Self:
+        """Build goals from a problem's or a job's declaration; ``find_faults`` says if it is sound.
+
+        Args:
+            objectives: Metrics to directions.
+            constraints: Metrics to limits.
+            contexts: Where the metrics of ``by_context`` differ.
+            by_context: Names of metrics.
+        """
         return cls(
-            tuple(Objective(name, **objective_table(spec)) for name, spec in objectives.items()),
+            tuple(
+                Objective(name, **objective_table(spec))
+                for metric, spec in objectives.items()
+                for name in recorded_names(metric, [context.name for context in contexts], by_context)
+            ),
             tuple(
                 Limit(name, relation, float(bound))  # type: ignore[arg-type]
-                for name, bounds in constraints.items()
+                for metric, bounds in constraints.items()
+                for name in recorded_names(metric, [context.name for context in contexts], by_context)
                 for relation, bound in bounds.items()
             ),
+            tuple(contexts),
         )
+
+    @functools.cached_property
+    def views(self) -> tuple["Goals", ...]:
+        """The goals in each context, whose front counts by itself; without contexts these goals alone."""
+        return tuple(self.within(context.name) for context in self.contexts) or (self,)
+
+    @property
+    def weights(self) -> Array:
+        """How much the front of each of ``views`` counts, ``(n_views,)`` array with the sum 1."""
+        weights: Array = np.array([context.weight for context in self.contexts] or [1.0])
+        return np.asarray(weights / weights.sum())
+
+    def within(self, context: str) -> "Goals":
+        """Return the goals in one context: those of its own metrics, and those that hold everywhere.
+
+        Raises:
+            MetricError: There is no such context.
+        """
+        names = [each.name for each in self.contexts]
+        if context not in names:
+            rule = f"a context must be one of {', '.join(names)}" if names else "a context needs a search with contexts"
+            raise MetricError(f"{rule}, but is {context!r}")
+        others = tuple(at("", name) for name in names if name != context)
+        return Goals(
+            tuple(o for o in self.objectives if not o.metric.endswith(others)),
+            tuple(limit for limit in self.limits if not limit.metric.endswith(others)),
+        )
+
+    @functools.cached_property
+    def columns_of_views(self) -> tuple[npt.NDArray[np.int64], ...]:
+        """The columns of F that each of ``views`` has."""
+        column = {objective: k for k, objective in enumerate(self.objectives)}
+        return tuple(np.array([column[o] for o in view.objectives], dtype=np.int64) for view in self.views)
 
     @property
     def inequalities(self) -> tuple[Limit, ...]:
@@ -141,7 +129,7 @@ class Goals:
     def seek_the_same_as(self, other: "Goals") -> bool:
         """Return whether objectives and limits agree, in their order; what counts as good enough may differ."""
         aims = [[(o.metric, o.direction) for o in goals.objectives] for goals in (self, other)]
-        return aims[0] == aims[1] and self.limits == other.limits
+        return aims[0] == aims[1] and self.limits == other.limits and self.contexts == other.contexts
 
     def front_of(self, columns: Mapping[str, Array]) -> Array | None:
         """Return the Pareto front of a table of all configurations there are, ``(m, n_obj)`` array, minimised.
@@ -219,7 +207,12 @@ class Goals:
         ]
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Return the total constraint violation, 0 when feasible; a metric that is not known yet counts as feasible."""
+        """Return the total constraint violation, 0 when feasible; a metric that is not known yet counts as feasible.
+
+        With contexts it is that of the context where it is least.
+        """
+        if self.contexts:
+            return min(view.violation(metrics) for view in self.views)
         known = [limit for limit in self.limits if limit.metric in metrics]
         if all(limit.is_kept(metrics[limit.metric]) for limit in known):
             return 0.0
@@ -232,13 +225,25 @@ class Goals:
         return total_violation((*self.inequalities, *self.equalities), np.maximum(np.hstack([G, off]), 0.0))
 
     def broken_limits(self, metrics: Mapping[str, float]) -> list[str]:
-        """Describe each limit that the metrics exceed."""
+        """Describe each limit that the metrics exceed; none while they keep those of one context."""
+        if self.contexts:
+            of_views = [view.broken_limits(metrics) for view in self.views]
+            return list(dict.fromkeys(itertools.chain(*of_views))) if all(of_views) else []
         known = [(limit, metrics[limit.metric]) for limit in self.inequalities if limit.metric in metrics]
         return [
             f"`{limit.metric}` must be {limit.relation.replace('_', ' ')} {limit.bound:g}, but is {value:g}"
             for limit, value in known
             if limit.violation(value) > 0
         ]
+
+    def front_rows(self, rows: Sequence[Mapping[str, float]]) -> npt.NDArray[np.int64]:
+        """Return which evaluations are on the front, or with contexts on that of any; sorted by the first objective."""
+        fronts = [pareto_rows(view.F(rows), np.array([view.violation(row) for row in rows])) for view in self.views]
+        if len(fronts) == 1:
+            return fronts[0]
+        union = np.unique(np.concatenate(fronts))
+        sorted_rows: npt.NDArray[np.int64] = union[np.lexsort(self.F([rows[i] for i in union]).T[::-1])]
+        return sorted_rows
 
     def __str__(self) -> str:
         """Return the goals in words: ``error min, speed max; size at most 7``."""
@@ -250,7 +255,8 @@ class Goals:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for the ledger."""
-        return asdict(self)
+        data = asdict(self)
+        return data if self.contexts else {name: data[name] for name in ("objectives", "limits")}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -258,6 +264,7 @@ class Goals:
         return cls(
             tuple(Objective(**objective) for objective in data["objectives"]),
             tuple(Limit(**limit) for limit in data["limits"]),
+            tuple(Context(*context) for context in data.get("contexts", ())),
         )
 
 
@@ -293,26 +300,3 @@ class Objectives(NamedTuple):
             violation = np.array([goals.violation(each) for each in metrics])
             parts.append(cls(np.array([key for key, _ in part], dtype=object), goals.F(metrics), violation))
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def total_violation(limits: Sequence[Limit], excess: Array) -> Array:
-    """Return by how much limits are missed in all, 0 where each is kept.
-
-    Limits are in different units, so each counts by its own size: missed by ``excess`` it counts
-    ``excess / (excess + |bound|)``, which is a half where it is missed by as much as its bound, and never more than 1.
-    So however far off one limit is, the others count too. A bound of 0 has no size; 1 is taken. Where all bounds are 0,
-    as in pymoo's problems, the excesses are added up as pymoo does.
-
-    Args:
-        limits: The limits.
-        excess: ``(…, n_limits)`` array, by how much each is exceeded, at least 0.
-
-    Returns:
-        Array of the shape of ``excess`` without its last axis.
-    """
-    sizes = np.array([abs(limit.bound) for limit in limits])
-    if sizes.any() and excess.any():
-        with np.errstate(divide="ignore", over="ignore"):
-            share = 1 / (1 + np.where(sizes > 0, sizes, 1.0) / excess)  # neither overflows nor is NaN
-        excess = np.where(excess > 0, np.maximum(share, np.finfo(float).tiny), 0.0)
-    return np.asarray(excess.sum(axis=-1))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import MetricError
+from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics
 
@@ -78,14 +79,21 @@ class Report:
         goals: Objectives and limits; without them nothing is judged.
         bounds: What the training is judged by; None: it runs to its end.
         known: Metrics that are known before it, such as the latency.
+        by_context: Which metrics may have a value for each context.
 
     Attributes:
         metrics: What was reported last.
         would_stop: As in ``LearningCurve``.
     """
 
-    def __init__(self, goals: Goals | None = None, bounds: Bounds | None = None, known: Metrics | None = None) -> None:
-        self._goals, self._bounds, self._known = goals, bounds, known or {}
+    def __init__(
+        self,
+        goals: Goals | None = None,
+        bounds: Bounds | None = None,
+        known: Metrics | None = None,
+        by_context: ByContext = NO_CONTEXTS,
+    ) -> None:
+        self._goals, self._bounds, self._known, self._by_context = goals, bounds, known or {}, by_context
         self._points: list[tuple[int, Metrics]] = []
         self._count, self._stride = 0, 1
         self._first = self._last = 0
@@ -109,6 +117,7 @@ class Report:
         if len(metrics) > MOST_METRICS:
             raise MetricError(f"a report must have at most {MOST_METRICS} metrics, but has {len(metrics)}")
         goals = self._goals.metric_names if self._goals else ()
+        metrics = self._by_context.spread(metrics)
         self.metrics = checked_metrics(metrics, [name for name in goals if name in metrics or name in self.metrics])
         self._first, self._last = self._first or epoch, epoch
         self._count += 1

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.pareto import pareto_rows
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 
@@ -154,7 +153,7 @@ def front_rows(
     signs = {objective.metric: objective.sign for objective in goals.objectives}
     plain = [metrics for _, metrics in candidates]
     wary = [doubts[key].at_worst(metrics, signs) if key in doubts else metrics for key, metrics in candidates]
-    front, spared = (pareto_rows(goals.F(rows), np.array([goals.violation(m) for m in rows])) for rows in (plain, wary))
+    front, spared = (goals.front_rows(rows) for rows in (plain, wary))
     rows = np.union1d(front, [row for row in spared if candidates[row][0] not in doubts]).astype(np.int64)
     by_objectives: npt.NDArray[np.int64] = rows[np.lexsort(goals.F([plain[row] for row in rows]).T[::-1])]
     return by_objectives

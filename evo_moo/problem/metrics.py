@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from evo_moo.errors import MetricError
+from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
 from evo_moo.values import plain
 
 Metrics = dict[str, float]
@@ -32,6 +33,7 @@ class Metric:
         cheap: Whether it needs no training.
         held_out: Whether it may only be reported: a search must not see it.
         test_of: The metric that this one is on held-out test data; ``evo-moo confirm`` reports it in that one's place.
+        by_context: Whether it differs between the problem's ``contexts``.
     """
 
     unit: str = ""
@@ -42,6 +44,7 @@ class Metric:
     cheap: bool = False
     held_out: bool = False
     test_of: str = ""
+    by_context: bool = False
 
 
 def with_unit(name: str, unit: str) -> str:
@@ -103,11 +106,12 @@ class Returned(NamedTuple):
         return self.metrics
 
 
-def read_returned(returned: Any) -> Returned:
+def read_returned(returned: Any, by_context: ByContext = NO_CONTEXTS) -> Returned:
     """Read what ``evaluate``, ``compute`` or ``profile`` returned; the goals decide what of it must be a number.
 
     Args:
         returned: A mapping of names to values. NumPy scalars and one-element tensors count as numbers.
+        by_context: Which metrics may have a value for each context.
 
     Raises:
         MetricError: It is no mapping of names.
@@ -118,7 +122,7 @@ def read_returned(returned: Any) -> Returned:
         way_out = "; points need `post_training`" if isinstance(returned, list | tuple) else ""
         raise MetricError(f"an evaluation must return a dict of metrics, but it returned {_shown(returned)}{way_out}")
     read = Returned({}, {}, {})
-    for name, value in returned.items():
+    for name, value in by_context.spread(returned).items():
         if not isinstance(name, str):
             raise MetricError(f"a metric's name must be a string, but is {_shown(name)}")
         try:
@@ -130,17 +134,18 @@ def read_returned(returned: Any) -> Returned:
     return read
 
 
-def checked_metrics(returned: Any, required: Iterable[str] = ()) -> Metrics:
+def checked_metrics(returned: Any, required: Iterable[str] = (), by_context: ByContext = NO_CONTEXTS) -> Metrics:
     """Return the numbers of what an evaluation returned; arguments and errors as for ``read_returned``.
 
     Args:
         returned: A mapping of names to values.
         required: Names that must have a finite number.
+        by_context: As there.
 
     Raises:
         MetricError: It is no mapping of names, or a required name has no finite number.
     """
-    return read_returned(returned).checked(required)
+    return read_returned(returned, by_context).checked(required)
 
 
 def _number(value: Any) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evo_moo.errors import MetricError, SpaceError, UsageError
+from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
 from evo_moo.problem.metrics import Metrics, Returned, mean_metrics, read_returned
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.values import json_key, value_text
@@ -82,13 +83,16 @@ def point_in_words(number: int, choices: Mapping[str, Any]) -> str:
     return f"point {number} ({shown})" if shown else f"point {number}"
 
 
-def read_points(returned: Any, config: Mapping[str, Any], space: SearchSpace) -> list[OfferedPoint]:
+def read_points(
+    returned: Any, config: Mapping[str, Any], space: SearchSpace, by_context: ByContext = NO_CONTEXTS
+) -> list[OfferedPoint]:
     """Read what ``evaluate`` of a problem with post-training variables returned.
 
     Args:
         returned: A list of ``Point``.
         config: The configuration that was evaluated.
         space: The space of its variables and the post-training ones.
+        by_context: Which metrics may have a value for each context.
 
     Raises:
         MetricError: It is no such list, it is empty, or choices are wrong or given twice; all faults are named.
@@ -101,7 +105,7 @@ def read_points(returned: Any, config: Mapping[str, Any], space: SearchSpace) ->
     points, faults, seen = list[OfferedPoint](), list[str](), dict[str, int]()
     for number, point in enumerate(returned, 1):
         try:
-            read = _read_point(point, config, space)
+            read = _read_point(point, config, space, by_context)
         except (MetricError, SpaceError) as error:
             choices = point.choices if isinstance(point, Point) and isinstance(point.choices, Mapping) else {}
             faults.append(f"{point_in_words(number, choices)}: {error}")
@@ -115,14 +119,15 @@ def read_points(returned: Any, config: Mapping[str, Any], space: SearchSpace) ->
     return points
 
 
-def _read_point(point: Any, config: Mapping[str, Any], space: SearchSpace) -> OfferedPoint:
+def _read_point(point: Any, config: Mapping[str, Any], space: SearchSpace, by_context: ByContext) -> OfferedPoint:
     if not isinstance(point, Point) or not isinstance(point.choices, Mapping):
         raise MetricError(f"must be a Point(choices, metrics), but is {type(point).__name__} {str(point)[:80]!r}")
     if twice := sorted(point.choices.keys() & config.keys()):
         raise MetricError(f"choices must be of post-training variables, but {', '.join(twice)} is of the training")
     X = space.encode([{**config, **point.choices}])
     choices = {name: value for name, value in space.decode(X)[0].items() if name not in config}
-    return OfferedPoint(choices, read_returned({} if point.fault else point.metrics), " ".join(point.fault.split()))
+    returned = read_returned({} if point.fault else point.metrics, by_context)
+    return OfferedPoint(choices, returned, " ".join(point.fault.split()))
 
 
 def numbered(points: Sequence[Point], metrics: Metrics) -> Offered:

@@ -12,6 +12,7 @@ A user's problem is one class:
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,8 +21,9 @@ from pymoo.core.problem import Problem
 
 from evo_moo.errors import ProblemError
 from evo_moo.problem.calling import Circumstances, called
+from evo_moo.problem.contexts import ByContext, Context, names_of
 from evo_moo.problem.declarations import check_definition, parameters_of
-from evo_moo.problem.encoded_problem import encoded_problem
+from evo_moo.problem.encoded_problem import PYMOO_ATTRIBUTES, encoded_problem, for_both_callers
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals, Limits
@@ -41,17 +43,6 @@ Configuration = dict[str, Any]
 
 
 _KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report", "replicate")
-_PYMOO_ATTRIBUTES = frozenset(vars(Problem()))
-
-
-def _for_both_callers(own: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(own)
-    def evaluate(self: SearchProblem, *args: Any, **kwargs: Any) -> Any:
-        if args and isinstance(args[0], np.ndarray):
-            return Problem.evaluate(self, *args, **kwargs)
-        return own(self, *args, **kwargs)
-
-    return evaluate
 
 
 class SearchProblem(Problem):  # type: ignore[misc]
@@ -69,6 +60,8 @@ class SearchProblem(Problem):  # type: ignore[misc]
         objectives: Name of a metric to ``"min"``, ``"max"`` or ``{"direction": "max", "goal": 0.99}``.
         constraints: Name of a metric to a limit: ``{"at_most": x}``, ``{"at_least": x}`` or both.
         metrics: Name of a metric to its ``Metric``; also lists what ``evaluate`` returns besides the goals.
+        contexts: What decides where a trained model runs, to its values, as ``{"device": ["server", "phone"]}``.
+            Metrics with ``by_context`` then have a value for each, returned as a mapping of them to numbers.
         architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
             do not. By default all ``variables``. Profiles are kept and reused by them. If a post-training variable is
             named, both are called for each point, with the configuration and the choices in one.
@@ -84,6 +77,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
     objectives: Mapping[str, Any] = {}
     constraints: Limits = {}
     metrics: Mapping[str, Metric] = {}
+    contexts: Mapping[str, Sequence[str]] = {}
     architecture: Sequence[str] | None = None
     fidelity: Fidelity | None = None
     is_plain: bool = False
@@ -97,10 +91,10 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Let ``evaluate`` serve both callers: ours with a configuration, pymoo's with a matrix."""
         super().__init_subclass__(**kwargs)
         if inspect.isfunction(cls.__dict__.get("evaluate")):
-            setattr(cls, "evaluate", _for_both_callers(cls.__dict__["evaluate"]))  # noqa: B010
+            setattr(cls, "evaluate", for_both_callers(cls.__dict__["evaluate"]))  # noqa: B010
 
     def __getattr__(self, name: str) -> Any:
-        if name in _PYMOO_ATTRIBUTES:
+        if name in PYMOO_ATTRIBUTES:
             self._declare_to_pymoo()
             return self.__dict__[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -137,16 +131,40 @@ class SearchProblem(Problem):  # type: ignore[misc]
         Raises:
             ProblemError: The declaration is wrong; all its faults are listed.
         """
-        faults = find_faults(self.objectives, self.constraints, self.known_metrics)
+        faults = find_faults(self.objectives, self.constraints, self.declared_metrics)
         if faults:
             raise ProblemError("\n".join(f"{type(self).__name__}: {fault}" for fault in faults))
-        return Goals.declared(self.objectives, self.constraints)
+        return self.goals_of(self.objectives, self.constraints)
+
+    def goals_of(
+        self, objectives: Mapping[str, Any], constraints: Limits, weights: Mapping[str, float] | None = None
+    ) -> Goals:
+        """Return the goals of declared objectives and limits; ``weights`` name the contexts that count, else all do."""
+        weights = dict.fromkeys(self.by_context.contexts, 1.0) if weights is None else weights
+        contexts = [Context(*each) for each in weights.items()]
+        return Goals.declared(objectives, constraints, contexts, self.by_context.metrics)
+
+    @functools.cached_property
+    def by_context(self) -> ByContext:
+        """Which metrics differ between which contexts."""
+        differ = (name for name, metric in self.metrics.items() if metric.by_context)
+        return ByContext(tuple(names_of(self.contexts)), tuple(differ) if self.contexts else ())
 
     @property
-    def known_metrics(self) -> dict[str, Metric]:
+    def declared_metrics(self) -> dict[str, Metric]:
         """Every metric that the problem declares, with its description."""
         names = dict.fromkeys([*self.objectives, *self.constraints, *self.metrics])
         return {name: self.metrics.get(name, Metric()) for name in names}
+
+    @property
+    def known_metrics(self) -> dict[str, Metric]:
+        """Every metric as it is recorded, which with contexts may be one for each, with its description."""
+        tests = {test: self.by_context.recorded(m.test_of) for test, m in self.metrics.items() if m.test_of}
+        return {
+            name: replace(metric, test_of=tests[declared][i % len(tests[declared])]) if metric.test_of else metric
+            for declared, metric in self.declared_metrics.items()
+            for i, name in enumerate(self.by_context.recorded(declared))
+        }
 
     def check(self) -> None:
         """Check the whole definition.
@@ -274,7 +292,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
 
     def call_profile(self, config: Configuration) -> Returned:
         """Run ``compute`` and ``profile``, and read what they returned; errors as for ``call_compute``."""
-        return self.call_compute(config).followed_by(read_returned(self.profile(dict(config))))
+        return self.call_compute(config).followed_by(read_returned(self.profile(dict(config)), self.by_context))
 
     def call_compute(self, config: Configuration) -> Returned:
         """Run ``compute`` and read what it returned.
@@ -282,7 +300,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
         Raises:
             MetricError: It returned something else than values by name.
         """
-        return read_returned(self.compute(dict(config)))
+        return read_returned(self.compute(dict(config)), self.by_context)
 
     def call_evaluate(self, config: Configuration, **circumstances: Unpack[Circumstances]) -> Returned:
         """Run ``evaluate`` with the keyword arguments that it names, and read what it returned.
@@ -291,7 +309,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             MetricError: It returned something else than values by name.
             TrainingStopped: ``report`` ended it.
         """
-        return read_returned(called(self, config, circumstances))
+        return read_returned(called(self, config, circumstances), self.by_context)
 
     def call_training(self, config: Configuration, **circumstances: Unpack[Circumstances]) -> list[OfferedPoint]:
         """Run ``evaluate`` of a problem with post-training variables, and read the points that it returned.
@@ -300,7 +318,7 @@ class SearchProblem(Problem):  # type: ignore[misc]
             MetricError: It returned no list of points, or their choices are wrong; all faults are named.
             TrainingStopped: ``report`` ended it.
         """
-        return read_points(called(self, config, circumstances), config, self.point_space)
+        return read_points(called(self, config, circumstances), config, self.point_space, self.by_context)
 
     def _evaluate(self, X: Array, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         """Evaluate encoded rows for pymoo's own algorithms; ``X`` is an ``(n, n_var)`` array."""

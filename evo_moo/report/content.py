@@ -21,7 +21,8 @@ from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quali
 from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
 from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front, thinned
-from evo_moo.problem.goals import Goals, Objective
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.objectives import Objective
 from evo_moo.problem.points import Key, evaluation_of
 from evo_moo.report.columns import ROLES, Table, significant, table_of
 from evo_moo.storage.facts import run_state

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
-from evo_moo.problem.goals import EQUALITY_TOLERANCE
+from evo_moo.problem.objectives import EQUALITY_TOLERANCE
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import moment
 

@@ -8,13 +8,13 @@ Tables (format 7; times are Unix seconds, and nothing depends on them):
   the evaluation ends and then ``ok``, ``partial`` (well, at less than the full fidelity), ``stopped`` (early),
   ``infeasible``, ``failed``, ``timeout`` or ``crashed`` with its ``reason``, which may also say what has no number;
   ``facts`` is a JSON object of what it returned beside numbers; ``output`` is the last of what it printed;
-  ``violation`` says by how much limits are missed in all, 0 when feasible, see ``goals.total_violation``; ``origin``
-  says how the configuration came about (``start``, ``sample``, ``mating`` and so on; ``told`` where it was measured
-  elsewhere, at no cost), ``parents`` are the ids of the evaluations that it was bred from, and ``prediction`` what a
-  surrogate expected of it: metric names to ``[mean, std]``, or of one of its points the ``choices`` and these
-  ``metrics``. With refinement a configuration has a row for each rung
-  that it reached: ``fidelity`` is the rung, ``continues`` the id of the evaluation below that it rose from,
-  ``replicate`` the number of the repetition with another seed; ``cost`` is in full evaluations.
+  ``violation`` says by how much limits are missed in all, 0 when feasible, see ``objectives.total_violation``;
+  ``origin`` says how the configuration came about (``start``, ``sample``, ``mating`` and so on; ``told`` where it was
+  measured elsewhere, at no cost), ``parents`` are the ids of the evaluations that it was bred from, and
+  ``prediction`` what a surrogate expected of it: metric names to ``[mean, std]``, or of one of its points the
+  ``choices`` and these ``metrics``. With refinement a configuration has a row for each rung that it reached:
+  ``fidelity`` is the rung, ``continues`` the id of the evaluation below that it rose from, ``replicate`` the number
+  of the repetition with another seed; ``cost`` is in full evaluations.
 - ``points``: one row for each point that a training offers, ``evaluations.n_points`` in all, of a problem with
   post-training variables: ``evaluation``
   and ``point``, counted from 1, which together name it, as ``12.3``; ``choices`` and ``metrics`` are JSON objects, and

@@ -12,15 +12,14 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.pareto import pareto_rows
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.archive import FEW, Offers
 from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
-from evo_moo.surrogate.front import Front
 from evo_moo.surrogate.posterior import Expected, MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
+from evo_moo.surrogate.views import View, mean_gain, mean_score, turn_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -59,55 +58,61 @@ class Infill:
     pending: Array
     learn: Callable[[Array, Array], MetricModel]
 
-    def batch(self, posterior: Posterior, evaluated: Evaluated, n: int, offspring: Array, may_replicate: bool) -> Array:
+    def batch(self, posterior: Posterior, views: list[View], n: int, offspring: Array, may_replicate: bool) -> Array:
         """Choose up to ``n`` trainings, and return the row of the most promising point of each.
 
         Args:
             posterior: What the models expect, pending evaluations included.
-            evaluated: What was measured.
+            views: What was measured in each context.
             n: Number of rows.
             offspring: ``(m, n_var)`` rows made by the evolutionary algorithm, which join the pool.
             may_replicate: Whether a row of the front is chosen again where another evaluation of it is expected to gain
                 more than that of any new row; the first calls then try some, one each.
         """
-        F, feasible = evaluated.F, evaluated.violation <= 0
-        # While nothing is feasible, the best rows are the nearest to it.
-        best = pareto_rows(F, evaluated.violation)
-        front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
-        known = evaluated.X[best]
-        pool = self._pool(posterior, known, front, self.offers.drawn(offspring, self.rng))
-        front = front.expecting(pool.cautious[pool.are_likely])
-        functions = acquisition.functions_for(front)
+        evaluated = views[0].evaluated
+        pool = self._pool(posterior, views, self.offers.drawn(offspring, self.rng))
+        views = [view.expecting(pool) for view in views]
         chosen, n_replicates = np.empty((0, self.offers.space.n_var)), evaluated.n_replicates
-        most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate and front.exists else 0
+        most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate else 0
         for i in range(n):
-            rounds, position = divmod(self.turn + i, len(functions))
+            function, rounds, looked_at = turn_of(views, self.turn + i)
             taken = np.concatenate([self.offers.of(self.pending, FEW), self.offers.of(chosen, FEW)])
-            learn = partial(self._learnt, posterior.features, evaluated, taken)
-            turn = acquisition.Turn(rounds, self.rng, self.exploration, evaluated.scaled, learn)
-            pool, scores = self._refined(pool, posterior, functions[position](front, posterior, turn))
-            other = acquisition.score_instead(functions[position], scores, front, posterior, turn)
-            if other is not None:
-                pool, scores = self._refined(pool, posterior, other)
+            turns = [
+                acquisition.Turn(rounds, self.rng, self.exploration, view.evaluated.scaled, learn)
+                for view in looked_at
+                for learn in [partial(self._learnt, posterior.features, view.evaluated, taken)]
+            ]
+            occasions = list(zip(looked_at, turns, strict=True))
+            scores = [function(view.front, view.posterior, turn) for view, turn in occasions]
+            pool, best_scores = self._refined(pool, posterior, mean_score(looked_at, scores))
+            others = [
+                (view, other)
+                for view, turn in occasions
+                if (other := acquisition.score_instead(function, best_scores, view.front, view.posterior, turn))
+            ]
+            if others:
+                pool, _ = self._refined(pool, posterior, mean_score(*map(list, zip(*others, strict=True))))
             new = self._new(pool, chosen)
             if not len(new):
                 break
-            if other is None and functions[position] in acquisition.OF_VOLUME:
-                new = self._best_offers_first(new, front, posterior, turn, functions[position])
-            row = None
-            if n_replicates < most_replicates:
+            if not others and function in acquisition.OF_VOLUME:
+                new = self._best_offers_first(new, posterior, occasions, function)
+            row, view = None, looked_at[0]
+            if n_replicates < most_replicates and view.front.exists:
                 if i == 0 and n_replicates < N_TRIALS:
-                    row = int(self.rng.integers(len(known)))
+                    row = int(self.rng.integers(len(view.best)))
                 else:
-                    row = acquisition.worth_replicating(front, known, new.X, posterior)
+                    known = view.evaluated.X[view.best]
+                    row = acquisition.worth_replicating(view.front, known, new.X, view.posterior)
                 n_replicates += row is not None
-            latest = new.X[:1] if row is None else known[[row]]
+            latest = new.X[:1] if row is None else view.evaluated.X[view.best[[row]]]
             chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
                 if row is None:
                     points = posterior.expect(self.offers.of(latest)) if len(self.offers.choices) > 1 else new[:1]
-                    front = front.with_points(points.cautious[points.are_likely])
+                    views = [view.with_points(points) for view in views]
                 posterior = posterior.with_fantasies(self.offers.of(latest, FEW))
+                views = [view.believing(posterior) for view in views]
         return chosen
 
     def _learnt(self, features: Features, evaluated: Evaluated, pending: Array, values: Array) -> MetricModel:
@@ -122,21 +127,31 @@ class Infill:
         model = self.learn(evaluated.X[rows], values[rows])
         return model.with_fantasies(features.matrix(pending)) if len(pending) else model
 
-    def _pool(self, posterior: Posterior, best: Array, front: Front, offspring: Array) -> Expected:
+    def _pool(self, posterior: Posterior, views: list[View], offspring: Array) -> Expected:
+        best = (
+            views[0].evaluated.X[np.unique(np.concatenate([view.best for view in views]))]
+            if len(views) > 1
+            else views[0].evaluated.X[views[0].best]
+        )
         drawn = self.offers.drawn(self.offers.space.sample(N_RANDOM, self.rng), self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         rows = posterior.expect(np.concatenate([drawn, around, close, offspring]))
         start = posterior.expect(best) + rows[:N_START] + rows[N_RANDOM : N_RANDOM + N_START]
-        for optimism in (0.0, 1.0):
-            rows += self._evolved(start, posterior, partial(acquisition.predicted, front=front, optimism=optimism))
+        for i in range(max(2, len(views))):
+            view, optimism = views[i % len(views)], float((i + self.turn) % 2) if len(views) > 1 else float(i)
+            rows += self._evolved(start, posterior, view, optimism)
         return rows
 
-    def _evolved(self, rows: Expected, posterior: Posterior, objectives: Callable[[Expected], Array]) -> Expected:
-        """Evolve rows towards the predicted front by non-dominated sorting, as NSGA-II does."""
+    def _evolved(self, rows: Expected, posterior: Posterior, view: View, optimism: float) -> Expected:
+        """Evolve rows towards the predicted front of a context by non-dominated sorting, as NSGA-II does."""
+
+        def kept(rows: Expected) -> Expected:
+            return rows[_survivors(acquisition.predicted(view.of(rows), view.front, optimism), N_EVOLVED)]
+
         for _ in range(N_GENERATIONS):
-            kept = rows[_survivors(objectives(rows), N_EVOLVED)]
-            rows = kept + posterior.expect(self._varied(kept.X, N_EVOLVED, STEPS[0]))
-        return rows[_survivors(objectives(rows), N_EVOLVED)]
+            parents = kept(rows)
+            rows = parents + posterior.expect(self._varied(parents.X, N_EVOLVED, STEPS[0]))
+        return kept(rows)
 
     def _refined(self, pool: Expected, posterior: Posterior, score: acquisition.Score) -> tuple[Expected, Array]:
         """Return the pool with descendants of the best rows, the best first, and the scores of the first of them.
@@ -165,19 +180,22 @@ class Infill:
     def _best_offers_first(
         self,
         rows: Expected,
-        front: Front,
         posterior: Posterior,
-        turn: acquisition.Turn,
+        occasions: list[tuple[View, acquisition.Turn]],
         function: acquisition.Acquisition,
     ) -> Expected:
         """Return rows that promise much alone, the first of those whose training promises most with all its points."""
-        if len(self.offers.choices) == 1:
+        n_points = len(self.offers.choices)
+        if n_points == 1:
             return rows
         _, first = np.unique(rows.X[:, : self.offers.n_var], axis=0, return_index=True)
         rows = rows[np.sort(first)[:N_BEST]]
         points = posterior.expect(self.offers.of(rows.X))
-        gains = acquisition.gains_of_offers(points, len(self.offers.choices), front, posterior, turn, function)
-        return rows[np.argsort(-gains, kind="stable")]
+        gains = [
+            acquisition.gains_of_offers(view.of(points), n_points, view.front, view.posterior, turn, function)
+            for view, turn in occasions
+        ]
+        return rows[np.argsort(-mean_gain([view for view, _ in occasions], gains), kind="stable")]
 
     def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
         """Make ``n`` mutants of random rows, of crossings of two if so wished."""

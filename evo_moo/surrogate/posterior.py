@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evo_moo.problem.goals import Goals, Limit
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
+from evo_moo.problem.objectives import Limit
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import TAIL, Target
@@ -129,7 +130,9 @@ class Expected:
         mean: ``(n, n_obj)`` objectives, minimised; some are logarithms, see ``MetricModel.log``.
         std: ``(n, n_obj)`` standard deviations of the objectives.
         cautious: ``(n, n_obj)`` means that are worse by ``Posterior.caution`` standard deviations.
-        log_probability: ``(n,)`` logarithms of the probability that all limits hold and the evaluation succeeds.
+        log_probability: ``(n,)`` logarithms of the probability that all limits hold and the evaluation succeeds; with
+            contexts in that where it is likeliest.
+        log_probabilities: ``(n, n_views)`` the same in each context.
     """
 
     X: Array
@@ -137,6 +140,7 @@ class Expected:
     std: Array
     cautious: Array
     log_probability: Array
+    log_probabilities: Array
 
     def __len__(self) -> int:
         return len(self.X)
@@ -148,6 +152,13 @@ class Expected:
     def __add__(self, other: "Expected") -> "Expected":
         """Return these rows, then the others."""
         return Expected(*(np.concatenate([getattr(e, each.name) for e in (self, other)]) for each in fields(self)))
+
+    def in_view(self, number: int, columns: npt.NDArray[np.int64]) -> "Expected":
+        """Return what is expected in one context, of the objectives in these columns."""
+        if self.log_probabilities.shape[1] == 1:
+            return self
+        own = (each[:, columns] for each in (self.mean, self.std, self.cautious))
+        return Expected(self.X, *own, self.log_probabilities[:, number], self.log_probabilities[:, [number]])
 
     @property
     def are_likely(self) -> Mask:
@@ -182,7 +193,15 @@ class Posterior:
         """Return what is expected of ``(n, n_var)`` encoded rows."""
         Z = self.features.matrix(X)
         mean, std = self._objectives(Z)
-        return Expected(X, mean, std, mean + self.caution * std, self._log_probability(Z))
+        likely = self._log_probabilities(Z)
+        return Expected(X, mean, std, mean + self.caution * std, likely.max(axis=1), likely)
+
+    def view(self, number: int) -> "Posterior":
+        """Return what is expected in one context, the ``number``-th of the goals' views."""
+        if not self.goals.contexts:
+            return self
+        caution = np.broadcast_to(self.caution, len(self.goals.objectives))[self.goals.columns_of_views[number]]
+        return replace(self, goals=self.goals.views[number], caution=caution)
 
     def objectives(self, X: Array) -> tuple[Array, Array]:
         """Predict the objectives of ``(n, n_var)`` encoded rows: mean and standard deviation, ``(n, n_obj)``.
@@ -220,7 +239,7 @@ class Posterior:
 
     def log_probability(self, X: Array) -> Array:
         """Return the log probability that all limits hold and the evaluation succeeds, ``(n,)``."""
-        return self._log_probability(self.features.matrix(X))
+        return np.asarray(self._log_probabilities(self.features.matrix(X)).max(axis=1))
 
     def with_fantasies(self, X: Array) -> "Posterior":
         """Return the posterior after measuring ``(n, n_var)`` rows, with the predictions as the values."""
@@ -231,10 +250,12 @@ class Posterior:
         means, stds = zip(*(model.objective(Z) for model in self.objective_models), strict=True)
         return np.stack(means, axis=1), np.stack(stds, axis=1)
 
-    def _log_probability(self, Z: Array) -> Array:
-        total = np.zeros(len(Z))
+    def _log_probabilities(self, Z: Array) -> Array:
+        """Return the log probability that the limits of each context hold and the evaluation succeeds, by column."""
+        total = np.zeros((len(Z), len(self.goals.views)))
         for limit in self.goals.limits:
-            total += self.models[limit.metric].log_probability(Z, limit)
+            views = [i for i, view in enumerate(self.goals.views) if limit in view.limits]
+            total[:, views] += self.models[limit.metric].log_probability(Z, limit)[:, None]
         if self.success is not None:
-            total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))
+            total += np.log(np.clip(self.success.predict(Z).mean, _LEAST_PROBABILITY, 1.0))[:, None]
         return total

@@ -9,13 +9,13 @@ import numpy as np
 from evo_moo.problem.points import Offered
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.archive import FEW, Archive
-from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.infill import Infill, Mask, any_equal
 from evo_moo.surrogate.posterior import Posterior
 from evo_moo.surrogate.prescreening import best_offspring
 from evo_moo.surrogate.protocol import Array
 from evo_moo.surrogate.search_models import SearchModels
 from evo_moo.surrogate.track_record import TrackRecord
+from evo_moo.surrogate.views import View
 from evo_moo.threads import one_blas_thread
 
 InfillName = Literal["ehvi", "prescreen"]
@@ -120,9 +120,9 @@ class Proposals:
                 record, turn, learn = self._track_record, self._turn - n, self.models.learn
                 infill = Infill(offers, rng, is_free, record.exploration(), turn, taken, learn)
                 may_replicate = self._replicates and posterior.knows_the_noise
-                evaluated = Evaluated.of(self.archive, posterior)
                 posterior = replace(posterior, caution=record.caution())
-                X = infill.batch(posterior, evaluated, n - n_plain, offspring, may_replicate)
+                views = View.each(posterior, self.archive)
+                X = infill.batch(posterior, views, n - n_plain, offspring, may_replicate)
             return proposals + self._with_predictions(posterior, X)
 
     def dump(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.problem.goals import Goals, Limit
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, Metrics
+from evo_moo.problem.objectives import Limit
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.computed_metrics import ComputedMetrics

@@ -12,8 +12,9 @@ from pymoo.core.individual import Individual
 
 from evo_moo.errors import MetricError
 from evo_moo.problem.goal_faults import find_faults
-from evo_moo.problem.goals import Goals, total_violation
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric, checked_metrics, read_returned
+from evo_moo.problem.objectives import total_violation
 
 GOALS = Goals.declared(
     {"accuracy": "max", "latency_ms": "min"},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from evo_moo import Real, SearchProblem
-from evo_moo.problem.goals import Limit
+from evo_moo.problem.objectives import Limit
 from evo_moo.problem.points import numbered
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.posterior import MetricModel, Posterior

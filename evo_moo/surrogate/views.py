@@ -1,0 +1,105 @@
+"""The contexts of a search as models see them: in each a front of its own, by metrics that are partly the same."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from evo_moo.pareto import pareto_rows
+from evo_moo.surrogate import acquisition
+from evo_moo.surrogate.archive import Archive
+from evo_moo.surrogate.evaluated import Evaluated
+from evo_moo.surrogate.front import Front
+from evo_moo.surrogate.posterior import Expected, Posterior
+from evo_moo.surrogate.protocol import Array
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class View:
+    """One context; without contexts a search has one view of all.
+
+    Attributes:
+        number: Which of the views it is.
+        columns: The columns of all objectives that are its own.
+        weight: How much a gain here counts.
+        posterior: What the models expect here.
+        evaluated: What was measured here.
+        best: Rows of ``evaluated`` on the front.
+        front: The front, and what was added to it.
+    """
+
+    number: int
+    columns: Rows
+    weight: float
+    posterior: Posterior
+    evaluated: Evaluated
+    best: Rows
+    front: Front
+
+    @classmethod
+    def each(cls, posterior: Posterior, archive: Archive) -> list[Self]:
+        """Return the views of what all models expect, and of what was measured."""
+        goals, views = posterior.goals, list[Self]()
+        for number, (columns, weight) in enumerate(zip(goals.columns_of_views, goals.weights, strict=True)):
+            own = posterior.view(number)
+            evaluated = Evaluated.of(archive, own)
+            F, feasible = evaluated.F, evaluated.violation <= 0
+            best = pareto_rows(F, evaluated.violation)
+            # While nothing is feasible, the best rows are the nearest to it.
+            front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
+            views.append(cls(number, columns, float(weight), own, evaluated, best, front))
+        return views
+
+    def of(self, rows: Expected) -> Expected:
+        """Return what is expected of rows in this context."""
+        return rows.in_view(self.number, self.columns)
+
+    def expecting(self, rows: Expected) -> Self:
+        """Return the view with the scales that likely rows would give the front."""
+        own = self.of(rows)
+        return replace(self, front=self.front.expecting(own.cautious[own.are_likely]))
+
+    def with_points(self, rows: Expected) -> Self:
+        """Return the view with likely rows as if they had been measured."""
+        own = self.of(rows)
+        return replace(self, front=self.front.with_points(own.cautious[own.are_likely]))
+
+    def believing(self, posterior: Posterior) -> Self:
+        """Return the view by what all models expect now."""
+        return replace(self, posterior=posterior.view(self.number))
+
+
+def turn_of(views: list[View], turn: int) -> tuple[acquisition.Acquisition, int, list[View]]:
+    """Return the acquisition function whose turn it is, how often it had one, and the views that it looks at.
+
+    A gain counts by its mean over the views. What is no gain, such as a distance along a direction, is of one view
+    after the other; so is a view where nothing is feasible yet.
+    """
+    found = [view for view in views if view.front.exists]
+    lost = [view for view in views if not view.front.exists]
+    groups = [*([found] if found else []), *([view] for view in lost)]
+    turn, group = divmod(turn, len(groups))
+    functions = acquisition.functions_for(groups[group][0].front)
+    rounds, position = divmod(turn, len(functions))
+    function, looked_at = functions[position], groups[group]
+    if function in acquisition.OF_GAIN:
+        return function, rounds, looked_at
+    rounds, one = divmod(rounds, len(looked_at))
+    return function, rounds, [looked_at[one]]
+
+
+def mean_score(views: list[View], scores: list[acquisition.Score]) -> acquisition.Score:
+    """Return the logarithm of the mean over views of what their scores are the logarithms of."""
+    if len(views) == 1:
+        (view,), (only,) = views, scores
+        return lambda rows: only(view.of(rows))
+    return lambda rows: mean_gain(views, [score(view.of(rows)) for view, score in zip(views, scores, strict=True)])
+
+
+def mean_gain(views: list[View], gains: list[Array]) -> Array:
+    """Return the logarithm of the weighted mean over views of gains, each ``(n,)`` logarithms."""
+    weights = np.array([view.weight for view in views])
+    return np.asarray(np.logaddexp.reduce(np.log(weights / weights.sum())[:, None] + np.array(gains), axis=0))
