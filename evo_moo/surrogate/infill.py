@@ -15,11 +15,10 @@ import numpy.typing as npt
 from evo_moo.space.operators import SpaceCrossover, SpaceMutation
 from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.archive import FEW, Offers
-from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import Expected, MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
-from evo_moo.surrogate.views import View, mean_gain, mean_score, turn_of
+from evo_moo.surrogate.views import Evaluated, View, mean_gain, mean_score, turn_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -128,11 +127,9 @@ class Infill:
         return model.with_fantasies(features.matrix(pending)) if len(pending) else model
 
     def _pool(self, posterior: Posterior, views: list[View], offspring: Array) -> Expected:
-        best = (
-            views[0].evaluated.X[np.unique(np.concatenate([view.best for view in views]))]
-            if len(views) > 1
-            else views[0].evaluated.X[views[0].best]
-        )
+        best = views[0].evaluated.X[np.concatenate([view.best for view in views])]
+        if len(views) > 1:
+            best = np.unique(best, axis=0)
         drawn = self.offers.drawn(self.offers.space.sample(N_RANDOM, self.rng), self.rng)
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         rows = posterior.expect(np.concatenate([drawn, around, close, offspring]))

@@ -130,16 +130,14 @@ class Expected:
         mean: ``(n, n_obj)`` objectives, minimised; some are logarithms, see ``MetricModel.log``.
         std: ``(n, n_obj)`` standard deviations of the objectives.
         cautious: ``(n, n_obj)`` means that are worse by ``Posterior.caution`` standard deviations.
-        log_probability: ``(n,)`` logarithms of the probability that all limits hold and the evaluation succeeds; with
-            contexts in that where it is likeliest.
-        log_probabilities: ``(n, n_views)`` the same in each context.
+        log_probabilities: ``(n, n_views)`` logarithms of the probability that all limits hold and the evaluation
+            succeeds, in each context.
     """
 
     X: Array
     mean: Array
     std: Array
     cautious: Array
-    log_probability: Array
     log_probabilities: Array
 
     def __len__(self) -> int:
@@ -157,8 +155,13 @@ class Expected:
         """Return what is expected in one context, of the objectives in these columns."""
         if self.log_probabilities.shape[1] == 1:
             return self
-        own = (each[:, columns] for each in (self.mean, self.std, self.cautious))
-        return Expected(self.X, *own, self.log_probabilities[:, number], self.log_probabilities[:, [number]])
+        mean, std, cautious = (each[:, columns] for each in (self.mean, self.std, self.cautious))
+        return Expected(self.X, mean, std, cautious, self.log_probabilities[:, [number]])
+
+    @property
+    def log_probability(self) -> Array:
+        """``(n,)`` logarithms of that probability, with contexts in the one where it is likeliest."""
+        return np.asarray(self.log_probabilities.max(axis=1))
 
     @property
     def are_likely(self) -> Mask:
@@ -193,8 +196,7 @@ class Posterior:
         """Return what is expected of ``(n, n_var)`` encoded rows."""
         Z = self.features.matrix(X)
         mean, std = self._objectives(Z)
-        likely = self._log_probabilities(Z)
-        return Expected(X, mean, std, mean + self.caution * std, likely.max(axis=1), likely)
+        return Expected(X, mean, std, mean + self.caution * std, self._log_probabilities(Z))
 
     def view(self, number: int) -> "Posterior":
         """Return what is expected in one context, the ``number``-th of the goals' views."""

@@ -1,4 +1,4 @@
-"""The contexts of a search as models see them: in each a front of its own, by metrics that are partly the same."""
+"""What a search has measured, as acquisition functions take it: with contexts, a front of its own in each."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -7,14 +7,51 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.pareto import pareto_rows
+from evo_moo.problem.metrics import mean_metrics
 from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.archive import Archive
-from evo_moo.surrogate.evaluated import Evaluated
-from evo_moo.surrogate.front import Front
+from evo_moo.surrogate.front import Front, worst_of_usual
 from evo_moo.surrogate.posterior import Expected, Posterior
 from evo_moo.surrogate.protocol import Array
 
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Configurations that have objectives, each once.
+
+    Attributes:
+        X: ``(n, n_var)`` encoded rows, of points with their choices.
+        F: ``(n, n_obj)`` objectives of the rows, minimised; where they are noisy, as the models expect them.
+        violation: ``(n,)`` sums of broken limits.
+        n_replicates: Number of evaluations of these rows beyond the first of each, also of those that failed.
+    """
+
+    X: Array
+    F: Array
+    violation: Array
+    n_replicates: int = 0
+
+    @property
+    def scaled(self) -> Array:
+        """``(n, n_obj)`` objectives from 0, the best value, to 1, the worst that is not far out."""
+        ideal = self.F.min(axis=0) / 2  # halves never overflow
+        return np.asarray((self.F / 2 - ideal) / np.maximum(worst_of_usual(self.F) / 2 - ideal, 1e-12))
+
+    @classmethod
+    def of(cls, archive: Archive, posterior: Posterior) -> Self:
+        """Return what was measured; replicates count by their mean."""
+        X, replicates = archive.with_objectives()
+        means = [mean_metrics(metrics) for metrics in replicates]
+        F = posterior.goals.F(means)
+        log = [model.log for model in posterior.objective_models]
+        F[:, log] = np.log(F[:, log])
+        noisy = [model.is_noisy for model in posterior.objective_models]
+        if any(noisy):
+            F[:, noisy] = posterior.objectives(X)[0][:, noisy]
+        violation = np.array([posterior.goals.violation(metrics) for metrics in means])
+        return cls(X, F, violation, archive.n_replicates())
 
 
 @dataclass(frozen=True)

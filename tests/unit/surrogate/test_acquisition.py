@@ -54,7 +54,7 @@ class Certain:
 
     def expect(self, X, caution=0.0):
         mean, std = self.objectives(X)
-        return Expected(X, mean, std, mean + caution * std, self.log_probability(X))
+        return Expected(X, mean, std, mean + caution * std, self.log_probability(X)[:, None])
 
 
 def scored(function, X, front, posterior, turn):

@@ -10,9 +10,9 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Integer, Real
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.computed_metrics import ComputedMetrics
-from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.search_models import SearchModels
+from evo_moo.surrogate.views import Evaluated
 
 FAMILIES = {"gp": GaussianProcess, "rf": RandomForest}
 CALLS = []

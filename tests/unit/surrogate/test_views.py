@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from evo_moo.surrogate.evaluated import Evaluated
 from evo_moo.surrogate.front import worst_of_usual
+from evo_moo.surrogate.views import Evaluated
 
 
 def evaluated(F):
