@@ -255,8 +255,8 @@ class Goals:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for the ledger."""
-        data = asdict(self)
-        return data if self.contexts else {name: data[name] for name in ("objectives", "limits")}
+        data = {"objectives": list(map(asdict, self.objectives)), "limits": list(map(asdict, self.limits))}
+        return data | ({"contexts": list(map(list, self.contexts))} if self.contexts else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
