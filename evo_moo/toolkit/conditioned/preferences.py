@@ -10,7 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 SMALLEST = 1e-6
 MARGIN = 0.1
-"""Angle in radians between the outermost of two-dimensional rays and the axes."""
+"""Angle in radians between the outermost of two-dimensional rays and the axes, by default."""
 
 
 def dirichlet(alpha: float | Sequence[float], n_objectives: int, seed: int) -> Callable[[], Array]:
@@ -66,13 +66,14 @@ def inverse(preference: Array) -> Array:
     return np.asarray(aim / aim.sum())
 
 
-def rays(n_objectives: int, n: int = 25) -> Array:
+def rays(n_objectives: int, n: int = 25, margin: float = MARGIN) -> Array:
     """Return fixed preferences that cover the trade-offs evenly.
 
     Args:
         n_objectives: Number of objectives, at least 2.
         n: Their number. Two objectives have exactly so many, by angles; three about so many, on a Fibonacci lattice of
             the sphere; more have at most so many, by Das and Dennis (pymoo), and at least their corners.
+        margin: Of two objectives, the angle in radians between the outermost rays and the axes.
 
     Returns:
         ``(n, n_objectives)`` array of rows that sum to 1; of two objectives the first weighs most in the first row.
@@ -84,7 +85,7 @@ def rays(n_objectives: int, n: int = 25) -> Array:
         if value < least:
             raise ValueError(f"`{name}` must be at least {least}, but is {value}")
     if n_objectives == 2:
-        angles = np.linspace(MARGIN, math.pi / 2 - MARGIN, n) if n > 1 else np.array([math.pi / 4])
+        angles = np.linspace(margin, math.pi / 2 - margin, n) if n > 1 else np.array([math.pi / 4])
         directions = np.column_stack([np.cos(angles), np.sin(angles)])
     elif n_objectives == 3:
         directions = _fibonacci_octant(n)

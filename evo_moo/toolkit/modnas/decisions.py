@@ -80,9 +80,12 @@ class Decisions:
         Returns:
             ``(n, n_columns)`` canonical one-hots.
         """
-        padded = logits.new_full((len(logits), *self._exists.shape), PADDED)
-        padded[:, self._exists] = logits
-        return self.canonical(draw(padded)[:, self._exists])
+        return self.canonical(draw(self._padded(logits))[:, self._exists])
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """Return the entropy of each decision, ``(n, n_decisions)``, in nats, of logits ``(n, n_columns)``."""
+        padded = self._padded(logits)
+        return -(padded.softmax(dim=-1) * padded.log_softmax(dim=-1)).sum(dim=-1)
 
     def one_hots(self, X: npt.ArrayLike) -> Tensor:
         """Return the canonical one-hots ``(n, n_columns)`` of rows ``(n, n_var)`` of the space."""
@@ -124,3 +127,8 @@ class Decisions:
         codes = np.indices(self.sizes).reshape(len(self.sizes), -1).T + self.space.low
         X = np.unique(self.space.canonical(self.space.columns(codes)), axis=0)
         return X[self.space.allowed(X)]
+
+    def _padded(self, logits: Tensor) -> Tensor:
+        padded = logits.new_full((len(logits), *self._exists.shape), PADDED)
+        padded[:, self._exists] = logits
+        return padded
