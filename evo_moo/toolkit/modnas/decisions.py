@@ -1,5 +1,6 @@
 """Architectures as vectors of decisions, each a one-hot over a few options, made from a search space."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ class Decisions:
         space: The search space.
         sizes: Number of options of each decision, in the order of the space's columns.
         n_columns: Number of columns of the one-hots, the sum of the sizes.
+        n_combinations: Number of combinations of options, the product of the sizes.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -41,7 +43,7 @@ class Decisions:
             )
         self.space = space
         self.sizes = [int(size) for size in space.high - space.low + 1]
-        self.n_columns = sum(self.sizes)
+        self.n_columns, self.n_combinations = sum(self.sizes), math.prod(self.sizes)
         options = torch.arange(max(self.sizes))
         self._exists = options < torch.tensor(self.sizes)[:, None]
         self._needs = {
@@ -121,9 +123,9 @@ class Decisions:
         Raises:
             ValueError: There are more than a million combinations of options.
         """
-        n = int(np.prod(self.sizes, dtype=float))
-        if n > MOST_ROWS:
-            raise ValueError(f"a space to enumerate must have at most {MOST_ROWS:,} combinations, but has {n:,}")
+        if self.n_combinations > MOST_ROWS:
+            rule = f"a space to enumerate must have at most {MOST_ROWS:,} combinations"
+            raise ValueError(f"{rule}, but has {self.n_combinations:,}")
         codes = np.indices(self.sizes).reshape(len(self.sizes), -1).T + self.space.low
         X = np.unique(self.space.canonical(self.space.columns(codes)), axis=0)
         return X[self.space.allowed(X)]

@@ -99,34 +99,24 @@ def sampled_read_out(
     drawn = decisions.rows(decisions.sample(logits.repeat_interleave(n_samples, dim=0), draw))
     _, first = np.unique(X := np.concatenate([best.X, drawn]), axis=0, return_index=True)
     first = np.sort(first)[decisions.space.allowed(X[np.sort(first)])]
-    kept = first[best_of(decisions, X[first], losses, features, n=n, only_front=only_front)]
+    kept = first[best_rows(predicted(decisions, X[first], losses, features), n, only_front=only_front)]
     of_ray = np.concatenate([np.arange(len(best.X)), np.repeat(np.arange(len(best.X)), n_samples)])
     return ReadOut(best.preferences[of_ray[kept]], X[kept])
 
 
-def best_of(
-    decisions: Decisions,
-    X: Array,
-    losses: Sequence[Loss],
-    features: Tensor,
-    *,
-    n: int = N_RAYS,
-    only_front: bool = True,
-) -> npt.NDArray[np.int64]:
-    """Return the numbers of the best rows by the losses on a device: without a hypernetwork, where rows can be listed.
+def best_rows(F: Array, n: int = N_RAYS, *, only_front: bool = True) -> npt.NDArray[np.int64]:
+    """Return the numbers of the best rows of losses ``(m, n_losses)``.
+
+    Without any hypernetwork it ranks what can be listed: all of a space (``Decisions.all_rows``) or a large sample.
 
     Args:
-        decisions: The decisions of the space.
-        X: ``(m, n_var)`` different rows: all of the space (``Decisions.all_rows``) or a sample.
-        losses: One for each objective; they need no gradient.
-        features: ``(n_features,)`` features of a device.
+        F: ``(m, n_losses)`` losses, as ``predicted`` gives them.
         n: The most rows to return.
         only_front: Leaves out what another row dominates, even if fewer than ``n`` remain.
 
     Returns:
         Numbers of at most ``n`` rows, the best first: ranks of non-domination, then those with most room around them.
     """
-    F = predicted(decisions, X, losses, features)
     keys = rank_and_crowding(F, np.zeros(len(F)))
     order = sorted(range(len(F)), key=keys.__getitem__)[:n]
     return np.array([row for row in order if not only_front or keys[row][0] == 0], dtype=np.int64)

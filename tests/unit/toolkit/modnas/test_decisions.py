@@ -29,6 +29,7 @@ def test_columns_are_one_per_option() -> None:
     made = decisions()
     assert made.sizes == [3, 3, 2, 5, 2]
     assert made.n_columns == 15
+    assert made.n_combinations == 180
 
 
 def test_every_configuration_comes_back() -> None:

@@ -10,7 +10,7 @@ from evo_moo.pareto import pareto_rows
 from evo_moo.space import SearchSpace
 from evo_moo.toolkit.modnas.decisions import Decisions
 from evo_moo.toolkit.modnas.hypernetworks import DeviceTables
-from evo_moo.toolkit.modnas.readout import best_of, predicted, read_out, sampled_read_out
+from evo_moo.toolkit.modnas.readout import best_rows, predicted, read_out, sampled_read_out
 
 VARIABLES = {"a": Integer(0, 4), "b": Integer(0, 4)}
 DECISIONS = Decisions(SearchSpace(VARIABLES))
@@ -87,9 +87,10 @@ def test_forbidden_architectures_are_left_out() -> None:
 
 def test_all_rows_are_ranked_without_a_hypernetwork() -> None:
     X = DECISIONS.all_rows()
-    front = X[best_of(DECISIONS, X, [first, second], FEATURES)]
+    F = predicted(DECISIONS, X, [first, second], FEATURES)
+    front = X[best_rows(F)]
     assert sorted(map(tuple, front)) == [(a, 0) for a in range(5)]
-    most = best_of(DECISIONS, X, [first, second], FEATURES, n=10, only_front=False)
+    most = best_rows(F, 10, only_front=False)
     assert len(most) == len(set(most)) == 10
     assert sorted(map(tuple, X[most[:5]])) == [(a, 0) for a in range(5)]
 
