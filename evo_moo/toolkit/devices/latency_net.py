@@ -72,10 +72,11 @@ class LatencyNet(nn.Module):
         tuned = copy.deepcopy(self).requires_grad_(True)
         inputs, features = as_tensor(reference_one_hots), features_of(device)
         optimizer = torch.optim.Adam(tuned.parameters(), LEARNING_RATE)
-        for _ in range(steps):
-            optimizer.zero_grad()
-            mse_loss(tuned(inputs, features), features).backward()
-            optimizer.step()
+        with one_thread():
+            for _ in range(steps):
+                optimizer.zero_grad()
+                mse_loss(tuned(inputs, features), features).backward()
+                optimizer.step()
         return tuned.requires_grad_(False)
 
 
