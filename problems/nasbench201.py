@@ -29,6 +29,12 @@ SHAPE = (len(OPS),) * len(EDGES)
 CELLS = np.array(list(np.ndindex(SHAPE)))
 COLUMNS = ("ops", "edges", "datasets", "arch", "test_acc_12", "test_acc_200", "params_m", "flops_m", "devices")
 USUAL_DEVICE = "gold_6226"
+NAMES = [f"edge_{edge.replace('>', '')}" for edge in EDGES]
+REFERENCES = [
+    dict(zip(NAMES, (OPS[int(op)] for op in cell), strict=True))
+    for cell in ["401211", "310001", "114010", "400103", "020322", "121203", "341024", "132433", "401024", "333333"]
+]
+"""The cells that Lee et al. (HELP, NeurIPS 2021) measure on a new device; each digit is the operation of an edge."""
 
 
 class NASBench201(SearchProblem):
@@ -48,7 +54,9 @@ class NASBench201(SearchProblem):
     """
 
     fidelity = Fidelity("epochs", 12, 200)
-    variables = {f"edge_{a}{b}": Choice(OPS) for a, b in (edge.split(">") for edge in EDGES)}
+    variables = {name: Choice(OPS) for name in NAMES}
+
+    reference_configurations = REFERENCES
 
     def __init__(
         self, dataset: str = "cifar10", devices: str | Sequence[str] | None = None, data: str | None = None
