@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evo_moo.analysis.run_front import RunFront, code_changes
+from evo_moo.analysis.fronts.endings import code_changes
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Box

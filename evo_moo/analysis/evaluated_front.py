@@ -1,11 +1,12 @@
 """The Pareto front of a run, with every evaluation behind it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from evo_moo.analysis.fronts.view_front import SeenBy
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.pareto import Array
 from evo_moo.problem.goals import Objectives
@@ -35,6 +36,11 @@ class EvaluatedFront(RunFront):
         if run_dir is None or front.n_evaluations + front.n_told <= MOST_HELD or ledger.has_points():
             return cls(**vars(front), evaluations=[each for e in ledger.evaluations() for each in e.offers()])
         return cls(**vars(front), evaluations=StoredEvaluations(run_dir, ledger))
+
+    def within(self, context: str) -> Self:
+        """Return the front in one context, and every evaluation as it is there; errors as of ``RunFront``."""
+        front = super().within(context)
+        return replace(front, evaluations=SeenBy(front.goals, self.evaluations))
 
     @property
     def measured(self) -> Iterator[Evaluation]:

@@ -1,45 +1,28 @@
 """The Pareto front of a run, read from the ledger without the evaluations behind it."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from evo_moo.analysis.fronts.endings import Failure, code_changes, failures_of, notes_of
+from evo_moo.analysis.fronts.rows import flat_row
+from evo_moo.analysis.fronts.view_front import ViewFront, doubts_of, served_by, union_of
 from evo_moo.analysis.statistics.replicates import means_and_spread
-from evo_moo.pareto import Array, Box, hypervolume, pareto_rows, share_of_front
-from evo_moo.problem.goals import Goals, Objectives
-from evo_moo.problem.measurements import Interval, Pooled, front_rows
+from evo_moo.errors import UsageError
+from evo_moo.pareto import Array, Box, hypervolume, share_of_front
+from evo_moo.problem.contexts import at
+from evo_moo.problem.fronts import mean_share
+from evo_moo.problem.goals import Goals
+from evo_moo.problem.measurements import Interval
 from evo_moo.problem.metrics import Metric, Metrics
-from evo_moo.problem.points import Key, parts_of_key
+from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import FAILED, STATUSES, Evaluation
-from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.reading import reading
-from evo_moo.values import METRIC, OPTION
-
-NO_POINT = "points not made"
-"""Stands for the status of points that could not be made."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A way in which evaluations did not end well: the status, the reason without values, and how many there were.
-
-    Points that could not be made are counted by their faults, with ``NO_POINT`` as the status.
-    """
-
-    status: str
-    reason: str
-    n: int
-
-
-def code_changes(ledger: Ledger) -> tuple[str, ...]:
-    """Return in words how the code that was evaluated changed while a run went on."""
-    events = ledger.events("code changed")
-    return tuple(f"after {detail['n_asked']} evaluations: {'; '.join(detail['changed'])}" for _, _, detail in events)
+from evo_moo.storage.run_boxes import boxes_in_words
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +31,7 @@ class RunFront:
 
     The front is drawn from all evaluations, since each of them cost a training, and sorted by the first
     objective. On a plain pymoo problem it is instead, row for row, what ``pymoo.optimize.minimize`` reports: the
-    optimum of the last population.
+    optimum of the last population. With contexts there is a front for each, ``within``, and this is their union.
 
     Attributes:
         goals: Objectives and limits.
@@ -57,20 +40,17 @@ class RunFront:
             keeps the limits, those that exceed them least; ``feasible`` then is False.
         endings: Numbers of evaluations by status and reason; what was told with its metrics is none.
         run_dir: The run folder, if there is one.
-        true_front: The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
         means: Mean metrics of the configurations that were evaluated in full, by the id of the first evaluation, or of
             its point; empty where nothing was repeated with another seed.
         spread: Standard deviations of the metrics of the configurations that were repeated, by the same ids.
         doubts: Of evaluations whose measured times are in doubt, the 95 % confidence intervals of these metrics, by id.
-        archive: Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised: the objectives
-            of ``front``, or better ones where that is the last population's.
-        box: What hypervolumes are shares of: of the first generation, and before its end of what was measured so far;
-            None where nothing keeps the limits.
-        box_of: The box in words; empty where there is none.
         code_changes: In words, how the code that was evaluated changed while the run went on, as the user accepted.
         n_told: Number of configurations that were measured elsewhere, and told with their metrics.
         has_points: Whether trainings offer points, so that these are on the front.
         point_faults: Numbers of points that could not be made, by why.
+        views: For each of the ``views`` of the goals its front.
+        serves: With contexts, on whose fronts a member stands, by id; those aside where nothing keeps the limits.
+        context: Which of the contexts this is the front of; empty for all, and without contexts.
     """
 
     goals: Goals
@@ -78,17 +58,16 @@ class RunFront:
     front: list[Evaluation]
     endings: dict[tuple[str, str], int]
     run_dir: Path | None = None
-    true_front: Array | None = None
     means: dict[Key, Metrics] = field(default_factory=dict)
     spread: dict[Key, Metrics] = field(default_factory=dict)
     doubts: dict[Key, dict[str, Interval]] = field(default_factory=dict)
-    archive: Array = field(default_factory=lambda: np.empty((0, 0)))
-    box: Box | None = None
-    box_of: str = ""
     code_changes: tuple[str, ...] = ()
     n_told: int = 0
     has_points: bool = False
     point_faults: dict[str, int] = field(default_factory=dict)
+    views: tuple[ViewFront, ...] = ()
+    serves: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    context: str = ""
 
     @classmethod
     def read(cls, run_dir: str | Path) -> Self:
@@ -111,24 +90,51 @@ class RunFront:
         means, spread = dict[Key, Metrics](), dict[Key, Metrics]()
         if ledger.has_replicates():
             means, spread = means_and_spread(ledger.ok())
-        said = _doubts(ledger)
-        keys, F, violation = Objectives.of(means.items() if means else ledger.best_by_limits(), goals)
-        best = pareto_rows(F, violation)
+        said = doubts_of(ledger)
         last = ledger.last_generation()
         n_rows = sum(endings.values()) + n_told
         is_populations = facts.front == "population" and last is not None and last.n_asked == n_rows
-        rows_of_front = front_rows(goals, list(means.items() or ledger.best_by_limits()), said) if said else best
-        ids = last.optimum if last and is_populations else keys[rows_of_front].tolist()
-        front = [e._replace(metrics=means.get(e.id, e.metrics)) for e in ledger.of_ids(ids)]
-        box, box_of = None, ""
-        if (feasible := violation == 0).any():
-            fixed = fixed_box(ledger, goals)
-            box = fixed.box if fixed else Box.around(F[feasible])
-            box_of = box_in_words(fixed)
-        archive = F[best[feasible[best]]]
+        views = ViewFront.each(ledger, means, said, last.optimum if last and is_populations else None)
+        front = union_of(goals, views) if goals.contexts else views[0].members
+        serves = served_by(goals, views) if goals.contexts else {}
         doubts = {key: pooled.intervals for key, pooled in said.items()}
-        more = doubts, archive, box, box_of, code_changes(ledger), n_told, ledger.has_points(), ledger.point_faults()
-        return cls(goals, known, front, endings, run_dir, facts.true_front, means, spread, *more)
+        counts = code_changes(ledger), n_told, ledger.has_points(), ledger.point_faults()
+        return cls(goals, known, front, endings, run_dir, means, spread, doubts, *counts, views, serves)
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Names of the contexts, each with a front of its own; empty without any, and within one."""
+        return tuple(context.name for context in self.goals.contexts)
+
+    def within(self, context: str) -> Self:
+        """Return the front in one context: its goals, members, box, hypervolume, true front.
+
+        Raises:
+            MetricError: There is no such context, or there are none.
+        """
+        goals = self.goals.within(context)
+        view = self.views[self.contexts.index(context)]
+        return replace(self, goals=goals, front=view.members, views=(view,), context=context)
+
+    def in_one(self, context: str | None) -> Self:
+        """Return the front in the context that is named; of a run without contexts none is, and this is it.
+
+        Raises:
+            MetricError: There is no such context, or there are none.
+            UsageError: There are contexts, and none is named.
+        """
+        if context:
+            return self.within(context)
+        if self.contexts:
+            raise UsageError(
+                f"`context` must be one of {', '.join(self.contexts)}, each with its own front, but is missing"
+            )
+        return self
+
+    def recorded_name(self, metric: str) -> str:
+        """Return the name under which a metric is recorded in this context: ``latency_ms@phone`` of ``latency_ms``."""
+        own = at(metric, self.context)
+        return own if self.context and own in self.known_metrics else metric
 
     @property
     def n_evaluations(self) -> int:
@@ -141,7 +147,10 @@ class RunFront:
         failed = f", {n_failed} of them failed" if n_failed else ""
         kept = "front" if self.feasible or not self.front else "nothing keeps the limits; nearest"
         objectives = ", ".join(f"{o.direction} {o.metric}" for o in self.goals.objectives)
+        kept = "fronts" if self.feasible and self.contexts else kept
         points = " points" if self.has_points else ""
+        points += f" in {self.context}" if self.context else ""
+        points += f" in {len(self.contexts)} contexts" if self.contexts else ""
         return f"{kept} of {len(self.front)}{points} among {self.n_evaluations} evaluations{failed}; {objectives}"
 
     def __repr__(self) -> str:
@@ -180,17 +189,56 @@ class RunFront:
 
     @property
     def feasible(self) -> bool:
-        """Whether the front keeps every limit."""
+        """Whether the front keeps every limit; with contexts whether that of any does."""
+        if self.contexts:
+            return any(view.feasible for view in self.views)
         return bool(self.front) and all(e.feasible for e in self.front)
 
     def failures(self) -> list[Failure]:
         """Count what did not end well, and points not made, by status and reason, most frequent first."""
-        failed = {k: n for k, n in self.endings.items() if k[0] not in ("ok", "partial", "asked")}
-        failed |= {(NO_POINT, fault): n for fault, n in self.point_faults.items()}
-        return _counted((status, reason.partition(", but is ")[0], n) for (status, reason), n in failed.items())
+        return failures_of(self.endings, self.point_faults)
+
+    def notes(self) -> list[Failure]:
+        """Count the evaluations that ended well without a number for some metric, by status and what is missing."""
+        return notes_of(self.endings)
+
+    @property
+    def archive(self) -> Array:
+        """Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised.
+
+        The objectives of ``front``, or better ones where that is the last population's.
+        """
+        if self.contexts:
+            return self.F if self.feasible else self.F[:0]
+        return self.views[0].archive if self.views else np.empty((0, 0))
+
+    @property
+    def box(self) -> Box | None:
+        """What hypervolumes are shares of: of the first generation, and before its end of what was measured so far.
+
+        Returns:
+            None where nothing keeps the limits; and of all contexts, each of which has a box of its own.
+        """
+        return self.views[0].box if len(self.views) == 1 else None
+
+    @property
+    def box_of(self) -> str:
+        """The box in words; empty where there is none."""
+        if self.contexts:
+            return boxes_in_words([view.box_of for view in self.views])
+        return self.views[0].box_of if self.views else ""
+
+    @property
+    def true_front(self) -> Array | None:
+        """The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
+
+        Returns:
+            None where it is not known; and of all contexts, each of which has a true front of its own.
+        """
+        return self.views[0].true_front if len(self.views) == 1 else None
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:
-        """Return the hypervolume of the front.
+        """Return the hypervolume of the front; with contexts the mean over those of all, by their weights.
 
         By default it is the one that a search logs, and that ``list``, ``show`` and the report have: of everything
         feasible that was measured, as a share of ``box``, above 1 where the front lies beyond it.
@@ -203,9 +251,13 @@ class RunFront:
             MetricError: The reference point lacks an objective, or has another number of values.
         """
         if ref_point is None:
-            return self.box.share(self.archive) if self.box else 0.0
+            each = [view.box for view in self.views], [view.archive for view in self.views]
+            return mean_share(self.goals, *each) if self.views else 0.0
         ref = self.goals.reference(ref_point)
-        return hypervolume(self.F, ref) if self.feasible else 0.0
+        fronts = [self.within(name) for name in self.contexts] or [self]
+        each_ref = [ref[columns] for columns in self.goals.columns_of_views]
+        volumes = [hypervolume(f.F, own) if f.feasible else 0.0 for f, own in zip(fronts, each_ref, strict=True)]
+        return float(self.goals.weights @ volumes)
 
     @property
     def hypervolume_box(self) -> dict[str, tuple[float, float]]:
@@ -219,17 +271,11 @@ class RunFront:
 
     def hypervolume_in_words(self) -> str:
         """Return the hypervolume and what it is a share of; empty of a single objective, and without a box."""
-        if self.box is None or len(self.goals.objectives) < 2:
+        if len(self.goals.views[0].objectives) < 2 or not any(view.box for view in self.views):
             return ""
         ends = ", ".join(f"{name} {best:.4g} to {ref:.4g}" for name, (best, ref) in self.hypervolume_box.items())
+        ends = ", ".join(f"{name} {self.within(name).hypervolume():.4g}" for name in self.contexts) or ends
         return f"{self.hypervolume():.4g} of {self.box_of} ({ends})"
-
-    def notes(self) -> list[Failure]:
-        """Count the evaluations that ended well without a number for some metric, by status and what is missing."""
-        well = {
-            k: n for k, n in self.endings.items() if k[0] in ("ok", "partial") and k[1].startswith(("no `", "point "))
-        }
-        return _counted((*ending, n) for ending, n in well.items())
 
     def doubts_in_words(self, evaluations: Sequence[Evaluation] | None = None) -> str:
         """Say which evaluations, by default of the front, have times that are in doubt; empty where none has."""
@@ -244,8 +290,12 @@ class RunFront:
         """Return how much of the true front's hypervolume the front has reached; see ``pareto.share_of_front``.
 
         Returns:
-            None where the true front is not known.
+            With contexts the mean over those of all, by their weights. None where a true front is not known.
         """
+        if self.contexts:
+            shares = [self.within(name).share_of_true_hypervolume() for name in self.contexts]
+            known = [share for share in shares if share is not None]
+            return float(self.goals.weights @ known) if len(known) == len(shares) else None
         if self.true_front is None:
             return None
         return share_of_front(self.F if self.feasible else self.true_front[:0], self.true_front)
@@ -253,64 +303,14 @@ class RunFront:
     def rows(self) -> list[dict[str, Any]]:
         """Return the front as flat rows with the columns of ``front.csv``, named as in ``export``.
 
-        ``id``, of a point also ``evaluation`` and ``point``; ``metrics.NAME``, the objectives first; ``sd.NAME``, the
+        ``id``, of a point also ``evaluation`` and ``point``; with contexts ``contexts``, the names of those on whose
+        fronts it is, with commas between; ``metrics.NAME``, the objectives first; ``sd.NAME``, the
         standard deviation of what was repeated; ``low.NAME`` and ``high.NAME``, the 95 % confidence interval of a
         measured time that is in doubt; and ``config.NAME`` for each variable that is active.
         """
         objectives = [objective.metric for objective in self.goals.objectives]
-        return [_row(e, objectives, self.spread.get(e.id, {}), self.doubts.get(e.id, {})) for e in self.front]
-
-
-def _doubts(ledger: Ledger) -> dict[Key, Pooled]:
-    """Return what the measurements say of evaluations that are in doubt, or of each point that these offer."""
-    said = {key: pooled for key, pooled in ledger.said().items() if pooled.in_doubt}
-    told = (each for e in ledger.of_ids([*said]) for each in e.offers())
-    return {each.id: said[each.id] if each.id in said else said[each.training_id] for each in told}
-
-
-def _row(e: Evaluation, first: Sequence[str], spread: Metrics, doubts: Mapping[str, Interval]) -> dict[str, Any]:
-    """Return an evaluation as a flat row, some of its metrics first."""
-    ends = {f"{end}.{name}": interval[i] for name, interval in doubts.items() for i, end in enumerate(("low", "high"))}
-    return {
-        **parts_of_key(e.id),
-        **{METRIC + name: e.metrics[name] for name in dict.fromkeys([*first, *e.metrics])},
-        **{f"sd.{name}": sd for name, sd in spread.items()},
-        **ends,
-        **{OPTION + name: value for name, value in e.configuration.items()},
-    }
-
-
-def _counted(endings: Iterable[tuple[str, str, int]]) -> list[Failure]:
-    """Add up endings by status and reason, most frequent first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for status, reason, n in endings:
-        counts[status, reason] += n
-    return [Failure(status, reason, n) for (status, reason), n in counts.most_common()]
-
-
-def fixed_box(ledger: Ledger, goals: Goals) -> RunBox | None:
-    """Return what a run's hypervolumes are shares of, once that is fixed.
-
-    The box is around the feasible full evaluations of the first generations by whose end two of them differ. It is
-    recorded at that moment; of a ledger that lacks it, it is the same by its generations.
-    """
-    if (recorded := ledger.facts().box) is not None:
-        return recorded
-    last = ledger.last_generation()
-    if last is None:
-        return None
-    seen = [e for e in ledger.feasible() if e.generation <= last.number]
-    F, generations = goals.F([e.metrics for e in seen]), np.array([e.generation for e in seen])
-    differ = [int(g) for g in np.unique(generations) if np.ptp(F[generations <= g], axis=0).any()]
-    return RunBox(differ[0], *Box.around(F[generations <= differ[0]])) if differ else None
-
-
-def box_in_words(fixed: RunBox | None) -> str:
-    """Name the box of a run."""
-    if fixed is None:
-        return "the box of all evaluations so far"
-    return (
-        "the first generation's box"
-        if fixed.generation == 1
-        else f"the box of the first {fixed.generation} generations"
-    )
+        of_contexts = {key: {"contexts": ", ".join(names)} for key, names in self.serves.items()}
+        return [
+            flat_row(e, objectives, of_contexts.get(e.id, {}), self.spread.get(e.id, {}), self.doubts.get(e.id, {}))
+            for e in self.front
+        ]

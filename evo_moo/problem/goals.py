@@ -83,8 +83,9 @@ class Goals:
         """
         names = [each.name for each in self.contexts]
         if context not in names:
-            rule = f"a context must be one of {', '.join(names)}" if names else "a context needs a search with contexts"
-            raise MetricError(f"{rule}, but is {context!r}")
+            if not names:
+                raise MetricError(f"a context must go with a search that has contexts, but this has none: {context!r}")
+            raise MetricError(f"a context must be one of {', '.join(names)}, but is {context!r}")
         others = tuple(at("", name) for name in names if name != context)
         return Goals(
             tuple(o for o in self.objectives if not o.metric.endswith(others)),
@@ -237,11 +238,16 @@ class Goals:
         ]
 
     def front_rows(self, rows: Sequence[Mapping[str, float]]) -> npt.NDArray[np.int64]:
-        """Return which evaluations are on the front, or with contexts on that of any; sorted by the first objective."""
-        fronts = [pareto_rows(view.F(rows), np.array([view.violation(row) for row in rows])) for view in self.views]
+        """Return which evaluations are on the front, sorted by the first objective.
+
+        With contexts they are those on the front of any in which something keeps the limits, or of all if none is so.
+        """
+        of_views = [np.array([view.violation(row) for row in rows]) for view in self.views]
+        fronts = [pareto_rows(view.F(rows), off) for view, off in zip(self.views, of_views, strict=True)]
         if len(fronts) == 1:
             return fronts[0]
-        union = np.unique(np.concatenate(fronts))
+        kept = [front for front, off in zip(fronts, of_views, strict=True) if (off == 0).any()]
+        union = np.unique(np.concatenate(kept or fronts))
         sorted_rows: npt.NDArray[np.int64] = union[np.lexsort(self.F([rows[i] for i in union]).T[::-1])]
         return sorted_rows
 

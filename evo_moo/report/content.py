@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from evo_moo.analysis.fronts.endings import Failure
 from evo_moo.analysis.importance.importances import importances, learnt_in_words
 from evo_moo.analysis.result import Result
-from evo_moo.analysis.run_front import Failure
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.run_table import RunTable
 from evo_moo.analysis.rung_summary import rung_report

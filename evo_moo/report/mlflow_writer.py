@@ -77,7 +77,7 @@ class MLflowWriter(Callback):
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Log the best values and the hypervolume so far."""
-        numbers, at_s = self._summary.numbers(generation, run.box), self._summary.at_s
+        numbers, at_s = self._summary.numbers(generation, run.boxes), self._summary.at_s
         if generation > self._generation:
             log(self._client, self._parent, numbers, {}, {GENERATION_TAG: generation}, at_s, generation)
 

@@ -1,18 +1,18 @@
 """The best values and the hypervolume so far, for callbacks that write them down."""
 
-import numpy as np
-
 from evo_moo.analysis.statistics.replicates import means_and_spread
-from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
+from evo_moo.pareto import MOST_OBJECTIVES
+from evo_moo.problem.fronts import Fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.facts import RunBox
+from evo_moo.storage.run_boxes import Boxes
 
 
 class Summary:
     """The best values and the hypervolume so far, for callbacks that write them down.
 
-    The hypervolume is the run's, a share of its box. ``at_s`` is the time at which the latest evaluation ended.
+    The hypervolume is the run's, a share of its box, or with contexts the mean over those of all. ``at_s`` is the time
+    at which the latest evaluation ended.
     """
 
     def __init__(self, goals: Goals) -> None:
@@ -28,15 +28,15 @@ class Summary:
         if evaluation.status == "ok":
             self._full += evaluation.offers()
 
-    def numbers(self, generation: int, fixed: RunBox | None) -> dict[str, float]:
+    def numbers(self, generation: int, fixed: Boxes) -> dict[str, float]:
         """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
         means, _ = means_and_spread(self._full)
-        F = self._goals.F([metrics for metrics in means.values() if not self._goals.violation(metrics)])
-        front = F[pareto_rows(F, np.zeros(len(F)))]
+        feasible = [metrics for metrics in means.values() if not self._goals.violation(metrics)]
         numbers: dict[str, float] = {"n_evals": self.n_evals}
-        if len(front):
-            for objective, value in zip(self._goals.objectives, front.min(axis=0).tolist(), strict=True):
-                numbers[f"best.{objective.metric}"] = objective.sign * value
-            if fixed is not None and generation >= fixed.generation and 2 <= F.shape[1] <= MOST_OBJECTIVES:
-                numbers["hypervolume"] = fixed.box.share(front)
+        numbers |= {f"best.{name}": value for name, value in self._goals.best(feasible).items()}
+        boxes = [None if each is None or generation < each.generation else each.box for each in fixed]
+        if any(boxes) and 2 <= len(self._goals.views[0].objectives) <= MOST_OBJECTIVES:
+            fronts = Fronts(self._goals)
+            fronts.add(feasible)
+            numbers["hypervolume"] = fronts.share(boxes)
         return numbers

@@ -64,7 +64,7 @@ class TensorBoardWriter(Callback):
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Write the best values and the hypervolume so far."""
-        for name, value in self._summary.numbers(generation, run.box).items():
+        for name, value in self._summary.numbers(generation, run.boxes).items():
             self._writer.add_scalar(f"search/{name}", value, generation, self._summary.at_s)
         if not run.is_replay:
             self._writer.flush()

@@ -54,6 +54,7 @@ def search(
     post_training: Mapping[str, Variable] | None = None,
     objectives: Mapping[str, Any] | None = None,
     constraints: Limits | None = None,
+    contexts: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     mode: str = "generational",
     sampling: str = "random",
@@ -90,6 +91,7 @@ def search(
         post_training: What is chosen after a training, likewise; the function then returns a list of ``Point``.
         objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
         constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
+        contexts: Names of those of the problem's contexts that count to how much each does; by default all alike.
         options: Keyword arguments of the problem's class, where it is named by a reference.
         mode: ``"generational"``, or ``"steady-state"``: no worker waits for the last evaluation of a generation,
             but with several workers the result depends on which evaluation ends first.
@@ -144,6 +146,7 @@ def search(
         "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
         "objectives": objectives,
         "constraints": constraints,
+        "contexts": contexts,
     }
     changes = {} if workers is None else {"evaluation.workers": workers}
     folder = Path(run_dir) if run_dir else None

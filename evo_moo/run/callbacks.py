@@ -92,7 +92,7 @@ class Reactions:
             self._on_evaluation(evaluation)
         if self._has_new_generations:
             self._has_new_generations = False
-            if self._run.box is None:
+            if not all(self._run.boxes):
                 self._run = self._ledger.facts()
             for generation, _, population, _ in self._ledger.generations(self._last_generation):
                 self._on_generation(generation, self._ledger.of_ids(population))

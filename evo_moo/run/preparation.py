@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.evaluation.problem_version import problem_parts
 from evo_moo.job.check import check_job
@@ -19,6 +17,7 @@ from evo_moo.job.job import Job, SurrogateSection
 from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.algorithms import PARETO
 from evo_moo.plugins import ProblemSource, code_of_surrogate
+from evo_moo.problem.fronts import true_fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.warm_start import WarmStart
@@ -199,7 +198,7 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     folder.write_environment(job.search.seed)
     front = "population" if job.is_searched_as_by_pymoo(problem) else "archive"
     with folder.ledger.transaction():
-        more = {"job": job.to_toml(), "front": front, "true_front": _true_front(problem, goals)}
+        more = {"job": job.to_toml(), "front": front, "true_front": true_fronts(problem, goals)}
         more |= {"parts": prepared.parts, "place": _place(folder)}
         record_problem(folder.ledger, problem, goals, version, **more)
         if warm is not None:
@@ -267,17 +266,6 @@ def _record_version(ledger: Ledger, facts: RunFacts, parts: dict[str, str], vers
 
 def _place(folder: RunFolder) -> str:
     return str(folder.path or "")
-
-
-def _true_front(problem: SearchProblem, goals: Goals) -> list[list[float]] | None:
-    """Return the exact Pareto front where the problem knows it, as rows of objectives, minimised."""
-    try:
-        front = np.asarray(problem.pareto_front(goals), dtype=float)  # of None an array without axes
-    except Exception as error:
-        LOGGER.warning("`pareto_front` of `%s` failed: %s: %s", problem.name(), type(error).__name__, error)
-        return None
-    fits = front.ndim == 2 and len(front) and front.shape[1] == len(goals.objectives) and np.isfinite(front).all()
-    return front.tolist() if fits else None
 
 
 def _with_models_decided(job: Job, problem: SearchProblem, recorded: Recorded) -> Job:

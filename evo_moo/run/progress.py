@@ -12,20 +12,19 @@ from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-
-from evo_moo.analysis.run_front import RunFront, box_in_words
+from evo_moo.analysis.run_front import RunFront
 from evo_moo.evaluation.pool import Pool
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
-from evo_moo.pareto import MOST_OBJECTIVES, pareto_rows
+from evo_moo.pareto import MOST_OBJECTIVES
+from evo_moo.problem.fronts import Fronts
 from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
 from evo_moo.problem.points import made
 from evo_moo.run.observer import n_evaluated
 from evo_moo.storage.evaluation_row import FAILED, Evaluation
-from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
 from evo_moo.storage.log import Printable
+from evo_moo.storage.run_boxes import Boxes, box_in_words, boxes_in_words
 from evo_moo.text import printable
 
 LOGGER = logging.getLogger("evo_moo")
@@ -54,12 +53,12 @@ class Progress:
         ledger: Ledger | None = None,
     ) -> None:
         self.goals, self._budget, self._elapsed_s = goals, budget or Budget(), elapsed_s
-        self._ledger = ledger if 2 <= len(goals.objectives) <= MOST_OBJECTIVES else None
+        self._ledger = ledger if 2 <= len(goals.views[0].objectives) <= MOST_OBJECTIVES else None
         self.n_done, self.n_failed, self.spent, self.best = 0, 0, 0.0, dict[str, float]()
         self._began_at = self._line_at = time.monotonic()
         self._line_every_s, self._n_running, self._per_generation = FIRST_LINE_S, 0, math.inf
-        self._F = goals.F([])  # of the front of what is feasible
-        self._box: RunBox | None = None
+        self._fronts = Fronts(goals)
+        self._boxes: Boxes = tuple(None for _ in goals.views)
         self._repeats, self._last_id = False, 0
         rest = iter(before)
         while part := list(itertools.islice(rest, ROWS_AT_A_TIME)):
@@ -106,8 +105,10 @@ class Progress:
             words[0] += f" at the cost of {self.spent:.4g}{f' of {n_evals}' if n_evals else ''} full ones"
         if self.n_failed:
             words.append(f"{self.n_failed} failed")
-        if self._box is not None:
-            words.append(f"hypervolume {self._box.box.share(self._F):.4g} of {box_in_words(self._box)}")
+        if any(self._boxes):
+            volume = self._fronts.share([each and each.box for each in self._boxes])
+            of = boxes_in_words([box_in_words(each) if each else "" for each in self._boxes])
+            words.append(f"hypervolume {volume:.4g} of {of}")
         return ", ".join([*words, *(f"best {printable(name)} {value:.4g}" for name, value in list(self.best.items()))])
 
     @property
@@ -145,8 +146,7 @@ class Progress:
             return
         self.best = self.goals.best([self.best, *feasible])
         if self._ledger is not None and not self._repeats:
-            F = np.vstack([self._F, self.goals.F(feasible)])
-            self._F = F[pareto_rows(F, np.zeros(len(F)))]
+            self._fronts.add(feasible)
 
     def _note_repeats(self) -> None:
         if self._ledger is not None and not self._repeats:
@@ -156,10 +156,10 @@ class Progress:
     def _look(self) -> None:
         """Look up in the ledger what only it knows: the box of the hypervolume, and means over repetitions."""
         if self._ledger is not None:
-            self._box = self._box or self._ledger.facts().box
+            self._boxes = self._boxes if all(self._boxes) else self._ledger.facts().boxes_of(self.goals)
             self._note_repeats()
             if self._repeats:
-                self._F = RunFront.of_ledger(self._ledger).archive
+                self._fronts.F = [view.archive for view in RunFront.of_ledger(self._ledger).views]
 
 
 class _Bar(Progress):

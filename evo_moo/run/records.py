@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.run_front import fixed_box
+from evo_moo.analysis.fronts.first_boxes import fixed_boxes
 from evo_moo.errors import SearchFailedError
 from evo_moo.evaluation.latencies import Revision
 from evo_moo.evaluation.task import USABLE, Outcome
@@ -19,6 +19,7 @@ from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
 from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.run_boxes import boxes_to_json
 
 NOT_EVALUATED = "told with its metrics, not evaluated here"
 LOGGER = logging.getLogger("evo_moo")
@@ -38,7 +39,7 @@ class Records:
         self._ledger, self._optimizer, self._budget = ledger, optimizer, budget
         counts = ledger.counts()
         self._n_usable = sum(counts.get(status, 0) for status in USABLE)
-        self._has_box = ledger.facts().box is not None
+        self._boxes = ledger.facts().boxes_of(optimizer.goals)
 
     def asked(self, candidates: Iterable[tuple[Candidate, int]]) -> None:
         """Record candidates, each with the seed of its evaluation, and the decisions that led to them."""
@@ -120,9 +121,9 @@ class Records:
         optimizer = self._optimizer
         ids = optimizer.population_ids(), optimizer.optimum_ids()
         self._ledger.record_generation(optimizer.generation, optimizer.n_asked, *ids)
-        if not self._has_box and (box := fixed_box(self._ledger, optimizer.goals)) is not None:
-            self._ledger.set_meta(hypervolume_box=box.to_json())
-            self._has_box = True
+        if not all(self._boxes) and any(boxes := fixed_boxes(self._ledger, optimizer.goals)):
+            self._boxes = boxes
+            self._ledger.set_meta(hypervolume_box=boxes_to_json(boxes, optimizer.goals))
         self._budget.generation_ended(self._ledger)
 
     def decisions(self) -> None:

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.termination import Termination
@@ -21,16 +20,15 @@ from pymoo.termination.xtol import DesignSpaceTermination
 
 from evo_moo.job.budget import Budget, StopWhen
 from evo_moo.optimizer.protocol import AskTell
-from evo_moo.pareto import pareto_rows
 from evo_moo.problem.encoded_problem import encoded_problem
+from evo_moo.problem.fronts import Fronts
 from evo_moo.problem.goals import Goals
+from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.points import Key
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.storage.evaluation_row import Evaluation
-from evo_moo.storage.facts import RunBox
 from evo_moo.storage.ledger import Ledger
-
-Array = npt.NDArray[np.float64]
+from evo_moo.storage.run_boxes import Boxes
 
 
 class _Generation(NamedTuple):
@@ -38,7 +36,8 @@ class _Generation(NamedTuple):
     n_asked: int
     population: Population
     optimum: Population
-    box: RunBox | None
+    best: list[Metrics]
+    boxes: Boxes
 
 
 class StopWatch:
@@ -57,7 +56,7 @@ class StopWatch:
         self.reason, self._goals, self._seen = "", goals, 0
         self._rule: _HypervolumeStalls | _PymooRule | None = None
         if settings is not None and settings.rule == "hypervolume stalls":
-            self._rule = _HypervolumeStalls(settings)
+            self._rule = _HypervolumeStalls(settings, goals)
         elif settings is not None:
             self._rule = _PymooRule(settings, encoded_problem(space, goals))
 
@@ -65,13 +64,14 @@ class StopWatch:
         """Apply the rule to the generations of the ledger that are new."""
         if self._rule is None:
             return
-        box = ledger.facts().box
+        boxes = ledger.facts().boxes_of(self._goals)
         for number, n_asked, population, optimum in ledger.generations(self._seen):
             if self.reason:
                 return
             by_key = {e.id: e for e in ledger.of_ids([*population, *optimum])}
             members = self._members(population, by_key), self._members(optimum, by_key)
-            reason = self._rule.see(_Generation(number, n_asked, *members, box))
+            best = [by_key[key].metrics for key in optimum]
+            reason = self._rule.see(_Generation(number, n_asked, *members, best, boxes))
             self.reason = f"{reason} at generation {number}" if reason else ""
             self._seen = number
 
@@ -85,23 +85,23 @@ class StopWatch:
 class _HypervolumeStalls:
     """Ends a search when the hypervolume of the best so far grows by no more than a share of it.
 
-    The best so far is the front of all generations' optima. The hypervolume is the run's, a share of its box.
+    The best so far is the front of all generations' optima. The hypervolume is the run's, a share of its box, or with
+    contexts the mean of those of all.
     """
 
-    def __init__(self, settings: StopWhen) -> None:
+    def __init__(self, settings: StopWhen, goals: Goals) -> None:
         self._tol = 0.001 if settings.tol is None else settings.tol
         self._period = settings.period or 10
-        self._front = np.empty((0, 0))
+        self._fronts = Fronts(goals)
         self._volumes: list[float] = []
 
     def see(self, generation: _Generation) -> str:
         """Return the reason to stop at the next generation; empty where the search goes on."""
-        fixed, F = generation.box, _feasible_F(generation.optimum)
-        if fixed is None or generation.number < fixed.generation:
+        boxes = [None if each is None or generation.number < each.generation else each.box for each in generation.boxes]
+        if not any(boxes):
             return ""
-        seen = np.vstack([self._front, F]) if self._front.size and len(F) else F if len(F) else self._front
-        self._front = seen[pareto_rows(seen, np.zeros(len(seen)))]
-        self._volumes = [*self._volumes[-self._period :], fixed.box.share(self._front)]
+        self._fronts.add(generation.best)
+        self._volumes = [*self._volumes[-self._period :], self._fronts.share(boxes)]
         growth = self._volumes[-1] - self._volumes[0]
         if len(self._volumes) <= self._period or self._volumes[-1] == 0 or growth > self._tol * self._volumes[-1]:
             return ""
@@ -145,13 +145,6 @@ def _pymoo_termination(settings: StopWhen, single: bool, given: dict[str, int]) 
         kind, tol = (SingleObjectiveSpaceTermination, 1e-6) if single else (MultiObjectiveSpaceTermination, 0.005)
     tol = tol if settings.tol is None else settings.tol
     return RobustTermination(kind(tol=tol, **given), period), f"{settings.rule} of {tol:g} over {period} generations"
-
-
-def _feasible_F(members: Population) -> Array:
-    if not len(members):
-        return np.empty((0, 0))
-    F: Array = members.get("F")[members.get("feas")]
-    return F
 
 
 class BudgetWatch:

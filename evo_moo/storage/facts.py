@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import orjson
 
 from evo_moo.errors import RunFolderError
-from evo_moo.pareto import Array, Box
+from evo_moo.pareto import Array
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
+from evo_moo.storage.run_boxes import Boxes, boxes_of_json
 
 State = Literal["new", "running", "stopped", "finished", "failed"]
 """State of a run as it was recorded last: a killed one is left ``running``."""
@@ -34,29 +35,6 @@ EventKind = Literal[
     "callback failed",
 ]
 """Kind of a decision or an incident of a run."""
-
-
-class RunBox(NamedTuple):
-    """What the hypervolumes of a run are shares of, fixed once and for all.
-
-    Attributes:
-        generation: At whose end it was fixed.
-        best: ``(n_obj,)`` corner of the best values by then, minimised.
-        ref: ``(n_obj,)`` reference point, minimised.
-    """
-
-    generation: int
-    best: Array
-    ref: Array
-
-    @property
-    def box(self) -> Box:
-        """The box alone."""
-        return Box(self.best, self.ref)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fact as the ledger keeps it."""
-        return {"generation": self.generation, "best": self.best.tolist(), "ref": self.ref.tolist()}
 
 
 @dataclass(frozen=True)
@@ -142,10 +120,11 @@ class RunFacts:
         return cast(Literal["population", "archive"], orjson.loads(self.texts["front"]))
 
     @cached_property
-    def true_front(self) -> Array | None:
-        """The exact Pareto front, ``(m, n_obj)`` array, minimised; None where the problem does not know it."""
-        points = self._fact("true_front")
-        return np.array(points) if points else None
+    def true_fronts(self) -> tuple[Array | None, ...]:
+        """The exact Pareto front, or that of each context, ``(m, n_obj)`` array, minimised; None where not known."""
+        recorded, contexts = self._fact("true_front"), self.goals.contexts
+        of_views = [(recorded or {}).get(context.name) for context in contexts] if contexts else [recorded]
+        return tuple(np.array(points) if points else None for points in of_views)
 
     @property
     def elapsed_s(self) -> float:
@@ -157,11 +136,14 @@ class RunFacts:
         """The job's start before configurations of earlier runs were added; None where there were none."""
         return cast(list[Any] | None, self._fact("given_start"))
 
-    @cached_property
-    def box(self) -> "RunBox | None":
-        """What the run's hypervolumes are shares of; None before it is fixed."""
-        recorded = self._fact("hypervolume_box")
-        return recorded and RunBox(recorded["generation"], *(np.array(recorded[key]) for key in ("best", "ref")))
+    @property
+    def boxes(self) -> Boxes:
+        """What the run's hypervolumes are shares of: one, or one for each context; None before it is fixed."""
+        return self.boxes_of(self.goals)
+
+    def boxes_of(self, goals: Goals) -> Boxes:
+        """Return ``boxes`` of a run with these goals."""
+        return boxes_of_json(self._fact("hypervolume_box"), goals)
 
     @cached_property
     def known_outcomes(self) -> list[dict[str, Any]]:

@@ -203,7 +203,7 @@ def test_the_summary_is_that_of_the_result():
             self.summary.see(evaluation)
 
         def on_generation(self, run, generation, population):
-            self.rows.append(self.summary.numbers(generation, run.box))
+            self.rows.append(self.summary.numbers(generation, run.boxes))
 
     last = Last()
     result = search(None, last)

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evo_moo.analysis.run_front import box_in_words, fixed_box
+from evo_moo.analysis.fronts.first_boxes import fixed_boxes
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.optimizer.candidate import Candidate
 from evo_moo.problem.goals import Goals
 from evo_moo.run.progress import Progress, is_notebook, shown_progress
 from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.run_boxes import box_in_words, boxes_to_json
 
 GOALS = Goals.declared({"error": "min", "speed": "max"}, {"size": {"at_most": 5}})
 
@@ -51,8 +52,8 @@ def recorded(ledger, outcomes, generation):
     ledger.record_asked(candidates)
     ledger.record_outcomes(outcomes, GOALS.violation)
     ledger.record_generation(generation, outcomes[-1].id, [], [])
-    if (box := fixed_box(ledger, GOALS)) is not None:
-        ledger.set_meta(hypervolume_box=box.to_json())
+    if any(boxes := fixed_boxes(ledger, GOALS)):
+        ledger.set_meta(hypervolume_box=boxes_to_json(boxes, GOALS))
 
 
 def test_the_hypervolume_is_a_share_of_the_first_generations_box():
@@ -86,13 +87,13 @@ def test_hypervolume_of_a_run_that_goes_on_is_that_of_its_ledger():
 def test_the_box_waits_for_two_feasible_points_that_differ():
     ledger = Ledger(None)
     recorded(ledger, [ended(1, 1.0, 1.0), ended(2, 5.0, 5.0, size=6.0), ended(3, 1.0, 1.0)], 1)
-    assert fixed_box(ledger, GOALS) is None
+    assert fixed_boxes(ledger, GOALS) == (None,)
     recorded(ledger, [ended(4, 2.0, 1.0), ended(5, 0, 0, status="failed")], 2)
-    box = fixed_box(ledger, GOALS)
+    (box,) = fixed_boxes(ledger, GOALS)
     assert box.generation == 2 and box_in_words(box) == "the box of the first 2 generations"
     assert box.best.tolist() == [1.0, -1.0] and box.ref.tolist() == pytest.approx([2.1, -0.9])
     recorded(ledger, [ended(6, -9.0, 99.0)], 3)
-    assert fixed_box(ledger, GOALS).ref.tolist() == box.ref.tolist()
+    assert fixed_boxes(ledger, GOALS)[0].ref.tolist() == box.ref.tolist()
 
 
 class Clock:

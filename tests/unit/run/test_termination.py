@@ -9,7 +9,7 @@ from pymoo.termination.robust import RobustTermination
 from pymoo.termination.xtol import DesignSpaceTermination
 
 import evo_moo
-from evo_moo.analysis.run_front import fixed_box
+from evo_moo.analysis.fronts.first_boxes import fixed_boxes
 from evo_moo.errors import JobError
 from evo_moo.job.budget import Budget, StopWhen
 from evo_moo.optimizer.candidate import Candidate
@@ -75,7 +75,7 @@ def test_the_hypervolume_stalls_where_its_definition_says(tmp_path):
     )
     volumes, front = [], np.empty((0, 2))
     with reading(tmp_path / "r") as ledger:
-        fixed = fixed_box(ledger, result.goals)
+        (fixed,) = fixed_boxes(ledger, result.goals)
         for generation, _, _, optimum in ledger.generations():
             if generation >= fixed.generation:
                 best = [result.evaluations[i - 1] for i in optimum]

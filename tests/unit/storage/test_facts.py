@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from evo_moo.errors import RunFolderError
+from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.ledger import Ledger
+from evo_moo.storage.run_boxes import boxes_to_json
 from evo_moo.storage.run_folder import RunFolder
 
 GOALS = Goals.declared({"loss": "min"}, {"size": {"at_most": 7}})
@@ -21,7 +23,7 @@ def test_facts_of_a_run_that_recorded_nothing_have_defaults():
     facts = facts_of()
     assert (facts.has_begun, facts.is_confirmation, facts.state, facts.job) == (False, False, "new", {})
     assert (facts.name, facts.problem, facts.seed, facts.elapsed_s) == ("search", "unknown", 1, 0.0)
-    assert facts.problem_version is facts.true_front is facts.given_start is None and facts.known_outcomes == []
+    assert facts.problem_version is facts.given_start is None and facts.known_outcomes == []
     assert facts.environment() == {}
     with pytest.raises(RunFolderError, match="must be a run that has begun, but has not yet"):
         _ = facts.goals
@@ -39,7 +41,17 @@ def test_facts_have_their_types():
     )
     assert (facts.has_begun, facts.state, facts.problem, facts.seed) == (True, "stopped", "b.py:C", 7)
     assert (facts.goals, facts.metrics, facts.front) == (GOALS, {"loss": Metric(unit="ms")}, "archive")
-    np.testing.assert_array_equal(facts.true_front, [[0.0], [1.0]])
+    np.testing.assert_array_equal(facts.true_fronts[0], [[0.0], [1.0]])
+
+
+def test_facts_of_contexts_have_a_box_and_a_true_front_for_each():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"loss": "min", "ms": "min"}, {}, contexts, ["ms"])
+    fixed = {"contexts": {"phone": {"generation": 2, "best": [0.0, 1.0], "ref": [1.1, 2.1]}}}
+    facts = facts_of(goals=goals.to_json(), true_front={"cpu": [[0.0, 1.0]]}, hypervolume_box=fixed)
+    assert facts.true_fronts[0].shape == (1, 2) and facts.true_fronts[1] is None
+    assert facts.boxes[0] is None and facts.boxes[1].generation == 2
+    assert boxes_to_json(facts.boxes, goals) == fixed
 
 
 def test_facts_of_a_confirmation_name_no_job():
