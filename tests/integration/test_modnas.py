@@ -76,7 +76,7 @@ def test_a_larger_weight_of_latency_means_a_faster_cell(case: Case) -> None:
 
 
 def test_a_search_starts_from_what_is_recommended(case: Case) -> None:
-    space, start = case.fronts.decisions.space, case.fronts.best(case.unseen, 12, only_front=False)
+    space, start = case.fronts.decisions.space, case.fronts.start([case.unseen], 12)
 
     def look_up(config: dict[str, Any]) -> dict[str, float]:
         error, latency_ms = case.table[rows_of(space.encode([config]))[0]]

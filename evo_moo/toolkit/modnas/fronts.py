@@ -4,7 +4,7 @@ Losses are networks that predict one objective each, such as an ``Ensemble`` and
 
     fronts = find_fronts(problem.space, [error, latency_net], known_devices, seed=1)
     fronts.at(0.8, phone)                                          # 0.8 for the first loss, 0.2 for the other
-    evo_moo.search(problem, start=fronts.best(phone, 20, only_front=False))
+    evo_moo.search(problem, start=fronts.start([phone], 20))
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -27,6 +28,7 @@ from evo_moo.toolkit.modnas.losses import Loss, Scaled
 from evo_moo.toolkit.modnas.readout import N_RAYS, OUTERMOST, best_rows, predicted, read_out, sampled_read_out
 from evo_moo.toolkit.modnas.search import Settings, search
 
+Array = npt.NDArray[np.float64]
 MOST_LISTED, N_SAMPLE = 100_000, 4096
 
 
@@ -73,13 +75,31 @@ class Fronts:
             only_front: Leaves out what another one dominates, even if fewer than ``n`` remain.
             seed: Seed of the draws.
         """
-        features, space = features_of(device), self.decisions.space
+        return self.decisions.space.decode(self._best(device, n, only_front, seed))
+
+    def start(self, devices: Sequence[Device], n: int = 20, *, seed: int = 0) -> list[Configuration]:
+        """Return different configurations that a search for some devices may start from: in turn the best for each.
+
+        Args:
+            devices: Any devices, at least one, known to the search or not.
+            n: The most configurations to return.
+            seed: Seed of the draws.
+        """
+        parts = [self._best(device, n, False, seed) for device in devices]
+        turns = np.concatenate([np.arange(len(part)) for part in parts])
+        X = np.concatenate(parts)[turns.argsort(kind="stable")]
+        _, first = np.unique(X, axis=0, return_index=True)
+        return self.decisions.space.decode(X[np.sort(first)[:n]])
+
+    def _best(self, device: Device, n: int, only_front: bool, seed: int) -> Array:
+        features = features_of(device)
         if self.decisions.n_combinations <= MOST_LISTED:
             X = self.decisions.all_rows()
-            F = predicted(self.decisions, X, self.losses, features)
-            return space.decode(X[best_rows(F, n, only_front=only_front)])
+            return np.asarray(
+                X[best_rows(predicted(self.decisions, X, self.losses, features), n, only_front=only_front)]
+            )
         parts = self.hypernetwork, self.decisions, self.losses, features, rays(len(self.losses), N_RAYS, OUTERMOST)
-        return space.decode(sampled_read_out(*parts, n=n, only_front=only_front, seed=seed).X)
+        return sampled_read_out(*parts, n=n, only_front=only_front, seed=seed).X
 
 
 def find_fronts(

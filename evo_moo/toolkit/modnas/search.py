@@ -39,6 +39,7 @@ class Settings:
         descent: How the devices' gradients become one step: ``"min-norm"``, the direction that lowers the losses of
             all; ``"mean"``; ``"sequential"``, a step for each; ``"sample"``, a step for one that is drawn.
         sampler: Which gradient of the drawn one-hots is taken: ``"reinmax"``, ``"straight-through"`` or ``"gumbel"``.
+        n_preferences: Number of preferences, and architectures, that each device's gradient is a mean over.
         alpha: Concentration of the preferences, one or one for each loss.
         cosine: Factor of the cosine between losses and preference, which is added to the weighted sum.
         entropy: Factor of the entropy of the decisions, added and lowered to 0; against a collapse to one architecture.
@@ -53,13 +54,14 @@ class Settings:
     weight_decay: float = 1e-3
     descent: str = "min-norm"
     sampler: str = "reinmax"
+    n_preferences: int = 1
     alpha: float | Sequence[float] = 1.0
     cosine: float = 0.0
     entropy: float = 0.0
     warm_up: int = 0
 
     def __post_init__(self) -> None:
-        require_at_least_one(steps=self.steps)
+        require_at_least_one(steps=self.steps, n_preferences=self.n_preferences)
         require_one_of(DESCENTS, descent=self.descent)
         require_one_of(SAMPLERS, sampler=self.sampler)
         if not self.lr > 0:
@@ -81,8 +83,8 @@ def search(
 ) -> Array:
     """Train a hypernetwork in place, on one thread, to lower the losses under any preference on any of some devices.
 
-    A step draws for each device a preference and an architecture, and weighs the losses by the preference: Sukthanker
-    et al., arXiv 2402.18213, algorithm 1.
+    A step draws preferences for each device, draws an architecture for each preference, and weighs the losses by it:
+    Sukthanker et al., arXiv 2402.18213, algorithm 1.
 
     Args:
         hypernetwork: Takes preferences ``(n, n_losses)`` and features ``(n_features,)``, gives logits of the decisions.
@@ -150,7 +152,7 @@ class _Architect:
     def drawn(self, devices: Tensor) -> Tensor:
         """Return an architecture for each device under a drawn preference, without a gradient."""
         with torch.no_grad():
-            logits = torch.cat([self._hypernetwork(self._drawn_preference(), features) for features in devices])
+            logits = torch.cat([self._hypernetwork(self._drawn_preferences(1), features) for features in devices])
             return self._sample(logits)
 
     def uniform(self, n: int) -> Tensor:
@@ -159,20 +161,20 @@ class _Architect:
 
     def _gradient(self, features: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         """Return the gradient of one device's objective, flat, and the losses."""
-        settings, preference = self._settings, self._drawn_preference()
+        settings, preference = self._settings, self._drawn_preferences(self._settings.n_preferences)
         logits = self._hypernetwork(preference, features)
         draw = functools.partial(SAMPLERS[settings.sampler], generator=self._generator)
         if settings.sampler == "gumbel":
             draw = functools.partial(draw, temperature=HOT + progress * (COLD - HOT))
         one_hots = self._decisions.sample(logits, draw)
-        values = torch.cat([loss(one_hots, features) for loss in self._losses])
-        objective = preference[0] @ values
+        values = torch.stack([loss(one_hots, features) for loss in self._losses], dim=1)
+        objective = (preference * values).sum(dim=1)
         if settings.cosine:
-            objective = objective - settings.cosine * torch.cosine_similarity(values, preference[0], dim=0)
+            objective = objective - settings.cosine * torch.cosine_similarity(values, preference, dim=1)
         if settings.entropy:
-            objective = objective - settings.entropy * (1 - progress) * self._decisions.entropy(logits).mean()
-        parts = torch.autograd.grad(objective, self._parameters, allow_unused=True, materialize_grads=True)
-        return torch.cat([part.flatten() for part in parts]), values.detach()
+            objective = objective - settings.entropy * (1 - progress) * self._decisions.entropy(logits).mean(dim=1)
+        parts = torch.autograd.grad(objective.mean(), self._parameters, allow_unused=True, materialize_grads=True)
+        return torch.cat([part.flatten() for part in parts]), values.detach().mean(dim=0)
 
     def _move(self, direction: Tensor) -> None:
         sizes = [parameter.numel() for parameter in self._parameters]
@@ -183,5 +185,5 @@ class _Architect:
     def _sample(self, logits: Tensor) -> Tensor:
         return self._decisions.sample(logits, functools.partial(hard, generator=self._generator))
 
-    def _drawn_preference(self) -> Tensor:
-        return torch.as_tensor(self._preference()[None], dtype=torch.float32)
+    def _drawn_preferences(self, n: int) -> Tensor:
+        return torch.as_tensor(np.stack([self._preference() for _ in range(n)]), dtype=torch.float32)

@@ -60,6 +60,16 @@ def test_the_best_are_different_and_undominated(n_variables: int) -> None:
     assert len(found.best(STEEP, 40, only_front=False)) == 40
 
 
+@pytest.mark.parametrize("n_variables", [3, 10], ids=["listed", "too_large_to_list"])
+def test_a_start_takes_the_best_of_each_device_in_turn(n_variables: int) -> None:
+    found = fronts(n_variables)
+    first, second = (found.best(device, 12, only_front=False) for device in (LINEAR, STEEP))
+    start = found.start([LINEAR, STEEP], 12)
+    in_turn = [config for pair in zip(first, second, strict=True) for config in pair]
+    assert start == [config for place, config in enumerate(in_turn) if config not in in_turn[:place]][:12]
+    assert found.start([STEEP], 12) == second
+
+
 def test_the_seed_decides_the_fronts() -> None:
     one, same, other = (fronts(10, seed) for seed in (1, 1, 2))
     assert one.best(BETWEEN) == same.best(BETWEEN) != other.best(BETWEEN)
