@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from evo_moo.problem import Point, Report, Weights
 
-SIZE, NOISE = 12, 0.05
-"""Pixels along one side of a canvas, and the standard deviation of the noise of a pixel between 0 and 1."""
+SIZE = 12
+"""Pixels along one side of a canvas."""
 
 TWO_OR_MORE = {"n_blocks": {"at_least": 2}}
 THREE = {"n_blocks": {"at_least": 3}}
@@ -163,24 +163,10 @@ class DigitsCNN(SearchProblem):
     @cached_property
     def data(self) -> dict[str, tuple["Tensor", "Tensor"]]:
         """Digits ``(n, 1, 12, 12)`` and labels ``(n,)`` by the name of their part; made once per process."""
+        from evo_moo.toolkit.augmentation import distorted
+
         parts = digits_in_three(lambda images, train: images / 16)
         return {name: distorted(*part, self.copies, seed) for seed, (name, part) in enumerate(parts.items())}
-
-
-def distorted(digits: "Tensor", labels: "Tensor", copies: int, seed: int) -> tuple["Tensor", "Tensor"]:
-    """Place copies of digits ``(n, 1, 8, 8)`` on canvases, each moved, turned, zoomed and noisy in its own way.
-
-    Returns:
-        Canvases ``(copies * n, 1, 12, 12)`` and their labels ``(copies * n,)``.
-    """
-    import torch
-
-    from evo_moo.toolkit.augmentation import Augmentation
-
-    margins = [(SIZE - digits.shape[-1]) // 2] * 4
-    canvases = Augmentation(1.0, seed=seed)(torch.nn.functional.pad(digits.repeat(copies, 1, 1, 1), margins))
-    noise = torch.randn(canvases.shape, generator=torch.Generator().manual_seed(seed))
-    return canvases + NOISE * noise, labels.repeat(copies)
 
 
 def build_network(config: Configuration) -> "nn.Module":

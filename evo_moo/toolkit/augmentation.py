@@ -10,6 +10,8 @@ from evo_moo.seeding import seed_for
 
 ROTATION, ZOOM, SHIFT = math.radians(15), 0.1, 0.125
 """The largest changes at full strength: an angle, a share of the size, a share of the width and height."""
+MARGIN, NOISE = 2, 0.05
+"""Pixels around an image on its canvas, and the standard deviation of the noise of a pixel between 0 and 1."""
 
 
 class Augmentation:
@@ -44,3 +46,20 @@ class Augmentation:
             theta[mirrored, 0] *= -1
         grid = affine_grid(theta.to(X.device), list(X.shape), align_corners=False)
         return grid_sample(X, grid, padding_mode="zeros", align_corners=False)
+
+
+def distorted(images: Tensor, labels: Tensor, copies: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Place copies of images on canvases, each moved, turned, zoomed and noisy in its own way.
+
+    Args:
+        images: ``(n, channels, side, side)``, with values between 0 and 1.
+        labels: ``(n,)``.
+        copies: Number of copies of each image.
+        seed: Seed of the changes.
+
+    Returns:
+        Canvases ``(copies * n, channels, side + 4, side + 4)`` and their labels ``(copies * n,)``.
+    """
+    canvases = Augmentation(1.0, seed=seed)(torch.nn.functional.pad(images.repeat(copies, 1, 1, 1), [MARGIN] * 4))
+    noise = torch.randn(canvases.shape, generator=torch.Generator().manual_seed(seed))
+    return canvases + NOISE * noise, labels.repeat(copies)

@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from evo_moo.toolkit.augmentation import Augmentation  # noqa: E402
+from evo_moo.toolkit.augmentation import Augmentation, distorted  # noqa: E402
 
 IMAGES = torch.rand(30, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -54,3 +54,11 @@ def test_half_of_the_images_are_mirrored_where_that_is_asked_for():
 def test_a_strength_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"`strength` must lie between 0 and 1, but is 1\.5"):
         Augmentation(1.5)
+
+
+def test_distorted_copies_keep_their_labels():
+    images, labels = torch.rand(5, 2, 6, 6), torch.arange(5)
+    canvases, repeated = distorted(images, labels, 3, seed=1)
+    assert canvases.shape == (15, 2, 10, 10) and torch.equal(repeated, labels.repeat(3))
+    assert torch.equal(canvases, distorted(images, labels, 3, seed=1)[0])
+    assert len(torch.unique(canvases.flatten(1), dim=0)) == 15
