@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Fidelity, Goals, Metric, SearchProblem
+from evo_moo.problem.contexts import at
 from evo_moo.space import Choice
 from evo_moo.toolkit.data_files import digest, find_data
 
@@ -45,8 +46,8 @@ class NASBench201(SearchProblem):
 
     Args:
         dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
-        devices: Names of one or several devices; each gives the objective ``latency_DEVICE_ms``. By default
-            gold_6226, or else the table's first.
+        devices: Names of one or several devices; several are the contexts of one search, with a front for each. By
+            default gold_6226, or else the table's first.
         data: The table's file.
 
     Raises:
@@ -74,15 +75,17 @@ class NASBench201(SearchProblem):
         column = names.index(dataset)
         row_of = np.empty(len(CELLS), dtype=int)
         row_of[np.ravel_multi_index(table["arch"].astype(int).T, SHAPE)] = np.arange(len(CELLS))
-        latencies = {f"latency_{d}_ms": table["latency_ms"][row_of, known.index(d)] for d in devices}
-        sizes = {name: table[name][row_of, column] for name in ("params_m", "flops_m")}
-        self._cheap = {name: values.astype(float) for name, values in (latencies | sizes).items()}
+        self.contexts = {"device": devices} if len(devices) > 1 else {}
+        latencies = {at("latency_ms", d) if self.contexts else "latency_ms": known.index(d) for d in devices}
+        self._cheap = {name: table["latency_ms"][row_of, k].astype(float) for name, k in latencies.items()}
+        self._cheap |= {name: table[name][row_of, column].astype(float) for name in ("params_m", "flops_m")}
         self._accuracy = {n: table[f"test_acc_{n}"][row_of, column].astype(float) for n in (12, 200)}
-        self.objectives = {"accuracy": "max", **dict.fromkeys(latencies, "min")}
+        self.objectives = {"accuracy": "max", "latency_ms": "min"}
         label = f"test accuracy on {dataset} after 200 epochs" if path else "made up, for demonstration"
+        of_devices = f"forward pass on {', '.join(devices)}" if path else label
         self.metrics = {
             "accuracy": Metric("%", label),
-            **{name: Metric("ms", "forward pass" if path else label, log=True, cheap=True) for name in latencies},
+            "latency_ms": Metric("ms", of_devices, log=True, cheap=True, by_context=bool(self.contexts)),
             "params_m": Metric("million", "trainable parameters", log=True, cheap=True),
             "flops_m": Metric("million", "operations of one forward pass of one image", log=True, cheap=True),
         }
