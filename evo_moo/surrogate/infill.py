@@ -134,9 +134,9 @@ class Infill:
         around, close = self._varied(best, N_AROUND, STEPS[0]), self._varied(best, N_CLOSE, STEPS[2])
         rows = posterior.expect(np.concatenate([drawn, around, close, offspring]))
         start = posterior.expect(best) + rows[:N_START] + rows[N_RANDOM : N_RANDOM + N_START]
-        for i in range(max(2, len(views))):
-            view, optimism = views[i % len(views)], float((i + self.turn) % 2) if len(views) > 1 else float(i)
-            rows += self._evolved(start, posterior, view, optimism)
+        for i in range(max(2, len(views))):  # of several contexts each is evolved once, of one both ways
+            optimism = i if len(views) == 1 else self.rng.integers(2)
+            rows += self._evolved(start, posterior, views[i % len(views)], float(optimism))
         return rows
 
     def _evolved(self, rows: Expected, posterior: Posterior, view: View, optimism: float) -> Expected:

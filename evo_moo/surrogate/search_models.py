@@ -132,7 +132,8 @@ class SearchModels:
         def succeeded_at(metrics: Metrics | None) -> bool:
             if metrics is None or not fences.hold_all(metrics):
                 return False
-            return all(limit.is_kept(metrics[limit.metric]) for limit in limits if limit.metric in metrics)
+            broken = {limit for limit in limits if limit.metric in metrics and not limit.is_kept(metrics[limit.metric])}
+            return any(broken.isdisjoint(view.limits) for view in self.goals.views)
 
         succeeded = np.array([float(succeeded_at(metrics)) for _, metrics in points])
         if succeeded.all():

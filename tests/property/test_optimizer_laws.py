@@ -13,6 +13,7 @@ from pymoo.problems import get_problem
 
 from evo_moo.optimizer.algorithms import reference_directions
 from evo_moo.optimizer.optimizer import Optimizer
+from evo_moo.problem.metrics import Metric
 from evo_moo.problem.points import numbered
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -36,6 +37,21 @@ class Mixed(SearchProblem):
     def evaluate(self, config):
         size = config["n"] * config.get("width", 8)
         return {"loss": abs(np.log10(config["lr"]) + 2) + 10 / size + config.get("skip", 0.5), "size": float(size)}
+
+
+class Devices(Mixed):
+    """Two devices with a limit that some keep on one of them only."""
+
+    contexts = {"device": ["server", "phone"]}
+    metrics = {"ms": Metric("ms", by_context=True)}
+    objectives = {"loss": "min", "ms": "min"}
+    constraints = {"ms": {"at_most": 90}, "size": {"at_most": 150}}
+
+    def evaluate(self, config):
+        metrics = super().evaluate(config)
+        return metrics | {
+            "ms": {"server": 1 + metrics["size"] / 2, "phone": 5 + 40 * config["n"] + config.get("width", 8)}
+        }
 
 
 class Finite(SearchProblem):
@@ -62,6 +78,7 @@ PROBLEMS = {
     "osy": as_search_problem(get_problem("osy")),
     "bnh": as_search_problem(get_problem("bnh")),
     "mixed": Mixed(),
+    "devices": Devices(),
     "finite": Finite(),
     "grid": Grid(),
 }

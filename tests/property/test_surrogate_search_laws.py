@@ -71,6 +71,21 @@ class Finite(SearchProblem):
         return {"f": config["a"] + config["b"], "g": config["a"] * (config.get("c") == "x")}
 
 
+class Devices(SearchProblem):
+    """Three devices, one of which keeps its limit in a small part of the space only."""
+
+    variables = {"a": Real(0, 1), "b": Real(0, 1), "c": Integer(1, 8)}
+    objectives = {"error": "min", "ms": "min"}
+    constraints = {"ms": {"at_most": 6}}
+    contexts = {"device": ["cpu", "phone", "fpga"]}
+    metrics = {"ms": Metric("ms", by_context=True, log=True)}
+
+    def evaluate(self, config):
+        a, b, c = (config[name] for name in "abc")
+        ms = {"cpu": 0.1 + c * (1 + a), "phone": 1.2 + c * c * (1 + 2 * b), "fpga": 0.1 + c / 2 + 5 * abs(a - b)}
+        return {"error": (a - 0.3) ** 2 + 2 * (b - 0.6) ** 2 + 1 / c, "ms": ms}
+
+
 class Noise(SearchProblem):
     variables = {"x": Real(0, 1), "y": Real(0, 1)}
     objectives = {"f": "min", "g": "min"}
@@ -112,6 +127,7 @@ PROBLEMS = {
     "wrong": own(Wrong),
     "finite": own(Finite),
     "noise": own(Noise),
+    "devices": own(Devices),
 }
 
 
@@ -128,8 +144,8 @@ def search(optimizer, evaluate, n_evals):
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
-        *((name, "generational") for name in ("dtlz2", "many", "osy", "mixed", "finite")),
-        *((name, "steady-state") for name in ("zdt1", "mixed", "noise")),
+        *((name, "generational") for name in ("dtlz2", "many", "osy", "mixed", "finite", "devices")),
+        *((name, "steady-state") for name in ("zdt1", "mixed", "noise", "devices")),
     ],
 )
 def test_a_loaded_search_goes_on_as_the_dumped_one(name, mode):
@@ -342,3 +358,16 @@ def test_prescreened_candidates_are_offspring_with_predictions():
     second = search(optimizer, evaluate, 32)[16:]
     assert {c.origin for c in second} == {"mating"} and {c.generation for c in second} == {2}
     assert all(c.parents and c.prediction.keys() == {"accuracy", "size"} for c in second)
+
+
+def test_models_serve_every_context_better_than_none():
+    """The share of each device's best-known front, by 60 evaluations with models and without."""
+    problem, volumes = Devices(), {}
+    for model in (None, "gp"):
+        options = {"pop_size": 12, "seed": 1}
+        optimizer = SurrogateOptimizer(problem, model=model, **options) if model else Optimizer(problem, **options)
+        rows = [problem.call_evaluate(c.configuration).metrics for c in search(optimizer, problem.evaluate, 60)]
+        for view in problem.goals.views:
+            F = view.F([row for row in rows if not view.violation(row)])
+            volumes.setdefault(view.objectives[1].metric, []).append(hypervolume(F, [3.0, 7.0]))
+    assert len(volumes) == 3 and all(with_models > without for without, with_models in volumes.values()), volumes
