@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import UsageError
-from evo_moo.optimizer.rungs import MIN_PAIRS, rank_correlations
+from evo_moo.optimizer.refinement.rungs import MIN_PAIRS, rank_correlations
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.points import made
 from evo_moo.storage.evaluation_row import Evaluation

@@ -3,7 +3,7 @@
 from typing import Any
 
 from evo_moo.cli.console import cell, new_table, open_console, safe
-from evo_moo.optimizer.rungs import TRUSTED_TAU
+from evo_moo.optimizer.refinement.rungs import TRUSTED_TAU
 
 BAR = 40
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StrictStr
 
 from evo_moo.job.budget import Section, Whole
-from evo_moo.optimizer.rungs import geometric_rungs
+from evo_moo.optimizer.refinement.rungs import geometric_rungs
 from evo_moo.problem.search_problem import SearchProblem
 
 Positive = Annotated[Whole, Field(ge=1)]

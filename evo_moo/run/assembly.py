@@ -13,7 +13,7 @@ from evo_moo.job.job import Job
 from evo_moo.job.start import asked_first, told
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.protocol import AskTell
-from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.refinement.refinement import Refinement
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.optimizer.rungs import promotion_order
+from evo_moo.optimizer.refinement.rungs import promotion_order
 from evo_moo.plugins import load_problem, load_surrogate
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.protocol import Array, Columns

@@ -18,7 +18,7 @@ import numpy as np
 import evo_moo
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.optimizer import Optimizer
-from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.refinement.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import hypervolume, pareto_rows
 

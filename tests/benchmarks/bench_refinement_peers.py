@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.optimizer.optimizer import Optimizer
-from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.refinement.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.pareto import pareto_rows
 from tests.benchmarks.bench_refinement import POP_SIZE, RUNGS, TABLES, Cells, Spending, volumes

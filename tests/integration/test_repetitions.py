@@ -7,7 +7,7 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import UsageError
-from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.refinement.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.plugins import load_problem
 from tests.integration.running import ledger_of

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from evo_moo.optimizer.optimizer import Optimizer
-from evo_moo.optimizer.refinement import Refinement
+from evo_moo.optimizer.refinement.refinement import Refinement
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric

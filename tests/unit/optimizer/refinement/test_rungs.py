@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo_moo.optimizer.rungs import (
+from evo_moo.optimizer.refinement.rungs import (
     PROBE_EVERY,
     geometric_rungs,
     promotion_order,

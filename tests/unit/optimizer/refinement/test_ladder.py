@@ -1,4 +1,4 @@
-from evo_moo.optimizer.ladder import Ladder, Step
+from evo_moo.optimizer.refinement.ladder import Ladder, Step
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.points import numbered
 

@@ -12,11 +12,11 @@ from typing import Any
 from evo_moo.errors import StateError, UsageError
 from evo_moo.optimizer.algorithms import Array
 from evo_moo.optimizer.candidate import Candidate, Outcome, awaited_id, check_kind
-from evo_moo.optimizer.extrapolation import Extrapolation
-from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.optimizer import Optimizer
-from evo_moo.optimizer.promotions import GenerationalPromotions, SteadyStatePromotions
 from evo_moo.optimizer.protocol import Decision, EndedRow
+from evo_moo.optimizer.refinement.extrapolation import Extrapolation
+from evo_moo.optimizer.refinement.ladder import Ladder, Step
+from evo_moo.optimizer.refinement.promotions import GenerationalPromotions, SteadyStatePromotions
 from evo_moo.problem.metrics import Metric, Metrics
 from evo_moo.problem.points import Key, Offered, key_of, of_state, place_of_key, to_state
 

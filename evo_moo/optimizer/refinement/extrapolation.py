@@ -3,8 +3,8 @@
 import numpy as np
 
 from evo_moo.optimizer.algorithms import Array
-from evo_moo.optimizer.ladder import Ladder
-from evo_moo.optimizer.rungs import MIN_PAIRS
+from evo_moo.optimizer.refinement.ladder import Ladder
+from evo_moo.optimizer.refinement.rungs import MIN_PAIRS
 from evo_moo.problem.points import Offered, Point
 
 

@@ -12,9 +12,16 @@ from itertools import islice
 
 import numpy as np
 
-from evo_moo.optimizer.ladder import Ladder, Step
 from evo_moo.optimizer.protocol import Decision
-from evo_moo.optimizer.rungs import MIN_PAIRS, TRUSTED_TAU, promotion_order, rank_correlations, to_promote, widened
+from evo_moo.optimizer.refinement.ladder import Ladder, Step
+from evo_moo.optimizer.refinement.rungs import (
+    MIN_PAIRS,
+    TRUSTED_TAU,
+    promotion_order,
+    rank_correlations,
+    to_promote,
+    widened,
+)
 from evo_moo.problem.points import made
 
 LOGGER = logging.getLogger("evo_moo")

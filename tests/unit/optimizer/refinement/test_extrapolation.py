@@ -1,8 +1,8 @@
 import pytest
 
-from evo_moo.optimizer.extrapolation import Extrapolation
-from evo_moo.optimizer.ladder import Ladder, Step
-from evo_moo.optimizer.rungs import MIN_PAIRS
+from evo_moo.optimizer.refinement.extrapolation import Extrapolation
+from evo_moo.optimizer.refinement.ladder import Ladder, Step
+from evo_moo.optimizer.refinement.rungs import MIN_PAIRS
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.points import numbered
 

@@ -1,0 +1,1 @@
+"""Progressive refinement: short evaluations first, and what rises from them."""
