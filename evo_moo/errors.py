@@ -51,6 +51,18 @@ class MetricError(EvoMooError, ValueError):
     """An evaluation returned something that is not the set of numbers it promised."""
 
 
+class ProgramError(EvoMooError, RuntimeError):
+    """A program that an evaluation ran ended badly.
+
+    Attributes:
+        output: The last of what it said.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
 class RunFolderError(EvoMooError, OSError):
     """A run folder cannot be written, read, or is held by another process."""
 

@@ -4,6 +4,7 @@ A reference is one of
 
 - a name registered as an entry point of the group ``evo_moo.problems`` or ``evo_moo.surrogates``: ``digits_cnn``;
 - ``pymoo:NAME``, any problem that pymoo's ``get_problem`` knows;
+- ``command``, any program: ``CommandProblem`` with its arguments as options;
 - ``package.module:Class``;
 - ``path/to/file.py:Class``.
 
@@ -29,6 +30,8 @@ from pymoo.core.problem import Problem
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
+from evo_moo.problem.command.words import PLACE
+from evo_moo.problem.command_problem import CommandProblem
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -38,6 +41,7 @@ from evo_moo.user_code import UserCode
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
 PYMOO = "pymoo:"
+COMMAND = "command"
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,11 @@ def absolute_reference(reference: str, base: Path) -> str:
     return reference
 
 
+def without_place(reference: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a problem without the folder of a command, which may move."""
+    return {name: value for name, value in options.items() if (reference, name) != (COMMAND, PLACE)}
+
+
 def job_file_of(reference: str) -> Path | None:
     """Return the job file that lies beside a registered problem's module, if there is one."""
     point = problem_names().get(reference)
@@ -225,7 +234,7 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None, *,
 
 def _code_of(reference: str, group: str) -> UserCode | None:
     """Read the code that a reference leads to; None where there is none of the user's own."""
-    if reference.startswith(PYMOO):
+    if reference.startswith(PYMOO) or (group, reference) == (PROBLEMS, COMMAND):
         return None
     place, colon, _ = reference.rpartition(":")
     try:
@@ -242,6 +251,8 @@ def _code_of(reference: str, group: str) -> UserCode | None:
 
 
 def _resolve(reference: str, group: str, code: UserCode | None) -> Any:
+    if (group, reference) == (PROBLEMS, COMMAND):
+        return CommandProblem
     place, colon, name = reference.rpartition(":")
     shown = str(Path(place).expanduser().resolve()) if place.endswith(".py") else reference
     module = _guarded(shown, code.load if code else lambda: importlib.import_module(place)) if code or colon else None

@@ -193,11 +193,13 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
     from evo_moo.errors import EvoMooError
+    from evo_moo.plugins import COMMAND
     from evo_moo.run.api import run_job
     from evo_moo.run.assembly import words_on_the_grid
     from evo_moo.storage.run_folder import new_run_dir
 
-    path = run_dir or new_run_dir(RUNS, prepared.job.problem.use.rpartition(":")[2])
+    use = prepared.job.problem.use
+    path = run_dir or new_run_dir(RUNS, prepared.problem.name() if use == COMMAND else use.rpartition(":")[2])
     typer.echo(f"run folder {path}", err=True)
     if words := words_on_the_grid(prepared.job, prepared.problem):
         typer.echo(f"evo-moo: {words}", err=True)

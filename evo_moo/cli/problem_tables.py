@@ -3,12 +3,14 @@
 import math
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
 from evo_moo.cli.console import new_table, open_console, safe
 from evo_moo.errors import EvoMooError
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.objectives import Limit, Objective
+from evo_moo.text import printable
 
 if TYPE_CHECKING:
     from evo_moo.evaluation.check_problem import Check
@@ -33,6 +35,7 @@ def print_problems() -> None:
     console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
+    console.print("Any program, by a job file: see problems/README.md")
 
 
 def print_problem(reference: str) -> None:
@@ -102,3 +105,15 @@ def _objective_words(objective: Objective) -> str:
 
 def _limit_words(limit: Limit) -> str:
     return f"{limit.relation.replace('_', ' ')} {limit.bound:g}"
+
+
+def print_calls(problem: "SearchProblem", n: int) -> None:
+    """Print how a command is called for ``n`` of the configurations that ``evo-moo check`` evaluates; nothing is run.
+
+    Raises:
+        UsageError: The problem runs no command.
+    """
+    from evo_moo.problem.command_problem import calls_of
+
+    for call in calls_of(problem, n):
+        typer.echo(printable(call.in_words()))

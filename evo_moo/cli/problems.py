@@ -1,11 +1,14 @@
 """The commands that look at problems: list them, begin one, try one, measure one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evo_moo.cli.runs import ProblemOptions, folder_of
+
+if TYPE_CHECKING:
+    from evo_moo.plugins import ProblemSource
 
 
 def problems(
@@ -21,28 +24,43 @@ def problems(
 
 
 def check(
-    reference: Annotated[str, typer.Argument(metavar="PROBLEM", help="A problem, as for `run`.")],
+    reference: Annotated[str, typer.Argument(metavar="JOB|PROBLEM", help="A job file or a problem, as for `run`.")],
     options: ProblemOptions = None,
     n_evals: Annotated[int, typer.Option(min=1, help="Number of configurations to evaluate.")] = 4,
     timeout: Annotated[str | None, typer.Option(help="Time limit of one evaluation, as '90' or '10 min'.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the commands of some configurations.")] = False,
 ) -> None:
     """Try a problem: its definition, some evaluations, the same again; list every fault."""
-    from evo_moo.cli.problem_tables import print_check
+    from evo_moo.cli.problem_tables import print_calls, print_check
     from evo_moo.errors import UsageError
     from evo_moo.evaluation.check_problem import try_problem
     from evo_moo.job.budget import seconds
-    from evo_moo.job.file import problem_options
-    from evo_moo.plugins import ProblemSource, absolute_reference
 
-    source = ProblemSource(absolute_reference(reference, Path()), problem_options(options or []))
+    source, limit_s = _source_of(reference, options or [])
+    if dry_run:
+        print_calls(source.build(), n_evals)
+        return
     try:
-        timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else None
+        timeout_s = seconds(f"{timeout} s" if timeout.replace(".", "").isdigit() else timeout) if timeout else limit_s
     except ValueError as error:
         raise UsageError(f"`--timeout` {error}, but is {timeout!r}") from None
     done = try_problem(source, n_evals, timeout_s=timeout_s)
     print_check(done, reference)
     if done.faults:
         raise UsageError(*done.faults)
+
+
+def _source_of(reference: str, options: list[str]) -> "tuple[ProblemSource, float | None]":
+    """Return how the problem of a job file, or a problem, is built, and the time limit that the job file sets."""
+    from evo_moo.job.check import check_job
+    from evo_moo.job.file import option_settings, problem_options, read_job_file
+    from evo_moo.plugins import ProblemSource, absolute_reference
+
+    if not reference.endswith(".toml"):
+        return ProblemSource(absolute_reference(reference, Path()), problem_options(options)), None
+    data = {"budget": {"n_evals": 1}} | read_job_file(Path(reference))
+    job, _, source = check_job(data, changes=option_settings(options))
+    return source, job.evaluation.timeout
 
 
 def latency(

@@ -24,7 +24,8 @@ AcceptChanges = Annotated[
     bool, typer.Option("--accept-changes", help="Go on although the problem's code has changed; the run says so.")
 ]
 NewPlace = Annotated[
-    str | None, typer.Option("--problem", metavar="FILE.py:Class", help="Where the problem of the run lies now.")
+    str | None,
+    typer.Option("--problem", metavar="FILE.py:Class|DIR", help="Where the run's problem, or its program, lies now."),
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Load the code that the run names, though you never ran it.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
@@ -43,6 +44,7 @@ def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
     """
     from evo_moo.errors import UsageError
     from evo_moo.job.identity import of_anybody
+    from evo_moo.problem.command.words import CommandInWords
     from evo_moo.run.api import code_to_load
     from evo_moo.text import printable, shortened
 
@@ -50,7 +52,8 @@ def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
     foreign = of_anybody(named.values())
     for what, reference in named.items():
         if what == "problem" or reference in foreign:
-            typer.echo(f"evo-moo: loads the {what} {printable(shortened(reference))}", err=True)
+            verb = "runs " if CommandInWords.read(reference) else f"loads the {what} "
+            typer.echo(f"evo-moo: {verb}{printable(shortened(reference))}", err=True)
     if is_known or trust:
         return
     rule = f"code must be yours or trusted, but you have not run what `{run_dir}` names"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from evo_moo.errors import MetricError, StopNow, place_of
+from evo_moo.errors import MetricError, ProgramError, StopNow, place_of
 from evo_moo.evaluation.profile_cache import Profile, ProfileCache, new_profile
 from evo_moo.evaluation.slots import compute_slot, listening
 from evo_moo.evaluation.task import MeasuredPoint, Outcome, Status, Task
@@ -91,6 +91,8 @@ def evaluate_task(
         trace = traceback.format_exc(limit=-20)
     except MetricError as error:
         status, reason = "failed", f"{error}{_definition_of(problem)}"
+    except ProgramError as error:
+        status, reason, trace = "failed", str(error), error.output
     except StopNow:
         raise
     except BaseException as error:

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 
-from evo_moo.plugins import ProblemSource
+from evo_moo.plugins import ProblemSource, without_place
 from evo_moo.problem.search_problem import SearchProblem
 
 
@@ -12,8 +12,8 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
     """Return a digest of all that decides the outcomes of a problem's evaluations, or None where it is not known.
 
     It covers the user's own files that the reference leads to, as they were read (``user_code``), but for comments and
-    layout; the options, the problem's own ``version`` attribute (to be changed with its data), and the versions of
-    evo-moo and pymoo.
+    layout, or the files of a command; the options, the problem's own ``version`` attribute (to be changed with its
+    data), and the versions of evo-moo and pymoo.
 
     Args:
         problem: The problem.
@@ -22,11 +22,11 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
     if source.reference is None:
         return None
     try:
-        options = json.dumps(dict(source.options), sort_keys=True)
+        options = json.dumps(without_place(source.reference, source.options), sort_keys=True)
     except (TypeError, ValueError):
         return None
     name = source.reference.rpartition(":")[2]
-    digests = source.code.digests if source.code else {}
+    digests = {**source.parts, **getattr(problem, "file_digests", {})}
     files = [f"{file} {digest.rpartition(' ')[2]}" for file, digest in sorted(digests.items())]
     libraries = [importlib.metadata.version(library) for library in ("evo-moo", "pymoo")]
     parts = [name, options, str(getattr(problem, "version", "")), *libraries, *files]
@@ -34,7 +34,9 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
 
 
 def problem_parts(problem: SearchProblem, source: ProblemSource) -> dict[str, str]:
-    """Return what decides the outcomes of a problem's evaluations by name: ``source.parts``, and its own ``version``.
+    """Return what decides the outcomes of a problem's evaluations by name.
+
+    That are ``source.parts``, the files of a command, and the problem's own ``version``.
 
     Unlike a version it names what has changed, and leaves out what is not the user's own.
 
@@ -43,4 +45,5 @@ def problem_parts(problem: SearchProblem, source: ProblemSource) -> dict[str, st
         source: How it was named, or the object.
     """
     version = getattr(problem, "version", None)
-    return {**source.parts, **({} if version is None else {"version": str(version)})}
+    files = getattr(problem, "file_digests", {})
+    return {**source.parts, **files, **({} if version is None else {"version": str(version)})}

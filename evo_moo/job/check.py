@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from evo_moo.errors import EvoMooError, JobError
 from evo_moo.job.budget import StopWhen
+from evo_moo.job.command import in_keys_of_job, with_command_as_options
 from evo_moo.job.fault_text import fault_text
 from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job
@@ -18,7 +19,7 @@ from evo_moo.job.refinement import refinement_faults
 from evo_moo.job.start import complete_start, read_known
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
 from evo_moo.pareto import MOST_OBJECTIVES
-from evo_moo.plugins import ProblemSource, load_surrogate
+from evo_moo.plugins import COMMAND, ProblemSource, load_surrogate
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -49,7 +50,7 @@ def check_job(
         JobError: With every fault, each with its key, the rule and the value.
     """
     data, faults = override(plain(data), plain(changes or {}))
-    data = with_absolute_paths(data, base or Path())
+    data = with_command_as_options(with_absolute_paths(data, base or Path()))
     data, source, built, problem_faults = _read_problem(data, problem)
     job, job_faults = _sound_part(data)
     faults += [*job_faults, *problem_faults]
@@ -112,12 +113,13 @@ def _read_problem(
         data["problem"], faults = _with_options_read(data["problem"], source)
         source = replace(source, options=data["problem"].get("options", {}))
         if faults:
-            return data, None, None, faults
+            return data, None, None, [in_keys_of_job(fault) if use == COMMAND else fault for fault in faults]
         built, rule = source.build(check=False), f"{rule}: `{use}`"
         built.check()
         return data, source, built, []
     except EvoMooError as error:
-        return data, None, built, [f"{rule}: {line}" for line in str(error).splitlines()]
+        lines = str(error).splitlines()
+        return data, None, built, [in_keys_of_job(line) if use == COMMAND else f"{rule}: {line}" for line in lines]
 
 
 def _with_options_read(section: Mapping[str, Any], source: ProblemSource) -> tuple[dict[str, Any], list[str]]:

@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from evo_moo.job.command import KEYS
+
 _RULES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
@@ -31,9 +33,12 @@ def fault_text(error: Any, job: type[BaseModel]) -> str:
     *path, last = [str(part) for part in error["loc"]]
     key, kind = ".".join([*path, last]), error["type"]
     if kind == "missing":
-        return f"`{key}` must be given, but is missing"
+        way_out = "; name a problem, or give a `command`" if key == "problem.use" else ""
+        return f"`{key}` must be given, but is missing{way_out}"
     if kind == "extra_forbidden":
         known = _keys_of(job, path)
+        if path == ["problem"] and last in KEYS:
+            return f"`{key}` must not stand beside `use`, as it is of a `command`; drop one of them"
         near = difflib.get_close_matches(last, known, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         hint = "`evo-moo batch` takes it; " if key in ("grid", "runs") else hint
@@ -47,4 +52,5 @@ def _keys_of(table: type[BaseModel], path: Sequence[str]) -> list[str]:
     for name in path:
         annotation = table.model_fields[name].annotation
         table = (get_args(annotation) or (annotation,))[0]  # of a section that may be None, the section
-    return [field.alias or name for name, field in table.model_fields.items()]
+    more = list(KEYS) if list(path) == ["problem"] else []
+    return [*(field.alias or name for name, field in table.model_fields.items()), *more]

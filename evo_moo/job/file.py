@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import JobError
+from evo_moo.job.command import with_absolute_directory
 from evo_moo.plugins import absolute_reference
 from evo_moo.problem.options import Text
 from evo_moo.text import parse_toml
@@ -30,7 +31,7 @@ def read_job_file(path: Path) -> dict[str, Any]:
 
 def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return a job's data with the files, tables and earlier runs that it names read relative to ``base``."""
-    data = dict(data)
+    data = with_absolute_directory(data, base)
     for section, key in (("problem", "use"), ("surrogate", "model"), ("search", "from"), ("search", "known")):
         table = data[section] if isinstance(data.get(section), dict) else {}
         value = table.get(key)

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import orjson
 
 from evo_moo.job.job import Job
+from evo_moo.plugins import COMMAND, without_place
+from evo_moo.problem.command.words import PLACE, CommandInWords
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.source_texts import text_digest
@@ -94,15 +96,23 @@ def ends_alike(recorded: Mapping[str, Any], job: Job) -> bool:
 
 
 def named_code(data: Mapping[str, Any]) -> dict[str, str]:
-    """Return the references to code that a job has: of its ``"problem"`` and ``"model"``."""
+    """Return the references to code that a job has, of its ``"problem"`` and ``"model"``; a command in words."""
     tables = {word: (data.get(section), key) for word, (section, key) in zip(("problem", "model"), FILES, strict=True)}
-    named = {word: table.get(key) for word, (table, key) in tables.items() if isinstance(table, Mapping)}
-    return {word: use for word, use in named.items() if isinstance(use, str)}
+    found = {word: table.get(key) for word, (table, key) in tables.items() if isinstance(table, Mapping)}
+    named = {word: use for word, use in found.items() if isinstance(use, str)}
+    if (options := _options_of_command(data)) is not None:
+        named["problem"] = str(CommandInWords.of_options(options))
+    return named
+
+
+def place_of_command(data: Mapping[str, Any]) -> str:
+    """Return the folder of the files of a job's command; empty where it names none."""
+    return str((_options_of_command(data) or {}).get(PLACE, ""))
 
 
 def of_anybody(references: Iterable[str]) -> list[str]:
-    """Return the references to files and modules; registered names and pymoo's are of what the user installed."""
-    return [use for use in references if ":" in use and not use.startswith("pymoo:")]
+    """Return the references to files and modules, and commands; registered names and pymoo's are what was installed."""
+    return [use for use in references if CommandInWords.read(use) or (":" in use and not use.startswith("pymoo:"))]
 
 
 def followed(data: Mapping[str, Any], begun: Begun, run_dir: Path) -> dict[str, Any]:
@@ -116,6 +126,11 @@ def followed(data: Mapping[str, Any], begun: Begun, run_dir: Path) -> dict[str, 
         run_dir: Where the run's folder is now.
     """
     data, here = dict(data), str(run_dir.absolute())
+    options = _options_of_command(data)
+    if options is not None and begun.place not in ("", here):
+        moved = os.path.normpath(Path(here) / os.path.relpath(str(options.get(PLACE)), begun.place))
+        if _holds(moved, begun.parts) or not _holds(str(options.get(PLACE)), begun.parts):
+            data["problem"] = {**data["problem"], "options": {**options, PLACE: moved}}
     for section, key in FILES if begun.place not in ("", here) else ():
         table = data.get(section)
         reference = table.get(key) if isinstance(table, dict) else None
@@ -130,12 +145,29 @@ def followed(data: Mapping[str, Any], begun: Begun, run_dir: Path) -> dict[str, 
 
 def _is_only_moved(key: str, there: Any, here: Any, begun: Begun, run_dir: Path | None) -> bool:
     """Return whether two values are the same, but for the folder in which everything lies."""
+    if key == "problem.options" and begun.job["problem"]["use"] == COMMAND:
+        return without_place(COMMAND, there) == without_place(COMMAND, here)
     if tuple(key.split(".")) in FILES:
         names = [value.rpartition("/")[2] if isinstance(value, str) else None for value in (there, here)]
         return bool(begun.parts) and names[0] == names[1] is not None
     if key == "search.from" and begun.place and run_dir is not None:
         return _from_place(there, begun.place) == _from_place(here, str(run_dir.absolute()))
     return False
+
+
+def _options_of_command(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the options of a job's command; None where its problem is none, or the job, which may be any, is wrong."""
+    section = data.get("problem")
+    if not isinstance(section, Mapping) or section.get("use") != COMMAND:
+        return None
+    options = section.get("options", {})
+    return options if isinstance(options, Mapping) else {}
+
+
+def _holds(place: str, parts: Mapping[str, str]) -> bool:
+    """Return whether a folder is there, with all files of a command that lie in it."""
+    inside = [name for name in parts if not name.startswith("..")]
+    return Path(place).is_dir() and all(Path(place, name).is_file() for name in inside)
 
 
 def _from_place(paths: Sequence[str] | None, place: str) -> list[str]:

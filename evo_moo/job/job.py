@@ -3,6 +3,7 @@
 [problem]
 use = "digits_cnn"                 # a name, pymoo:NAME, package.module:Class or path/to/file.py:Class
 options = { }                      # keyword arguments of the problem's class
+# or instead any program: command = ["python", "train.py", "--lr", "{lr}"], and what else ``CommandProblem`` takes
 
 [search]
 algorithm = "nsga2"                # or "nsga3"; or a baseline: "weighted-sum", "tchebycheff", "random", "sobol", "grid"

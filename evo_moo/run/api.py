@@ -16,6 +16,7 @@ from evo_moo.job.identity import followed, named_code, of_anybody
 from evo_moo.job.job import Job
 from evo_moo.job.start import asked_first, is_told
 from evo_moo.optimizer.arguments import default_pop_size
+from evo_moo.problem.command.words import CommandInWords
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.run.assembly import engine_of, pool_of
@@ -172,6 +173,8 @@ def code_to_load(run_dir: Path, problem: str | None = None) -> tuple[dict[str, s
     with guarded_reads(run_dir):
         named = named_code(data if facts is None else followed(data, facts, run_dir))
     is_known = is_sealed(run_dir, of_anybody(named.values()))
+    if problem is not None and CommandInWords.read(named.get("problem", "")):  # the folder still says what is run
+        return named, is_known
     if problem is not None:  # which the user names, not the folder
         named["problem"] = problem
         is_known = is_known or not of_anybody(use for what, use in named.items() if what != "problem")

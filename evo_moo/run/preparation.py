@@ -12,11 +12,21 @@ from typing import Any, Self
 from evo_moo.errors import JobError, RunFolderError, UsageError
 from evo_moo.evaluation.problem_version import problem_parts
 from evo_moo.job.check import check_job
-from evo_moo.job.identity import as_begun, changes, differences, ends_alike, followed, named_code, of_anybody
+from evo_moo.job.identity import (
+    as_begun,
+    changes,
+    differences,
+    ends_alike,
+    followed,
+    named_code,
+    of_anybody,
+    place_of_command,
+)
 from evo_moo.job.job import Job, SurrogateSection
 from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.algorithms import PARETO
-from evo_moo.plugins import ProblemSource, code_of_surrogate
+from evo_moo.plugins import COMMAND, ProblemSource, code_of_surrogate
+from evo_moo.problem.command.words import PLACE
 from evo_moo.problem.fronts import true_fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
@@ -47,7 +57,8 @@ def recorded_job(
 
     Args:
         run_dir: The run folder.
-        problem: The problem, if the run searched a Python object; else a reference to the problem's new place, or None.
+        problem: The problem, if the run searched a Python object; else a reference to the problem's new place, of a
+            command the folder of its files; or None.
         changes: Values by dotted keys that replace those of the job.
         way_out: What to do where ``problem`` is missing.
 
@@ -67,7 +78,14 @@ def recorded_job(
     if problem is not None and not isinstance(problem, str):
         raise UsageError(f"`{run_dir}` searched `{use}`, so `problem` must name it where it moved, but is {problem!r}")
     if problem is not None:
-        changes = {**changes, "problem.use": problem}
+        is_command = use == COMMAND
+        place = {f"problem.options.{PLACE}": problem} if is_command else {"problem.use": problem}
+        changes = {**changes, **place}
+    elif use == COMMAND and not Path(place_of_command(data)).is_dir():
+        raise UsageError(
+            f"the folder of the command's files must be where it was, or lie to `{run_dir}` as it did, but "
+            f"`{place_of_command(data)}` is none; name the new place by --problem DIR (from Python, `problem`)"
+        )
     elif (path := use.rpartition(":")[0]).endswith(".py") and not Path(path).is_file():
         raise UsageError(
             f"the file of the problem must be where it was, or lie to `{run_dir}` as it did, but `{path}` is no file; "

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evo_moo.files import write_whole
+from evo_moo.problem.command.words import CommandInWords
 
 SEAL = ".seal"
 _KEY_BYTES = 32
@@ -47,6 +48,9 @@ def _digests(run_dir: Path, references: Sequence[str], *, makes_key: bool = Fals
     relative = []
     for reference in references:
         place, colon, name = reference.rpartition(":")
+        if command := CommandInWords.read(reference):
+            relative.append(str(command._replace(place=os.path.relpath(command.place, run_dir.resolve()))))
+            continue
         is_file = place.endswith(".py")
         relative.append(os.path.relpath(place, run_dir.resolve()) + colon + name if is_file else reference)
     key = _key(makes_key)

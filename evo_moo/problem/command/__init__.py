@@ -1,0 +1,1 @@
+"""How a program is run as an evaluation: its arguments, its configuration file, its process, what it prints."""

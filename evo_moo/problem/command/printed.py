@@ -1,0 +1,79 @@
+"""JSON objects in what a program prints: on a line of their own, or over several lines from ``{`` to ``}``."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+LONGEST = 1 << 20
+"""Characters of an object; what is longer is none."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class PrintedObjects:
+    """Reads what a program prints, piece by piece, and keeps a bounded part of it.
+
+    Attributes:
+        last: The last object; None before the first.
+        last_line: The last line that is not empty, at most 300 characters of it.
+    """
+
+    def __init__(self) -> None:
+        self.last: dict[str, Any] | None = None
+        self.last_line = ""
+        self._parts, self._size = list[str](), 0
+        self._block, self._block_size = list[str](), 0
+
+    def feed(self, text: str) -> Iterator[dict[str, Any]]:
+        """Take the next piece, and return the objects that it completes."""
+        *lines, rest = _LINE_END.split(text)
+        for line in lines:
+            self._add(line)
+            yield from self._end_line()
+        self._add(rest)
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """Take what stands after the last line end as a line, and return the object that it completes, if any."""
+        yield from self._end_line()
+
+    def _add(self, text: str) -> None:
+        """Take a part of a line; of one that is too long only its size is kept."""
+        self._size += len(text)
+        if self._size <= LONGEST:
+            self._parts.append(text)
+
+    def _end_line(self) -> Iterator[dict[str, Any]]:
+        line, is_whole = "".join(self._parts), self._size <= LONGEST
+        self._parts, self._size = [], 0
+        if is_whole:
+            yield from self._line(line)
+        else:
+            self._block = []
+
+    def _line(self, line: str) -> Iterator[dict[str, Any]]:
+        if line.strip():
+            self.last_line = line.strip()[:300]
+        made = None
+        if line.rstrip() == "{":
+            self._block, self._block_size = [line], 0
+        elif self._block:
+            self._block.append(line)
+            self._block_size += len(line)
+            if line.rstrip() == "}":
+                made = _object("\n".join(self._block))
+                self._block = []
+            elif self._block_size > LONGEST:
+                self._block = []
+        if made is None and line.lstrip().startswith("{") and line.rstrip().endswith("}"):
+            made = _object(line)
+        if made is not None:
+            self.last = made
+            yield made
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None

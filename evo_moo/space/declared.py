@@ -1,0 +1,49 @@
+"""Variables as a job file declares them: ``{ real = [1e-4, 1e-1], log = true }``."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from evo_moo.space.variables import KINDS, Variable
+
+_MORE = {"real": {"log", "when"}, "integer": {"log", "when"}, "choice": {"ordered", "when"}, "boolean": {"when"}}
+"""Kinds to the keys that may stand beside them."""
+FORMS = '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] } or "boolean"'
+
+
+def declared_variable(declared: Any) -> Variable:
+    """Return the variable of a table with one kind, and with ``log``, ``ordered`` or ``when`` beside it.
+
+    Args:
+        declared: The table; ``"boolean"`` alone; or a variable, which is returned as it is.
+
+    Raises:
+        ValueError: It is none of these, with the rule.
+    """
+    if isinstance(declared, Variable):
+        return declared
+    table = {declared: True} if declared == "boolean" else declared
+    kinds = [kind for kind in KINDS if kind in table] if isinstance(table, Mapping) else []
+    if len(kinds) != 1:
+        raise ValueError(f"must be {FORMS}, but is {declared!r}")
+    (kind,) = kinds
+    made: Any = KINDS[kind]
+    value, more = table[kind], {key: value for key, value in table.items() if key != kind}
+    if unknown := [key for key in more if key not in _MORE[kind]]:
+        near = difflib.get_close_matches(unknown[0], _MORE[kind], n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise ValueError(f"takes {', '.join(sorted(_MORE[kind]))} beside {kind}, but has {unknown[0]!r}; {hint}drop it")
+    wrong = [key for key in ("log", "ordered") if not isinstance(more.get(key, False), bool)]
+    if wrong:
+        raise ValueError(f"must have true or false as `{wrong[0]}`, but has {more[wrong[0]]!r}")
+    if "when" in more and not isinstance(more["when"], Mapping):
+        raise ValueError(f"must have a table such as {{ layers = [2, 3] }} as `when`, but has {more['when']!r}")
+    if kind == "boolean":
+        if value is not True:
+            raise ValueError(f"must be boolean = true, but is boolean = {value!r}")
+        return made(**more)  # type: ignore[no-any-return]
+    if kind == "choice":
+        return made(value, **more)  # type: ignore[no-any-return]
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"must be {kind} = [low, high], but is {kind} = {value!r}")
+    return made(*value, **more)  # type: ignore[no-any-return]
