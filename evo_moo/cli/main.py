@@ -12,6 +12,7 @@ import typer
 from evo_moo.cli.batch import batch
 from evo_moo.cli.compare import compare
 from evo_moo.cli.confirm import confirm
+from evo_moo.cli.devices.commands import app as device_app
 from evo_moo.cli.importance import importance
 from evo_moo.cli.pick import pick
 from evo_moo.cli.problems import check, latency, new, problems
@@ -235,3 +236,4 @@ _COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, impo
 _COMMANDS += (report, doctor, problems, check, latency, new)
 for _command in _COMMANDS:
     app.command("list" if _command is list_runs else None)(_command)
+app.add_typer(device_app, name="device")

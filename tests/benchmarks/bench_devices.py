@@ -31,6 +31,7 @@ UNSEEN = ["titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss"]
 SEEDS, QUANTILES = (0, 1, 2), (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 LATE = 1.05
 """A pick misses a deadline where it takes longer than this many times as long."""
+MARGIN = 0.05
 N_TRAININGS, N_VERIFIED, SAFETY = 200, 5, 1.0
 
 
@@ -132,20 +133,23 @@ def doubts(bench: Benchmark) -> None:
 def deadlines(bench: Benchmark, nets: Sequence[LatencyNet]) -> None:
     """M5: the most accurate of all cells whose predicted latency keeps a deadline."""
     print("\nDeadlines in ms, 6 devices x 6 quantiles: share of picks > 5 % late; accuracy lost, in points")
-    zero = np.zeros(len(CELLS))
 
-    def with_doubt(predict: Callable[[str], Array]) -> Callable[[str], Predicted]:
-        return lambda name: Predicted(predict(name), zero, ("net",) * len(zero))
+    def with_doubt(predict: Callable[[str], Array], share: float = 0.0) -> Callable[[str], Predicted]:
+        return lambda name: Predicted(mean := predict(name), share * mean, ("net",) * len(mean))
 
     def of_net(net: LatencyNet) -> Callable[[str], Array]:
         return lambda name: net.predict_ms(bench.inputs, bench.devices[name])
 
     shares = []
     for seed, net in zip(SEEDS, nets, strict=True):
-        shares.append(picks(bench, f"net, seed {seed}", with_doubt(of_net(net)), 0))
+        picks(bench, f"net, seed {seed}", with_doubt(of_net(net)), 0)
+    for seed, net in zip(SEEDS, nets, strict=True):
+        of_seed = with_doubt(of_net(net), MARGIN)
+        shares.append(picks(bench, f"net with a margin of {MARGIN:.0%}, seed {seed}", of_seed, 1))
     for seed, net in zip(SEEDS, nets, strict=True):
         picks(bench, f"net tuned on 10, seed {seed}", with_doubt(lambda n, net=net: tuned_ms(bench, net, n)), 0)
     picks(bench, "mixture", bench.predicted.__getitem__, 0)
+    picks(bench, "mixture, mean + 0.5 std", bench.predicted.__getitem__, 0.5)
     picks(bench, "mixture, mean + 1 std", bench.predicted.__getitem__, 1)
     picks(bench, "mixture, mean + 2 std", bench.predicted.__getitem__, 2)
     picks(bench, "nearest device", with_doubt(lambda n: bench.scaled(n, bench.latency[bench.nearest(n)])), 0)
@@ -154,7 +158,8 @@ def deadlines(bench: Benchmark, nets: Sequence[LatencyNet]) -> None:
     wrong = dict(zip(UNSEEN, np.random.default_rng(0).permutation(KNOWN), strict=False))
     picks(bench, "a wrong device, rescaled", with_doubt(lambda n: bench.scaled(n, bench.latency[wrong[n]])), 0)
     late, lost = np.mean(shares, axis=0)
-    print(f"net, mean of 3 seeds {verdict(late <= 0.2, 'late <= .20')}, {verdict(lost <= 0.5, 'lost <= .5')}")
+    kept = f"{verdict(late <= 0.2, 'late <= .20')}, {verdict(lost <= 0.5, 'lost <= .5')}"
+    print(f"net with the margin, mean of 3 seeds: {kept}")
 
 
 def picks(bench: Benchmark, name: str, predict: Callable[[str], Predicted], safety: float) -> tuple[float, float]:
@@ -183,7 +188,12 @@ def unseen_in_a_search(bench: Benchmark) -> None:
     for seed in SEEDS:
         options = {"devices": seen}
         result = evo_moo.search(
-            "nasbench201", seed=seed, termination=("n_evals", N_TRAININGS), workers=1, options=options
+            "nasbench201",
+            seed=seed,
+            termination=("n_evals", N_TRAININGS),
+            workers=1,
+            surrogate="none",
+            options=options,
         )
         rows = np.array([key_of[bench.problem.architecture_key(e.configuration)] for e in result.evaluations])
         of_seed = []

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from evo_moo.errors import MetricError
-from evo_moo.values import NONE, value_text
+from evo_moo.toolkit.devices.table import LATENCY, comparable
+from evo_moo.values import value_text
 
 Configuration = Mapping[str, Any]
-_LATENCY = "latency_ms"
 
 
 class DeviceLatency:
@@ -41,7 +41,7 @@ class DeviceLatency:
     @property
     def metric(self) -> str:
         """Name of the metric, such as ``latency_ms[pixel3]``."""
-        return f"{_LATENCY}[{self.device}]"
+        return f"{LATENCY}[{self.device}]"
 
     def __call__(self, config: Configuration) -> dict[str, float]:
         """Return the latency under its metric's name, as ``profile`` returns it.
@@ -75,15 +75,15 @@ class DeviceLatency:
         rows = list(rows)
         if not rows:
             raise MetricError(f"the table of `{device}` must have at least one row, but is empty")
-        variables = sorted({name for row in rows for name in row if not name.startswith(_LATENCY)})
+        variables = sorted({name for row in rows for name in row if not name.startswith(LATENCY)})
         seen: dict[tuple[str, ...], list[float]] = defaultdict(list)
         for number, row in enumerate(rows, 1):
-            cell = row.get(f"{_LATENCY}[{device}]", row.get(_LATENCY))
+            cell = row.get(f"{LATENCY}[{device}]", row.get(LATENCY))
             try:
                 seen[_key(row, variables)].append(float(cell))
             except (TypeError, ValueError):
                 raise MetricError(
-                    f"row {number} of the table must have a number under `{_LATENCY}[{device}]` or `{_LATENCY}`, "
+                    f"row {number} of the table must have a number under `{LATENCY}[{device}]` or `{LATENCY}`, "
                     f"but has {cell!r}"
                 ) from None
         table = {key: statistics.median(values) for key, values in seen.items()}
@@ -113,13 +113,4 @@ class DeviceLatency:
 
 
 def _key(values: Mapping[str, Any], variables: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_text(values.get(name, "")) for name in variables)
-
-
-def _text(value: Any) -> str:
-    """Write an option or a cell so that the same ones compare: 3, 3.0 and "3", True and "true", None and "none"."""
-    text = value.strip() if isinstance(value, str) else value_text(value)
-    try:
-        return f"{float(text):.12g}"
-    except ValueError:
-        return text.lower() if text.lower() in ("true", "false", NONE) else text
+    return tuple(comparable(values.get(name, "")) for name in variables)

@@ -76,9 +76,9 @@ class LatencyModel:
     ) -> None:
         self._problem, self._net = problem, net
         self.references = references(problem)
-        self._known = [completed(problem, table, self.references) for table in known]
-        self._latencies = [table.by_architecture(problem) for table in self._known]
         self._work: dict[str, dict[str, float]] = {}
+        self._known = [self._completed(table) for table in known]
+        self._latencies = [table.by_architecture(problem) for table in self._known]
 
     def with_net(self, seed: int = 0) -> "LatencyModel":
         """Return a model whose latency net has learnt the known devices; takes about 20 s of one core.
@@ -142,6 +142,30 @@ class LatencyModel:
         mean = np.maximum(self._net.predict_ms(inputs, seen), LEAST_SHARE * seen.low_ms) if self._net else mixed[:, 0]
         return np.column_stack([mean, np.hypot(mean * mixed[:, 1] / mixed[:, 0], mean - mixed[:, 0])])
 
+    def _completed(self, table: LatencyTable) -> LatencyTable:
+        """Return a table with estimates of the reference networks that it lacks.
+
+        A ridge regression of the logarithm on the table's own rows makes them, its penalty chosen by leaving rows out;
+        it sees the architecture, and the logarithms of the work.
+        """
+        column = table.column(self._problem, self.references)
+        lacking = [config for config, ms in zip(self.references, column, strict=True) if np.isnan(ms)]
+        if not lacking or len(table.configurations) < FEWEST_ROWS:
+            return table
+        from sklearn.linear_model import RidgeCV
+
+        rows = thinned(len(table.configurations), MOST_LEARNT)
+        learnt = [table.configurations[i] for i in rows]
+        facts = [self._facts(self._problem.architecture_key(c), c) for c in [*learnt, *lacking]]
+        names = [name for name in facts[0] if device_of_metric(name) is None]
+        work = np.log1p([[max(each.get(name, 0.0), 0.0) for name in names] for each in facts])
+        inputs = np.hstack([architecture_inputs(self._problem, [*learnt, *lacking]), work])
+        scaled = (inputs - inputs.mean(axis=0)) / np.maximum(inputs.std(axis=0), 1e-12)
+        n = len(learnt)
+        model = RidgeCV(np.logspace(-3, 3, 13)).fit(scaled[:n], np.log([table.latencies_ms[i] for i in rows]))
+        estimates = np.exp(model.predict(scaled[n:]))
+        return LatencyTable(table.device, lacking, estimates.tolist()).joined(self._problem, table)
+
     def _columns(self, configurations: list[Configuration]) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Return all that is known of configurations, ``(n, n_columns)``, and which columns are of known devices."""
         keys = [self._problem.architecture_key(config) for config in configurations]
@@ -181,24 +205,6 @@ class LatencyModel:
                 f"device `{device.device}` must have latencies of all {n_all} reference networks, but lacks {n}; "
                 "measure them"
             )
-
-
-def completed(problem: SearchProblem, table: LatencyTable, references: Sequence[Configuration]) -> LatencyTable:
-    """Return a table with estimates of the reference networks that it lacks.
-
-    A ridge regression of the logarithm on the table's own rows makes them, its penalty chosen by generalised
-    cross-validation; so an old run needs no measurement of its own.
-    """
-    lacking = [c for c, ms in zip(references, table.column(problem, references), strict=True) if np.isnan(ms)]
-    if not lacking or len(table.configurations) < FEWEST_ROWS:
-        return table
-    from sklearn.linear_model import RidgeCV
-
-    rows = thinned(len(table.configurations), MOST_LEARNT)
-    inputs = architecture_inputs(problem, [table.configurations[i] for i in rows])
-    model = RidgeCV(np.logspace(-4, 2, 13)).fit(inputs, np.log([table.latencies_ms[i] for i in rows]))
-    estimates = np.exp(model.predict(architecture_inputs(problem, lacking)))
-    return LatencyTable(table.device, lacking, estimates.tolist()).joined(problem, table)
 
 
 def _mixture(known_ms: Array, columns: Array, asked: Array, of_devices: npt.NDArray[np.bool_]) -> Array:

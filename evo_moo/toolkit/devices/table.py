@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.toolkit.devices.device import Array
+from evo_moo.values import NONE, value_text
 
 LATENCY = "latency_ms"
 _OF_DEVICE = re.compile(r"latency_ms@(.+)|latency_ms\[(.+)\]|latency_(.+)_ms")
@@ -50,6 +51,15 @@ class LatencyTable:
         kept = [row for row in self.rows() if problem.architecture_key(row[0]) not in fresh]
         configurations, latencies_ms, stds_ms = zip(*kept, *newer.rows(), strict=True)
         return type(self)(self.device, configurations, latencies_ms, stds_ms)
+
+
+def comparable(value: Any) -> str:
+    """Write an option or a cell so that the same ones compare: 3, 3.0 and "3", True and "true", None and "none"."""
+    text = value.strip() if isinstance(value, str) else value_text(value)
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text.lower() if text.lower() in ("true", "false", NONE) else text
 
 
 def device_of_metric(name: str) -> str | None:

@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 from evo_moo.errors import MetricError
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.variables import Choice, Integer
-from evo_moo.toolkit.devices.latency_model import LatencyModel, completed
+from evo_moo.toolkit.devices.latency_model import LatencyModel
 from evo_moo.toolkit.devices.references import references
 from evo_moo.toolkit.devices.table import LatencyTable
 
@@ -103,17 +103,6 @@ def test_an_old_run_without_the_references_serves_as_a_table():
     predicted = model.predict(asked, table("new", model.references, 0.55))
     truth = np.array([latency(config, 0.55) for config in asked])
     assert spearmanr(predicted.mean_ms, truth).statistic > 0.9
-
-
-def test_completed_rows_of_a_table_stay():
-    problem, asked = Cells(), drawn(Cells(), 30)
-    given = table("run", asked, 0.5)
-    full = completed(problem, given, references(problem))
-    assert np.isfinite(full.column(problem, references(problem))).all()
-    assert (full.column(problem, asked) == given.latencies_ms).all()
-    assert completed(problem, table("run", asked[:3], 0.5), references(problem)).latencies_ms == [
-        latency(c, 0.5) for c in asked[:3]
-    ]
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""The commands of ``evo-moo device``: a new device from ten measurements."""
