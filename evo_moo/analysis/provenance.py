@@ -14,6 +14,7 @@ _WHY = {
     "start": "the job names it among the configurations to start with",
     "sample": "drawn to fill the population",
     "mating": "bred from its parents",
+    "informed": "bred from its parents, by the mutation of the problem",
     "infill": "proposed with the help of surrogates",
     "promotion": "among the best of its rung",
     "told": "told with its metrics: it was measured elsewhere",

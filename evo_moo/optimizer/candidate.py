@@ -25,8 +25,9 @@ class Candidate(NamedTuple):
         generation: The generation that it belongs to, counted from 1.
         configuration: Names to values, active variables only.
         x: ``(n_var,)`` array, the encoded configuration.
-        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``; with models also ``"infill"``, with
-            refinement ``"promotion"``, and with either ``"replicate"``; ``"told"`` where it was measured elsewhere.
+        origin: How it came about: ``"start"``, ``"sample"`` or ``"mating"``, ``"informed"`` by the problem's own
+            mutation; with models also ``"infill"``, with refinement ``"promotion"``, and with either ``"replicate"``;
+            ``"told"`` where it was measured elsewhere.
         parents: Ids of the evaluations that it was bred from.
         prediction: What a surrogate expects: metric names to ``[mean, std]``; of a point these are ``metrics``, beside
             the ``choices``.

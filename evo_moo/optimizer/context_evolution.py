@@ -12,8 +12,8 @@ from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.open_candidates import Ended
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.points import Key, Offered
+from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.seeding import seed_for
-from evo_moo.space.search_space import SearchSpace
 
 
 class ContextEvolution(Evolution):
@@ -22,18 +22,25 @@ class ContextEvolution(Evolution):
     The first population is drawn once. Later each context breeds its share of the offspring, by its weight.
 
     Args:
-        name, space, goals, pop_size, operators, seed: As of ``Evolution``; each population has ``pop_size`` members.
+        name, searched, goals, pop_size, operators, seed: As of ``Evolution``; each population has ``pop_size`` members.
     """
 
     def __init__(
-        self, name: AlgorithmName, space: SearchSpace, goals: Goals, pop_size: int, operators: dict[str, Any], seed: int
+        self,
+        name: AlgorithmName,
+        searched: SearchProblem,
+        goals: Goals,
+        pop_size: int,
+        operators: dict[str, Any],
+        seed: int,
     ) -> None:
-        first, *others = goals.views
-        super().__init__(name, space, first, pop_size, operators, seed)
+        (first, view), *others = zip([context.name for context in goals.contexts], goals.views, strict=True)
+        super().__init__(name, searched, view, pop_size, operators, seed, first)
         self._weights = goals.weights
-        seeds = [seed_for(context.name, seed) for context in goals.contexts[1:]]
-        made = zip(others, seeds, strict=True)
-        self._others = [Evolution(name, space, view, pop_size, operators, own_seed) for view, own_seed in made]
+        self._others = [
+            Evolution(name, searched, own, pop_size, operators, seed_for(context, seed), context)
+            for context, own in others
+        ]
 
     def next_generation(self) -> Population:
         """Return the first population, or the offspring of the present ones."""

@@ -9,12 +9,13 @@ from pymoo.core.population import Population
 from pymoo.core.termination import NoTermination
 
 from evo_moo.optimizer.algorithms import AlgorithmName, dump_algorithm, key_of_member, load_algorithm, make_algorithm
+from evo_moo.optimizer.informed_mutation import InformedMutation
 from evo_moo.optimizer.open_candidates import Ended
 from evo_moo.problem.encoded_problem import encoded_problem
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.points import Key, Offered
-from evo_moo.space.search_space import SearchSpace
+from evo_moo.problem.search_problem import SearchProblem
 
 
 class Evolution:
@@ -22,19 +23,29 @@ class Evolution:
 
     Args:
         name: The algorithm.
-        space: The search space.
+        searched: The problem, which may have a mutation of its own.
         goals: Objectives and limits.
         pop_size: Size of the population.
         operators: pymoo's operators; those that are missing are pymoo's own.
         seed: Seed of every random choice.
+        context: The context that the goals are of; empty without contexts.
     """
 
     def __init__(
-        self, name: AlgorithmName, space: SearchSpace, goals: Goals, pop_size: int, operators: dict[str, Any], seed: int
+        self,
+        name: AlgorithmName,
+        searched: SearchProblem,
+        goals: Goals,
+        pop_size: int,
+        operators: dict[str, Any],
+        seed: int,
+        context: str = "",
     ) -> None:
         self._goals, self._pop_size = goals, pop_size
+        self._informed = InformedMutation(searched, goals, context) if searched.mutates and operators else None
+        operators = operators | ({"mutation": self._informed} if self._informed else {})
         self._algorithm = make_algorithm(name, len(goals.objectives), pop_size, operators)
-        self._problem = encoded_problem(space, goals)
+        self._problem = encoded_problem(searched.space, goals)
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed)
 
     @property
@@ -77,13 +88,12 @@ class Evolution:
             if not algorithm.is_initialized:
                 infills = Population.merge(algorithm.pop, infills)
             algorithm.tell(infills)
-            return
-        merged = Population.merge(algorithm.pop, infills)
-        algorithm.pop = algorithm.survival.do(
-            self._problem, merged, n_survive=self._pop_size, algorithm=algorithm, random_state=algorithm.random_state
-        )
-        algorithm.is_initialized = True
-        algorithm._set_optimum()
+        else:
+            self._survive(Population.merge(algorithm.pop, infills), self._pop_size)
+            algorithm.is_initialized = True
+        if self._informed:
+            entered = {member.data["id"] for member in algorithm.pop}
+            self._informed.credit.learn((one.candidate.origin, one.candidate.id in entered) for one in ended)
 
     def update(self, evaluation_id: int, offered: Offered) -> None:
         """Set the values of the members of this id, which are still in the population, to those of what is offered."""
@@ -97,15 +107,7 @@ class Evolution:
         """
         if not self._replace_values(known):
             return
-        algorithm = self._algorithm
-        algorithm.pop = algorithm.survival.do(
-            self._problem,
-            algorithm.pop,
-            n_survive=len(algorithm.pop),
-            algorithm=algorithm,
-            random_state=algorithm.random_state,
-        )
-        algorithm._set_optimum()
+        self._survive(self._algorithm.pop, len(self._algorithm.pop))
 
     def population_ids(self) -> list[Key]:
         """Return the keys of the population."""
@@ -117,13 +119,24 @@ class Evolution:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data and arrays."""
-        return dump_algorithm(self._algorithm)
+        credit = {"credit": self._informed.credit.counts} if self._informed else {}
+        return dump_algorithm(self._algorithm) | credit
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         load_algorithm(self._algorithm, state)
+        if self._informed and "credit" in state:
+            self._informed.credit.counts = {name: [*counts] for name, counts in state["credit"].items()}
         self._weigh_limits(self._algorithm.pop)
         self._weigh_limits(self._algorithm.opt)
+
+    def _survive(self, pop: Population, n: int) -> None:
+        """Make the population of the ``n`` individuals that survive."""
+        algorithm = self._algorithm
+        algorithm.pop = algorithm.survival.do(
+            self._problem, pop, n_survive=n, algorithm=algorithm, random_state=algorithm.random_state
+        )
+        algorithm._set_optimum()
 
     def _members(self, ended: Sequence[Ended]) -> Population:
         """Return an individual for each point that is offered: NSGA-II and its kin then rank points."""

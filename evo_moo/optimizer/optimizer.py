@@ -104,7 +104,7 @@ class Optimizer:
         self._start = [row.tobytes() for row in self.space.encode(start)]
         self._fresh = FreshRows(self.space, operators.get("eliminate_duplicates"))
         kind_of = ContextEvolution if self.goals.contexts else Evolution
-        self._evolution = kind_of(algorithm, self.space, self.goals, self.pop_size, operators, seed)
+        self._evolution = kind_of(algorithm, problem, self.goals, self.pop_size, operators, seed)
         own = Source() if algorithm in EVOLUTIONARY else Fixed(self.space, algorithm, seed, self._start, grid_points)
         self._source = source or own
         self.learns, self.replicates = self._source.learns, self._source.replicates

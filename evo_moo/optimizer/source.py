@@ -26,7 +26,7 @@ class Made(NamedTuple):
     def of(cls, individual: Any, start: Sequence[bytes]) -> Self:
         """Return how an individual of the algorithm came about; ``start`` are encoded rows to begin with."""
         if parents := individual.data.get("parents"):
-            return cls("mating", parents)
+            return cls(individual.data.get("origin", "mating"), parents)
         return cls("start" if individual.X.tobytes() in start else "sample")
 
 

@@ -85,7 +85,8 @@ class ModelSource(Source):
             parents = () if child is None else child.data.get("parents", ())
             if proposal.replicate_of is not None:
                 replicate, begun[row] = len(self._proposals.archive.ids_of(proposal.x)) + begun[row], begun[row] + 1
-            origin = "mating" if parents and not replicate else proposal.origin
+            bred = "mating" if child is None else child.data.get("origin", "mating")
+            origin = bred if parents and not replicate else proposal.origin
             how.append(Made(origin, parents, self._prediction(proposal), replicate, proposal.replicate_of))
             self._proposals.expect(scene.n_asked + i, proposal)
         return Population.create(*individuals), how

@@ -29,6 +29,7 @@ from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.goals import Goals, Limits
 from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.metrics import Metric, Metrics, Returned, read_returned
+from evo_moo.problem.optional_methods import Configuration, OptionalMethods
 from evo_moo.problem.points import OfferedPoint, read_points
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
@@ -39,13 +40,12 @@ from evo_moo.values import json_key
 __all__ = ["Configuration", "Fidelity", "Goals", "Metric", "Report", "SearchProblem", "Weights"]
 
 Array = npt.NDArray[np.float64]
-Configuration = dict[str, Any]
 
 
 _KEYWORDS = ("fidelity", "seed", "workspace", "weights", "report", "replicate")
 
 
-class SearchProblem(Problem):  # type: ignore[misc]
+class SearchProblem(OptionalMethods, Problem):  # type: ignore[misc]
     """A search space with named metrics; also a pymoo ``Problem`` over the encoded columns.
 
     A subclass sets ``variables`` and ``objectives`` and defines ``evaluate``. Keyword arguments of its
@@ -204,56 +204,6 @@ class SearchProblem(Problem):  # type: ignore[misc]
         """Return the values of the variables of ``architecture``, as text: equal for all that have the same profile."""
         names = self.variables if self.architecture is None else self.architecture
         return json_key({name: config[name] for name in names if name in config})
-
-    def profile(self, config: Configuration) -> Mapping[str, float]:
-        """Return cheap metrics that need no training; limits on them spare the training.
-
-        What it gives must depend on the variables of ``architecture`` only.
-        """
-        return {}
-
-    def compute(self, config: Configuration) -> Mapping[str, float]:
-        """Return metrics that a formula tells at once, such as a number of parameters; ``profile`` need not give them.
-
-        Optional: a search with surrogates asks for them of thousands of configurations instead of predicting them, so
-        it should take no longer than some microseconds. It depends on the variables of ``architecture`` only, and
-        gives the same whenever it is called.
-        """
-        return {}
-
-    @property
-    def profiles(self) -> bool:
-        """Whether the problem defines ``profile``."""
-        return type(self).profile is not SearchProblem.profile
-
-    @property
-    def computes(self) -> bool:
-        """Whether the problem defines ``compute``."""
-        return type(self).compute is not SearchProblem.compute
-
-    def network(self, config: Configuration) -> tuple[Any, Any]:
-        """Return the untrained torch module of a configuration, and its example input or a tuple of inputs.
-
-        Optional: ``evo-moo latency`` measures it. The first axis of every input is the batch.
-
-        Raises:
-            ProblemError: The problem does not define it.
-        """
-        raise ProblemError(
-            f"`{self.name()}` must define `network(self, config)`, which gives a module and its example input, to be "
-            "measured, but does not"
-        )
-
-    @property
-    def has_network(self) -> bool:
-        """Whether the problem defines ``network``."""
-        return type(self).network is not SearchProblem.network
-
-    @property
-    def is_profiled(self) -> bool:
-        """Whether anything is known of a configuration before it is evaluated."""
-        profiles = (type(self).profile, type(self).compute) != (SearchProblem.profile, SearchProblem.compute)
-        return profiles or self.has_network
 
     def evaluate(self, config: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the metrics of a configuration: a mapping of names to numbers; or with ``post_training`` the points.

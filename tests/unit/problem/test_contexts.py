@@ -90,7 +90,7 @@ def test_goals_within_a_context_are_those_of_it_alone():
     assert GOALS.weights.tolist() == [0.75, 0.25] and [c.tolist() for c in GOALS.columns_of_views] == [[0, 1], [0, 2]]
     with pytest.raises(MetricError, match="must be one of server, phone, but is 'tablet'"):
         GOALS.within("tablet")
-    with pytest.raises(MetricError, match="needs a search with contexts, but is 'phone'"):
+    with pytest.raises(MetricError, match="must go with a search that has contexts, but this has none"):
         phone.within("phone")
 
 
