@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evo_moo.errors import UsageError as UsageError
     from evo_moo.optimizer.optimizer import Optimizer as Optimizer
     from evo_moo.plugins import load_problem as load_problem
-    from evo_moo.problem.command_problem import CommandProblem as CommandProblem
+    from evo_moo.problem.command.problem import CommandProblem as CommandProblem
     from evo_moo.problem.fidelity import Fidelity as Fidelity
     from evo_moo.problem.function_problem import FunctionProblem as FunctionProblem
     from evo_moo.problem.metrics import Metric as Metric
@@ -52,7 +52,7 @@ _load, __all__ = lazy_names(
         "RunStoppedError SearchFailedError SpaceError StateError SurrogateError UsageError",
         "optimizer.optimizer": "Optimizer",
         "plugins": "load_problem",
-        "problem.command_problem": "CommandProblem",
+        "problem.command.problem": "CommandProblem",
         "problem": "Fidelity FunctionProblem Metric Point SearchProblem",
         "report.export": "export_run",
         "report.page": "write_report",

@@ -30,8 +30,8 @@ from pymoo.core.problem import Problem
 from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
+from evo_moo.problem.command.problem import CommandProblem
 from evo_moo.problem.command.words import PLACE
-from evo_moo.problem.command_problem import CommandProblem
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem

@@ -113,7 +113,7 @@ def print_calls(problem: "SearchProblem", n: int) -> None:
     Raises:
         UsageError: The problem runs no command.
     """
-    from evo_moo.problem.command_problem import calls_of
+    from evo_moo.problem.command.problem import calls_of
 
     for call in calls_of(problem, n):
         typer.echo(printable(call.in_words()))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evo_moo.plugins import COMMAND
+from evo_moo.problem.command.problem import CommandProblem
 from evo_moo.problem.command.words import PLACE
-from evo_moo.problem.command_problem import CommandProblem
 
 GOALS = ("objectives", "constraints")
 KEYS = tuple(key for key in inspect.signature(CommandProblem).parameters if key not in GOALS)

@@ -14,7 +14,7 @@ from evo_moo.errors import MetricError, UsageError
 from evo_moo.evaluation.problem_version import problem_parts
 from evo_moo.object_code import changed_parts
 from evo_moo.plugins import ProblemSource
-from evo_moo.problem.command_problem import calls_of
+from evo_moo.problem.command.problem import calls_of
 from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.weights import Weights
 
