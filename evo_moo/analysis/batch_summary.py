@@ -2,7 +2,8 @@
 
 Hypervolumes are comparable: those of all finished runs of a batch that search the same problem, with the same options
 and the same goals, are shares of one box, the smallest that holds the boxes of them all. A run's own box is around what
-its first generation found: of a single run, the hypervolume is the one that ``show`` has.
+its first generation found: of a single run, the hypervolume is the one that ``show`` has. With contexts there is a box
+for each, and the hypervolume is the mean over them.
 """
 
 import json
@@ -19,6 +20,7 @@ from evo_moo.analysis.run_front import RunFront
 from evo_moo.errors import EvoMooError, RunFolderError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.pareto import Box
+from evo_moo.problem.fronts import mean_share
 from evo_moo.storage.evaluation_row import FAILED
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.folder_lock import holder_of
@@ -95,9 +97,9 @@ def read_table(batch_dir: Path) -> tuple[list[GroupRow], list[RunRow]]:
             fronts[problem][len(rows)] = front
         rows.append(row)
     for of_problem in fronts.values():
-        box = common_box(of_problem.values())
+        boxes = common_boxes(of_problem.values())
         for i, front in of_problem.items():
-            rows[i].hypervolume = box.share(front.archive) if box else 0.0
+            rows[i].hypervolume = mean_share(front.goals, boxes, [view.archive for view in front.views])
     return [group_row(members) for members in groups.values()], rows
 
 
@@ -112,10 +114,10 @@ def group_name(run: str) -> str:
     return re.sub(r",seed=[^,]*", "", run)
 
 
-def common_box(fronts: Iterable[RunFront]) -> Box | None:
-    """Return the smallest box that holds the boxes of runs; None where none of them has one."""
-    boxes = [front.box for front in fronts if front.box is not None]
-    return Box.joint(boxes) if boxes else None
+def common_boxes(fronts: Iterable[RunFront]) -> list[Box | None]:
+    """Return for each context, or once, the smallest box that holds those of runs; None where none of them has one."""
+    of_views = zip(*([view.box for view in front.views] for front in fronts), strict=True)
+    return [Box.joint(known) if (known := [box for box in boxes if box]) else None for boxes in of_views]
 
 
 def write_summary(batch_dir: Path, groups: Sequence[GroupRow]) -> None:

@@ -61,6 +61,7 @@ class Decision:
         ranking: All candidates, the best first, as (score, evaluation): less is better. By ``order`` and ``knee`` there
             is no score, and it is None.
         spread: Standard deviation of each metric over the repetitions of the choice; empty without any.
+        context: The context whose front was chosen from; empty without contexts.
     """
 
     chosen: Evaluation
@@ -70,10 +71,11 @@ class Decision:
     trades: list[Trade]
     ranking: list[tuple[float | None, Evaluation]]
     spread: dict[str, float]
+    context: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {
+        return ({"context": self.context} if self.context else {}) | {
             "id": self.chosen.id,
             "configuration": self.chosen.configuration,
             "metrics": self.chosen.metrics,
@@ -96,6 +98,7 @@ def pick(
     order: Sequence[str] = (),
     tolerances: Mapping[str, float] | None = None,
     knee: bool = False,
+    context: str | None = None,
 ) -> Decision:
     """Choose an evaluation of a run by hard limits and one rule.
 
@@ -113,14 +116,19 @@ def pick(
         order: Names of objectives, the most important first: lexicographic order.
         tolerances: Names of objectives of ``order`` to how far off the best is as good as the best.
         knee: Whether to take a knee: a high trade-off point, which no neighbour improves on without a larger loss.
+        context: Which of the contexts the model is for, where the run has some. Names may then be those of the
+            problem's declaration, ``latency_ms`` for ``latency_ms@phone``.
 
     Raises:
         UsageError: Some argument is wrong, or there is more than one rule; all faults are listed.
+        MetricError: There is no such context.
         NoChoiceError: Nothing keeps the limits, or there is no knee. It says what is nearest.
     """
-    limits = limits or {}
-    order = (order,) if isinstance(order, str) else order
-    rule = Rule(weights, method, aim, order, tolerances, knee)
+    result = result.in_one(context)
+    limits = result.names.of_table(limits or {})
+    order = [result.names.recorded(name) for name in ([order] if isinstance(order, str) else order)]
+    named = [None if table is None else result.names.of_table(table) for table in (weights, aim, tolerances)]
+    rule = Rule(named[0], method, named[1], order, named[2], knee)
     kept = sorted(candidates(result, limits, rule.faults(result.goals)), key=lambda e: place_of_key(e.id))
     words, rank = rule.ranker(result.goals, limits)
     ranking = rank(result.goals.F([e.metrics for e in kept]))
@@ -135,6 +143,7 @@ def pick(
         _trades(result, ordered[0], runner_up),
         list(zip(scores, ordered, strict=True)),
         dict(result.spread.get(ordered[0].id, {})),
+        result.context,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.analysis.batch_summary import common_box, group_name, without_seed
+from evo_moo.analysis.batch_summary import common_boxes, group_name, without_seed
 from evo_moo.analysis.confirmation_ledger import FOLDER, members_of_run, read_confirmation
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.run_record import RunRecord
@@ -18,7 +18,9 @@ from evo_moo.analysis.statistics.significance import Comparison, Sample, adjuste
 from evo_moo.errors import MetricError, UsageError
 from evo_moo.object_code import changed_parts
 from evo_moo.pareto import Box
-from evo_moo.problem.goals import Goals, Objectives
+from evo_moo.problem.contexts import at
+from evo_moo.problem.fronts import Fronts
+from evo_moo.problem.goals import Goals
 from evo_moo.problem.points import Key
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import reading
@@ -97,7 +99,7 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     """Compare groups of runs by the hypervolumes that they reached after equally many evaluations.
 
     The hypervolumes are shares of one common box; see ``evo_moo.analysis.batch_summary``. Runs of different
-    groups that have the same seeds are compared in pairs.
+    groups that have the same seeds are compared in pairs. With contexts the mean over them is compared, and each.
 
     Args:
         groups: Names to run folders, which differ in their seeds.
@@ -113,16 +115,17 @@ def compare_runs(groups: Mapping[str, Sequence[str | Path]], n_evals: float | No
     runs = {name: [RunRecord.read(path) for path in paths] for name, paths in groups.items()}
     every = [run for members in runs.values() for run in members]
     at = _common_budget(every, n_evals)
-    box = common_box(run.result for run in every)
-    samples: dict[str, dict[Any, float]] = {}
+    boxes = common_boxes(run.result for run in every)
+    samples: dict[str, dict[str, dict[Any, float]]] = {}
     for name, members in runs.items():
         distinct = len({run.seed for run in members}) == len(members)
-        samples[name] = {
-            run.seed if distinct else (name, i): _hypervolume_after(run, at, box) for i, run in enumerate(members)
-        }
-    tests = compare_samples(_of_several(samples), HYPERVOLUME)
+        for i, run in enumerate(members):
+            for metric, volume in _hypervolumes_after(run, at, boxes).items():
+                samples.setdefault(metric, {}).setdefault(name, {})[run.seed if distinct else (name, i)] = volume
+    each = (compare_samples(_of_several(by_name), metric) for metric, by_name in samples.items())
+    tests = [test for of_metric in each for test in of_metric]
     notes = [*_budget_notes(runs, at), *_small(tests), *_seed_notes(runs, tests)]
-    return ComparisonReport({HYPERVOLUME: samples}, tests, notes)
+    return ComparisonReport(samples, adjusted(tests) if len(samples) > 1 else tests, notes)
 
 
 def groups_in(folder: Path) -> dict[str, list[Path]]:
@@ -145,14 +148,19 @@ def _spent(run: RunRecord) -> float:
     return round(sum(e.cost for e in run.evaluations if e.status != "asked"), 6)
 
 
-def _hypervolume_after(run: RunRecord, n_evals: float, box: Box | None) -> float:
-    """Return the hypervolume of what was feasible among the first so many evaluations, means where it was repeated."""
-    if box is None:
-        return 0.0
+def _hypervolumes_after(run: RunRecord, n_evals: float, boxes: Sequence[Box | None]) -> dict[str, float]:
+    """Return the hypervolume of what was feasible among the first so many evaluations, means where it was repeated.
+
+    With contexts also that of each, as ``hypervolume@phone``.
+    """
     ended = _within(run, n_evals)
-    rows = means_and_spread(ended)[0].items() if run.result.means else ((e.id, e.metrics) for e in ended)
-    _, F, violation = Objectives.of(rows, run.goals)
-    return box.share(F[violation == 0])
+    rows = list(means_and_spread(ended)[0].values()) if run.result.means else [e.metrics for e in ended]
+    fronts = Fronts(run.goals)
+    fronts.add(rows)
+    shares = {HYPERVOLUME: fronts.share(boxes)}
+    for context, box, F in zip(run.goals.contexts, boxes, fronts.F, strict=False):
+        shares[at(HYPERVOLUME, context.name)] = box.share(F) if box else 0.0
+    return shares
 
 
 def _within(run: RunRecord, n_evals: float) -> Iterator[Evaluation]:

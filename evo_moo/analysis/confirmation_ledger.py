@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evo_moo.analysis.confirmed_front import Confirmation, p_nondominated, test_metric_of
+from evo_moo.analysis.confirmed_front import Confirmation, InContext, largest_p, p_nondominated, test_metric_of
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.statistics.intervals import Array
 from evo_moo.errors import RunFolderError, UsageError
@@ -87,6 +87,12 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[Key] = (), n_seeds: int
         for by_number in replicates
     ]
     values, again = _matrices(front.goals.metric_names, known, members, metrics, n_seeds)
+    fronts = {name: front.within(name) for name in front.contexts}
+    in_contexts = {
+        name: InContext(frozenset(e.id for e in there.front if there.feasible), p_nondominated(there.goals, values))
+        for name, there in fronts.items()
+    }
+    p = largest_p([each.p_nondominated for each in in_contexts.values()]) or p_nondominated(front.goals, values)
     confirmation = Confirmation(
         run_dir.absolute().name,
         front.goals,
@@ -95,8 +101,9 @@ def read_confirmation(run_dir: str | Path, ids: Sequence[Key] = (), n_seeds: int
         [confirmation_seed(number) for number in range(1, n_seeds + 1)],
         values,
         again,
-        p_nondominated(front.goals, values),
+        p,
         [],
+        in_contexts,
     )
     return replace(confirmation, notes=_notes(confirmation, replicates, searched, confirmed, front))
 

@@ -6,9 +6,9 @@ validation data with new seeds), and the selection on the validation data (test 
 the first is seen.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,10 +22,23 @@ from evo_moo.analysis.statistics.intervals import (
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.objectives import total_violation
+from evo_moo.problem.points import Key
 from evo_moo.seeding import seed_for
 from evo_moo.storage.evaluation_row import Evaluation
 
 DRAWS = 10_000
+
+
+class InContext(NamedTuple):
+    """What was confirmed in one context.
+
+    Attributes:
+        members: Ids of those on the front that the search had there.
+        p_nondominated: As in ``Confirmation``.
+    """
+
+    members: frozenset[Key]
+    p_nondominated: list[float | None]
 
 
 @dataclass(frozen=True)
@@ -42,8 +55,9 @@ class Confirmation:
             array, NaN where a repetition gave nothing.
         again: Name of a metric with test data to its values on validation data, as in ``values``.
         p_nondominated: For each member the probability that it is on the Pareto front of the true means of all of
-            them; None where it has fewer than two replicates.
+            them; None where it has fewer than two replicates. With contexts the largest of those in each.
         notes: What limits the conclusions.
+        in_contexts: With contexts, by name, such probabilities in each, and which members the search had there.
     """
 
     run: str
@@ -55,6 +69,7 @@ class Confirmation:
     again: dict[str, Array]
     p_nondominated: list[float | None]
     notes: list[str]
+    in_contexts: dict[str, "InContext"] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -104,6 +119,7 @@ class Confirmation:
                     "id": member.id,
                     "configuration": member.configuration,
                     "p_nondominated": self.p_nondominated[i],
+                    **self._of_contexts(i),
                     "metrics": {
                         name: {
                             "search": _number(self.searched(name)[i]),
@@ -117,7 +133,21 @@ class Confirmation:
             ],
             "shift": {name: self.shift(name) for name in self.names},
             "notes": self.notes,
+            **({"contexts": self._objectives_of_contexts()} if self.in_contexts else {}),
         }
+
+    def _of_contexts(self, member: int) -> dict[str, Any]:
+        """Return on whose fronts the search had a member, and how probable each of them is."""
+        if not self.in_contexts:
+            return {}
+        had = [name for name, each in self.in_contexts.items() if self.members[member].id in each.members]
+        return {
+            "contexts": had,
+            "p_by_context": {n: each.p_nondominated[member] for n, each in self.in_contexts.items()},
+        }
+
+    def _objectives_of_contexts(self) -> dict[str, list[str]]:
+        return {name: [o.metric for o in self.goals.within(name).objectives] for name in self.in_contexts}
 
 
 def test_metric_of(known: Mapping[str, Metric], name: str) -> str:
@@ -152,6 +182,12 @@ def p_nondominated(goals: Goals, values: Mapping[str, Array]) -> list[float | No
     for i, share in zip(np.flatnonzero(enough), nondominated_share(F, violation).tolist(), strict=True):
         shares[i] = share
     return shares
+
+
+def largest_p(of_contexts: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Return the largest probability of each member over contexts."""
+    known = ([p for p in each if p is not None] for each in zip(*of_contexts, strict=True))
+    return [max(values, default=None) for values in known]
 
 
 def _average(rows: Array) -> dict[str, float] | None:

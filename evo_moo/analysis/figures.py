@@ -23,16 +23,27 @@ MOST_DRAWN = 10_000
 
 
 def result_figure(result: EvaluatedFront) -> Figure:
-    """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side."""
-    figure = new_figure(11, 4.5)
+    """Draw the front among all evaluations, and the hypervolume over the evaluations, side by side.
+
+    With contexts there is a row of both for each.
+    """
+    fronts = [result.within(name) for name in result.contexts] or [result]
+    figure = new_figure(11, 4.5 * len(fronts))
+    for row, front in enumerate(fronts):
+        _draw_row(figure, front, len(fronts), 2 * row + 1)
+    return figure
+
+
+def _draw_row(figure: Figure, result: EvaluatedFront, n_rows: int, first: int) -> None:
     n_obj = len(result.goals.objectives)
-    front_axes: Any = figure.add_subplot(1, 2, 1, projection="3d" if n_obj == 3 else None)
+    front_axes: Any = figure.add_subplot(n_rows, 2, first, projection="3d" if n_obj == 3 else None)
     if n_obj <= 3:
         draw_front(front_axes, result, n_obj)
     else:
         draw_parallel(front_axes, result, normalised(result.F), [FRONT] * len(result.front))
-    _draw_hypervolume(figure.add_subplot(1, 2, 2), result)
-    return figure
+    _draw_hypervolume(figure.add_subplot(n_rows, 2, first + 1), result)
+    if result.context:
+        front_axes.set_title(literal(result.context), loc="left")
 
 
 def surrogate_figure(quality: SurrogateQuality) -> Figure:

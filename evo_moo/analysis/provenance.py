@@ -55,6 +55,7 @@ def provenance(ledger: Ledger, key: Key) -> dict[str, Any]:
         "prediction": _prediction(training, key),
         "predicted_choices": training.predicted_choices,
         "on_front": key in on_front,
+        **({"contexts": result.serves.get(key, ())} if result.contexts else {}),
         "survived": ledger.memberships(key),
         "children": [_relative(c, result.goals) for c in ledger.of_ids(ledger.children(training.training_id))],
         "events": events,

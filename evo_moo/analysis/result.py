@@ -29,7 +29,9 @@ MOST_ROWS = 40
 class Result(EvaluatedFront):
     """The Pareto front of a search, and everything that was evaluated for it; ``EvaluatedFront`` has the attributes."""
 
-    def best_under(self, *order: str, at_least: Mapping[str, float] | None = None, **at_most: float) -> Evaluation:
+    def best_under(
+        self, *order: str, at_least: Mapping[str, float] | None = None, context: str | None = None, **at_most: float
+    ) -> Evaluation:
         """Return the best evaluation within limits: ``result.best_under(latency_ms=20)``, ``("accuracy", size_mb=5)``.
 
         For a service that adapts to its load: each call reads what is in memory. ``choice.pick`` gives reasons,
@@ -38,19 +40,23 @@ class Result(EvaluatedFront):
         Args:
             order: Names of objectives, the most important first. By default those without a limit here count alike.
             at_least: Names of metrics to their lowest values.
+            context: Which of the contexts the model is for, where the run has some; names may then be the plain ones.
             at_most: Names of metrics to their highest values.
 
         Raises:
             UsageError: A name or a value is wrong, or a highest value is given for what is maximised.
+            MetricError: There is no such context.
             NoChoiceError: Nothing keeps the limits; ``error.nearest`` is the evaluation that comes nearest.
         """
-        if upside_down := [o.metric for o in self.goals.objectives if o.direction == "max" and o.metric in at_most]:
+        here = self.in_one(context)
+        at_most = here.names.of_table(at_most)
+        if upside_down := [o.metric for o in here.goals.objectives if o.direction == "max" and o.metric in at_most]:
             name = upside_down[0]
             raise UsageError(f"`{name}` must have a lowest value, as it is maximised: at_least={{{name!r}: ...}}")
         limits: dict[str, dict[str, float]] = {name: {"at_most": bound} for name, bound in at_most.items()}
-        for name, bound in (at_least or {}).items():
+        for name, bound in here.names.of_table(at_least or {}).items():
             limits.setdefault(name, {})["at_least"] = bound
-        return pick(self, limits=limits, order=order).chosen
+        return pick(here, limits=limits, order=order).chosen
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw the front with all evaluations, and the hypervolume over them.
@@ -98,13 +104,19 @@ class Result(EvaluatedFront):
         known = self.known_metrics
         shared = names_in_both(variables, names)
         headings = [METRIC * (n in shared) + with_unit(n, known[n].unit if n in known else "") for n in names]
-        headings = ["id", *headings, *(OPTION * (name in shared) + name for name in variables)]
+        of_contexts = {e.id: ", ".join(self.serves[e.id]) for e in members if e.id in self.serves}
+        headings = [
+            "id",
+            *(["contexts"] if of_contexts else []),
+            *headings,
+            *(OPTION * (name in shared) + name for name in variables),
+        ]
         rows = []
         for e in members:
             doubts, configuration = self.doubts.get(e.id, {}), e.configuration
             values = [shown(e.metrics.get(name), digits[name]) + "?" * (name in doubts) for name in names]
             given = (shown_option(configuration[v], of_options[v]) if v in configuration else "" for v in variables)
-            rows.append([str(e.id), *values, *given])
+            rows.append([str(e.id), *([of_contexts[e.id]] if of_contexts else []), *values, *given])
         head, *body = (
             "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in row)
             for tag, row in [("th", headings), *(("td", row) for row in rows)]

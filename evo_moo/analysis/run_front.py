@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from evo_moo.analysis.fronts.endings import Failure, code_changes, failures_of, notes_of
+from evo_moo.analysis.fronts.names import ContextNames
 from evo_moo.analysis.fronts.rows import flat_row
 from evo_moo.analysis.fronts.view_front import ViewFront, doubts_of, served_by, union_of
 from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.errors import UsageError
 from evo_moo.pareto import Array, Box, hypervolume, share_of_front
-from evo_moo.problem.contexts import at
 from evo_moo.problem.fronts import mean_share
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.measurements import Interval
@@ -126,15 +126,14 @@ class RunFront:
         if context:
             return self.within(context)
         if self.contexts:
-            raise UsageError(
-                f"`context` must be one of {', '.join(self.contexts)}, each with its own front, but is missing"
-            )
+            rule = f"`context` must be one of {', '.join(self.contexts)}, each with its own front, but is missing"
+            raise UsageError(f"{rule}; name one, on the command line by --context")
         return self
 
-    def recorded_name(self, metric: str) -> str:
-        """Return the name under which a metric is recorded in this context: ``latency_ms@phone`` of ``latency_ms``."""
-        own = at(metric, self.context)
-        return own if self.context and own in self.known_metrics else metric
+    @property
+    def names(self) -> ContextNames:
+        """How the metrics of this context are named."""
+        return ContextNames(self.context, self.known_metrics)
 
     @property
     def n_evaluations(self) -> int:

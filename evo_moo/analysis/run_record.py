@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import orjson
+
 from evo_moo.analysis.result import Result
 from evo_moo.errors import RunFolderError
 from evo_moo.problem.points import Key
@@ -52,6 +54,16 @@ class RunRecord(RunFacts):
         if not all(isinstance(definition, dict) for definition in facts.space.values()):
             raise ValueError("a variable that is no table")
         return cls(path, facts.texts, result, holder_of(path) is not None)
+
+    def within(self, context: str) -> "RunRecord":
+        """Return the run as it is in one context: with the goals there, the front, and what keeps the limits.
+
+        Raises:
+            MetricError: There is no such context, or there are none.
+        """
+        result = self.result.within(context)
+        texts = {**self.texts, "goals": orjson.dumps(result.goals.to_json()).decode()}
+        return RunRecord(self.path, texts, result, self.is_going_on)
 
     @property
     def evaluations(self) -> Sequence[Evaluation]:

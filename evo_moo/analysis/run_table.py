@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,12 @@ class RunTable:
         X: ``(n, n_var)`` canonical rows, all different.
         values: Metric to its ``(n,)`` values, NaN where an evaluation did not give it.
         rank: ``(n,)`` numbers of the non-dominated front that a row is on, 0 the Pareto front; infinite where it was
-            not evaluated fully, or breaks a limit.
+            not evaluated fully, or breaks a limit. With contexts it is the best of those in each.
         ids: Id of an evaluation, or of its point, to its row.
         left_out: Status to the number of evaluations that gave none of the metrics.
         seed: The run's seed.
         n_trained: Number of variables, the first ones, that decide a training; None: all. The others are choices.
+        ranks: For each of the ``views`` of the goals such a rank; by default ``rank`` alone.
     """
 
     space: SearchSpace
@@ -55,6 +56,17 @@ class RunTable:
     left_out: dict[str, int]
     seed: int
     n_trained: int | None = None
+    ranks: Sequence[Array] = ()
+
+    def within(self, context: str) -> "RunTable":
+        """Return the table by the goals of one context.
+
+        Raises:
+            MetricError: There is no such context.
+        """
+        goals = self.goals.within(context)
+        (rank,) = (rank for rank, view in zip(self.ranks, self.goals.contexts, strict=True) if view.name == context)
+        return replace(self, goals=goals, rank=rank, ranks=(rank,))
 
     @classmethod
     def of(cls, run: "str | Path | RunTable") -> "RunTable":
@@ -85,7 +97,11 @@ class RunTable:
     @classmethod
     def _of(cls, record: RunRecord, space: SearchSpace) -> "RunTable":
         names, left_out = record.metric_names, Counter[str]()
-        keys, parts = list[Key](), [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty(0, dtype=bool))]
+        n_views = len(record.goals.views)
+        keys, parts = (
+            list[Key](),
+            [(np.empty((0, space.n_var)), np.empty((0, len(names))), np.empty((0, n_views), dtype=bool))],
+        )
         has_choices = bool(record.choice_names)  # what offers no point then is no row of this space
         left_out.update(e.status for e in record.evaluations if has_choices and not e.choices)
         rest = iter(e for e in record.evaluations if e.choices or not has_choices)
@@ -93,17 +109,20 @@ class RunTable:
             known = [_known_metrics(e, record.metrics) for e in part]
             left_out.update(e.status for e, metrics in zip(part, known, strict=True) if not metrics)
             values = np.array([[metrics.get(name, np.nan) for name in names] for metrics in known], dtype=float)
-            parts.append((_rows(part, space), values, np.array([e.feasible for e in part], dtype=bool)))
+            parts.append((_rows(part, space), values, np.array([_kept(e, record.goals) for e in part], dtype=bool)))
             keys += [e.id for e in part]
         X, columns, feasible = map(np.concatenate, zip(*parts, strict=True))
         X, row_of = np.unique(X, axis=0, return_inverse=True)
         row_of = row_of.reshape(-1)
         means = {name: _means(columns[:, i], row_of, len(X)) for i, name in enumerate(names)}
-        ok = np.zeros(len(X), dtype=bool)
-        ok[row_of[feasible]] = True
-        rank, ids = _ranks(record.goals, means, ok), dict(zip(keys, row_of.tolist(), strict=True))
+        ok = np.zeros((n_views, len(X)), dtype=bool)
+        for k in range(n_views):
+            ok[k, row_of[feasible[:, k]]] = True
+        ranks = [_ranks(view, means, of_view) for view, of_view in zip(record.goals.views, ok, strict=True)]
+        rank, ids = np.min(ranks, axis=0), dict(zip(keys, row_of.tolist(), strict=True))
         n_trained = min(map(space.names.index, record.choice_names), default=None)
-        return cls(space, record.goals, record.metrics, X, means, rank, ids, dict(left_out), record.seed, n_trained)
+        more = ids, dict(left_out), record.seed, n_trained, ranks
+        return cls(space, record.goals, record.metrics, X, means, rank, *more)
 
     @property
     def n_measured(self) -> int:
@@ -150,6 +169,13 @@ def _known_metrics(e: Evaluation, declared: dict[str, Metric]) -> dict[str, floa
     if e.status == "ok":
         return e.metrics
     return {name: value for name, value in e.metrics.items() if name in declared and declared[name].cheap}
+
+
+def _kept(e: Evaluation, goals: Goals) -> list[bool]:
+    """Return for each of the ``views`` of the goals whether an evaluation keeps its limits."""
+    if not goals.contexts:
+        return [e.feasible]
+    return [e.feasible and not view.violation(e.metrics) for view in goals.views]
 
 
 def _rows(evaluations: Sequence[Evaluation], space: SearchSpace) -> Array:

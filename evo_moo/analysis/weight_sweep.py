@@ -35,7 +35,7 @@ class Reach(NamedTuple):
         return {"id": e.id, "metrics": e.metrics, "weights": self.weights, "lead": self.lead}
 
 
-def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
+def sweep(result: EvaluatedFront, limits: Limits | None = None, context: str | None = None) -> list[Reach]:
     """Return for each member of a front the weights that reach it, if any do; sorted by the first objective.
 
     It is decided by a linear program for each member, and so for all weights of at least 0, not for a sample of them.
@@ -43,6 +43,7 @@ def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
     Args:
         result: A run's result.
         limits: Limits to be kept, as in ``choice.pick``.
+        context: The context, where the run has some, as there.
 
     Raises:
         UsageError: A limit is wrong.
@@ -50,7 +51,8 @@ def sweep(result: EvaluatedFront, limits: Limits | None = None) -> list[Reach]:
     """
     from evo_moo.scalarisation import normalised
 
-    front = candidates(result, limits or {})
+    result = result.in_one(context)
+    front = candidates(result, result.names.of_table(limits or {}))
     names = [objective.metric for objective in result.goals.objectives]
     N = normalised(result.goals.F([e.metrics for e in front]))
     distinct, of_row = np.unique(N, axis=0, return_inverse=True)

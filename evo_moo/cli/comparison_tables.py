@@ -18,25 +18,40 @@ def print_confirmation(report: Mapping[str, Any]) -> None:
         ),
         highlight=False,
     )
+    for context, of_it in report.get("contexts", {"": names}).items():
+        there = members_in(report, context)
+        if context:
+            console.print(safe(f"In {context}: {len(there)}"))
+        _print_members(report, there, of_it, context)
+    _print_shifts(report, names)
+    _print_notes(report)
+
+
+def members_in(report: Mapping[str, Any], context: str) -> list[dict[str, Any]]:
+    """Return the members on the front that the search had in a context, and those that it had on none."""
+    members = report["members"]
+    return [each for each in members if not context or not each["contexts"] or context in each["contexts"]]
+
+
+def _print_members(report: Mapping[str, Any], members: list[dict[str, Any]], names: list[str], context: str) -> None:
+    """Print a table of members."""
+    console, shown = open_console(), members[:MAX_ROWS]
     columns = [heading for name in names for heading in (f"{name}, search", report["test_metrics"].get(name, name))]
     table = new_table(["id", *columns, "n", "on the front", "configuration"], left=["configuration"])
-    members = report["members"][:MAX_ROWS]
-    digits = {name: digits_apart(member["metrics"][name]["search"] for member in members) for name in names}
-    of_options = digits_of([member["configuration"] for member in members])
-    for member in members:
+    digits = {name: digits_apart(member["metrics"][name]["search"] for member in shown) for name in names}
+    of_options = digits_of([member["configuration"] for member in shown])
+    for member in shown:
         cells = []
         for name in names:
             summary = member["metrics"][name]
             cells += [cell(summary["search"], digits[name]), _spread(summary)]
-        share = member["p_nondominated"]
+        share = member["p_by_context"][context] if context else member["p_nondominated"]
         n = str(min(member["metrics"][name]["n"] for name in names))
         on_front = "" if share is None else f"{share:.2f}"
         table.add_row(str(member["id"]), *cells, n, on_front, safe(pairs(member["configuration"], of_options)))
     console.print(table)
-    if len(report["members"]) > MAX_ROWS:
-        console.print(f"and {len(report['members']) - MAX_ROWS} more; --json has all")
-    _print_shifts(report, names)
-    _print_notes(report)
+    if len(members) > MAX_ROWS:
+        console.print(f"and {len(members) - MAX_ROWS} more; --json has all")
 
 
 def print_comparison(report: Mapping[str, Any]) -> None:

@@ -20,13 +20,43 @@ OF_CONFIGURATION = 0.5
 
 
 def print_front(result: RunFront) -> None:
-    """Print the front as a table: objectives, what else has room, configuration; then how evaluations ended."""
+    """Print the front as a table, with contexts one for each; then how evaluations ended."""
     console = open_console()
+    for front in [result.within(name) for name in result.contexts] or [result]:
+        _print_members(console, front)
+    if words := result.doubts_in_words():
+        console.print(safe(f"In doubt (?): {words}"))
+    if words := result.hypervolume_in_words():
+        console.print(safe(f"Hypervolume: {words}"))
+    _print_share(console, result)
+    if result.contexts and result.feasible:
+        several = sum(len(names) > 1 for names in result.serves.values())
+        console.print(f"{len(result.front)} {result.members} on the fronts, {several} of them on several")
+    _print_endings(console, result)
+    for change in result.code_changes:
+        console.print(safe(f"The code changed, as accepted, {change}"))
+
+
+def _print_share(console: Console, result: RunFront) -> None:
+    """Print how much of the hypervolume of the true front is reached, where that is known."""
+    share = result.share_of_true_hypervolume()
+    if share is not None and result.true_front is not None:
+        console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
+    elif share is not None:
+        each = [(name, result.within(name).share_of_true_hypervolume()) for name in result.contexts]
+        words = ", ".join(f"{name} {value:.2%}" for name, value in each if value is not None)
+        console.print(safe(f"Hypervolume: {share:.2%} of that of the true fronts, on average ({words})"))
+
+
+def _print_members(console: Console, result: RunFront) -> None:
+    """Print a front: objectives, what else has room, configuration."""
     if not result.front:
         console.print("No evaluation has ended well.")
     else:
         names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
+        names = [name for name in names if result.names.are_here(name)]
         members = result.front[:MAX_ROWS]
+        others = [", ".join(n for n in result.serves.get(e.id, ()) if n != result.context) for e in members]
         digits, of_options = digits_of([e.metrics for e in members]), digits_of([e.configuration for e in members])
         columns = {
             name: [
@@ -36,29 +66,22 @@ def print_front(result: RunFront) -> None:
         }
         configurations = [safe(pairs(e.configuration, of_options)) for e in members]
         room = min(max(len("configuration"), *map(len, configurations)), int(OF_CONFIGURATION * console.width))
+        beside = {"also on": [safe(words) for words in others]} if result.context else {}
+        room += sum(len(" │ ") + max(map(len, [name, *words])) for name, words in beside.items())
         shown = _that_fit(columns, result, console.width - room - BESIDE)
         console.print(_title(result))
         headings = [heading(name, result.known_metrics) for name in shown]
-        table = new_table(["id", *headings, "configuration"], left=["configuration"])
-        for column in table.columns[1:-1]:
+        table = new_table(["id", *headings, *beside, "configuration"], left=[*beside, "configuration"])
+        for column in table.columns[1 : 1 + len(headings)]:
             column.max_width = WIDEST
         for i, e in enumerate(members):
-            table.add_row(str(e.id), *(columns[name][i] for name in shown), configurations[i])
+            of_others = [words[i] for words in beside.values()]
+            table.add_row(str(e.id), *(columns[name][i] for name in shown), *of_others, configurations[i])
         console.print(table)
         if len(result.front) > MAX_ROWS:
             console.print(f"and {len(result.front) - MAX_ROWS} more; --csv prints all")
         if len(shown) < len(names):
             console.print(f"{len(names) - len(shown)} metrics had no room here; --csv prints all")
-    if words := result.doubts_in_words():
-        console.print(safe(f"In doubt (?): {words}"))
-    if words := result.hypervolume_in_words():
-        console.print(safe(f"Hypervolume: {words}"))
-    share = result.share_of_true_hypervolume()
-    if share is not None and result.true_front is not None:
-        console.print(f"Hypervolume: {share:.2%} of that of the true front ({len(result.true_front)} points)")
-    _print_endings(console, result)
-    for change in result.code_changes:
-        console.print(safe(f"The code changed, as accepted, {change}"))
 
 
 def print_choices(effects: Sequence[ChoiceEffect], result: RunFront) -> None:
@@ -111,10 +134,11 @@ def _that_fit(columns: Mapping[str, Sequence[str]], result: RunFront, room: int)
 def _title(result: RunFront) -> str:
     ended = sum(n for (status, _), n in result.endings.items() if status != "asked")
     told = f" and {result.n_told} told" if result.n_told else ""
+    here = f" in {safe(result.context)}" if result.context else ""
     if not result.feasible:
-        return f"Nothing of {ended} evaluations{told} keeps the limits; the nearest: {len(result.front)}"
+        return f"Nothing of {ended} evaluations{told} keeps the limits{here}; the nearest: {len(result.front)}"
     points = " points" if result.has_points else ""
-    title = f"Pareto front: {len(result.front)}{points} of {ended} evaluations{told}"
+    title = f"Pareto front{here}: {len(result.front)}{points} of {ended} evaluations{told}"
     objectives = result.goals.objectives
     if all(objective.goal is None for objective in objectives):
         return title

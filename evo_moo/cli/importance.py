@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from evo_moo.cli.runs import AsJson, RunDir, folder_of
+from evo_moo.cli.runs import AsJson, InContext, RunDir, folder_of
 
 
 def importance(
     path: RunDir,
+    context: InContext = None,
     metrics: Annotated[
         list[str] | None, typer.Option("--metric", metavar="NAME", help="Instead of the objectives, repeatable.")
     ] = None,
@@ -25,6 +26,7 @@ def importance(
     as_json: AsJson = False,
 ) -> None:
     """Show which variables drive each objective, how, and what changes of one evaluation would do."""
+    from evo_moo.analysis.fronts.names import ContextNames
     from evo_moo.analysis.importance.dependence import partial_dependence
     from evo_moo.analysis.importance.importances import importances
     from evo_moo.analysis.importance.local_changes import changes_around
@@ -40,6 +42,9 @@ def importance(
         raise UsageError("`--plot` must go without `--around`: changes are told as a table, or with --json")
     path = folder_of(path)
     table, names = RunTable.read(path), metrics or None
+    if context is not None:
+        table = table.within(context)
+        names = names and list(map(ContextNames(context, table.metrics).recorded, names))
     data: dict[str, Any]
     if around is not None:
         data, show = changes_around(table, read_key(around), names), print_changes

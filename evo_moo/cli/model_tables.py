@@ -12,9 +12,11 @@ def print_expected(data: dict[str, Any]) -> None:
     """Print the expected front."""
     console = open_console()
     console.print(f"Pareto front by what the models expect of noisy objectives: {len(data['front'])}")
-    table = new_table(["id", *(heading for name in data["objectives"] for heading in (name, "measured"))], left=())
+    beside = ["front in"] if any("contexts" in member for member in data["front"]) else []
+    headings = [heading for name in data["objectives"] for heading in (name, "measured")]
+    table = new_table(["id", *beside, *headings], left=beside)
     for member in data["front"]:
-        cells = [str(member["id"])]
+        cells = [str(member["id"]), *([safe(", ".join(member["contexts"]))] if beside else [])]
         for metric in member["metrics"].values():
             expected = cell(metric["expected"]) + ("" if metric["sd"] is None else f" ± {metric['sd']:.2g}")
             cells += [expected, cell(metric["measured"])]

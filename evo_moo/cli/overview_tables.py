@@ -73,7 +73,7 @@ def _best(ledger: Ledger, goals: Goals) -> str:
     """Return the best value of each objective; empty where nothing keeps the limits."""
     best: dict[str, float] = {}
     for e in ledger.feasible():
-        best = goals.best([best, e.metrics])
+        best = goals.best_kept([e.metrics], best)
     return ", ".join(f"{name} {value:.4g}" for name, value in best.items())
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evo_moo.cli.runs import AsJson, RunDir, folder_of
+from evo_moo.cli.runs import AsJson, InContext, RunDir, folder_of
 
 if TYPE_CHECKING:
     from evo_moo.analysis.choice import Decision
@@ -17,6 +17,7 @@ VALUES = "NAME=VALUE,..."
 
 def pick(
     path: RunDir,
+    context: InContext = None,
     limits: Annotated[
         list[str] | None,
         typer.Option("--limit", metavar="LIMIT", help='Hard limit on any metric, as "latency_ms <= 20"; repeatable.'),
@@ -38,7 +39,7 @@ def pick(
 ) -> None:
     """Choose a model from the front by limits and one rule; exit 1 if nothing keeps the limits.
 
-    Without a rule, objectives without a limit count alike.
+    Without a rule, objectives without a limit count alike. Of a run with contexts name one by --context.
     """
     from evo_moo.analysis import choice
     from evo_moo.analysis.result import Result
@@ -55,7 +56,7 @@ def pick(
     if faults:
         raise UsageError(*faults)
     with guarded_reads(path):
-        result = Result.read(path)
+        result = Result.read(path).in_one(context)
         if sweep:
             from evo_moo.analysis.weight_sweep import sweep as reach
             from evo_moo.report.analysis_figures import sweep_figure
@@ -102,6 +103,7 @@ def _print_decision(decision: "Decision", result: "Result") -> None:
     console.print(safe(f"{key_in_words(e.id).capitalize()}: {pairs(e.configuration)}"), highlight=False)
     n = len(decision.ranking)
     among = f"{n} {'candidate' if n == 1 else 'candidates'}, the front of what keeps the limits"
+    among += f" in {decision.context}" if decision.context else ""
     console.print(safe(f"Rule: {decision.rule}; among {among}"), highlight=False)
     console.print(safe(f"Why: {decision.why}"), highlight=False)
     runner_up = f"runner-up {decision.runner_up.id}" if decision.runner_up else "no runner-up"

@@ -34,7 +34,7 @@ def print_provenance(story: dict[str, Any]) -> None:
         "prediction": _predicted(story["prediction"], story["predicted_choices"] if points else {}),
         "limits": _of_points(points, "violation", 0.0, "keep them")
         or ("kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else ""),
-        "front": _of_points(points, "on_front", True, "are on it") or ("on it" if story["on_front"] else "not on it"),
+        "front": _of_points(points, "on_front", True, "are on it") or _on_front(story),
         "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
         "children": _relatives(story["children"]),
         "events": "; ".join(f"{kind} {detail}" for _, kind, detail in story["events"]),
@@ -47,6 +47,13 @@ def print_provenance(story: dict[str, Any]) -> None:
     console.print(table)
     if points:
         console.print(_table_of(points))
+
+
+def _on_front(story: dict[str, Any]) -> str:
+    """Say whether an evaluation is on the front, or on those of which contexts."""
+    if contexts := story.get("contexts"):
+        return f"on {'that' if len(contexts) == 1 else 'those'} of {', '.join(contexts)}"
+    return "on it" if story["on_front"] else "not on it"
 
 
 def _of_points(points: list[dict[str, Any]], what: str, value: Any, words: str) -> str:

@@ -28,6 +28,9 @@ NewPlace = Annotated[
     typer.Option("--problem", metavar="FILE.py:Class|DIR", help="Where the run's problem, or its program, lies now."),
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Load the code that the run names, though you never ran it.")]
+InContext = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="The front in one of the run's contexts.")
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
@@ -64,6 +67,7 @@ def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
 def show(
     path: RunDir,
     as_json: AsJson = False,
+    context: InContext = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front as CSV.")] = False,
     key: Annotated[str | None, typer.Option("--id", help="Show all that is known of one evaluation or point.")] = None,
     surrogate: Annotated[bool, typer.Option("--surrogate", help="Show how well the surrogate models predict.")] = False,
@@ -80,15 +84,17 @@ def show(
 ) -> None:
     """Show a run's Pareto front, the story of one evaluation or point, or the surrogate models."""
     from evo_moo.analysis.provenance import provenance
-    from evo_moo.analysis.run_front import RunFront
     from evo_moo.analysis.rung_summary import rung_report
     from evo_moo.cli.console import show_data
     from evo_moo.cli.provenance_table import print_provenance
     from evo_moo.cli.rung_table import print_rungs
+    from evo_moo.errors import UsageError
     from evo_moo.problem.points import read_key
     from evo_moo.storage.reading import reading
 
     path = folder_of(path)
+    if context is not None and (key is not None or surrogate or plot or rungs):
+        raise UsageError("`--context` must go with a front: alone, or with --csv, --json, --expected or --choices")
     with reading(path) as ledger:
         if key is not None:
             show_data(provenance(ledger, read_key(key)), print_provenance, as_json)
@@ -98,19 +104,26 @@ def show(
             from evo_moo.analysis.expected_front import expected_front
             from evo_moo.cli.model_tables import print_expected
 
-            show_data(expected_front(path), print_expected, as_json)
+            show_data(expected_front(path, context), print_expected, as_json)
         elif rungs:
             show_data(rung_report(ledger), print_rungs, as_json)
         elif choices:
             from evo_moo.cli.front_table import print_choices
 
-            front = RunFront.of_ledger(ledger, path)
+            front = _front(ledger, path, context)
             effects = _effects(ledger, front)
             show_data([asdict(e) for e in effects], lambda _: print_choices(effects, front), as_json)
         else:
-            front = RunFront.of_ledger(ledger, path)
+            front = _front(ledger, path, context)
             effects = _effects(ledger, front) if as_json and front.has_points else []
             _show_front(front, effects, as_json, as_csv)
+
+
+def _front(ledger: "Ledger", path: Path, context: str | None) -> "RunFront":
+    from evo_moo.analysis.run_front import RunFront
+
+    front = RunFront.of_ledger(ledger, path)
+    return front if context is None else front.within(context)
 
 
 def _effects(ledger: "Ledger", front: "RunFront") -> "list[ChoiceEffect]":
@@ -128,28 +141,39 @@ def _show_front(front: "RunFront", effects: "list[ChoiceEffect]", as_json: bool,
     from evo_moo.text import printable
 
     if as_json:
-        share = front.share_of_true_hypervolume()
-        known: dict[str, Any] = {} if share is None else {"share_of_true_hypervolume": share}
-        if front.hypervolume_in_words():
-            known |= {"hypervolume": front.hypervolume(), "hypervolume_box": front.hypervolume_box}
-        known |= {"code_changes": front.code_changes} if front.code_changes else {}
-        known |= {"choices": [asdict(e) for e in effects]} if effects else {}
-        members = [
-            {
-                "id": e.id,
-                "metrics": e.metrics,
-                "sd": front.spread.get(e.id, {}),
-                **({"in_doubt": front.doubts[e.id]} if e.id in front.doubts else {}),
-                "configuration": e.configuration,
-            }
-            for e in front.front
-        ]
-        typer.echo(json.dumps({"feasible": front.feasible, **known, "front": members}, indent=1))
+        known = {"choices": [asdict(e) for e in effects]} if effects else {}
+        typer.echo(json.dumps(_front_json(front, known), indent=1))
     elif as_csv:
         text = csv_text(front.rows())
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         print_front(front)
+
+
+def _front_json(front: "RunFront", beside: dict[str, Any]) -> dict[str, Any]:
+    """Return a front as plain data, with contexts also that of each; ``beside`` stands before the members."""
+    share = front.share_of_true_hypervolume()
+    known: dict[str, Any] = {"context": front.context} if front.context else {}
+    known |= {} if share is None else {"share_of_true_hypervolume": share}
+    if front.hypervolume_in_words():
+        known |= {"hypervolume": front.hypervolume()} | (
+            {"hypervolume_box": front.hypervolume_box} if front.box else {}
+        )
+    known |= {"code_changes": front.code_changes} if front.code_changes else {}
+    if front.contexts:
+        known["contexts"] = {name: _front_json(front.within(name), {}) for name in front.contexts}
+    members = [
+        {
+            "id": e.id,
+            **({"contexts": front.serves[e.id]} if front.serves else {}),
+            "metrics": e.metrics,
+            "sd": front.spread.get(e.id, {}),
+            **({"in_doubt": front.doubts[e.id]} if e.id in front.doubts else {}),
+            "configuration": e.configuration,
+        }
+        for e in front.front
+    ]
+    return {"feasible": front.feasible, **known, **beside, "front": members}
 
 
 def _show_surrogate(ledger: "Ledger", path: Path, as_json: bool, plot: bool) -> None:
@@ -172,12 +196,13 @@ def export(
         str | None, typer.Option(help="File to write, - for standard output, or MLflow's tracking URI.")
     ] = None,
     front: Annotated[bool, typer.Option("--front", help="Only the Pareto front.")] = False,
+    context: InContext = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
 ) -> None:
     """Write a run for another program; its problem is not needed."""
     from evo_moo.report.export import export_run
 
-    written = export_run(folder_of(path), cast(Format, to), output, front_only=front, force=force)
+    written = export_run(folder_of(path), cast(Format, to), output, front_only=front, context=context, force=force)
     if written != "-":
         typer.echo(f"{written} is written")
 

@@ -166,7 +166,8 @@ def _with_known(job: Job, problem: SearchProblem) -> tuple[Job, list[str]]:
         goals = job.goals(problem)
     except (EvoMooError, TypeError, ValueError, AttributeError):
         return job, []  # the goals have faults of their own
-    start, faults = complete_start(job.search.start, problem.space, goals, job.search.seed, problem.point_space)
+    known = problem.point_space, problem.by_context
+    start, faults = complete_start(job.search.start, problem.space, goals, job.search.seed, *known)
     faults = [f"`search.start{fault.replace(']', ']`', 1)}" for fault in faults]
     for path in job.search.known or []:
         entries, faults_of_table = read_known(Path(path), problem, goals)

@@ -1,7 +1,8 @@
 """What a search begins with: configurations to evaluate first, and what was measured elsewhere.
 
 An entry of ``search.start`` is a configuration, ``{ lr = 0.01 }``, of which values may be missing, or one that is told
-with its metrics and not evaluated: ``{ configuration = { lr = 0.01 }, metrics = { accuracy = 0.9 } }``. A table,
+with its metrics and not evaluated: ``{ configuration = { lr = 0.01 }, metrics = { accuracy = 0.9 } }``; a metric that
+differs between contexts has a table, ``latency_ms = { cpu = 1, phone = 3 }``, or columns, ``latency_ms@cpu``. A table,
 ``search.known``, has many of these: a column for each variable and metric, with the names as they are, or as
 ``evo-moo export --to csv`` writes them, ``config.lr`` and ``metrics.accuracy``; of such an export only what ended well
 is read. Of a problem with post-training variables each entry, or row, is a point, with the choices in its
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evo_moo.errors import EvoMooError, MetricError
+from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metrics, checked_metrics, mean_metrics
 from evo_moo.problem.points import Point
@@ -78,7 +80,12 @@ def told(
 
 
 def complete_start(
-    start: Sequence[dict[str, Any]], space: SearchSpace, goals: Goals, seed: int, point_space: SearchSpace | None = None
+    start: Sequence[dict[str, Any]],
+    space: SearchSpace,
+    goals: Goals,
+    seed: int,
+    point_space: SearchSpace | None = None,
+    by_context: ByContext = NO_CONTEXTS,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return a start whose configurations have all their values, and every fault, each beginning with ``[i]``.
 
@@ -88,11 +95,14 @@ def complete_start(
         goals: Objectives and limits.
         seed: Decides what is drawn for values that a configuration to evaluate lacks.
         point_space: See ``told``.
+        by_context: Which metrics may be told with a value for each context.
     """
     whole, faults = [], []
     for i, entry in enumerate(start):
         try:
             if is_told(entry, space):
+                if isinstance(entry["metrics"], Mapping):
+                    entry = {**entry, "metrics": dict(by_context.spread(entry["metrics"]))}
                 told([entry], space, goals, point_space)
                 whole.append(entry)
             else:

@@ -164,6 +164,17 @@ class Goals:
             raise MetricError(f"`ref_point` must hold {len(names)} values, but holds {ref.size}")
         return ref
 
+    def best_kept(self, rows: Sequence[Mapping[str, float]], known: Mapping[str, float]) -> dict[str, float]:
+        """Return the best value of each objective that any row has in a context whose limits it keeps.
+
+        Args:
+            rows: The metrics of evaluations.
+            known: Such values, of rows before.
+        """
+        kept = [[row for row in rows if not view.violation(row)] for view in self.views]
+        bests = [known, *(view.best(of_view) for view, of_view in zip(self.views, kept, strict=True))]
+        return self.best(bests)
+
     def best(self, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return the best value of each objective that any of some rows has."""
         known = {o: [row[o.metric] for row in rows if o.metric in row] for o in self.objectives}

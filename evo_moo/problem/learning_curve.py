@@ -22,7 +22,7 @@ class Bounds(NamedTuple):
     """What a training is judged by while it runs, as plain data.
 
     Attributes:
-        front: Rows of objectives, minimised, of the search's front so far.
+        fronts: Rows of objectives, minimised, of the search's front so far; with contexts for each that of its own.
         gains: Epoch to the most that each objective can be expected to change by until the full evaluation, minimised:
             the lower, the better.
         usual: Epoch to the change of each objective that is to be expected.
@@ -30,7 +30,7 @@ class Bounds(NamedTuple):
         spared: Whether the training runs to its end, and only its curve notes when it would have been stopped.
     """
 
-    front: list[list[float]]
+    fronts: list[list[list[float]]]
     gains: dict[int, list[float]]
     usual: dict[int, list[float]]
     last: int
@@ -135,14 +135,15 @@ class Report:
         if not goals.has_objectives(values):
             return
         best = goals.F([values])[0] + bounds.gains[epoch]
-        front = np.array(bounds.front)
-        if not ((front <= best).all(axis=1) & (front < best).any(axis=1)).any():
+        each = zip(bounds.fronts, goals.columns_of_views, strict=True)
+        if not all(_dominates(np.array(front), best[columns]) for front, columns in each):
             return
         self.would_stop = epoch
         if not bounds.spared:
             ends = zip(goals.objectives, goals.signs * best, strict=True)
             words = ", ".join(f"{objective.metric} {value:.4g}" for objective, value in ends)
-            raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which the front dominates")
+            fronts = "the front of each context" if goals.contexts else "the front"
+            raise TrainingStopped(f"after epoch {epoch} of {bounds.last}: at best {words}, which {fronts} dominates")
 
     def curve(self, *, stopped: bool = False) -> LearningCurve | None:
         """Return what was reported; None if nothing was.
@@ -175,3 +176,8 @@ class Report:
         for objective, change in zip(self._goals.objectives, usual, strict=True):
             values[objective.metric] += objective.sign * change
         return values
+
+
+def _dominates(front: Array, best: Array) -> bool:
+    """Return whether a row of ``(n, n_obj)`` objectives is as good as others in each, and better in some."""
+    return bool(((front <= best).all(axis=1) & (front < best).any(axis=1)).any())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from evo_moo.errors import MetricError
-from evo_moo.problem.contexts import NO_CONTEXTS, ByContext
+from evo_moo.problem.contexts import AT, NO_CONTEXTS, ByContext
 from evo_moo.values import plain
 
 Metrics = dict[str, float]
@@ -49,7 +49,7 @@ class Metric:
 
 def with_unit(name: str, unit: str) -> str:
     """Name a metric with its unit, unless the name tells it already."""
-    return f"{name} ({unit})" if unit and not name.endswith(f"_{unit}") else name
+    return f"{name} ({unit})" if unit and not name.partition(AT)[0].endswith(f"_{unit}") else name
 
 
 def is_finite_number(value: Any) -> bool:

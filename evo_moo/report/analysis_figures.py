@@ -33,13 +33,15 @@ LEAST_SHOWN = -0.2
 def confirmation_figure(report: Mapping[str, Any]) -> Figure:
     """Draw what the search showed against what was confirmed, see ``Confirmation.to_json``.
 
-    Two objectives make one panel; else there is one for each objective, over the members.
+    Two objectives make one panel; else there is one for each objective, over the members. With contexts each has its
+    own.
     """
-    names, members = list(report["objectives"]), report["members"]
-    pairs = [tuple(names)] if len(names) == 2 else [("", name) for name in names]
-    figure, panels = new_panels(len(pairs), *((7, 5) if len(names) == 2 else (5, 4)), n_columns=len(pairs))
-    for axes, (x, y) in zip(panels, pairs, strict=True):
+    drawn = _panels_of(report)
+    n_columns = len(report["objectives"]) if "contexts" not in report else 3
+    figure, panels = new_panels(len(drawn), *((7, 5) if drawn[0][1][0] else (5, 4)), n_columns=n_columns)
+    for axes, (context, (x, y), members) in zip(panels, drawn, strict=True):
         columns = [_confirmed(members, name) for name in (x, y)]
+        axes.set_title(literal(context))
         (x_search, x_mean, x_error), (y_search, y_mean, y_error) = columns
         axes.plot([x_search, x_mean], [y_search, y_mean], color=OTHERS, lw=0.8, alpha=0.7)
         axes.plot(x_search, y_search, "o", color=OTHERS, ms=5, label="as the search saw it")
@@ -51,6 +53,17 @@ def confirmation_figure(report: Mapping[str, Any]) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend(loc="best", fontsize=8)
     return figure
+
+
+def _panels_of(report: Mapping[str, Any]) -> list[tuple[str, tuple[str, str], list[dict[str, Any]]]]:
+    """Return for each panel the context, what is on both axes, and the members."""
+    panels = []
+    for context, names in report.get("contexts", {"": list(report["objectives"])}).items():
+        of_all = report["members"]
+        members = [each for each in of_all if not context or not each["contexts"] or context in each["contexts"]]
+        pairs = [(names[0], names[1])] if len(names) == 2 else [("", name) for name in names]
+        panels += [(context, pair, members) for pair in pairs if members]
+    return panels
 
 
 def _confirmed(members: list[dict[str, Any]], name: str) -> tuple[list[float], list[float], list[float]]:

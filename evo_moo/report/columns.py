@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evo_moo.analysis.fronts.view_front import seen_by
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array, thinned
@@ -78,11 +79,23 @@ class Table:
         return np.flatnonzero(self.role == ROLES.index(role))
 
 
-def table_of(record: RunRecord) -> Table:
+def shown_rows(record: RunRecord) -> list[Evaluation]:
     """Return a run's evaluations: of many the front, and an even share of the others."""
+    return _thinned(record, len(record.variable_names) + len(record.metric_names))
+
+
+def roles_of(record: RunRecord, rows: Sequence[Evaluation]) -> npt.NDArray[np.int64]:
+    """Return the numbers of the roles that rows have for the front of a run, or of a run as it is in a context."""
+    goals = record.goals
+    seen = (seen_by(goals, e) for e in rows) if record.result.context else rows
+    return np.array([ROLES.index(_role(e, record)) for e in seen], dtype=np.int64)
+
+
+def table_of(record: RunRecord, rows: list[Evaluation] | None = None) -> Table:
+    """Return a run's evaluations as columns; by default those of ``shown_rows``."""
     choices = record.choice_names  # these first, so that they are among the axes of figures
     names = [*choices, *(name for name in record.variable_names if name not in choices)], record.metric_names
-    evaluations = _thinned(record, sum(map(len, names)))
+    evaluations = shown_rows(record) if rows is None else rows
     configurations = [e.configuration for e in evaluations]
     shared = names_in_both(*names)
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
@@ -90,7 +103,7 @@ def table_of(record: RunRecord) -> Table:
         [e.id for e in evaluations],
         np.array([e.generation for e in evaluations], dtype=np.int64),
         np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
-        np.array([ROLES.index(_role(e, record)) for e in evaluations], dtype=np.int64),
+        roles_of(record, evaluations),
         [
             _variable(name, OPTION * (name in shared) + name, record.space.get(name, {}), configurations)
             for name in names[0]
@@ -117,10 +130,11 @@ def significant(values: Sequence[Any] | Array) -> Array:
 
 
 def _thinned(record: RunRecord, n_columns: int) -> list[Evaluation]:
-    n_others = len(record.evaluations) - len(record.front_ids)
-    room = max(min(MOST_ROWS, MOST_CELLS // max(n_columns, 1)) - len(record.front_ids), 0)
+    members = record.front_ids | record.result.serves.keys()
+    n_others = len(record.evaluations) - len(members)
+    room = max(min(MOST_ROWS, MOST_CELLS // max(n_columns, 1)) - len(members), 0)
     places, place = set(thinned(n_others, room).tolist()), itertools.count()
-    return [e for e in record.evaluations if e.id in record.front_ids or next(place) in places]
+    return [e for e in record.evaluations if e.id in members or next(place) in places]
 
 
 def _role(e: Evaluation, record: RunRecord) -> str:

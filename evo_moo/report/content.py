@@ -1,13 +1,10 @@
 """Everything that a report shows: the page and the figures for papers are drawn from it alone."""
 
 import datetime
-import itertools
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from evo_moo.analysis.fronts.endings import Failure
@@ -20,64 +17,12 @@ from evo_moo.analysis.statistics.choice_effects import ChoiceEffect, choice_effe
 from evo_moo.analysis.surrogate_quality import SurrogateQuality, surrogate_quality
 from evo_moo.analysis.timeline import Timeline, timeline
 from evo_moo.errors import MetricError, RunFolderError
-from evo_moo.pareto import MOST_OBJECTIVES, Array, frame, hypervolume_history, share_of_front, thinned
-from evo_moo.problem.goals import Goals
-from evo_moo.problem.objectives import Objective
-from evo_moo.problem.points import Key, evaluation_of
-from evo_moo.report.columns import ROLES, Table, significant, table_of
+from evo_moo.pareto import Array
+from evo_moo.report.columns import ROLES, Table, shown_rows, table_of
+from evo_moo.report.front_part import FrontPart, History, ObjectiveSummary, limits_in_words
 from evo_moo.storage.facts import run_state
 from evo_moo.storage.reading import reading
 from evo_moo.text import printable
-
-MOST_TRUE_POINTS = 1000
-
-
-@dataclass(frozen=True)
-class ObjectiveSummary:
-    """An objective, and the best value on the front.
-
-    Attributes:
-        name: Name of the metric.
-        title: The name with the unit.
-        direction: ``"min"`` or ``"max"``.
-        goal: What is good enough; None without one.
-        log: Whether its axis is logarithmic.
-        words: The objective in words.
-        best: The best value; None without a front.
-        best_id: Id of the evaluation, or of the point, that has it.
-    """
-
-    name: str
-    title: str
-    direction: str
-    goal: float | None
-    log: bool
-    words: str
-    best: float | None
-    best_id: Key | None
-
-
-@dataclass(frozen=True)
-class History:
-    """How far the search had come after each number of evaluations; what does not apply is None.
-
-    Attributes:
-        n: Numbers of evaluations, ``(n,)``.
-        best: Of a single objective the best value, ``(n,)``.
-        volume: The hypervolume as a share of the run's box, ``(n,)``.
-        size: The size of the front, ``(n,)``.
-        box: That box: objectives to the best value and the reference value.
-        box_of: The box in words.
-        true: The hypervolume of the true front, where it is known.
-    """
-
-    n: npt.NDArray[np.int64]
-    best: Array | None = None
-    volume: Array | None = None
-    size: npt.NDArray[np.int64] | None = None
-    box: dict[str, tuple[float, float]] | None = None
-    box_of: str = ""
-    true: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +60,7 @@ class Report:
         timeline: Decisions and incidents.
         importances: Which variables matter.
         environment: Versions and machine.
+        contexts: With contexts, by name, what of this is that of the front in each.
     """
 
     result: Result
@@ -139,10 +85,19 @@ class Report:
     timeline: Timeline
     importances: Importances
     environment: dict[str, Any]
+    contexts: dict[str, FrontPart] = field(default_factory=dict)
+
+    def within(self, context: str) -> "Report":
+        """Return the report of the front in one context."""
+        part = self.contexts[context]
+        shown = {each.name: getattr(part, each.name) for each in fields(part) if each.name != "role"}
+        columns, result = replace(self.columns, role=part.role), self.result.within(context)
+        return replace(self, **shown, columns=columns, result=result, contexts={})
 
     def to_json(self, options: int = 0) -> str:
         """Return it as JSON, with further options of ``orjson.dumps``."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "result"}
+        left_out = {"result"} if self.contexts else {"result", "contexts"}
+        parts = {part.name: getattr(self, part.name) for part in fields(self) if part.name not in left_out}
         return orjson.dumps(parts, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | options).decode()
 
 
@@ -161,25 +116,27 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
     with reading(path) as ledger:
         record = RunRecord.of_open(ledger, path)
         cost = ledger.cost_of_ended()
-        goals, table, history = record.goals, table_of(record), _history(record)
-        ranges = _frame(table, goals)
+        rows = shown_rows(record)
+        table = table_of(record, rows)
+        parts = FrontPart.each(record, table, rows)
+        part = FrontPart.of_all(record, table, parts) if parts else FrontPart.of(record, table)
         refined = ledger.n_refined() > 0
         return Report(
             result=record.result,
             name=record.name,
             written_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
             state=run_state(record.state, record.is_going_on),
-            facts=_facts(record, history, cost),
-            objectives=[_objective(o, table, record) for o in goals.objectives],
-            limits=_limits(goals),
-            feasible=record.result.feasible,
+            facts=_facts(record, part.history, cost),
+            objectives=part.objectives,
+            limits=part.limits,
+            feasible=part.feasible,
             members=record.result.members,
             columns=table,
             roles=ROLES,
-            frame=ranges,
-            outside=_outside(table, ranges),
-            true_front=_true_front(record.result),
-            history=history,
+            frame=part.frame,
+            outside=part.outside,
+            true_front=part.true_front,
+            history=part.history,
             choices=choice_effects(ledger.evaluations(), record.front_ids) if ledger.has_points() else [],
             failures=record.result.failures(),
             surrogate=surrogate_quality(ledger),
@@ -187,6 +144,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             timeline=timeline(ledger.events(), ledger.evaluations(), record.result.members),
             importances=_importances(record) if with_importances else Importances(),
             environment=record.environment(),
+            contexts=parts,
         )
 
 
@@ -231,78 +189,28 @@ def _facts(record: RunRecord, history: History, cost: float) -> dict[str, str]:
         "Evaluations": f"{n_ended:,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) + told,
         "Cost": f"{cost:.4g} full evaluations" if abs(cost - n_ended) > 1e-6 else "",
         "Front": f"{len(result.front):,} {result.members}{nearest}",
+        "Contexts": _contexts(result),
         "In doubt": result.doubts_in_words(),
-        "Hypervolume": "" if history.volume is None else f"{history.volume[-1]:.4g} of {history.box_of}",
+        "Hypervolume": _hypervolume(result, history),
         "True front": "" if share is None else f"{share:.2%} of the true front's",
-        "Limits": ", ".join(_limits(record.goals)),
+        "Limits": ", ".join(limits_in_words(record.goals)),
     }
     return {what: words for what, words in facts.items() if words}
 
 
-def _limits(goals: Goals) -> list[str]:
-    return [f"{limit.metric} {limit.relation.replace('_', ' ')} {limit.bound:g}" for limit in goals.limits]
+def _hypervolume(result: Result, history: History) -> str:
+    if result.contexts:
+        return result.hypervolume_in_words()
+    return "" if history.volume is None else f"{history.volume[-1]:.4g} of {history.box_of}"
 
 
-def _objective(objective: Objective, table: Table, record: RunRecord) -> ObjectiveSummary:
-    column, front = table.metric(objective.metric), table.rows("front")
-    unit = record.metrics[objective.metric].unit if objective.metric in record.metrics else ""
-    best = int(front[(objective.sign * column.values[front]).argmin()]) if len(front) else None
-    return ObjectiveSummary(
-        objective.metric,
-        column.title,
-        objective.direction,
-        objective.goal,
-        column.log,
-        objective.in_words(unit),
-        None if best is None else float(column.values[best]),
-        None if best is None else table.id[best],
+def _contexts(result: Result) -> str:
+    """Say how many members the front of each context has, and how many serve several."""
+    if not result.contexts:
+        return ""
+    each = {name: result.within(name) for name in result.contexts}
+    sizes = ", ".join(
+        f"{len(front.front)} in {name}" if front.feasible else f"none keeps the limits in {name}"
+        for name, front in each.items()
     )
-
-
-def _history(record: RunRecord) -> History:
-    goals, result = record.goals, record.result
-    keys, F, violation = result.objectives
-    n = np.array([evaluation_of(key) for key in keys[violation == 0]], dtype=np.int64)
-    F, box = F[violation == 0], result.box
-    if box is None:
-        return History(n)
-    ends = np.flatnonzero(np.diff(n, append=0)) + 1  # of the rows that an evaluation has
-    if len(goals.objectives) == 1:
-        best = np.minimum.accumulate(F[:, 0])[ends - 1]
-        return History(n[ends - 1], best=significant(goals.signs[0] * best))
-    seen, true = hypervolume_history(F, box, ends=ends), result.true_front
-    known = true is not None and share_of_front(F, true) is not None and F.shape[1] <= MOST_OBJECTIVES
-    return History(
-        n[seen.counts - 1],
-        volume=significant(seen.volumes),
-        size=seen.sizes,
-        box=result.hypervolume_box,
-        box_of=result.box_of,
-        true=box.share(true) if true is not None and known else None,
-    )
-
-
-def _frame(table: Table, goals: Goals) -> dict[str, tuple[float, float]]:
-    front, others = table.rows("front"), table.rows("dominated")
-    ranges = {}
-    for objective in goals.objectives if len(front) else ():
-        column, is_max = table.metric(objective.metric), objective.direction == "max"
-        ranges[column.name] = frame(column.values[front], column.values[others], is_max=is_max, is_log=column.log)
-    return ranges
-
-
-def _outside(table: Table, ranges: dict[str, tuple[float, float]]) -> list[int]:
-    rows = np.concatenate([table.rows(role) for role in ("front", "dominated", "over a limit")])
-    inside = {}
-    for name, (low, high) in ranges.items():
-        values = table.metric(name).values[rows]
-        inside[name] = (low <= values) & (values <= high)
-    return [int((~(inside[x] & inside[y])).sum()) for x, y in itertools.combinations(ranges, 2)]
-
-
-def _true_front(result: Result) -> Array | None:
-    if result.true_front is None:
-        return None
-    points = np.asarray(result.true_front) * result.goals.signs
-    chosen = thinned(len(points), MOST_TRUE_POINTS)
-    return np.column_stack([significant(points[chosen, i]) for i in range(points.shape[1])])
+    return f"{sizes}; {sum(len(names) > 1 for names in result.serves.values())} serve several"

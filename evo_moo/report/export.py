@@ -9,8 +9,8 @@ evaluation, or per point that it offers, or per member of the front, with the co
 - ``config.NAME`` for each variable, empty where it is not active; an option that is None is ``none``;
 - ``metrics.NAME`` for each metric, empty where it is not known;
 - ``facts.NAME`` for what evaluations returned beside numbers: texts, and short lists and tables;
-- ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest),
-  ``violation``;
+- ``feasible``, ``on_front`` (as in ``Result``: where nothing is feasible, the front is what comes nearest), with
+  contexts ``contexts``, the names of those on whose fronts it is, with commas between, and ``violation``;
 - ``seed``, ``asked_at`` and ``started_at`` (UTC), ``duration_s``, ``worker`` (process id), ``attempts``, ``reason``;
 - ``fidelity``, ``continues`` (the evaluation on the rung below), ``replicate`` and ``cost`` (in full evaluations).
 
@@ -49,6 +49,7 @@ _KINDS_OF_POINTS = {"id": "string", "evaluation": "int64", "point": "int64"} | d
 _KINDS_AFTER = {
     "feasible": "bool_",
     "on_front": "bool_",
+    "contexts": "string",
     "violation": "float64",
     "seed": "int64",
     "asked_at": "time",
@@ -70,6 +71,7 @@ def export_run(
     output: str | Path | None = None,
     *,
     front_only: bool = False,
+    context: str | None = None,
     force: bool = False,
 ) -> str:
     """Write a run for another program.
@@ -82,6 +84,7 @@ def export_run(
         output: The file to write, by default the run's name in the current folder; ``"-"`` is standard output,
             for CSV and JSON. For MLflow a tracking URI, by default MLflow's own.
         front_only: Whether to leave out all but the Pareto front.
+        context: Which of the contexts says what is feasible and on the front; by default any.
         force: Whether to replace what is already there.
 
     Returns:
@@ -90,10 +93,12 @@ def export_run(
     Raises:
         UsageError: The format is unknown, the output exists, or the extra is not installed.
         RunFolderError: It is no run folder, or the output cannot be written.
+        MetricError: There is no such context.
     """
     if to not in FORMATS:
         raise UsageError(f"`to` must be one of {', '.join(FORMATS)}, but is {to!r}")
     record = RunRecord.read(run_dir)
+    record = record if context is None else record.within(context)
     chosen = [e for e in record.evaluations if e.id in record.front_ids] if front_only else record.evaluations
     try:
         return _write(record, chosen, to, output, force)
@@ -144,6 +149,8 @@ def _fact(record: RunRecord, e: Evaluation, name: str) -> Any:
         return e.feasible if e.status in ("ok", "infeasible") else None
     if name == "on_front":
         return e.id in record.front_ids
+    if name == "contexts":
+        return ", ".join(record.result.serves.get(e.id, ()))
     if name in ("evaluation", "point"):
         return place_of_key(e.id)[name == "point"] or None
     return moment(getattr(e, name)) if _KINDS_AFTER.get(name) == "time" else getattr(e, name)
@@ -155,7 +162,7 @@ def _csv_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]
 
 def _json_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str]:
     """Return the parts of one document: facts on the run, then its evaluations."""
-    names = (*_kinds_before(record), "configuration", "metrics", "facts", *_KINDS_AFTER)
+    names = (*_kinds_before(record), "configuration", "metrics", "facts", *_kinds_after(record))
     document = {
         "run": record.name,
         "problem": record.problem,
@@ -179,17 +186,22 @@ def _json_texts(record: RunRecord, chosen: Iterable[Evaluation]) -> Iterator[str
 def _table_columns(record: RunRecord) -> list[str]:
     """Return the names of all columns in order."""
     kinds = (OPTION, record.variable_names), (METRIC, record.metric_names), (FACT, record.fact_names)
-    return [*_kinds_before(record), *(kind + name for kind, names in kinds for name in names), *_KINDS_AFTER]
+    return [*_kinds_before(record), *(kind + name for kind, names in kinds for name in names), *_kinds_after(record)]
 
 
 def _kinds_before(record: RunRecord) -> dict[str, str]:
     return _KINDS_OF_POINTS if record.result.has_points else _KINDS_BEFORE
 
 
+def _kinds_after(record: RunRecord) -> dict[str, str]:
+    has_contexts = bool(record.goals.contexts)
+    return {name: kind for name, kind in _KINDS_AFTER.items() if name != "contexts" or has_contexts}
+
+
 def _table_row(record: RunRecord, e: Evaluation) -> dict[str, Any]:
     """Return an evaluation as a row: columns to values; a variable that is not active is left out."""
     return (
-        {name: _fact(record, e, name) for name in (*_kinds_before(record), *_KINDS_AFTER)}
+        {name: _fact(record, e, name) for name in (*_kinds_before(record), *_kinds_after(record))}
         | {OPTION + name: value for name, value in e.configuration.items()}
         | {METRIC + name: value for name, value in e.metrics.items()}
         | {FACT + name: value for name, value in e.facts.items()}

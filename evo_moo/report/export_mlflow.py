@@ -71,7 +71,9 @@ def write_mlflow(record: RunRecord, chosen: Iterable[Evaluation], uri: str | Non
                 raise UsageError(f"{rule}; name another by --output, or replace it by --force")
             parent, end_s = _log_search(client, experiment, record)
             for e in chosen:
-                log_evaluation(client, experiment, parent, record, e, e.id in record.front_ids)
+                on_front: dict[str, Any] = {"on_front": e.id in record.front_ids}
+                on_front |= {"contexts": list(record.result.serves[e.id])} if e.id in record.result.serves else {}
+                log_evaluation(client, experiment, parent, record, e, on_front)
             if not record.is_going_on:
                 client.set_terminated(parent, state_of(record.state), int(1000 * end_s))
             for run_id in logged:
@@ -129,14 +131,14 @@ def log_artifacts(client: "MlflowClient", run_id: str, run: RunFacts) -> None:
 
 
 def log_evaluation(
-    client: "MlflowClient", experiment: str, parent: str, run: RunFacts, e: Evaluation, on_front: bool | None
+    client: "MlflowClient", experiment: str, parent: str, run: RunFacts, e: Evaluation, on_front: Mapping[str, Any]
 ) -> None:
-    """Log an evaluation, or a point, as a run nested in the search's; ``on_front`` is None while the search goes on."""
+    """Log an evaluation, or a point, as a run nested in the search's; ``on_front`` says of what fronts it is."""
     start_s, end_s = e.started_at or e.asked_at, _end(e) or e.asked_at
     tags = {"mlflow.parentRunId": parent, RUN_TAG: _name(run)}
     run_id = client.create_run(experiment, int(1000 * start_s), tags, key_in_words(e.id)).info.run_id
     facts = {f"evo_moo.{name}": getattr(e, name) for name in FACTS}
-    facts |= {} if on_front is None else {"evo_moo.on_front": on_front}
+    facts |= {f"evo_moo.{name}": value for name, value in on_front.items()}
     options = {name: value_text(value) for name, value in e.configuration.items()}
     keys = distinct_names([*run.metrics, *e.metrics], REFUSED)
     log(client, run_id, {keys[name]: value for name, value in e.metrics.items()}, options, facts, end_s)

@@ -1,6 +1,7 @@
 """A run as an Optuna study in an SQLite file, the storage that Optuna's own tools open by a URL.
 
-- The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front.
+- The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front. With
+  contexts there is a study for each, such as ``RUN@phone``, with the objectives, the limits and the front there.
 - Trial ``n`` is evaluation ``n + 1``; where evaluations offer points, each of these is a trial. Distributions follow
   from the space; a variable that is not active is absent. Options that Optuna cannot hold or distinguish (lists,
   tables, ``1`` beside ``True``) are their JSON texts.
@@ -23,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
+from evo_moo.problem.contexts import at
 from evo_moo.problem.objectives import EQUALITY_TOLERANCE
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.text import moment
@@ -37,7 +39,7 @@ CONSTRAINTS = "constraints"
 
 
 def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes]) -> None:
-    """Write an Optuna storage with one study.
+    """Write an Optuna storage with one study, or one for each context.
 
     Args:
         record: The run.
@@ -58,15 +60,16 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
         sqlalchemy.event.listen(storage.engine, "connect", _without_syncing)
         storage.engine.dispose()  # so that the next connection is the first without syncing
-        study = optuna.create_study(
-            storage=storage,
-            study_name=record.name,
-            directions=["maximize" if o.direction == "max" else "minimize" for o in record.goals.objectives],
-        )
-        study.set_metric_names([objective.metric for objective in record.goals.objectives])
-        study.set_user_attr("problem", record.problem)
-        study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in record.goals.limits])
-        study.add_trials(_trial(record, e, parameters) for e in chosen)
+        for each in map(record.within, record.result.contexts) if record.goals.contexts else [record]:
+            study = optuna.create_study(
+                storage=storage,
+                study_name=at(record.name, each.result.context) if each.result.context else record.name,
+                directions=["maximize" if o.direction == "max" else "minimize" for o in each.goals.objectives],
+            )
+            study.set_metric_names([objective.metric for objective in each.goals.objectives])
+            study.set_user_attr("problem", record.problem)
+            study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in each.goals.limits])
+            study.add_trials(_trial(each, e, parameters) for e in chosen)
         storage.engine.dispose()
         with Path(folder, "study.db").open("rb") as study_file:
             shutil.copyfileobj(study_file, file)

@@ -73,7 +73,7 @@ class MLflowWriter(Callback):
         self._summary.see(evaluation)
         for each in evaluation.offers():
             if str(each.id) not in self._logged:
-                log_evaluation(self._client, self._experiment, self._parent, run, each, None)
+                log_evaluation(self._client, self._experiment, self._parent, run, each, {})
 
     def on_generation(self, run: RunFacts, generation: int, population: list[Evaluation]) -> None:
         """Log the best values and the hypervolume so far."""

@@ -18,7 +18,8 @@ from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
 from evo_moo.problem.points import key_in_words
 from evo_moo.report.columns import Column, Table
-from evo_moo.report.content import History, Report, read_report
+from evo_moo.report.content import Report, read_report
+from evo_moo.report.front_part import History
 from evo_moo.storage.log import logged
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.text import FEWEST, digits_apart, in_words, printable
@@ -118,20 +119,20 @@ def _missing(package: str) -> UsageError:
 
 def _words(report: Report) -> dict[str, Any]:
     """Return what the template shows in words and tables."""
-    headings, rows = front_table(report, MOST_ROWS) if report.objectives else ([], [])
-    n_front = len(report.columns.rows("front"))
+    fronts = {name: report.within(name) for name in report.contexts} or {"": report}
+    tables = [_shown_table(name, front) for name, front in fronts.items()] if report.objectives else []
     models = report.surrogate.metrics
     most = max((failure.n for failure in report.failures), default=1)
-    kinds = [True, *(column.levels is None for column in (*report.columns.metrics, *report.columns.variables))]
+    metrics = [c for c in report.columns.metrics if next(iter(fronts.values())).result.names.are_here(c.name)]
+    kinds = [True, *(column.levels is None for column in (*metrics, *report.columns.variables))]
     return {
-        "sections": _sections(report, bool(rows), models),
+        "sections": _sections(report, any(table["rows"] for table in tables), models),
         "tiles": _tiles(report),
         "in_tiles": ("Evaluations", "Front", "Hypervolume", "True front"),
-        "front_headings": headings,
-        "front_rows": rows,
-        "front_words": f"The first {MOST_ROWS} of {n_front}; front.csv has all." if n_front > MOST_ROWS else "",
+        "front_tables": tables,
+        "n_objectives": len(next(iter(fronts.values())).objectives),
         "numeric": {i for i, is_numeric in enumerate(kinds) if is_numeric},
-        "history_words": _history_words(report.history),
+        "history_words": {name: _history_words(front.history) for name, front in fronts.items()},
         "change_words": change_words,
         "choice_metrics": [c for c in report.columns.metrics if any(c.name in e.changes for e in report.choices)],
         "failure_rows": [(f"{f.status}: {f.reason}", f.n / most, f"{f.n:,}") for f in report.failures],
@@ -149,16 +150,33 @@ def _words(report: Report) -> dict[str, Any]:
     }
 
 
+def _shown_table(context: str, report: Report) -> dict[str, Any]:
+    """Return what the template shows of a front as a table."""
+    headings, rows = front_table(report, MOST_ROWS)
+    n = len(report.columns.rows("front"))
+    words = f"The first {MOST_ROWS} of {n}; front.csv has all." if n > MOST_ROWS else ""
+    return {"context": context, "headings": headings, "rows": rows, "words": words, "feasible": report.feasible}
+
+
 def front_table(report: Report, most: int | None = None) -> tuple[list[str], list[list[str]]]:
-    """Return the front, or the first of it, as headings and rows of words: id, metrics, objectives first, values."""
+    """Return the front, or the first of it, as headings and rows of words: id, metrics, objectives first, values.
+
+    Of the front in one context, the metrics of others are left out, and the last column names the others that a member
+    serves.
+    """
     table, first = report.columns, report.objectives[0]
-    shown, front = [*table.metrics, *table.variables], table.rows("front")
+    metrics, result = [column for column in table.metrics if report.result.names.are_here(column.name)], report.result
+    shown, front = [*metrics, *table.variables], table.rows("front")
     values = table.metric(first.name).values[front]
     front = front[np.argsort(-values if first.direction == "max" else values, kind="stable")][:most]
     digits = [digits_apart(column.values[front].tolist()) for column in shown]
-    columns = [(column, n, k < len(table.metrics)) for k, (column, n) in enumerate(zip(shown, digits, strict=True))]
+    columns = [(column, n, k < len(metrics)) for k, (column, n) in enumerate(zip(shown, digits, strict=True))]
     rows = [[str(table.id[i]), *(_cell(i, table, *column) for column in columns)] for i in front]
-    return ["id", *(column.title for column in shown)], rows
+    if not result.context:
+        return ["id", *(column.title for column in shown)], rows
+    others = [[n for n in result.serves.get(table.id[i], ()) if n != result.context] for i in front]
+    rows = [[*row, ", ".join(names)] for row, names in zip(rows, others, strict=True)]
+    return ["id", *(column.title for column in shown), "also on the front in"], rows
 
 
 def _cell(i: int, table: Table, column: Column, digits: int, is_metric: bool) -> str:

@@ -25,6 +25,7 @@ from evo_moo.pareto import Array, drawn_in, thinned
 from evo_moo.report.columns import Column
 from evo_moo.report.content import Report, read_report
 from evo_moo.storage.reading import csv_text, guarded_reads
+from evo_moo.text import distinct_names
 from evo_moo.values import METRIC
 
 Rows = list[dict[str, Any]]
@@ -72,15 +73,9 @@ def draw_report(report: Report, run_dir: str | Path, folder: str | Path) -> list
 
 def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
     """Return the figures of what the run has: name to figure and numbers."""
-    drawn: dict[str, tuple[Figure, Rows]] = {}
-    if report.result.front:
-        n_obj = len(report.objectives)
-        drawn["front"] = (_front(report) if n_obj <= 3 else _scatter_matrix(report)), report.result.rows()
-        if n_obj == 3:
-            drawn["pairs"] = _scatter_matrix(report), []
-        drawn["parallel"] = _parallel(report), []
-    if len(report.history.n):
-        drawn["progress"] = _progress(report)
+    drawn = {} if report.contexts else _of_front(report)
+    for name, in_file in distinct_names(report.contexts, r"[^\w.-]").items():
+        drawn |= {f"{what}-{in_file}": figure for what, figure in _of_front(report.within(name)).items()}
     if report.failures:
         labels = [f"{failure.status}: {failure.reason}" for failure in report.failures]
         drawn["failures"] = _bars(labels, [asdict(failure) for failure in report.failures], "n")
@@ -99,6 +94,23 @@ def _drawn(report: Report) -> dict[str, tuple[Figure, Rows]]:
         drawn[f"importances-{i}"] = _bars(list(shares), rows, "share", f"importance for {name}")
     if report.timeline.entries:
         drawn["decisions"] = _decisions(report)
+    return drawn
+
+
+def _of_front(report: Report) -> dict[str, tuple[Figure, Rows]]:
+    """Return the figures of a front, and of its history; those of one context name it."""
+    drawn: dict[str, tuple[Figure, Rows]] = {}
+    if report.result.front:
+        n_obj = len(report.objectives)
+        drawn["front"] = (_front(report) if n_obj <= 3 else _scatter_matrix(report)), report.result.rows()
+        if n_obj == 3:
+            drawn["pairs"] = _scatter_matrix(report), []
+        drawn["parallel"] = _parallel(report), []
+    if len(report.history.n):
+        drawn["progress"] = _progress(report)
+    for figure, _ in drawn.values():
+        if report.result.context:
+            figure.suptitle(literal(report.result.context), fontsize=10)
     return drawn
 
 

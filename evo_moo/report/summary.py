@@ -33,7 +33,7 @@ class Summary:
         means, _ = means_and_spread(self._full)
         feasible = [metrics for metrics in means.values() if not self._goals.violation(metrics)]
         numbers: dict[str, float] = {"n_evals": self.n_evals}
-        numbers |= {f"best.{name}": value for name, value in self._goals.best(feasible).items()}
+        numbers |= {f"best.{name}": value for name, value in self._goals.best_kept(feasible, {}).items()}
         boxes = [None if each is None or generation < each.generation else each.box for each in fixed]
         if any(boxes) and 2 <= len(self._goals.views[0].objectives) <= MOST_OBJECTIVES:
             fronts = Fronts(self._goals)

@@ -33,6 +33,7 @@ from evo_moo.problem.metrics import Metrics
 from evo_moo.problem.points import evaluation_of
 from evo_moo.storage.evaluation_row import Evaluation
 
+Rows = list[list[float]]
 N_SCALING = 5
 """So many curves give the scale of the others."""
 SPARE_EVERY = 10
@@ -111,29 +112,26 @@ class EarlyStopping:
             for key in self._metrics
             if self._asked[key].fidelity == self._rungs[-1] and not self._asked[key].replicate
         )
-        front = self._front(tops)
+        fronts = self._fronts(tops)
         climbs = [climb for top in tops if self._is_complete(climb := self._climb(top))]
-        return {rung: self._rung_bounds(rung, climbs, front) if front else None for rung in self._rungs}
+        return {rung: self._rung_bounds(rung, climbs, fronts) if all(fronts) else None for rung in self._rungs}
 
     def _is_complete(self, climb: Sequence[int]) -> bool:
         """Return whether all curves of a climb are known."""
         return all(key in self._curves for key in climb)
 
-    def _front(self, tops: Sequence[int]) -> list[list[float]]:
-        """Return the front of the full evaluations, each the mean over its replicates."""
+    def _fronts(self, tops: Sequence[int]) -> list[Rows]:
+        """Return the front of the full evaluations in each context, each the mean over its replicates."""
         groups: dict[int, list[Metrics]] = {key: [self._metrics[key]] for key in tops}
         for key, metrics in self._metrics.items():
             asked = self._asked[key]
             if asked.replicate and asked.continues in groups:
                 groups[asked.continues].append(metrics)
-        kept = [group for group in groups.values() if all(self._goals.violation(metrics) == 0 for metrics in group)]
-        if not kept:
-            return []
-        F = np.array([self._goals.F(group).mean(axis=0) for group in kept])
-        rows: list[list[float]] = F[pareto_rows(F, np.zeros(len(F)))].tolist()
-        return rows
+        return [_front_of(view, list(groups.values())) for view in self._goals.views]
 
-    def _rung_bounds(self, rung: int, climbs: Sequence[Sequence[int]], front: list[list[float]]) -> Bounds | None:
+    def _rung_bounds(
+        self, rung: int, climbs: Sequence[Sequence[int]], fronts: list[list[list[float]]]
+    ) -> Bounds | None:
         keys = [next(key for key in climb if self._asked[key].fidelity == rung) for climb in climbs]
         changes = [self._changes_of(key, climb[-1]) for key, climb in zip(keys, climbs, strict=True)]
         last = int(np.median([self._curves[key].epochs[-1] for key in keys])) if keys else 0
@@ -149,19 +147,17 @@ class EarlyStopping:
         if not math.isfinite(most):
             return None
         usual = {e: np.median([one[e] for one in changes if e in one], axis=0).tolist() for e in epochs}
-        return Bounds(front, {epoch: (-most * scale[epoch]).tolist() for epoch in epochs}, usual, last)
+        return Bounds(fronts, {epoch: (-most * scale[epoch]).tolist() for epoch in epochs}, usual, last)
 
     def _stands_for(self, climb: Sequence[int]) -> int:
         """Return for how many climbs one stands: those that would have been stopped are seen only where spared."""
         return SPARE_EVERY if any(self._curves[key].would_stop is not None for key in climb) else 1
 
     def _reached_front(self, climbs: Sequence[Sequence[int]]) -> list[bool]:
-        """Return which climbs ended on the front of all climbs up to then."""
+        """Return which climbs ended on the front of all climbs up to then, in any context."""
         metrics = [self._metrics[climb[-1]] for climb in climbs]
-        feasible = np.array([self._goals.violation(row) == 0 for row in metrics])
-        F = np.where(feasible[:, None], self._goals.F(metrics), np.inf)
-        dominated = [((F[:i] <= F[i]).all(axis=1) & (F[:i] < F[i]).any(axis=1)).any() for i in range(len(F))]
-        return [bool(kept) and not below for kept, below in zip(feasible, dominated, strict=True)]
+        of_views = zip(*(_on_growing_front(view, metrics) for view in self._goals.views), strict=True)
+        return list(map(any, of_views))
 
     def _changes_of(self, key: int, top: int) -> dict[int, Array]:
         """Return the change of each objective, minimised, from each epoch of an evaluation to the full one."""
@@ -177,6 +173,24 @@ class EarlyStopping:
         reported, n = curve.metrics, len(curve.epochs)
         rows = [{name: reported[name][i] if name in reported else end[name] for name in names} for i in range(n)]
         return dict(zip(curve.epochs, self._goals.F([end]) - self._goals.F(rows), strict=True))
+
+
+def _front_of(goals: Goals, groups: Sequence[Sequence[Metrics]]) -> Rows:
+    """Return the front of groups of replicates, each by its mean; empty where none keeps the limits."""
+    kept = [group for group in groups if all(goals.violation(metrics) == 0 for metrics in group)]
+    if not kept:
+        return []
+    F = np.array([goals.F(group).mean(axis=0) for group in kept])
+    rows: Rows = F[pareto_rows(F, np.zeros(len(F)))].tolist()
+    return rows
+
+
+def _on_growing_front(goals: Goals, metrics: Sequence[Metrics]) -> list[bool]:
+    """Return which evaluations are on the front of themselves and those before."""
+    feasible = np.array([goals.violation(row) == 0 for row in metrics])
+    F = np.where(feasible[:, None], goals.F(metrics), np.inf)
+    dominated = [((F[:i] <= F[i]).all(axis=1) & (F[:i] < F[i]).any(axis=1)).any() for i in range(len(F))]
+    return [bool(kept) and not below for kept, below in zip(feasible, dominated, strict=True)]
 
 
 def largest_gain(gains: Array, counts: Array, on_front: Sequence[bool], risk: float) -> float:

@@ -144,7 +144,7 @@ class Progress:
         feasible = [metrics for metrics in offered if not self.goals.violation(metrics)]
         if not feasible:
             return
-        self.best = self.goals.best([self.best, *feasible])
+        self.best = self.goals.best_kept(feasible, self.best)
         if self._ledger is not None and not self._repeats:
             self._fronts.add(feasible)
 

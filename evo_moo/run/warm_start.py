@@ -313,7 +313,9 @@ def _best_first(runs: Sequence[EarlierRun], goals: Goals) -> list[Observation]:
 
 
 def _ranked(goals: Goals, observations: Sequence[Observation]) -> list[tuple[tuple[int, float], Observation]]:
-    """Return observations with the keys that sort them."""
-    F = goals.F([o.metrics for o in observations])
-    violation = np.array([goals.violation(o.metrics) for o in observations])
-    return list(zip(rank_and_crowding(F, violation), observations, strict=True))
+    """Return observations with the keys that sort them; with contexts each by the one in which it is best."""
+    metrics = [o.metrics for o in observations]
+    keys = [
+        rank_and_crowding(view.F(metrics), np.array([view.violation(each) for each in metrics])) for view in goals.views
+    ]
+    return list(zip(map(min, zip(*keys, strict=True)), observations, strict=True))

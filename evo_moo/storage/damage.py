@@ -191,7 +191,7 @@ class SuspectLedger(Ledger):
         known = [state["n_asked"]] if state["n_asked"] else []
         if "steps" not in state:  # on a ladder the ids of the optimizer's own candidates are others
             known += map(int, state["told"])
-            if algorithm := state["algorithm"]:
+            for algorithm in _populations(state["algorithm"]):
                 population = algorithm["population"] or {"id": []}
                 known += [*map(int, population["id"]), *map(evaluation_of, algorithm["optimum"])]
         _require(known, self._ids())
@@ -261,6 +261,11 @@ class SuspectLedger(Ledger):
         """Return the job's limit on the number of evaluations; 0 where there is none."""
         limit = "coalesce(CAST(json_extract(value, '$.budget.n_evals') AS INTEGER), 0)"
         return sum(self._column(f"SELECT {limit} FROM meta WHERE key = 'job'"))
+
+
+def _populations(algorithm: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the states of the populations, one for each context; none where nothing evolves."""
+    return [algorithm, *algorithm.get("others", [])] if algorithm else []
 
 
 def _fault(row: tuple[Any, ...], n_bytes: int) -> str:

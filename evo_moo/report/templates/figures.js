@@ -20,12 +20,12 @@ function show(figure, traces, itsLayout) {
 let kept = null;  // rows that the brushed ranges keep; null for all
 const KINDS = [["dominated", "dominated", "circle", 6, .55, true], ["over a limit", "over", "x", 7, .7, true],
   ["short", "short", "square", 6, .6, "legendonly"], ["front", "front", "diamond", 10, 1, true]];
-const KIND_NAMES = { "short": "short evaluations", "over a limit": "over a limit", "dominated": OBJECTIVES.length > 1 ? "dominated" : "others", "front": !DATA.feasible ? "nearest to the limits" : OBJECTIVES.length > 1 ? "Pareto front" : "best" };
+const kindNames = () => ({ "short": "short evaluations", "over a limit": "over a limit", "dominated": OBJECTIVES.length > 1 ? "dominated" : "others", "front": !DATA.feasible ? "nearest to the limits" : OBJECTIVES.length > 1 ? "Pareto front" : "best" });
 function traces(make, many) {
   return KINDS.filter(([role]) => ROWS[role].length).map(([role, colour, symbol, size, opacity, visible]) => {
     const rows = ROWS[role], large = rows.length > FEW;
     const points = role === "front" ? new Set(rows.map(i => OBJECTIVES.map(o => o.column.values[i]).join())).size : rows.length;
-    return { name: `${KIND_NAMES[role]} (${number(rows.length)}${points < rows.length ? ` at ${number(points)} points` : ""})`, meta: { rows }, visible, hoverinfo: "none", mode: "markers",
+    return { name: `${kindNames()[role]} (${number(rows.length)}${points < rows.length ? ` at ${number(points)} points` : ""})`, meta: { rows }, visible, hoverinfo: "none", mode: "markers",
       ...(kept && !many ? { selectedpoints: rows.flatMap((i, j) => kept.has(i) ? [j] : []), unselected: { marker: { opacity: .08 } } } : {}),
       marker: { color: css(colour), symbol, size: large ? size * .7 : size, opacity: large ? opacity * .7 : opacity, line: role === "front" ? { color: css("bg"), width: 1 } : { width: 0 } }, ...make(rows) };
   });
@@ -119,14 +119,19 @@ FIGURES.push(["front", [null, front1d, front2d, front3d][OBJECTIVES.length] || f
 
 // ---- parallel coordinates
 const MOST_LINES = 1000, MOST_AXES = 12;
-const DIMENSIONS = [...COLS.variables.filter(c => c.values.some(v => v !== null)), ...OBJECTIVES.map(o => ({ ...o.column, objective: o }))];
-const axesChosen = new Set([...DIMENSIONS.filter(c => !c.objective).slice(0, Math.max(4, MOST_AXES - OBJECTIVES.length)), ...DIMENSIONS.filter(c => c.objective)].map(c => DIMENSIONS.indexOf(c)));
-const LINES = (() => {
+let DIMENSIONS, axesChosen, LINES, N_LINES_LEFT_OUT;
+const brushes = new Map();  // index of a dimension to its brushed ranges
+function lookAtLines() {
+  brushes.clear();
+  kept = null;
+  DIMENSIONS = [...COLS.variables.filter(c => c.values.some(v => v !== null)), ...OBJECTIVES.map(o => ({ ...o.column, objective: o }))];
+  axesChosen = new Set([...DIMENSIONS.filter(c => !c.objective).slice(0, Math.max(4, MOST_AXES - OBJECTIVES.length)), ...DIMENSIONS.filter(c => c.objective)].map(c => DIMENSIONS.indexOf(c)));
   const others = [...ROWS["over a limit"], ...ROWS.dominated].sort((a, b) => a - b), step = Math.max(1, others.length / MOST_LINES), thin = [];
   for (let k = 0; k < others.length; k += step) thin.push(others[Math.floor(k)]);
-  return [...thin, ...ROWS.front].filter(i => OBJECTIVES.every(o => o.column.values[i] !== null));
-})();
-const N_LINES_LEFT_OUT = ROWS["over a limit"].length + ROWS.dominated.length + ROWS.front.length - LINES.length;
+  LINES = [...thin, ...ROWS.front].filter(i => OBJECTIVES.every(o => o.column.values[i] !== null));
+  N_LINES_LEFT_OUT = ROWS["over a limit"].length + ROWS.dominated.length + ROWS.front.length - LINES.length;
+}
+lookAtLines();
 
 function ticks(low, high, log, whole) {
   if (!log) { const step = Math.max(10 ** Math.floor(Math.log10((high - low) / 4 || 1)), whole ? 1 : 0), by = step * [1, 2, 5, 10].find(m => (high - low) / (m * step) <= 6), out = []; for (let v = Math.ceil(low / by) * by; v <= high + by * 1e-9; v += by) out.push(Math.abs(v) < by * 1e-9 ? 0 : v); return out.map(v => [v, number(Number(v.toPrecision(10)))]); }
@@ -148,7 +153,6 @@ function dimension(c, index) {
   const name = plain(short(c.title, 16)) + (c.objective ? (c.objective.direction === "max" ? " ↑" : " ↓") : "");
   return { label: name, name: String(index), values: raw.map(v => v === null ? absent : v), range: [lacks ? absent - .03 * span : low, high], tickvals: marks.map(m => m[0]), ticktext: marks.map(m => m[1]) };
 }
-const brushes = new Map();  // index of a dimension to its brushed ranges
 function parallel(figure) {
   const indices = [...axesChosen].sort((a, b) => a - b);
   const dims = indices.map(k => ({ ...dimension(DIMENSIONS[k], k), ...(brushes.has(k) ? { constraintrange: brushes.get(k) } : {}) }));
@@ -186,7 +190,7 @@ function keep() {
   const hidden = DIMENSIONS.length - axesChosen.size;
   el("brush-note").textContent = left + (hidden ? `${hidden} ${hidden > 1 ? "axes are" : "axis is"} hidden. ` : "") + (kept ? `${number(kept.size)} of ${number(LINES.length)} ${DATA.members} are within the ranges, ${number(onFront)} of them on the front.` : `All ${number(LINES.length)} lines are kept.`);
   const byId = new Map(ROWS.front.map(i => [String(COLS.id[i]), i]));
-  document.querySelectorAll("#front-table tbody tr").forEach(row => row.classList.toggle("faded", !!kept && !kept.has(byId.get(row.dataset.id))));
+  document.querySelectorAll(".front-table tbody tr").forEach(row => row.classList.toggle("faded", !!kept && !kept.has(byId.get(row.dataset.id))));
   for (const [name, draw] of FIGURES) if ((name === "front" || name === "pairs") && el(name)) draw(el(name));
 }
 FIGURES.push(["parallel", parallel]);

@@ -4,6 +4,7 @@ const DASHES = ["solid", "dash", "dot", "dashdot"];
 
 function progress(figure) {
   const h = DATA.history, line = { color: css("front"), width: 2, shape: "hv" }, hover = (words, values) => ({ hoverinfo: "none", meta: { texts: h.n.map((n, i) => `after evaluation ${number(n)}: ${words} ${number(values[i])}`) } });
+  if (!h.best && !h.volume) { figure.textContent = "Nothing keeps the limits so far."; return; }
   if (h.best) {
     show(figure, [{ type: "scatter", mode: "lines", x: h.n, y: h.best, line, ...hover("best", h.best) }], layout(360, { showlegend: false, xaxis: axis("evaluation"), yaxis: ranged(OBJECTIVES[0], { title: { text: "best " + plain(OBJECTIVES[0].words) } }) }));
     return;
@@ -32,7 +33,7 @@ function panels(keys, height, make) {
 }
 
 const MODELS = DATA.surrogate.metrics;
-const withUnit = (name, unit) => unit && !name.endsWith("_" + unit) ? `${name} (${unit})` : name;
+const withUnit = (name, unit) => unit && !name.split("@")[0].endsWith("_" + unit) ? `${name} (${unit})` : name;
 function predicted(figure) {
   const keys = Object.keys(MODELS).filter(name => MODELS[name].pairs.length), rowOf = new Map(COLS.id.map((id, i) => [id, i]));
   show(figure, ...panels(keys, 330, (name, k) => {

@@ -1,11 +1,19 @@
 "use strict";
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const COLS = DATA.columns, ROLES = DATA.roles, N = COLS.id.length;
+const PAGE = JSON.parse(document.getElementById("data").textContent);
+const ROLES = PAGE.roles, N = PAGE.columns.id.length;
 const el = id => document.getElementById(id);
-const METRIC = Object.fromEntries(COLS.metrics.map(c => [c.name, c]));
-const OBJECTIVES = DATA.objectives.map(o => ({ ...o, column: METRIC[o.name] }));
+const METRIC = Object.fromEntries(PAGE.columns.metrics.map(c => [c.name, c]));
 const rowsOf = role => { const k = ROLES.indexOf(role), rows = []; for (let i = 0; i < N; i++) if (COLS.role[i] === k) rows.push(i); return rows; };
-const ROWS = Object.fromEntries(ROLES.map(role => [role, rowsOf(role)]));
+// What is shown of the front: with contexts that in the one which is chosen.
+let DATA, COLS, OBJECTIVES, ROWS;
+function lookAt(context) {
+  const part = context ? PAGE.contexts[context] : {};
+  DATA = { ...PAGE, ...part };
+  COLS = { ...PAGE.columns, role: part.role || PAGE.columns.role };
+  OBJECTIVES = DATA.objectives.map(o => ({ ...o, column: METRIC[o.name] }));
+  ROWS = Object.fromEntries(ROLES.map(role => [role, rowsOf(role)]));
+}
+lookAt(PAGE.contexts && Object.keys(PAGE.contexts)[0]);
 const pick = (column, rows) => rows.map(i => column.values[i]);
 const css = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const HAS_GL = (() => { try { return !!document.createElement("canvas").getContext("webgl"); } catch { return false; } })();
@@ -60,7 +68,7 @@ function tipOfRow(i) {
   const others = pairs(COLS.metrics.filter(c => !names.has(c.name))).slice(0, 10);
   const variables = pairs(COLS.variables), most = 18;
   const rest = variables.length > most ? [["and " + (variables.length - most) + " more", ""]] : [];
-  fillTip(named(COLS.id[i]) + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : KIND_NAMES[ROLES[COLS.role[i]]]),
+  fillTip(named(COLS.id[i]) + ", " + (ROLES[COLS.role[i]] === "front" ? "on the front" : kindNames()[ROLES[COLS.role[i]]]),
     [goals, others, variables.slice(0, most).concat(rest)].filter(group => group.length));
 }
 
@@ -97,10 +105,11 @@ addEventListener("afterprint", () => { if (beforePrint === "dark") setTheme("dar
 el("print").addEventListener("click", () => print());
 
 // ---- the table of the front
-document.querySelectorAll("#front-table thead button").forEach((button, column) => {
+document.querySelectorAll(".front-table thead button").forEach(button => {
+  const table = button.closest("table"), column = button.closest("th").cellIndex;
   let sign = 1;
   button.addEventListener("click", () => {
-    const body = document.querySelector("#front-table tbody");
+    const body = table.tBodies[0];
     const key = row => {
       const text = row.cells[column].textContent, value = parseFloat(text.replaceAll(",", "")), [evaluation, point] = text.split(".");
       return Number.isNaN(value) ? text : column === 0 ? 1e6 * evaluation + Number(point || 0) : value;
@@ -125,6 +134,17 @@ function drawAll() {
   if (!window.Plotly) return;
   for (const [name, draw] of FIGURES) if (el(name)) draw(el(name));
 }
+
+if (PAGE.contexts) el("context").addEventListener("change", event => {
+  const context = event.target.value;
+  lookAt(context);
+  lookAtLines();
+  document.querySelectorAll("[data-context]").forEach(part => { part.hidden = part.dataset.context !== context; });
+  for (const name of ["front", "pairs", "parallel", "progress"]) if (el(name) && window.Plotly) { Plotly.purge(el(name)); el(name).replaceChildren(); }
+  el("axis-choice")?.replaceChildren();
+  hideTip();
+  drawAll();
+});
 
 async function start() {
   try {

@@ -4,21 +4,28 @@ import numpy as np
 import pytest
 
 import evo_moo
-from evo_moo.analysis.batch_summary import RunRow, common_box, group_row, read_table
+from evo_moo.analysis.batch_summary import RunRow, common_boxes, group_row, read_table
 from evo_moo.cli.batch import print_table
 from evo_moo.errors import RunFolderError
 from evo_moo.pareto import Box
 
 
-def front_in(box):
-    return SimpleNamespace(box=box and Box(*map(np.array, box)))
+def front_in(*boxes):
+    return SimpleNamespace(views=[SimpleNamespace(box=box and Box(*map(np.array, box))) for box in boxes])
 
 
 def test_the_common_box_holds_the_boxes_of_all_runs():
     boxes = [([0.0, 5.0], [2.0, 9.0]), None, ([1.0, 4.0], [3.0, 8.0])]
-    best, ref = common_box(map(front_in, boxes))
+    ((best, ref),) = common_boxes(map(front_in, boxes))
     assert best.tolist() == [0.0, 4.0] and ref.tolist() == [3.0, 9.0]
-    assert common_box([front_in(None)]) is None
+    assert common_boxes([front_in(None)]) == [None]
+
+
+def test_contexts_have_common_boxes_of_their_own():
+    one, other = ([0.0, 5.0], [2.0, 9.0]), ([1.0, 4.0], [3.0, 8.0])
+    first, second, third = common_boxes([front_in(one, one, None), front_in(other, None, None)])
+    assert (first.best.tolist(), first.ref.tolist()) == ([0.0, 4.0], [3.0, 9.0])
+    assert (second.best.tolist(), third) == ([0.0, 5.0], None)
 
 
 def test_hypervolume_of_a_single_run_is_the_one_it_shows(tmp_path):

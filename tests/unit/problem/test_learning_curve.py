@@ -12,7 +12,7 @@ from evo_moo.problem.learning_curve import MOST_METRICS, MOST_POINTS, Bounds, Re
 from tests.integration.learning import Learning
 
 GOALS = Goals.declared({"accuracy": "max", "latency_ms": "min"}, {})
-BOUNDS = Bounds([[-0.9, 2.0], [-0.5, 1.0]], {1: [-0.4, 0.0], 2: [-0.1, 0.0]}, {1: [-0.3, 0.0], 2: [-0.05, 0.0]}, 4)
+BOUNDS = Bounds([[[-0.9, 2.0], [-0.5, 1.0]]], {1: [-0.4, 0.0], 2: [-0.1, 0.0]}, {1: [-0.3, 0.0], 2: [-0.05, 0.0]}, 4)
 
 
 @given(st.integers(1, 1000), st.integers(1, 7))
@@ -83,7 +83,7 @@ def test_objectives_that_nobody_knows_yet_stop_nothing():
 
 
 def test_an_evaluation_that_is_stopped_says_what_it_was():
-    config, bounds = {"a": 0.9, "b": 0.5, "size": 40}, Bounds([[0.1, 1.0]], {2: [-0.1, 0]}, {2: [-0.05, 0]}, 5)
+    config, bounds = {"a": 0.9, "b": 0.5, "size": 40}, Bounds([[[0.1, 1.0]]], {2: [-0.1, 0]}, {2: [-0.05, 0]}, 5)
     task = pickle.loads(pickle.dumps(Task(1, config, 3, fidelity=5, bounds=bounds)))
     outcome = evaluate_task(Learning(), Learning().goals, task)
     assert outcome.status == "stopped" and "after epoch 2 of 5" in outcome.reason and not outcome.traceback

@@ -65,7 +65,7 @@ def test_judged_by_the_front_of_what_keeps_the_limits():
     stopping.ask(asked(21, continues=3, replicate=1))
     stopping.take(21, {"loss": 0.0, "size": 3.0}, None)
     stopping.ask(asked(22))
-    assert sorted(stopping.bounds(22).front) == [
+    assert sorted(stopping.bounds(22).fronts[0]) == [
         [0.5, 3.0],
         [1.0, 2.0],
     ]  # 3 with its replicate 21, and others
