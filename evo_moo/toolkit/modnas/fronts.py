@@ -7,7 +7,7 @@ Losses are networks that predict one objective each, such as an ``Ensemble`` and
     evo_moo.search(problem, start=fronts.start([phone], 20))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,31 @@ class Fronts:
         X = np.concatenate(parts)[turns.argsort(kind="stable")]
         _, first = np.unique(X, axis=0, return_index=True)
         return self.decisions.space.decode(X[np.sort(first)[:n]])
+
+    def mutate(
+        self, config: Mapping[str, Any], weights: Sequence[float], device: Device, rng: np.random.Generator
+    ) -> Configuration:
+        """Return a configuration with another option of one decision, drawn as the hypernetwork recommends.
+
+        A problem's ``mutate`` may call it; a search then uses it as often as it is worth it.
+
+        Args:
+            config: The configuration to vary.
+            weights: One weight for each loss.
+            device: Any device, known to the search or not.
+            rng: Source of all randomness.
+        """
+        space, preference = self.decisions.space, as_preference(weights, len(self.losses))
+        X = space.encode([config])
+        codes, movable = space.codes(X), space.active(X)[0] & (space.high > space.low)
+        with torch.no_grad():
+            logits = self.hypernetwork(torch.as_tensor(preference[None]).float(), features_of(device))[0]
+        column = int(rng.choice(np.flatnonzero(movable)))
+        block = logits.split(self.decisions.sizes)[column].double().clone()
+        block[int(codes[0, column] - space.low[column])] = -torch.inf
+        drawn = rng.choice(len(block), p=torch.softmax(block, dim=0).numpy())
+        codes[0, column] = space.low[column] + drawn
+        return space.decode(space.canonical(space.columns(codes)))[0]
 
     def _best(self, device: Device, n: int, only_front: bool, seed: int) -> Array:
         features = features_of(device)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -85,3 +86,13 @@ def test_a_forbidden_recommendation_is_refused() -> None:
 def test_a_preference_has_a_weight_for_each_loss() -> None:
     with pytest.raises(ValueError, match="a share from 0 to 1, or 2 weights"):
         fronts().at([1, 2, 3], LINEAR)
+
+
+def test_a_variation_follows_what_is_recommended() -> None:
+    found, rng = fronts(), np.random.default_rng(0)
+    config = {"x0": 1, "x1": 1, "x2": 1}
+    varied = {end: [found.mutate(config, end, LINEAR, rng) for _ in range(60)] for end in ((1.0, 0.0), (0.0, 1.0))}
+    for mutants in varied.values():
+        assert all(sum(one[name] != 1 for name in one) == 1 for one in mutants)
+    levels = [sum(sum(one.values()) for one in mutants) for mutants in varied.values()]
+    assert levels[0] > levels[1] + 60
