@@ -62,16 +62,15 @@ def train_supernet(space: ElasticSpace, train: Data, settings: Settings, *, seed
         )
         rng, n = np.random.default_rng(seed), len(train[1])
         n_steps = settings.epochs * max(1, n // settings.batch_size)
-        for step, batch in enumerate(_batches(n, n_steps, settings.batch_size, rng)):
+        for step, batch in enumerate(batches(n, n_steps, settings.batch_size, rng)):
             yield_to_measurements()
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * _factor(step / n_steps, settings.warm_up)
             optimizer.zero_grad()
             X, y = train[0][batch], train[1][batch]
             for _ in range(settings.n_networks):
-                every_depth = supernet.sampled(X, drawn(space, rng) | {"depth": space.depth})
-                losses = torch.stack([cross_entropy(logits, y) for logits in every_depth])
-                torch.autograd.backward(losses.mean() / settings.n_networks)
+                loss = loss_of_every_depth(supernet, X, y, drawn(space, rng) | {"depth": space.depth})
+                torch.autograd.backward(loss / settings.n_networks)
             optimizer.step()
         return supernet.eval()
 
@@ -92,7 +91,12 @@ def inherited_score(supernet: Supernet, config: Configuration, X: Tensor, judge:
         return accuracy_and_loss(supernet.inherited(config, X[:FOR_STATISTICS]), *judge)
 
 
-def _batches(n: int, n_steps: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+def loss_of_every_depth(supernet: Supernet, X: Tensor, y: Tensor, config: Configuration) -> Tensor:
+    """Return the mean cross-entropy of a network and of those that end before it, which cost nothing more."""
+    return torch.stack([cross_entropy(logits, y) for logits in supernet.sampled(X, config)]).mean()
+
+
+def batches(n: int, n_steps: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:
     """Give as many batches of row numbers, each pass over all rows in another order."""
     per_pass = max(1, n // batch_size)
     for step in range(n_steps):
