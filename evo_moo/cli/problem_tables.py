@@ -28,10 +28,12 @@ def print_problems() -> None:
         except EvoMooError as error:
             table.add_row(safe(name), safe(str(error)))
             continue
-        others = [metric for metric in problem.known_metrics if metric not in problem.objectives]
+        others = [metric for metric in problem.declared_metrics if metric not in problem.objectives]
         variables = ", ".join(problem.variables)
         variables += f"; after the training {', '.join(problem.post_training)}" if problem.post_training else ""
-        table.add_row(*map(safe, (name, _goal_words(problem.goals), ", ".join(others), variables)))
+        goals = _goal_words(Goals.declared(problem.objectives, problem.constraints))
+        goals += f"; in {', '.join(problem.by_context.contexts)}" if problem.by_context.contexts else ""
+        table.add_row(*map(safe, (name, goals, ", ".join(others), variables)))
     console = open_console()
     console.print(table)
     console.print("Also: pymoo:NAME, package.module:Class, path/to/file.py:Class. Details: evo-moo problems NAME")
@@ -88,6 +90,8 @@ def _print_definition(console: Console, problem: "SearchProblem", reference: str
         if described:
             console.print(variables)
     console.print(metrics)
+    for key, names in problem.contexts.items():
+        console.print(safe(f"Contexts by {key}: {', '.join(names)}"), highlight=False)
     if problem.fidelity is not None:
         name, low, high = problem.fidelity
         console.print(safe(f"Fidelity: {name} from {low} to {high}"), highlight=False)

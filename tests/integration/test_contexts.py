@@ -16,7 +16,7 @@ from evo_moo.analysis.choice import pick
 from evo_moo.errors import MetricError, NoChoiceError, UsageError
 from evo_moo.report.content import read_report
 from evo_moo.storage.ledger import Ledger
-from tests.integration.running import USER_FILE
+from tests.integration.running import USER_FILE, front_of, ledger_of
 from tests.integration.running import evo_moo as command
 
 DEVICES = USER_FILE.with_name("devices.py")
@@ -257,3 +257,42 @@ def test_runs_are_compared_by_the_mean_and_in_each_context(batch: Path) -> None:
     means = {row["name"]: row["hypervolume"] for row in shown["runs"]}
     compared = [value for sample in data["samples"]["hypervolume"].values() for value in sample["values"]]
     assert sorted(means.values()) == pytest.approx(sorted(compared))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("workers", "mode", "surrogate"),
+    [
+        (1, "generational", "none"),
+        (2, "generational", "none"),
+        (2, "generational", "auto"),
+        (1, "steady-state", "none"),
+        (1, "steady-state", "gp"),
+    ],
+)
+def test_a_killed_search_ends_like_one_left_in_peace(tmp_path: Path, workers: int, mode: str, surrogate: str) -> None:
+    n_evals = 60 if surrogate == "none" else 30
+    for name, turns in (("peace", ""), ("war", "9 8 10")):
+        (tmp_path / f"{name}.txt").write_text(turns)
+        (tmp_path / f"{name}.toml").write_text(
+            f'[problem]\nuse = "{DEVICES}:KillsItsRun"\noptions = {{ turns = "{tmp_path / name}.txt" }}\n[search]\n'
+            f'pop_size = 12\nseed = 3\nmode = "{mode}"\n[budget]\nn_evals = {n_evals}\n[surrogate]\n'
+            f'model = "{surrogate}"\n[evaluation]\nworkers = {workers}\n'
+        )
+    command("run", "peace.toml", "--run-dir", "peace", cwd=tmp_path)
+    kills = 0
+    while (tmp_path / "war.txt").read_text():
+        command("run", "war.toml", "--run-dir", "war", cwd=tmp_path, code=-9)
+        kills += 1
+    command("run", "war.toml", "--run-dir", "war", cwd=tmp_path)
+    assert kills == 3
+    assert ledger_of(tmp_path / "war") == ledger_of(tmp_path / "peace")
+    assert front_of(tmp_path / "war") == front_of(tmp_path / "peace")
+    peace, war = (evo_moo.Result.read(tmp_path / name) for name in ("peace", "war"))
+    assert war.hypervolume() == peace.hypervolume() > 0 and war.serves == peace.serves
+    for name in ("server", "phone"):
+        assert np.array_equal(war.within(name).box, peace.within(name).box)
+    lines = [
+        re.findall(r"generation \d.*?average", (tmp_path / run / "log.txt").read_text()) for run in ("peace", "war")
+    ]
+    assert set(lines[0]) == set(lines[1])

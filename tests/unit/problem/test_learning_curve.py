@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from evo_moo.errors import MetricError
 from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.task import Task
+from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import MOST_METRICS, MOST_POINTS, Bounds, Report, TrainingStopped
 from tests.integration.learning import Learning
@@ -93,3 +94,14 @@ def test_an_evaluation_that_is_stopped_says_what_it_was():
     whole = evaluate_task(Learning(), Learning().goals, task._replace(bounds=None))
     assert whole.status == "ok" and whole.curve.epochs == [1, 2, 3, 4, 5]
     assert whole.curve.metrics["loss"][:2] == outcome.curve.metrics["loss"]
+
+
+def test_training_goes_on_while_a_context_is_in_reach():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"accuracy": "max", "ms": "min"}, {}, contexts, ["ms"])
+    bounds = Bounds([[[-0.9, 2.0]], [[-0.9, 5.0]]], {1: [-0.1, 0.0, 0.0]}, {1: [-0.05, 0.0, 0.0]}, 4)
+    report = Report(goals, bounds, {"ms@cpu": 3.0, "ms@phone": 4.0})
+    report(1, {"accuracy": 0.7})
+    assert report.would_stop is None
+    with pytest.raises(TrainingStopped, match="which the front of each context dominates"):
+        Report(goals, bounds, {"ms@cpu": 3.0, "ms@phone": 6.0})(1, {"accuracy": 0.7})

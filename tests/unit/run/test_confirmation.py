@@ -270,3 +270,34 @@ def test_replicates_have_their_seeds_in_the_ledger(run_dir):
     one, two = confirmation_seed(1), confirmation_seed(2)
     assert rows == [(1, None, one), (1, None, one), (2, 1, two), (2, 2, two)]
     assert (run_dir / FOLDER / "front.csv").is_file()
+
+
+class OnDevices(Noisy):
+    """Small is fast on the phone; on the server nothing but the error differs."""
+
+    contexts = {"device": ["server", "phone"]}
+    objectives = {"error": "min", "ms": "min"}
+    metrics = {"error": evo_moo.Metric(noisy=True), "ms": evo_moo.Metric(by_context=True, cheap=True)}
+
+    def profile(self, config):
+        return {"ms": {"server": 1.0, "phone": config["x"]}}
+
+    def evaluate(self, config, *, seed):
+        return {"error": super().evaluate(config, seed=seed)["error"]}
+
+
+def test_confirmation_has_the_front_of_each_context(tmp_path, capsys):
+    evo_moo.search(OnDevices(), "grid", termination=("n_evals", 12), workers=1, run_dir=tmp_path / "r")
+    found, result = confirm(tmp_path / "r", OnDevices(), seeds=3, workers=1), Result.read(tmp_path / "r")
+    assert [e.id for e in found.members] == [e.id for e in result.front]
+    report = found.to_json()
+    assert report["contexts"] == {"server": ["error", "ms@server"], "phone": ["error", "ms@phone"]}
+    for member in report["members"]:
+        assert tuple(member["contexts"]) == result.serves[member["id"]]
+        assert member["p_nondominated"] == max(member["p_by_context"].values())
+    smallest = next(member for member in report["members"] if member["configuration"]["x"] == 1)
+    assert smallest["p_by_context"]["phone"] == 1 and smallest["p_by_context"]["server"] < 0.1
+    print_confirmation(report)
+    text = capsys.readouterr().out
+    assert f"In phone: {len(result.within('phone').front)}" in text and "In server: 1" in text
+    assert len(confirmation_figure(report).axes) == 2

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from evo_moo.optimizer.candidate import Candidate
+from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.learning_curve import LearningCurve
 from evo_moo.run.early_stopping import MEMORY, N_SCALING, EarlyStopping, largest_gain
@@ -139,3 +140,19 @@ def test_rungs_are_judged_by_full_climbs_and_a_tenth_is_spared():
     spared = [key for key in range(41, 401, 2) if stopping.bounds(key).spared]
     assert 5 <= len(spared) <= 40
     assert [key + 1 for key in spared] == [key for key in range(42, 402, 2) if stopping.bounds(key).spared]
+
+
+def test_judged_by_the_front_of_each_context_once_all_have_one():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"loss": "min", "ms": "min"}, {"ms": {"at_most": 3}}, contexts, ["ms"])
+    stopping = EarlyStopping(goals, [6], ["ms@cpu", "ms@phone"], 0.5, 1)
+    for key in range(1, 21):
+        stopping.ask(asked(key))
+        metrics = {"loss": 1.0 + key % 3, "ms@cpu": float(key % 3), "ms@phone": 4.0}
+        stopping.take(key, metrics, curve_of(np.linspace(5, 1 + key % 3, 6)))
+    stopping.ask(asked(21))
+    assert stopping.bounds(21) is None
+    stopping.take(21, {"loss": 2.5, "ms@cpu": 9.0, "ms@phone": 1.0}, curve_of(np.linspace(5, 2.5, 6)))
+    stopping.refresh()
+    stopping.ask(asked(22))
+    assert [np.unique(F, axis=0).tolist() for F in stopping.bounds(22).fronts] == [[[1.0, 0.0]], [[2.5, 1.0]]]

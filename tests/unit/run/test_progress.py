@@ -14,6 +14,7 @@ from evo_moo.analysis.fronts.first_boxes import fixed_boxes
 from evo_moo.evaluation.task import Outcome
 from evo_moo.job.budget import Budget
 from evo_moo.optimizer.candidate import Candidate
+from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
 from evo_moo.run.progress import Progress, is_notebook, shown_progress
 from evo_moo.storage.ledger import Ledger
@@ -212,3 +213,20 @@ def test_nothing_feasible_is_no_error(ledger):
     progress.evaluated([ended(1, 1.0, 1.0, size=9.0)])
     progress.generation_ended(1, 1)
     assert progress.summary() == "1 evaluated"
+
+
+def test_the_hypervolume_of_contexts_is_their_mean():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"error": "min", "ms": "min"}, {"ms": {"at_most": 9}}, contexts, ["ms"])
+    boxes = {"cpu": {"generation": 1, "best": [0.0, 0.0], "ref": [10.0, 10.0]}}
+    ledger = Ledger(None)
+    ledger.set_meta(goals=goals.to_json(), hypervolume_box={"contexts": boxes})
+    progress = Progress(goals, ledger=ledger)
+    progress.evaluated([Outcome(1, "ok", {"error": 5.0, "ms@cpu": 5.0, "ms@phone": 99.0})])
+    assert "hypervolume 0.125 of the first generation's boxes of 2 contexts, on average" in progress.summary()
+    assert progress.best == {"error": 5.0, "ms@cpu": 5.0}, "nothing keeps the limits on the phone"
+    boxes["phone"] = boxes["cpu"] | {"generation": 2}
+    ledger.set_meta(hypervolume_box={"contexts": boxes})
+    progress.evaluated([Outcome(2, "ok", {"error": 5.0, "ms@cpu": 99.0, "ms@phone": 9.0})])
+    progress.generation_ended(2, 2)
+    assert f"hypervolume {(0.25 + 0.05) / 2:.4g} of the boxes of 2 contexts" in progress.summary()

@@ -2,6 +2,7 @@ import pytest
 
 import evo_moo
 from evo_moo.errors import JobError
+from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
 from evo_moo.run.warm_start import EarlierRun, Observation, read_earlier_runs, warm_start
 from evo_moo.space.search_space import SearchSpace
@@ -73,3 +74,33 @@ def test_a_run_that_shares_no_variable_is_refused(tmp_path):
         JobError, match=r"must share a variable with the problem, other, but those of .* are x1, x2; name"
     ):
         read_earlier_runs([tmp_path / "r"], SearchSpace({"other": Real(0, 1)}), {}, None, 1)
+
+
+def in_contexts(i, error, cpu, phone):
+    metrics = {"error": error, "ms@cpu": cpu, "ms@phone": phone}
+    return Observation("r", {"x": i / 100}, metrics, metrics, seed=i)
+
+
+def test_start_takes_the_best_of_each_context():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"error": "min", "ms": "min"}, {"ms": {"at_most": 9}}, contexts, ["ms"])
+    on_cpu, on_phone = (
+        [in_contexts(i, i, 5 - i, 20) for i in (1, 2)],
+        [in_contexts(10 + i, i, 20, 5 - i) for i in (1, 2)],
+    )
+    worse = [in_contexts(20 + i, i + 1, 6 - i, 30) for i in (1, 2, 3)]
+    nowhere = [in_contexts(30, 0, 99, 99)]
+    observations = [*nowhere, *worse, *on_cpu, *on_phone]
+    found = ids(start_of(observations, goals=goals, old_goals=goals))
+    assert set(found) == {1, 2, 11, 12}
+
+
+def test_a_run_without_contexts_ranks_by_its_own_goals():
+    contexts = [Context("cpu"), Context("phone")]
+    goals = Goals.declared({"f": "min", "ms": "min"}, {}, contexts, ["ms"])
+    start = start_of([observation(1, 5, 5), observation(2, 1, 1)], goals=goals)
+    assert ids(start) == [2, 1] and start.known == []
+    one = Goals.declared({"error": "min", "ms@cpu": "min"}, {})
+    both = Goals.declared({"error": "min", "ms": "min"}, {}, contexts, ["ms"])
+    start = start_of([in_contexts(1, 1, 2, 9), in_contexts(2, 3, 3, 1)], goals=one, old_goals=both)
+    assert ids(start) == [1, 2] and len(start.known) == 2
