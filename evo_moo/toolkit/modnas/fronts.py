@@ -19,6 +19,7 @@ from torch import nn
 from evo_moo.errors import SpaceError
 from evo_moo.seeding import seed_for
 from evo_moo.space import Configuration, SearchSpace
+from evo_moo.toolkit.checks import require_at_least_one
 from evo_moo.toolkit.conditioned.preferences import as_preference, rays
 from evo_moo.toolkit.devices.device import Device
 from evo_moo.toolkit.devices.latency_net import features_of
@@ -84,7 +85,11 @@ class Fronts:
             devices: Any devices, at least one, known to the search or not.
             n: The most configurations to return.
             seed: Seed of the draws.
+
+        Raises:
+            ValueError: There is no device.
         """
+        require_at_least_one(devices=len(devices))
         parts = [self._best(device, n, False, seed) for device in devices]
         turns = np.concatenate([np.arange(len(part)) for part in parts])
         X = np.concatenate(parts)[turns.argsort(kind="stable")]
@@ -143,7 +148,11 @@ def find_fronts(
         devices: The devices to search for.
         settings: How to train.
         seed: Decides everything.
+
+    Raises:
+        ValueError: There is no device, one loss only, or a variable that has no finite number of values.
     """
+    require_at_least_one(devices=len(devices))
     decisions = Decisions(space)
     listed = decisions.n_combinations <= MOST_LISTED
     rng = np.random.default_rng(seed_for("scales of modnas", seed))

@@ -96,3 +96,13 @@ def test_a_variation_follows_what_is_recommended() -> None:
         assert all(sum(one[name] != 1 for name in one) == 1 for one in mutants)
     levels = [sum(sum(one.values()) for one in mutants) for mutants in varied.values()]
     assert levels[0] > levels[1] + 60
+
+
+def test_fronts_need_devices_and_losses() -> None:
+    space = SearchSpace({"x": Integer(0, 3)})
+    with pytest.raises(ValueError, match="`devices` must be at least 1, but is 0"):
+        find_fronts(space, [error, latency], [])
+    with pytest.raises(ValueError, match="`n_objectives` must be at least 2, but is 1"):
+        find_fronts(space, [error], [LINEAR])
+    with pytest.raises(ValueError, match="`devices` must be at least 1, but is 0"):
+        fronts().start([])
