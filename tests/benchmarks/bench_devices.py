@@ -15,6 +15,7 @@ from evo_moo.problems.nasbench201 import CELLS, OPS, REFERENCES, NASBench201
 from scipy.stats import spearmanr
 
 from evo_moo.pareto import hypervolume
+from evo_moo.plugins import load_problem
 from evo_moo.threads import one_thread
 from evo_moo.toolkit.data_files import find_data
 from evo_moo.toolkit.devices.device import Device
@@ -22,6 +23,7 @@ from evo_moo.toolkit.devices.device_front import DeviceFront
 from evo_moo.toolkit.devices.inputs import architecture_inputs
 from evo_moo.toolkit.devices.latency_model import LatencyModel, Predicted
 from evo_moo.toolkit.devices.latency_net import LatencyNet, train_latency_net
+from evo_moo.toolkit.devices.measuring import Deployment, measure_networks
 from evo_moo.toolkit.devices.table import LatencyTable, device_of_metric
 
 Array = npt.NDArray[np.float64]
@@ -32,6 +34,8 @@ SEEDS, QUANTILES = (0, 1, 2), (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 LATE = 1.05
 """A pick misses a deadline where it takes longer than this many times as long."""
 MARGIN = 0.05
+N_NETWORKS = 24
+KNOWN_HERE = {"ONNX Runtime": Deployment("onnxruntime"), "single samples in torch": Deployment("torch", batch_size=1)}
 N_TRAININGS, N_VERIFIED, SAFETY = 200, 5, 1.0
 
 
@@ -247,8 +251,37 @@ def after_verifying(front: DeviceFront, truth: Array, limit: float) -> tuple[Dev
     return DeviceFront(front.others, Predicted(mean, std, tuple(by))), len(which)
 
 
+def this_machine(reference: str = "digits_cnn") -> None:
+    """M10: this machine, with torch on one thread, as the unseen device; predicted against measured latencies."""
+    problem = load_problem(reference)
+    rng = np.random.default_rng(0)
+    drawn = [problem.space.decode(problem.space.sample(N_NETWORKS, rng)) for _ in SEEDS]
+    every = list({problem.architecture_key(c): c for sample in drawn for c in sample}.values())
+    model, unseen = LatencyModel(problem), Deployment("torch")
+    device = measure_networks(problem, "here", model.references, unseen)
+    truth = measure_networks(problem, "here", every, unseen, rounds=1)
+    known = [
+        measure_networks(problem, name, [*model.references, *every], deployment, rounds=1)
+        for name, deployment in KNOWN_HERE.items()
+    ]
+    print(f"\n{reference} on this machine by torch: {N_NETWORKS} networks, samples {', '.join(map(str, SEEDS))}")
+    for name, tables in (("by the work of the networks", []), (f"and by {', '.join(KNOWN_HERE)} here", known)):
+        model, rho, errors, within = LatencyModel(problem, tables), [], [], []
+        for sample in drawn:
+            predicted, measured = model.predict(sample, device), truth.column(problem, sample)
+            rho.append(float(spearmanr(predicted.mean_ms, measured).statistic))
+            errors.append(float(np.median(np.abs(predicted.mean_ms / measured - 1))))
+            within.append(float((np.abs(predicted.mean_ms - measured) <= 2 * predicted.std_ms).mean()))
+        print(
+            f"{name:<40} rank correlation {' '.join(f'{r:.3f}' for r in rho)}, {verdict(min(rho) >= 0.8, '>= .8')}; ",
+            end="",
+        )
+        print(f"median error {np.mean(errors):.1%}; within 2 std {np.mean(within):.2f}", flush=True)
+
+
 def main() -> None:
     """Print all comparisons."""
+    this_machine()
     if find_data("nasbench201.npz", None) is None:
         print("NAS-Bench-201 is left out: EVO_MOO_DATA names no folder with nasbench201.npz")
     else:

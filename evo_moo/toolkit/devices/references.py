@@ -7,6 +7,7 @@ import numpy as np
 
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, SearchProblem
+from evo_moo.seeding import seed_for
 from evo_moo.space import SearchSpace
 from evo_moo.toolkit.devices.device import N_REFERENCES, Array
 
@@ -43,11 +44,11 @@ def references(problem: SearchProblem) -> list[Configuration]:
 
 def _chosen(problem: SearchProblem) -> list[Configuration]:
     space, size_of = problem.space, _size_of(problem)
-    drawn = space.sample(N_DRAWN, np.random.default_rng(SEED))
-    fixed = [space.names.index(n) for n in space.names if problem.architecture and n not in problem.architecture]
-    drawn[:, fixed] = space.xl[fixed]
-    drawn = space.canonical(drawn)
+    fixed = [i for i, name in enumerate(space.names) if problem.architecture and name not in problem.architecture]
+    drawn = space.canonical(np.column_stack([_drawn(space, column, column in fixed) for column in range(space.n_var)]))
     drawn = drawn[space.allowed(drawn)]
+    if len(drawn) < N_REFERENCES:  # rules forbid nearly all
+        drawn = space.sample(N_DRAWN, np.random.default_rng(SEED))
     rows = {problem.architecture_key(config): row for config, row in zip(space.decode(drawn), drawn, strict=True)}
     X = np.stack(list(rows.values()))
     sizes = np.array([size_of(config) for config in space.decode(X)])
@@ -60,6 +61,15 @@ def _chosen(problem: SearchProblem) -> list[Configuration]:
     places = np.linspace(0, len(between), N_REFERENCES - 1)[:-1] + len(between) / (N_REFERENCES - 2) / 2
     middle = [between[int(place)] for place in places] if len(between) >= N_REFERENCES - 2 else between
     return space.decode(np.stack([ends[0], *middle, ends[1]]))
+
+
+def _drawn(space: SearchSpace, column: int, is_fixed: bool) -> Array:
+    """Return values of a column, the same whatever the other variables are: options may add variables of training."""
+    if is_fixed:
+        return np.full(N_DRAWN, space.xl[column])
+    unit = np.random.default_rng(seed_for(space.names[column], SEED)).random(N_DRAWN)
+    values: Array = space.wide_xl[column] + unit * (space.wide_xu[column] - space.wide_xl[column])
+    return values
 
 
 def _key(problem: SearchProblem, row: Array) -> str:

@@ -31,6 +31,14 @@ def test_references_are_ten_architectures_always_the_same():
     assert {config["lr"] for config in chosen} == {0.01}
 
 
+def test_references_do_not_change_with_variables_of_the_training():
+    class Longer(Nets):
+        variables = {"dropout": Real(0.0, 0.5), **Nets.variables, "epochs": Integer(1, 9)}
+
+    keys = [[problem.architecture_key(c) for c in references(problem)] for problem in (Nets(), Longer())]
+    assert keys[0] == keys[1]
+
+
 def test_references_include_the_smallest_and_the_largest():
     chosen = references(Nets())
     assert chosen[0] == {"depth": 1, "width": 4, "lr": 0.01}
