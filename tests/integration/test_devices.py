@@ -166,3 +166,31 @@ def test_each_wrong_input_is_one_clear_message(command):
     code, _, err = command("add", "x", "--problem", "cells.py:Cells", "--csv", "nine.csv", "--runtime", "torch")
     assert code == 2 and "`--csv` must go without --runtime" in err[-1]
     assert not Path("devices/Cells/tablet.csv").exists()
+
+
+def test_contexts_of_a_run_are_known_devices(command):
+    options = {"devices": ["made_up_cpu", "made_up_gpu"]}
+    search = {"pop_size": 10, "termination": ("n_evals", 20), "surrogate": "none", "workers": 1}
+    shutil.rmtree("runs/c", ignore_errors=True)
+    evo_moo.search("nasbench201", options=options, run_dir="runs/c", **search)
+    assert command("references", "nasbench201")[0] == 0
+    rows = list(csv.DictReader(Path("references.csv").read_text().splitlines()))
+    problem = evo_moo.load_problem("nasbench201", options)
+    latencies = []
+    for row in rows:
+        metrics = problem.call_compute({name: row[name] for name in problem.variables}).metrics
+        latencies.append(3 * metrics["latency_ms@made_up_cpu"] + metrics["latency_ms@made_up_gpu"])
+    lines = Path("references.csv").read_text().splitlines()
+    filled = [lines[0], *(f"{line}{ms}" for line, ms in zip(lines[1:], latencies, strict=True))]
+    Path("references.csv").write_text("\n".join(filled))
+    assert command("add", "new", "--problem", "nasbench201", "--csv", "references.csv")[0] == 0
+    code, out, err = command("front", "runs/c", "new", "--json")
+    assert code == 0, err
+    shown = json.loads(out)
+    assert shown["left_out"] == ["latency_ms@made_up_cpu", "latency_ms@made_up_gpu"]
+    for member in shown["front"]:
+        metrics = problem.call_compute(member["configuration"]).metrics
+        truth = 3 * metrics["latency_ms@made_up_cpu"] + metrics["latency_ms@made_up_gpu"]
+        assert member["latency_ms"] == pytest.approx(truth, rel=1e-3)
+    code, _, err = command("front", "runs/c", "made_up_gpu")
+    assert code == 2 and "made_up_gpu is a context that it searched; `evo-moo show runs/c --context" in err[-1]

@@ -116,9 +116,13 @@ def run_on_device(
     """
     job, problem, _ = recorded_job(run_dir, place, {}, "from Python, take evo_moo.toolkit.devices")
     use = place or job.problem.use
+    result = Result.read(run_dir)
     if measured is not None:
         add_table(problem, use, name, measured)
-    file, result = read_device(use, name, problem), Result.read(run_dir)
+    elif name in {context.name for context in result.goals.contexts} and not file_of(use, name).is_file():
+        shown = f"`evo-moo show {run_dir} --context {name}` shows the front there"
+        raise UsageError(f"a device must be new to `{run_dir}`, but {name} is a context that it searched; {shown}")
+    file = read_device(use, name, problem)
     goals, left_out = _other_goals(result.goals)
     evaluations = [e for e in result.measured if goals.has_objectives(e.metrics) and goals.violation(e.metrics) == 0]
     if not evaluations:

@@ -61,6 +61,10 @@ class LatencyModel:
     to have run it, the latency net predicts it, if there is one. The doubt is the spread of mixtures that leave
     measurements out, and how far these miss them; both weighed as known devices show, each predicted by the others.
 
+    Attributes:
+        problem: The problem.
+        references: The ten reference networks, in their order.
+
     Args:
         problem: The problem. Latencies of devices that it computes are known of every network.
         known: Tables of other known devices. One that lacks reference networks, such as that of an old run, is
@@ -74,7 +78,7 @@ class LatencyModel:
     def __init__(
         self, problem: SearchProblem, known: Sequence[LatencyTable] = (), net: "LatencyNet | None" = None
     ) -> None:
-        self._problem, self._net = problem, net
+        self.problem, self._net = problem, net
         self.references = references(problem)
         self._work: dict[str, dict[str, float]] = {}
         self._known = [self._completed(table) for table in known]
@@ -88,16 +92,16 @@ class LatencyModel:
         """
         from evo_moo.toolkit.devices.latency_net import N_ARCHITECTURES, train_latency_net
 
-        space = self._problem.space
+        space = self.problem.space
         drawn = space.decode(space.sample(N_ARCHITECTURES, np.random.default_rng(seed)))
-        rows = [(config, self._problem.call_compute(config).metrics) for config in [*self.references, *drawn]]
-        tables = [*self._known, *tables_of_metrics(self._problem, rows)]
-        by_key = {self._problem.architecture_key(c): c for table in tables for c in table.configurations}
-        columns = [table.column(self._problem, by_key.values()) for table in tables]
+        rows = [(config, self.problem.call_compute(config).metrics) for config in [*self.references, *drawn]]
+        tables = [*self._known, *tables_of_metrics(self.problem, rows)]
+        by_key = {self.problem.architecture_key(c): c for table in tables for c in table.configurations}
+        columns = [table.column(self.problem, by_key.values()) for table in tables]
         devices = [self._device(table) for table in tables]
         latencies = np.array(columns, dtype=float).reshape(len(tables), len(by_key)).T
-        inputs = architecture_inputs(self._problem, [*by_key.values()] or self.references)
-        return LatencyModel(self._problem, self._known, train_latency_net(inputs, latencies, devices, seed=seed))
+        inputs = architecture_inputs(self.problem, [*by_key.values()] or self.references)
+        return LatencyModel(self.problem, self._known, train_latency_net(inputs, latencies, devices, seed=seed))
 
     def predict(self, configurations: Sequence[Configuration], device: LatencyTable) -> Predicted:
         """Return the latencies of networks on a device.
@@ -110,8 +114,8 @@ class LatencyModel:
             MetricError: A reference network was not measured.
         """
         self._require_references(device)
-        measured = device.by_architecture(self._problem)
-        keys = [self._problem.architecture_key(config) for config in configurations]
+        measured = device.by_architecture(self.problem)
+        keys = [self.problem.architecture_key(config) for config in configurations]
         values = np.array([measured.get(key, UNKNOWN) for key in keys]).reshape(-1, 2)
         by = np.array([MEASURED if key in measured else MIXTURE for key in keys], dtype=object)
         if len(left := np.flatnonzero(by == MIXTURE)):
@@ -138,7 +142,7 @@ class LatencyModel:
 
     def _by_net(self, configurations: list[Configuration], device: LatencyTable, mixed: Array) -> Array:
         """Return what the net predicts, ``(n, 2)``; the doubt is that of the mixture, and what the two disagree by."""
-        seen, inputs = self._device(device), architecture_inputs(self._problem, configurations)
+        seen, inputs = self._device(device), architecture_inputs(self.problem, configurations)
         mean = np.maximum(self._net.predict_ms(inputs, seen), LEAST_SHARE * seen.low_ms) if self._net else mixed[:, 0]
         return np.column_stack([mean, np.hypot(mean * mixed[:, 1] / mixed[:, 0], mean - mixed[:, 0])])
 
@@ -148,7 +152,7 @@ class LatencyModel:
         A ridge regression of the logarithm on the table's own rows makes them, its penalty chosen by leaving rows out;
         it sees the architecture, and the logarithms of the work.
         """
-        column = table.column(self._problem, self.references)
+        column = table.column(self.problem, self.references)
         lacking = [config for config, ms in zip(self.references, column, strict=True) if np.isnan(ms)]
         if not lacking or len(table.configurations) < FEWEST_ROWS:
             return table
@@ -156,19 +160,19 @@ class LatencyModel:
 
         rows = thinned(len(table.configurations), MOST_LEARNT)
         learnt = [table.configurations[i] for i in rows]
-        facts = [self._facts(self._problem.architecture_key(c), c) for c in [*learnt, *lacking]]
+        facts = [self._facts(self.problem.architecture_key(c), c) for c in [*learnt, *lacking]]
         names = [name for name in facts[0] if device_of_metric(name) is None]
         work = np.log1p([[max(each.get(name, 0.0), 0.0) for name in names] for each in facts])
-        inputs = np.hstack([architecture_inputs(self._problem, [*learnt, *lacking]), work])
+        inputs = np.hstack([architecture_inputs(self.problem, [*learnt, *lacking]), work])
         scaled = (inputs - inputs.mean(axis=0)) / np.maximum(inputs.std(axis=0), 1e-12)
         n = len(learnt)
         model = RidgeCV(np.logspace(-3, 3, 13)).fit(scaled[:n], np.log([table.latencies_ms[i] for i in rows]))
         estimates = np.exp(model.predict(scaled[n:]))
-        return LatencyTable(table.device, lacking, estimates.tolist()).joined(self._problem, table)
+        return LatencyTable(table.device, lacking, estimates.tolist()).joined(self.problem, table)
 
     def _columns(self, configurations: list[Configuration]) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Return all that is known of configurations, ``(n, n_columns)``, and which columns are of known devices."""
-        keys = [self._problem.architecture_key(config) for config in configurations]
+        keys = [self.problem.architecture_key(config) for config in configurations]
         rows = [self._facts(key, config) for key, config in zip(keys, configurations, strict=True)]
         names = list(dict.fromkeys(name for row in rows for name in row))
         tables = [[known.get(key, UNKNOWN)[0] for key in keys] for known in self._latencies]
@@ -180,26 +184,26 @@ class LatencyModel:
     def _facts(self, key: str, config: Configuration) -> dict[str, float]:
         """Return what is computed of a network, and its work if the problem builds it."""
         if key not in self._work:
-            facts = dict(self._problem.call_compute(config).metrics)
-            if self._problem.has_network:
+            facts = dict(self.problem.call_compute(config).metrics)
+            if self.problem.has_network:
                 from evo_moo.toolkit.devices.work import work_of
 
-                facts |= work_of(*self._problem.network(config))
+                facts |= work_of(*self.problem.network(config))
             self._work[key] = facts
         return self._work[key]
 
     def _is_reference(self, config: Configuration) -> bool:
-        return self._problem.architecture_key(config) in self._reference_keys
+        return self.problem.architecture_key(config) in self._reference_keys
 
     @cached_property
     def _reference_keys(self) -> list[str]:
-        return [self._problem.architecture_key(config) for config in self.references]
+        return [self.problem.architecture_key(config) for config in self.references]
 
     def _device(self, table: LatencyTable) -> Device:
-        return Device(table.device, tuple(table.column(self._problem, self.references)))
+        return Device(table.device, tuple(table.column(self.problem, self.references)))
 
     def _require_references(self, device: LatencyTable) -> None:
-        if n := int(np.isnan(device.column(self._problem, self.references)).sum()):
+        if n := int(np.isnan(device.column(self.problem, self.references)).sum()):
             n_all = len(self.references)
             raise MetricError(
                 f"device `{device.device}` must have latencies of all {n_all} reference networks, but lacks {n}; "

@@ -13,7 +13,21 @@ from evo_moo.toolkit.training import evaluation_mode
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-KINDS = ("calls", "bytes", "flops_dense", "flops_grouped", "flops_matrix")
+KINDS = ("calls", "bytes", "functions", "flops_dense", "flops_grouped", "flops_matrix")
+_FUNCTIONS = (
+    "tanh",
+    "gelu",
+    "silu",
+    "mish",
+    "elu",
+    "softplus",
+    "sigmoid",
+    "exp",
+    "erf",
+    "log",
+    "_softmax",
+    "_log_softmax",
+)
 _GROUPS = 8
 """Place of the number of groups among the arguments of a convolution."""
 
@@ -29,9 +43,9 @@ def work_of(model: "nn.Module", example: "Tensor | tuple[Tensor, ...]") -> dict[
         example: The input or inputs.
 
     Returns:
-        ``calls`` of operators, ``bytes`` that these read and write, and the floating-point operations of
-        convolutions, ``flops_dense``, of those in groups, ``flops_grouped``, and of products of matrices,
-        ``flops_matrix``.
+        ``calls`` of operators, ``bytes`` that these read and write, values of transcendental ``functions`` such as
+        tanh, and the floating-point operations of convolutions, ``flops_dense``, of those in groups,
+        ``flops_grouped``, and of products of matrices, ``flops_matrix``.
     """
     with one_thread(), evaluation_mode(model), torch.no_grad(), _Counter() as counter:
         model(*(example if isinstance(example, tuple) else (example,)))
@@ -52,6 +66,8 @@ class _Counter(TorchDispatchMode):
         self.work["calls"] += 1
         self.work["bytes"] += sum(tensor.nbytes for tensor in tensors)
         packet = func.overloadpacket
+        if packet.__name__.rstrip("_") in _FUNCTIONS:
+            self.work["functions"] += out.numel()
         if packet in flop_registry:
             kind = "flops_matrix"
             if packet is torch.ops.aten.convolution:

@@ -8,7 +8,7 @@ def test_work_is_counted_by_kind():
     model = nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1, bias=False),
         nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.Flatten(),
         nn.Linear(4 * 64, 5),
     )
@@ -17,6 +17,7 @@ def test_work_is_counted_by_kind():
     assert work["flops_dense"] == 2 * 3 * 64 * 4 * 2 * 9
     assert work["flops_grouped"] == 2 * 3 * 64 * 4 * 9
     assert work["flops_matrix"] == 2 * 3 * 256 * 5
+    assert work["functions"] == 3 * 4 * 64
     assert work["calls"] == 4  # a view is none
     assert work["bytes"] > 4 * (3 * 2 * 64 + 3 * 4 * 64 * 3)
 
