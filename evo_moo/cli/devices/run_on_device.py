@@ -15,7 +15,7 @@ from evo_moo.evaluation.machine import cpu_model
 from evo_moo.problem.contexts import AT
 from evo_moo.problem.goals import Goals
 from evo_moo.run.preparation import recorded_job
-from evo_moo.toolkit.devices.device_files import write_networks
+from evo_moo.toolkit.devices.device_files import DeviceFile, write_networks
 from evo_moo.toolkit.devices.device_front import DeviceFront
 from evo_moo.toolkit.devices.latency_model import LatencyModel
 from evo_moo.toolkit.devices.measuring import measure_networks
@@ -115,50 +115,64 @@ def run_on_device(
         EvoMooError: The problem cannot be built, or not be measured.
     """
     job, problem, _ = recorded_job(run_dir, place, {}, "from Python, take evo_moo.toolkit.devices")
-    use = place or job.problem.use
-    result = Result.read(run_dir)
+    use, result = place or job.problem.use, Result.read(run_dir)
     if measured is not None:
         add_table(problem, use, name, measured)
-    elif name in {context.name for context in result.goals.contexts} and not file_of(use, name).is_file():
-        shown = f"`evo-moo show {run_dir} --context {name}` shows the front there"
-        raise UsageError(f"a device must be new to `{run_dir}`, but {name} is a context that it searched; {shown}")
-    file = read_device(use, name, problem)
+    file = _file_of_device(problem, use, name, result)
     goals, left_out = _other_goals(result.goals)
     evaluations = [e for e in result.measured if goals.has_objectives(e.metrics) and goals.violation(e.metrics) == 0]
     if not evaluations:
         raise UsageError(f"`{run_dir}` must have an evaluation that ended well and keeps the limits, but has none")
     model = LatencyModel(problem, [*_tables(problem, result), *_other_devices(problem, use, name)])
-    configurations = [e.configuration for e in evaluations]
-    others = goals.F([e.metrics for e in evaluations])
-    front = DeviceFront(others, model.predict(configurations, file.table))
 
-    def worth(most: int) -> list[int]:
-        if under is None:
-            return [int(row) for row in front.worth_measuring(most)]
-        return [int(row) for row in front.worth_measuring_under(under, safe, most)]
+    def front_and_worth(most: int) -> tuple[DeviceFront, list[int]]:
+        front = _front(model, goals, evaluations, file)
+        decide = front.worth_measuring(most) if under is None else front.worth_measuring_under(under, safe, most)
+        return front, decide.tolist()
 
-    rows, to_fill, n_verified = worth(verify or MOST_WORTH), None, 0
+    front, rows = front_and_worth(verify or MOST_WORTH)
+    to_fill, n_verified = None, 0
     if verify and rows:
-        chosen = {f"evaluation_{evaluations[row].id}": configurations[row] for row in rows}
+        chosen = {f"evaluation_{evaluations[row].id}": evaluations[row].configuration for row in rows}
         if file.machine and file.machine == cpu_model():
-            new = measure_networks(problem, name, list(chosen.values()), file.deployment)
+            new, n_verified = measure_networks(problem, name, [*chosen.values()], file.deployment), len(rows)
             file = file._replace(table=file.table.joined(problem, new))
             keep(problem, file_of(use, name), file)
-            front, n_verified = DeviceFront(others, model.predict(configurations, file.table)), len(rows)
-            rows = worth(MOST_WORTH)
+            front, rows = front_and_worth(MOST_WORTH)
         else:
             to_fill = file_of(use, name).with_name(f"{name}{TO_FILL}.csv")
             write_networks(to_fill, problem, chosen)
     picked = None if under is None else front.pick_under(under, safe)
-    if under is not None and picked is None:
-        fastest = int(np.argmin(front.predicted.mean_ms + safe * front.predicted.std_ms))
-        mean, std = front.predicted.mean_ms[fastest], front.predicted.std_ms[fastest]
-        raise NoChoiceError(
-            f"mean + {safe:g} std must be at most {under:g} ms, but of the fastest, evaluation "
-            f"{evaluations[fastest].id}, is {mean + safe * std:.4g} ({mean:.4g} ± {std:.2g}); verify it, or allow more",
-            evaluations[fastest],
-        )
+    if under is not None and picked is None and to_fill is None:
+        raise _no_choice(front, evaluations, under, safe)
     return RunOnDevice(name, goals, evaluations, front, rows, to_fill, n_verified, under, safe, picked, tuple(left_out))
+
+
+def _file_of_device(problem: "SearchProblem", use: str, name: str, result: Result) -> DeviceFile:
+    if name in {context.name for context in result.goals.contexts} and not file_of(use, name).is_file():
+        shown = f"`evo-moo show {result.run_dir} --context {name}` shows the front there"
+        rule = f"a device must be new to `{result.run_dir}`"
+        raise UsageError(f"{rule}, but {name} is a context that it searched; {shown}")
+    return read_device(use, name, problem)
+
+
+def _front(model: LatencyModel, goals: Goals, evaluations: "Sequence[Evaluation]", file: DeviceFile) -> DeviceFront:
+    configurations = [e.configuration for e in evaluations]
+    keys = [model.problem.architecture_key(config) for config in configurations]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    others = goals.F([e.metrics for e in evaluations])
+    return DeviceFront(others, model.predict(configurations, file.table), np.array([numbers[key] for key in keys]))
+
+
+def _no_choice(front: DeviceFront, evaluations: "Sequence[Evaluation]", limit_ms: float, safe: float) -> NoChoiceError:
+    safely = front.predicted.mean_ms + safe * front.predicted.std_ms
+    fastest = int(np.argmin(safely))
+    mean, std = front.predicted.mean_ms[fastest], front.predicted.std_ms[fastest]
+    return NoChoiceError(
+        f"mean + {safe:g} std must be at most {limit_ms:g} ms, but of the fastest, evaluation "
+        f"{evaluations[fastest].id}, is {safely[fastest]:.4g} ({mean:.4g} ± {std:.2g}); verify it, or allow more",
+        evaluations[fastest],
+    )
 
 
 def _other_goals(goals: Goals) -> tuple[Goals, list[str]]:

@@ -23,10 +23,13 @@ class DeviceFront:
     Attributes:
         others: ``(n, n_obj - 1)`` objectives beside the latency, minimised; the first decides a pick under a deadline.
         predicted: The latencies.
+        architectures: ``(n,)`` number of each network's architecture, by which networks share a latency; None: each
+            has its own.
     """
 
     others: Array
     predicted: Predicted
+    architectures: Rows | None = None
 
     @property
     def rows(self) -> Rows:
@@ -40,7 +43,8 @@ class DeviceFront:
         In each world every latency is drawn from a log-normal distribution with its mean and standard deviation.
         """
         mean, std = self.predicted.mean_ms, self.predicted.std_ms
-        draws = np.random.default_rng(SEED).standard_normal((N_WORLDS, len(mean)))
+        of = self._architectures
+        draws = np.random.default_rng(SEED).standard_normal((N_WORLDS, int(of.max(initial=-1)) + 1))[:, of]
         on_front = np.zeros(len(mean))
         for latencies in mean * np.exp(draws * std / mean):
             on_front[_front(self.others, latencies)] += 1 / N_WORLDS
@@ -49,12 +53,12 @@ class DeviceFront:
     def worth_measuring(self, most: int) -> Rows:
         """Return the networks that are on the front in some worlds only, the least certain first, at most so many.
 
-        There the doubt exceeds the gap to a neighbour on the front. What was measured is none of them.
+        There the doubt exceeds the gap to a neighbour on the front. What was measured is none of them, and of each
+        architecture there is one.
         """
         chances = np.where(self.predicted.is_measured, 0.0, self.chances())
         order = np.argsort(-chances * (1 - chances), kind="stable")
-        in_doubt: Rows = order[np.minimum(chances, 1 - chances)[order] > CERTAIN]
-        return in_doubt[:most]
+        return self._different(order[np.minimum(chances, 1 - chances)[order] > CERTAIN])[:most]
 
     def pick_under(self, limit_ms: float, safety: float) -> int | None:
         """Return the best network by the first other objective whose latency keeps a deadline; None if none does.
@@ -78,11 +82,21 @@ class DeviceFront:
         hopeful = ~self.predicted.is_measured & (mean - HOPEFUL * std <= limit_ms)
         if safe is None:
             rows = np.flatnonzero(hopeful)
-            return rows[np.argsort(mean[rows], kind="stable")][:most]
+            return self._different(rows[np.argsort(mean[rows], kind="stable")])[:most]
         better = np.flatnonzero(hopeful & (self.others[:, 0] < self.others[safe, 0]))
         better = better[np.lexsort((mean[better], self.others[better, 0]))]
+        better = self._different(better[self._architectures[better] != self._architectures[safe]])
         is_known = bool(self.predicted.is_measured[safe])
         return np.append(better[: most - (not is_known)], [] if is_known else [safe]).astype(np.int64)
+
+    @property
+    def _architectures(self) -> Rows:
+        return np.arange(len(self.others)) if self.architectures is None else self.architectures
+
+    def _different(self, rows: Rows) -> Rows:
+        """Return the first row of each architecture, in their order."""
+        first: Rows = np.sort(np.unique(self._architectures[rows], return_index=True)[1])
+        return rows[first]
 
 
 def _front(others: Array, latencies: Array) -> Rows:

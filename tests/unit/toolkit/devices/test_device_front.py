@@ -42,3 +42,13 @@ def test_networks_that_decide_a_pick_are_measured_with_the_pick():
     assert nets.worth_measuring_under(10, 1, 1).tolist() == [2]
     assert nets.worth_measuring_under(4.9, 1, 5).tolist() == [3]
     assert nets.worth_measuring_under(1, 1, 5).tolist() == []
+
+
+def test_networks_of_one_architecture_share_a_measurement():
+    nets = front([0.5, 0.4, 0.2, 0.1], [1, 3, 9.0, 9.0], [0.01, 0.01, 0.5, 0.5])
+    assert len(nets.worth_measuring(4)) > 0
+    alike = DeviceFront(nets.others, nets.predicted, np.array([0, 1, 2, 2]))
+    assert alike.worth_measuring(4).tolist() == []
+    assert alike.worth_measuring_under(9, 1, 5).tolist() == [3, 1]
+    same = DeviceFront(nets.others, nets.predicted, np.array([0, 0, 1, 1]))
+    assert same.worth_measuring_under(0.5, 1, 5).tolist() == []
