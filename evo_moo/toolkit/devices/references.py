@@ -1,6 +1,7 @@
 """The ten reference networks of a problem: the same on all devices, and in the same order."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -118,16 +119,19 @@ def _climbed(
         sizes = [sign * size_of(config) for config in space.decode(X)]
         return max(sizes), X[int(np.argmax(sizes))]
 
-    best, row = largest(starts)
-    for _ in range(SWEEPS):
-        before = best
-        for column in free:
-            codes = np.unique([space.low[column], space.high[column]])
-            if space.grid[column] and space.high[column] - space.low[column] < MOST_OPTIONS:
-                codes = np.arange(space.low[column], space.high[column] + 1)
-            near = np.repeat(space.codes(row[None]), len(codes) + 1, axis=0)
-            near[1:, column] = codes
-            best, row = largest(space.canonical(space.columns(near)))
-        if best == before:
-            break
-    return row
+    ends = []
+    for row in starts[space.allowed(starts)]:
+        best = -math.inf
+        for _ in range(SWEEPS):
+            before = best
+            for column in free:
+                codes = np.unique([space.low[column], space.high[column]])
+                if space.grid[column] and space.high[column] - space.low[column] < MOST_OPTIONS:
+                    codes = np.arange(space.low[column], space.high[column] + 1)
+                near = np.repeat(space.codes(row[None]), len(codes) + 1, axis=0)
+                near[1:, column] = codes
+                best, row = largest(space.canonical(space.columns(near)))
+            if best == before:
+                break
+        ends.append(row)
+    return largest(np.stack(ends))[1]
