@@ -8,7 +8,7 @@ a hypernetwork makes architectures of preferences. One half of the training rows
 hypernetwork. It is read out at 28 preferences, the likeliest architecture and 8 drawn ones of each. NSGA-II trains an
 MLP for each architecture and factor of the fairness loss; random search does the same. Both are read out as what is
 not dominated on validation data, and scored on test data: hypervolume between (0.14, 0, 0) and (0.25, 0.25, 1).
-About 3 minutes on one thread for each seed.
+About 2 minutes on one thread for each seed.
 """
 
 import itertools
@@ -38,7 +38,7 @@ from evo_moo.toolkit.training import lr_factor, set_determinism
 
 Array = npt.NDArray[np.float64]
 WIDTHS, DEPTHS = (4, 8, 16, 32, 64), (1, 2, 3)
-N_TRAIN, BATCH, STEPS, EPOCHS, POP_SIZE, N_DRAWN = 10_000, 512, 3000, 5, 12, 8
+N_TRAIN, BATCH, STEPS, EPOCHS, POP_SIZE, N_DRAWN = 10_000, 512, 2000, 5, 12, 8
 LOW, HIGH = np.array([0.14, 0.0, 0.0]), np.array([0.25, 0.25, 1.0])
 SHARPNESS, LR = 4.0, 5e-3
 OPTIONS = {"depth": DEPTHS} | {f"width_{i}": WIDTHS for i in DEPTHS}
