@@ -10,6 +10,7 @@ import orjson
 
 from evo_moo.job.job import Job
 from evo_moo.plugins import COMMAND, without_place
+from evo_moo.problem.command.files import digest_of_file
 from evo_moo.problem.command.words import PLACE, CommandInWords
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
@@ -129,7 +130,8 @@ def followed(data: Mapping[str, Any], begun: Begun, run_dir: Path) -> dict[str, 
     options = _options_of_command(data)
     if options is not None and begun.place not in ("", here):
         moved = os.path.normpath(Path(here) / os.path.relpath(str(options.get(PLACE)), begun.place))
-        if _holds(moved, begun.parts) or not _holds(str(options.get(PLACE)), begun.parts):
+        is_old_one = _holds(str(options.get(PLACE)), begun.parts, same=True)
+        if _holds(moved, begun.parts) and (_holds(moved, begun.parts, same=True) or not is_old_one):
             data["problem"] = {**data["problem"], "options": {**options, PLACE: moved}}
     for section, key in FILES if begun.place not in ("", here) else ():
         table = data.get(section)
@@ -164,10 +166,14 @@ def _options_of_command(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return options if isinstance(options, Mapping) else {}
 
 
-def _holds(place: str, parts: Mapping[str, str]) -> bool:
-    """Return whether a folder is there, with all files of a command that lie in it."""
+def _holds(place: str, parts: Mapping[str, str], *, same: bool = False) -> bool:
+    """Return whether a folder is there with all files of a command that lie in it, or even the ``same`` files."""
     inside = [name for name in parts if not name.startswith("..")]
-    return Path(place).is_dir() and all(Path(place, name).is_file() for name in inside)
+    with suppress(OSError):
+        return Path(place).is_dir() and all(
+            digest_of_file(Path(place, name)) == parts[name] if same else Path(place, name).is_file() for name in inside
+        )
+    return False
 
 
 def _from_place(paths: Sequence[str] | None, place: str) -> list[str]:

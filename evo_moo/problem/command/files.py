@@ -34,8 +34,8 @@ def file_digests(command: Command, files: Sequence[str], directory: Path) -> dic
     """
     digests: dict[str, str] = {}
     for path in [*_named(command, directory), *(path for each in files for path in matched(each, directory))]:
-        for file, digest in _digests(path, directory):
-            digests[Path(os.path.relpath(file, directory)).as_posix()] = digest
+        for file in _with_imported(path, directory):
+            digests[Path(os.path.relpath(file, directory)).as_posix()] = digest_of_file(file)
     return dict(sorted(digests.items()))
 
 
@@ -88,11 +88,22 @@ def _named(command: Command, directory: Path) -> Iterator[Path]:
         yield from (path for each in candidates if each and (path := Path(directory, each)).is_file())
 
 
-def _digests(path: Path, directory: Path) -> Iterator[tuple[str, str]]:
+def digest_of_file(path: Path) -> str:
+    """Return the digest of a file's content; of a Python file also one without comments and layout.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     if path.suffix == ".py":
-        for folder in dict.fromkeys((str(path.parent), str(directory))):
-            for _, module in read_texts(path.stem, str(path), False, folder):
-                yield module.path, text_digest(module.text)
-        return
+        return text_digest(path.read_bytes())
     size = path.stat().st_size
-    yield str(path), f"digest {digest_of(path.read_bytes())}" if size <= MOST_BYTES else f"digest of {size} bytes"
+    return f"digest {digest_of(path.read_bytes())}" if size <= MOST_BYTES else f"digest of {size} bytes"
+
+
+def _with_imported(path: Path, directory: Path) -> list[Path]:
+    """Return a file; of a Python script also the own modules that it imports."""
+    if path.suffix != ".py":
+        return [path]
+    folders = dict.fromkeys((str(path.parent), str(directory)))
+    texts = (module for folder in folders for _, module in read_texts(path.stem, str(path), False, folder))
+    return [Path(module.path) for module in texts]
