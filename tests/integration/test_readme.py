@@ -1,6 +1,7 @@
 """The code of every README runs as it stands, in a folder of its own for each file.
 
-A Python block that begins with ``# NAME.py`` is a file that the other blocks and lines of its README use.
+A block that begins with ``# NAME.py``, ``# NAME.toml`` or ``# NAME.sh`` is a file that the other blocks and lines of
+its README use.
 """
 
 import os
@@ -23,7 +24,7 @@ TEXTS = {
     for path in [ROOT / "README.md", *sorted(ROOT.glob("[!.]*/README.md"))]
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# (\w+\.py)\n")
+FILE = re.compile(r"# (\w+\.(?:py|toml|sh))\n")
 every_readme = pytest.mark.parametrize("readme", TEXTS)
 
 
@@ -42,7 +43,7 @@ def each(language: str) -> list[object]:
 
 
 def write_files(readme: str, folder: Path) -> None:
-    for code in blocks(readme, "python"):
+    for _, code in BLOCK.findall(TEXTS[readme]):
         if name := FILE.match(code):
             (folder / name[1]).write_text(code)
 

@@ -5,22 +5,20 @@ import functools
 import inspect
 import json
 import os
-import shlex
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from evo_moo.errors import MetricError, ProblemError, SpaceError, UsageError
+from evo_moo.problem.command.call import Call, metrics_of_file, reporter, weights_folder
 from evo_moo.problem.command.configuration_file import configuration_text, suffix_of
 from evo_moo.problem.command.declarations import read_fidelity, read_metrics, read_variables
 from evo_moo.problem.command.faults import CIRCUMSTANCES, command_faults, named_in
 from evo_moo.problem.command.files import file_digests, script_name
-from evo_moo.problem.command.printed import PrintedObjects
 from evo_moo.problem.command.program import run_program
 from evo_moo.problem.command.template import (
     Command,
@@ -30,40 +28,10 @@ from evo_moo.problem.command.template import (
     filled_arguments,
     filled_table,
 )
-from evo_moo.problem.command.words import in_one_line
 from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
-
-MOST_OF_FILE = 1 << 24
-"""Bytes of the file of metrics that are read."""
-
-
-class Call(NamedTuple):
-    """How a program is called.
-
-    Attributes:
-        arguments: The program and its arguments.
-        cwd: The working directory.
-        environment: All environment variables.
-        files: Files that are written before, to their texts.
-        metrics_file: The file that it writes its metrics to; None where it prints them.
-    """
-
-    arguments: list[str]
-    cwd: Path
-    environment: dict[str, str]
-    files: dict[Path, str]
-    metrics_file: Path | None
-
-    def in_words(self) -> str:
-        """Return the command as a shell would take it, with what is set and written for it, a line each."""
-        own = {name: text for name, text in self.environment.items() if os.environ.get(name) != text}
-        lines = [in_one_line(["cd", self.cwd]), *(f"export {name}={shlex.quote(own[name])}" for name in sorted(own))]
-        for file, text in self.files.items():
-            lines += [f"cat > {file} <<END", *text.splitlines(), "END"]
-        return "\n".join([*lines, in_one_line(self.arguments)])
 
 
 class CommandProblem(SearchProblem):
@@ -156,14 +124,19 @@ class CommandProblem(SearchProblem):
     @property
     def evaluated_function(self) -> Callable[..., Any]:
         """What a configuration is handed to, which asks for what the command names."""
-        named = {name for name in CIRCUMSTANCES if name in self._named} | {"report"}
-        if self._has_weights or any(map(suffix_of, self._named)):
-            named.add("workspace")
-        keywords = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in sorted(named)]
+        keywords = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in self._keywords]
         function = functools.partial(self.evaluate)
         configuration = inspect.Parameter("config", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         function.__signature__ = inspect.Signature([configuration, *keywords])  # type: ignore[attr-defined]
         return function
+
+    @functools.cached_property
+    def _keywords(self) -> list[str]:
+        """What ``evaluate`` asks for."""
+        keywords = {name for name in CIRCUMSTANCES if name in self._named} | {"report"}
+        if self._has_weights or any(map(suffix_of, self._named)):
+            keywords.add("workspace")
+        return sorted(keywords)
 
     @functools.cached_property
     def _named(self) -> list[str]:
@@ -196,15 +169,18 @@ class CommandProblem(SearchProblem):
             TrainingStopped: ``report`` ended it.
         """
         with contextlib.ExitStack() as stack:
-            folder = (workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))).absolute()
-            state = stack.enter_context(_weights_folder(weights or Weights(), folder)) if self._has_weights else None
+            if workspace is None and "workspace" in self._keywords:
+                workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = (workspace or Path()).absolute()
+            state = stack.enter_context(weights_folder(weights or Weights(), folder)) if self._has_weights else None
             call = self.call(config, folder, seed=seed, replicate=replicate, fidelity=fidelity, weights=state)
             if call.metrics_file is not None:
                 call.metrics_file.unlink(missing_ok=True)  # of an attempt that was killed
             for file, text in call.files.items():
                 file.write_text(text, encoding="utf-8")
-            printed = run_program(call.arguments, call.cwd, call.environment, self._reporter(report or Report()))
-            metrics = printed.last if call.metrics_file is None else _read_metrics(call.metrics_file)
+            take = reporter(report or Report(), self.epoch, self.declared_metrics)
+            printed = run_program(call.arguments, call.cwd, call.environment, take)
+            metrics = printed.last if call.metrics_file is None else metrics_of_file(call.metrics_file)
         if metrics is None:
             example = json.dumps(dict.fromkeys(self.objectives, 0.9))
             said = f"its last line is {printed.last_line!r}" if printed.last_line else "it printed nothing"
@@ -232,14 +208,8 @@ class CommandProblem(SearchProblem):
             weights: The folder of ``{weights}``, by default one in ``workspace``.
         """
         full = None if self.fidelity is None else self.fidelity.high
-        values = {
-            **config,
-            "seed": seed,
-            "replicate": replicate,
-            "fidelity": fidelity or full,
-            "python": sys.executable,
-        }
-        values |= {"directory": str(self.directory), "workspace": str(workspace)}
+        values = {**config, "seed": seed, "replicate": replicate, "fidelity": fidelity or full}
+        values |= {"python": sys.executable, "directory": str(self.directory), "workspace": str(workspace)}
         values |= {"weights": str(weights or workspace / "weights")}
         files = {}
         for name, suffix in [(name, suffix) for name in self._named if (suffix := suffix_of(name))]:
@@ -257,20 +227,6 @@ class CommandProblem(SearchProblem):
     @property
     def _has_weights(self) -> bool:
         return "weights" in self._named
-
-    def _reporter(self, report: Report) -> Callable[[dict[str, Any]], None]:
-        """Return what takes each printed object, and reports that of an epoch with the metrics that are declared."""
-        last = 0
-
-        def take(printed: dict[str, Any]) -> None:
-            nonlocal last
-            epoch = printed.get(self.epoch)
-            metrics = {name: value for name, value in printed.items() if name in self.declared_metrics}
-            if type(epoch) is int and epoch > last and metrics:
-                last = epoch
-                report(epoch, metrics)
-
-        return take
 
 
 def calls_of(problem: SearchProblem, n: int, seed: int = 1) -> list[Call]:
@@ -290,48 +246,8 @@ def calls_of(problem: SearchProblem, n: int, seed: int = 1) -> list[Call]:
     return [problem.call(c, Path("WORKSPACE"), seed=evaluation_seed(seed, c)) for c in configurations]
 
 
-@contextlib.contextmanager
-def _weights_folder(weights: Weights, workspace: Path) -> Iterator[Path]:
-    """Make the folder of ``{weights}``, with a copy of what the shorter training left.
-
-    Where nothing can go on from this training, the folder is taken away in the end.
-    """
-    folder = (weights.own or workspace / "weights").absolute()
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
-    if weights.previous is not None and weights.previous.is_dir():
-        shutil.copytree(weights.previous, folder)
-    else:
-        folder.mkdir(parents=True)
-    yield folder
-    if weights.own is None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _filled_or_none(text: str, values: Mapping[str, Any]) -> str | None:
     try:
         return filled(text, values)
     except NoValueError:
         return None
-
-
-def _read_metrics(file: Path) -> dict[str, Any]:
-    """Return the JSON object of a file, the last one where it has several.
-
-    Raises:
-        MetricError: There is none.
-    """
-    rule = f"the command must write its metrics as a JSON object to {str(file)!r}"
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(MOST_OF_FILE).decode("utf-8", "replace")
-    except OSError as error:
-        raise MetricError(f"{rule}, but it cannot be read: {error.strerror}") from None
-    with contextlib.suppress(ValueError, RecursionError):
-        if isinstance(read := json.loads(text), dict):
-            return read
-    objects = PrintedObjects()
-    for _ in (*objects.feed(text), *objects.end()):
-        """Each replaces the one before."""
-    if objects.last is None:
-        raise MetricError(f"{rule}, but it holds none: {text[:100]!r}")
-    return objects.last

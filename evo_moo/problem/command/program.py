@@ -20,6 +20,12 @@ MOST_AFTER_END = 1 << 26
 """Bytes that are read once the program has ended; only what it started could have written more."""
 KEPT = 4096
 """Characters of its output that are kept where it fails."""
+_HANDLED = [
+    getattr(signal, f"SIG{name}")
+    for name in ("ALRM", "INT", "TERM", "HUP", "USR1", "USR2")
+    if hasattr(signal, f"SIG{name}")
+]
+"""Signals whose handlers may raise."""
 _LOOK_S = 0.02
 """How often the program is looked for, where the system does not tell when it ends."""
 
@@ -83,7 +89,7 @@ def _signals_held_back() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    handlers = {number: handler for number in signal.valid_signals() if callable(handler := signal.getsignal(number))}
+    handlers = {number: handler for number in _HANDLED if callable(handler := signal.getsignal(number))}
     try:
         for number in handlers:
             signal.signal(number, lambda number, frame: held.append(number))
