@@ -267,7 +267,8 @@ def _small(tests: Sequence[Comparison]) -> list[str]:
 
 def _words(goals: Goals) -> str:
     limits = [f"{limit.metric} {limit.relation} {limit.bound:g}" for limit in goals.limits]
-    return ", ".join([*(f"{o.direction} {o.metric}" for o in goals.objectives), *limits])
+    weights = [f"{context.name} by {context.weight:g}" for context in goals.contexts]
+    return ", ".join([*(f"{o.direction} {o.metric}" for o in goals.objectives), *limits, *weights])
 
 
 def _finite(value: Any) -> Any:

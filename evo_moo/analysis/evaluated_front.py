@@ -37,9 +37,8 @@ class EvaluatedFront(RunFront):
             return cls(**vars(front), evaluations=[each for e in ledger.evaluations() for each in e.offers()])
         return cls(**vars(front), evaluations=StoredEvaluations(run_dir, ledger))
 
-    def within(self, context: str) -> Self:
-        """Return the front in one context, and every evaluation as it is there; errors as of ``RunFront``."""
-        front = super().within(context)
+    def _within(self, context: str) -> Self:
+        front = super()._within(context)
         return replace(front, evaluations=SeenBy(front.goals, self.evaluations))
 
     @property

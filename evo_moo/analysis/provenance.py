@@ -55,11 +55,20 @@ def provenance(ledger: Ledger, key: Key) -> dict[str, Any]:
         "prediction": _prediction(training, key),
         "predicted_choices": training.predicted_choices,
         "on_front": key in on_front,
-        **({"contexts": result.serves.get(key, ())} if result.contexts else {}),
+        **_in_contexts(e, result),
         "survived": ledger.memberships(key),
         "children": [_relative(c, result.goals) for c in ledger.of_ids(ledger.children(training.training_id))],
         "events": events,
     }
+
+
+def _in_contexts(e: Evaluation, result: RunFront) -> dict[str, Any]:
+    """Return the contexts on whose fronts an evaluation is, and those whose limits it keeps."""
+    if not result.contexts:
+        return {}
+    views = zip(result.contexts, result.goals.views, strict=True)
+    kept = [name for name, view in views if e.feasible and not view.violation(e.metrics)]
+    return {"contexts": result.serves.get(e.id, ()), "kept_in": kept}
 
 
 def _as_evaluation(training: Evaluation, key: Key) -> tuple[Evaluation, str, tuple[PointRow, ...]]:

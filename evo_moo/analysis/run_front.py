@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,11 +108,20 @@ class RunFront:
         return tuple(context.name for context in self.goals.contexts)
 
     def within(self, context: str) -> Self:
-        """Return the front in one context: its goals, members, box, hypervolume, true front.
+        """Return the front in one context, made once: its goals, members, box, hypervolume, true front.
 
         Raises:
             MetricError: There is no such context, or there are none.
         """
+        if context not in self._made:
+            self._made[context] = self._within(context)
+        return self._made[context]
+
+    @cached_property
+    def _made(self) -> dict[str, Self]:
+        return {}
+
+    def _within(self, context: str) -> Self:
         goals = self.goals.within(context)
         view = self.views[self.contexts.index(context)]
         return replace(self, goals=goals, front=view.members, views=(view,), context=context)
@@ -203,10 +213,7 @@ class RunFront:
 
     @property
     def archive(self) -> Array:
-        """Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised.
-
-        The objectives of ``front``, or better ones where that is the last population's.
-        """
+        """Front of everything feasible that was measured in full, ``(n, n_obj)`` array, minimised, as of ``views``."""
         if self.contexts:
             return self.F if self.feasible else self.F[:0]
         return self.views[0].archive if self.views else np.empty((0, 0))
@@ -229,11 +236,7 @@ class RunFront:
 
     @property
     def true_front(self) -> Array | None:
-        """The exact Pareto front where the problem knows it, ``(n, n_obj)`` array minimised like ``F``.
-
-        Returns:
-            None where it is not known; and of all contexts, each of which has a true front of its own.
-        """
+        """The exact Pareto front, ``(n, n_obj)`` array, minimised; None where not known, and of all contexts."""
         return self.views[0].true_front if len(self.views) == 1 else None
 
     def hypervolume(self, ref_point: Mapping[str, float] | Sequence[float] | None = None) -> float:

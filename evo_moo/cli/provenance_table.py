@@ -33,7 +33,7 @@ def print_provenance(story: dict[str, Any]) -> None:
         "fidelity": _fidelity(story),
         "prediction": _predicted(story["prediction"], story["predicted_choices"] if points else {}),
         "limits": _of_points(points, "violation", 0.0, "keep them")
-        or ("kept" if story["feasible"] else f"missed, {missed:.3g} in all" if missed else ""),
+        or (_kept(story) if story["feasible"] else f"missed, {missed:.3g} in all" if missed else ""),
         "front": _of_points(points, "on_front", True, "are on it") or _on_front(story),
         "population": f"in those of generations {member[0]} to {member[-1]}" if member else "never in it",
         "children": _relatives(story["children"]),
@@ -47,6 +47,10 @@ def print_provenance(story: dict[str, Any]) -> None:
     console.print(table)
     if points:
         console.print(_table_of(points))
+
+
+def _kept(story: dict[str, Any]) -> str:
+    return f"kept in {', '.join(story['kept_in'])}" if "kept_in" in story else "kept"
 
 
 def _on_front(story: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from evo_moo.analysis.statistics.replicates import means_and_spread
 from evo_moo.pareto import MOST_OBJECTIVES
+from evo_moo.problem.contexts import at
 from evo_moo.problem.fronts import Fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.storage.evaluation_row import Evaluation
@@ -29,7 +30,10 @@ class Summary:
             self._full += evaluation.offers()
 
     def numbers(self, generation: int, fixed: Boxes) -> dict[str, float]:
-        """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``."""
+        """Return the numbers at a generation's end: ``n_evals``, ``best.METRIC`` and ``hypervolume``.
+
+        With contexts there is also that of each, as ``hypervolume@phone``.
+        """
         means, _ = means_and_spread(self._full)
         feasible = [metrics for metrics in means.values() if not self._goals.violation(metrics)]
         numbers: dict[str, float] = {"n_evals": self.n_evals}
@@ -39,4 +43,6 @@ class Summary:
             fronts = Fronts(self._goals)
             fronts.add(feasible)
             numbers["hypervolume"] = fronts.share(boxes)
+            for context, box, F in zip(self._goals.contexts, boxes, fronts.F, strict=False):
+                numbers[at("hypervolume", context.name)] = box.share(F) if box else 0.0
         return numbers

@@ -14,7 +14,7 @@ from evo_moo.optimizer.candidate import Candidate
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Metrics
-from evo_moo.problem.points import Key, Point, evaluation_of, key_of, place_of_key
+from evo_moo.problem.points import Key, Point, evaluation_of, key_of, made, place_of_key
 from evo_moo.run.termination import BudgetWatch
 from evo_moo.storage.checkpoint import to_json
 from evo_moo.storage.facts import State
@@ -40,6 +40,8 @@ class Records:
         counts = ledger.counts()
         self._n_usable = sum(counts.get(status, 0) for status in USABLE)
         self._boxes = ledger.facts().boxes_of(optimizer.goals)
+        has_ended = bool(counts) or ledger.n_told() > 0
+        self._views_seen = set(range(len(self._boxes))) if has_ended else set[int]()  # where something was feasible
 
     def asked(self, candidates: Iterable[tuple[Candidate, int]]) -> None:
         """Record candidates, each with the seed of its evaluation, and the decisions that led to them."""
@@ -50,6 +52,7 @@ class Records:
         """Record how evaluations ended."""
         self._n_usable += sum(outcome.status in USABLE for outcome in outcomes)
         self._ledger.record_outcomes(outcomes, self._optimizer.goals.violation)
+        self._look_for_boxes(outcomes)
         for outcome in outcomes:
             if outcome.attempts > 1:
                 self._ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
@@ -67,10 +70,18 @@ class Records:
         ]
         self.asked((candidate, 0) for candidate, _ in candidates)
         self._ledger.record_outcomes(outcomes, self._optimizer.goals.violation)
+        self._look_for_boxes(outcomes)
         if outcomes:
             self._ledger.record_event("told", n=len(outcomes))
             LOGGER.info("begins with %d configurations that are told with their metrics", len(outcomes))
         return outcomes
+
+    def _look_for_boxes(self, outcomes: Sequence[Outcome]) -> None:
+        """Note in which contexts something is feasible that a box could be around."""
+        offered = [metrics for o in outcomes if o.status == "ok" for metrics in made(o.offered)]
+        for k, view in enumerate(self._optimizer.goals.views):
+            if k not in self._views_seen and any(not view.violation(metrics) for metrics in offered):
+                self._views_seen.add(k)
 
     def measured(self, outcome: Outcome, key: Key | None = None) -> None:
         """Record what an evaluation measured of its architecture, and what that says together with what was known.
@@ -105,6 +116,7 @@ class Records:
             self._ledger.revise({key: (metrics, violation(metrics)) for key, metrics in evaluations.items()})
             detail = {"evaluations": list(evaluations), "metrics": pooled.metrics}
             self._ledger.record_event("measured again", **detail, **pooled.to_record())
+        self._views_seen |= set(range(len(self._boxes))) if revisions else set()
         ids = {evaluation_of(key) for evaluations, _ in revisions for key in evaluations}
         ended = self._ledger.of_ids(sorted(ids))
         if ended:
@@ -121,9 +133,10 @@ class Records:
         optimizer = self._optimizer
         ids = optimizer.population_ids(), optimizer.optimum_ids()
         self._ledger.record_generation(optimizer.generation, optimizer.n_asked, *ids)
-        if not all(self._boxes) and any(boxes := fixed_boxes(self._ledger, optimizer.goals)):
-            self._boxes = boxes
-            self._ledger.set_meta(hypervolume_box=boxes_to_json(boxes, optimizer.goals))
+        if any(self._boxes[k] is None for k in self._views_seen):  # else the long ledger has nothing to say
+            self._boxes = fixed_boxes(self._ledger, optimizer.goals)
+            if any(self._boxes):
+                self._ledger.set_meta(hypervolume_box=boxes_to_json(self._boxes, optimizer.goals))
         self._budget.generation_ended(self._ledger)
 
     def decisions(self) -> None:

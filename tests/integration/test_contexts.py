@@ -88,7 +88,8 @@ def test_json_and_csv_have_all_contexts(folder: Path, result: evo_moo.Result) ->
 
 def test_every_reader_says_on_which_fronts_an_evaluation_is(folder: Path, result: evo_moo.Result) -> None:
     key, names = next((key, names) for key, names in result.serves.items() if len(names) == 2)
-    assert f"on those of {', '.join(names)}" in command("show", "hard", "--id", key, cwd=folder).stdout
+    story = command("show", "hard", "--id", key, cwd=folder).stdout
+    assert f"on those of {', '.join(names)}" in story and f"kept in {', '.join(names)}" in story
     table = command("list", ".", cwd=folder).stdout
     assert f"{result.hypervolume():.4g}" in table and "latency_ms@chip" not in table
     assert f"<td>{', '.join(names)}</td>" in result._repr_html_()
