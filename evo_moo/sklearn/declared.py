@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
+from sklearn.utils import get_tags
 
 from evo_moo.analysis.choice import pick
 from evo_moo.analysis.choice_rules import Rule
@@ -148,6 +149,9 @@ def problem_of(asked: Any, X: Any, y: Any, passed: Any) -> CrossValidation:
     faults += other_faults(asked.search_options, asked.error_score, asked.random_state, asked.run_dir)
     if twice := [name for name in {*TIMES, *costs} if name in scorers]:
         faults.append(f"`scoring` must have other names than times and `costs`, but both have {', '.join(twice)}")
+    if y is None and get_tags(asked.estimator).target_tags.required:
+        name = type(asked.estimator).__name__
+        faults.append(f"`y` must be there, since {name} requires y to be passed, but the target y is None")
     splits = []
     try:
         splits = list(check_cv(asked.cv, y, classifier=is_classifier(asked.estimator)).split(X, y, **passed.split))

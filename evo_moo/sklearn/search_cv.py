@@ -5,13 +5,13 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import joblib
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,7 +27,7 @@ from evo_moo.sklearn.declared import OPTIONS, problem_of, read_scoring
 from evo_moo.sklearn.routing import consumers, is_routing, routed
 from evo_moo.sklearn.space import EstimatorSpace
 from evo_moo.sklearn.tables import FrontMember, results_table
-from evo_moo.storage.evaluation_row import FAILED
+from evo_moo.storage.evaluation_row import FAILED, Evaluation
 
 
 class MultiObjectiveSearchCV(BaseSearchCV):  # type: ignore[misc]
@@ -156,6 +156,12 @@ class MultiObjectiveSearchCV(BaseSearchCV):  # type: ignore[misc]
         to_split = MethodMapping().add(caller="fit", callee="split")
         return consumers(self).add(splitter=self.cv, method_mapping=to_split)
 
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags of the estimator, as far as they are about data."""
+        tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.input_tags, tags.target_tags, tags.array_api_support = own.input_tags, own.target_tags, False
+        return tags
+
     def _main_score(self) -> str:
         scorers = read_scoring(self.estimator, self.scoring)[0]
         return self.refit if isinstance(self.refit, str) and self.refit in scorers else next(iter(scorers))
@@ -201,11 +207,11 @@ class MultiObjectiveSearchCV(BaseSearchCV):  # type: ignore[misc]
 class _StopAtFailure(Callback):
     """Stops a search at the first evaluation that fails, where ``error_score`` is "raise"."""
 
-    words = ""
+    failed: Evaluation | None = None
 
-    def on_evaluation(self, run: Any, evaluation: Any) -> None:
-        if evaluation.status in FAILED and not self.words:
-            self.words = f"{evaluation.reason}\n{evaluation.traceback}".strip()
+    def on_evaluation(self, run: Any, evaluation: Evaluation) -> None:
+        if evaluation.status in FAILED and self.failed is None:
+            self.failed = evaluation
             raise RunStoppedError(evaluation.reason)
 
 
@@ -234,12 +240,18 @@ def _searched(asked: MultiObjectiveSearchCV, problem: CrossValidation) -> Result
         return replace(result, evaluations=list(result.evaluations))  # in memory, so that it can be pickled
     except JobError as error:
         raise UsageError(*(fault.removeprefix("`problem`: ") for fault in error.faults)) from None
-    except SearchFailedError as error:
-        why = str(error).partition("\n")[0]
-        way_on = "error_score='raise' shows where"
-        raise UsageError(f"some configuration must be cross-validated well, but {why}; {way_on}") from None
-    except RunStoppedError as error:
-        if failure.words:
-            raise UsageError(f"`error_score` is 'raise', and a fit failed: {failure.words}") from None
+    except (SearchFailedError, RunStoppedError) as error:
+        if failure.failed is not None:
+            _raise_again(failure.failed, problem)
+        if isinstance(error, SearchFailedError):
+            why = str(error).partition("\n")[0]
+            way_on = "error_score='raise' shows where"
+            raise UsageError(f"some configuration must be cross-validated well, but {why}; {way_on}") from None
         way_on = "`fit` as before goes on" if asked.run_dir else "without `run_dir` it cannot go on"
         raise RunStoppedError(f"the search was stopped, and {way_on}", error.result) from None
+
+
+def _raise_again(failed: Evaluation, problem: CrossValidation) -> NoReturn:
+    """Raise what an evaluation raised, which may have been in another process, by repeating it in this one."""
+    problem.call_evaluate(failed.configuration, seed=failed.seed, fidelity=failed.fidelity)
+    raise UsageError(f"no fit must fail where `error_score` is 'raise', but one did: {failed.reason}")
