@@ -1,6 +1,5 @@
 """The cross-validation of one configuration of an estimator, as a problem."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from sklearn.model_selection import cross_validate
 from sklearn.utils.metaestimators import _safe_split
 
 from evo_moo.errors import ProblemError, SpaceError
+from evo_moo.evaluation.slots import yield_to_measurements
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.metrics import Metric
@@ -21,6 +21,8 @@ N_SAMPLES = "n_samples"
 """Name of the fidelity that is no parameter: the number of training rows of each fold."""
 FOLDS = "folds_"
 """How the facts of an evaluation begin that have the values of each fold."""
+FAULTS = "failed_folds"
+"""Name of the fact that says which folds failed and have the error score."""
 TIMES = ("fit_time", "score_time")
 
 
@@ -56,6 +58,7 @@ class CrossValidation(SearchProblem):
 
     Attributes:
         faults: What is wrong with what was asked for.
+        code: Classes and functions that decide the outcomes: a run folder knows them, and workers get their files.
     """
 
     faults: tuple[str, ...] = ()
@@ -80,6 +83,14 @@ class CrossValidation(SearchProblem):
         self.metrics = {"fit_time": FIT_TIME, "score_time": timed} | {name: cost.metric for name, cost in costs.items()}
         self.error_score, self.return_train_score, self.digests = error_score, return_train_score, digests
         self.config_of_sklearn = sklearn.get_config()
+        self.code = [
+            *space.classes(),
+            *(part for scorer in scorers.values() for part in getattr(scorer, "__dict__", {}).values()),
+        ]
+
+    def name(self) -> str:
+        """Return the name of the estimator's class."""
+        return type(self.estimators.estimator).__name__
 
     def check(self) -> None:
         """Check the definition, and all that was asked for; errors as of ``SearchProblem``."""
@@ -87,7 +98,7 @@ class CrossValidation(SearchProblem):
         try:
             super().check()
         except (ProblemError, SpaceError) as error:
-            faults += str(error).splitlines()
+            faults += [line.removeprefix(f"{type(self).__name__}: ") for line in str(error).splitlines()]
         if faults:
             raise ProblemError("\n".join(faults))
 
@@ -99,39 +110,53 @@ class CrossValidation(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, fidelity: int | None = None) -> dict[str, Any]:
         """Cross-validate on one thread, and measure the fitted estimators."""
-        X, y, params, splits = self.data
-        if self.fidelity is not None and self.fidelity.name == N_SAMPLES:
-            splits = [(_some(train, fidelity or self.fidelity.high), test) for train, test in splits]
         estimator = on_one_thread(self.estimators.estimator_of(config, seed, **self.parameter_at(fidelity)))
+        folds, errors = list[dict[str, float]](), dict[int, Exception]()
+        for number, (train, test) in enumerate(self.data.splits):
+            yield_to_measurements()
+            if self.fidelity is not None and self.fidelity.name == N_SAMPLES:
+                train = _some(train, fidelity or self.fidelity.high)
+            try:
+                folds.append(self._fold(estimator, train, test))
+            except Exception as error:
+                if np.isnan(self.error_score):
+                    raise
+                folds.append({f"test_{name}": self.error_score for name in self.scorers})
+                errors[number] = error
+        if len(errors) == len(folds):
+            raise errors[0]
+        names = dict.fromkeys(name for fold in folds for name in fold)
+        values = {name: [fold.get(name) for fold in folds] for name in names}
+        means = {name.removeprefix("test_"): _mean(each) for name, each in values.items()}
+        faults = "; ".join(f"fold {number}: {type(error).__name__}: {error}" for number, error in errors.items())
+        return means | {FOLDS + name: each for name, each in values.items()} | ({FAULTS: faults} if faults else {})
+
+    def _fold(self, estimator: Any, train: Any, test: Any) -> dict[str, float]:
+        """Return scores, times and costs of one fold."""
+        X, y, params, _ = self.data
         measured = {name: cost.measure for name, cost in self.costs.items() if cost.measure is not None}
-        error_score: Any = "raise" if np.isnan(self.error_score) else self.error_score
         with sklearn.config_context(**self.config_of_sklearn):
-            folds = cross_validate(
+            fold = cross_validate(
                 estimator,
                 X,
                 y,
-                cv=splits,
+                cv=[(train, test)],
                 scoring=self.scorers,
                 params=dict(params),
-                error_score=error_score,
+                error_score="raise",
                 return_train_score=self.return_train_score,
-                return_estimator=bool(measured),
+                return_estimator=True,
             )
-            fitted = folds.pop("estimator", ())
-            for name, measure in measured.items():
-                folds[name] = [self._cost(measure, each, *split) for each, split in zip(fitted, splits, strict=True)]
-        with warnings.catch_warnings(action="ignore"):  # of no number at all there is no mean, which is a failure
-            means = {name.removeprefix("test_"): np.nanmean(values) for name, values in folds.items()}
-        return means | {FOLDS + name: [_or_none(value) for value in values] for name, values in folds.items()}
+            (fitted,) = fold.pop("estimator")
+            rows = _safe_split(fitted, X, None, test, train)[0] if measured else None
+            costs = {name: float(measure(fitted, rows)) for name, measure in measured.items()}
+        return {name: float(values[0]) for name, values in fold.items()} | costs
 
-    def _cost(self, measure: Callable[[Any, Any], float], fitted: Any, train: Any, test: Any) -> float:
-        """Measure a fitted estimator; NaN where its fit failed and has an error score."""
-        try:
-            return float(measure(fitted, _safe_split(fitted, self.data.X, None, test, train)[0]))
-        except Exception:
-            if np.isnan(self.error_score):
-                raise
-            return float("nan")
+
+def _mean(values: Sequence[float | None]) -> float:
+    """Return the mean over the folds that have a value."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there)
 
 
 def _some(rows: Any, n: int) -> Any:
@@ -139,7 +164,3 @@ def _some(rows: Any, n: int) -> Any:
     if n >= len(rows):
         return rows
     return np.sort(np.random.default_rng(0).permutation(rows)[:n])
-
-
-def _or_none(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -22,7 +22,7 @@ from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goals import Limits
 from evo_moo.run.api import search
 from evo_moo.run.callbacks import Callback
-from evo_moo.sklearn.cross_validation import CrossValidation
+from evo_moo.sklearn.cross_validation import FAULTS, CrossValidation
 from evo_moo.sklearn.declared import OPTIONS, problem_of, read_scoring
 from evo_moo.sklearn.routing import consumers, is_routing, routed
 from evo_moo.sklearn.space import EstimatorSpace
@@ -177,9 +177,11 @@ class MultiObjectiveSearchCV(BaseSearchCV):  # type: ignore[misc]
         self.best_front_ = [
             FrontMember(row_of[e.id], space.parameters(e.configuration), dict(e.metrics)) for e in result.front
         ]
-        if failed := Counter(e.reason for e in ended if e.status in FAILED):
-            why = "; ".join(f"{n} times: {reason}" for reason, n in failed.most_common())
-            words = f"{failed.total()} of {len(ended)} configurations failed, and are not on the front. {why}"
+        has_failed = [e.status in FAILED or FAULTS in e.facts for e in ended]
+        if any(has_failed):
+            reasons = Counter(self.cv_results_["reason"][has_failed])
+            why = "; ".join(f"{n} times: {reason}" for reason, n in reasons.most_common())
+            words = f"{sum(has_failed)} of {len(ended)} configurations failed on some fold. {why}"
             warnings.warn(words, FitFailedWarning, stacklevel=3)
 
     def _choose(self) -> None:

@@ -6,6 +6,7 @@ Of ``{"model": {"svm": SVC(), "forest": RandomForestClassifier()}}``, the parame
 ``model__svm__C``; it exists only where ``svm`` is chosen.
 """
 
+import contextlib
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from evo_moo.problem.search_problem import Configuration
+from evo_moo.space.declared import declared_variable
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 from evo_moo.values import json_key
 
@@ -73,8 +75,6 @@ class EstimatorSpace:
 
     def _variable(self, name: str, value: Any) -> Variable:
         """Return the variable of a value, and keep the objects that it chooses from; ``ValueError`` with the rule."""
-        if isinstance(value, Variable):
-            return value
         if hasattr(value, "dist") and hasattr(value, "support"):
             return _of_distribution(value)
         value = value.tolist() if hasattr(value, "tolist") else value
@@ -82,6 +82,9 @@ class EstimatorSpace:
             if all(map(_is_json, value)):
                 return Choice(value)
             value = _named(value)
+        if not isinstance(value, Mapping):
+            with contextlib.suppress(ValueError):
+                return declared_variable(value)
         if not isinstance(value, Mapping) or not value or not all(isinstance(option, str) for option in value):
             raise ValueError(f"must be {VALUES}, but is {value!r}")
         self.objects[name] = dict(value)
@@ -150,6 +153,11 @@ class EstimatorSpace:
         seeded = sorted(name for name in free if name.rpartition("__")[2] == "random_state")
         return estimator.set_params(**{name: int(random.randint(2**31 - 1)) for name in seeded})
 
+    def classes(self) -> list[type]:
+        """Return the classes of the estimator, of what is in it, and of the objects that it may get."""
+        there = [self.estimator, *(each for options in self.objects.values() for each in options.values())]
+        return list(dict.fromkeys(type(part) for each in there for part in _estimators_in(each)))
+
     def takes(self, parameter: str) -> bool:
         """Return whether a parameter belongs to the estimator, with one of the objects of the space at least."""
         choices = ({self.places[step].parameter: each} for step in self.objects for each in self.objects[step].values())
@@ -159,12 +167,19 @@ class EstimatorSpace:
 
 def on_one_thread(estimator: Any) -> Any:
     """Let an estimator, and those in it, compute with one thread unless they name a number of threads."""
-    for each in [estimator, *estimator.get_params().values()]:
-        if hasattr(each, "get_params") and not isinstance(each, type):
-            given, known = each.get_params(deep=False), inspect.signature(type(each).__init__).parameters
-            names = [name for name in THREADS if name in given or name in known]
-            each.set_params(**{name: 1 for name in names if (given.get(name) or 0) < 1})
+    for each in _estimators_in(estimator):
+        given, known = each.get_params(deep=False), inspect.signature(type(each).__init__).parameters
+        default = 1 if type(each).__module__.startswith("sklearn.") else 0  # None is one there, elsewhere mostly all
+        names = [name for name in THREADS if name in given or name in known]
+        each.set_params(**{name: 1 for name in names if (given.get(name) or default) < 1})
     return estimator
+
+
+def _estimators_in(thing: Any) -> Iterator[Any]:
+    """Yield an estimator and all estimators among its parameters; nothing of what is none."""
+    if hasattr(thing, "get_params") and not isinstance(thing, type):
+        yield thing
+        yield from (each for each in thing.get_params().values() if hasattr(each, "get_params"))
 
 
 def _set(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[Any]:

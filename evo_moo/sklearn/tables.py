@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from evo_moo.sklearn.cross_validation import FOLDS
+from evo_moo.sklearn.cross_validation import FAULTS, FOLDS
 from evo_moo.sklearn.space import EstimatorSpace
 from evo_moo.storage.evaluation_row import Evaluation
 
@@ -61,7 +61,9 @@ def results_table(
         "id": np.array([e.id for e in evaluations], dtype=object),
         "params": [space.parameters(each) for each in configurations],
         "status": np.array([e.status for e in evaluations], dtype=object),
-        "reason": np.array([e.reason for e in evaluations], dtype=object),
+        "reason": np.array(
+            [e.reason or row.get(FAULTS, "") for e, row in zip(evaluations, facts, strict=True)], object
+        ),
         "fidelity": _column([np.ma.masked if e.fidelity is None else e.fidelity for e in evaluations]),
         "on_front": np.array([e.id in on_front for e in evaluations], dtype=bool),
     }
