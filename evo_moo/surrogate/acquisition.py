@@ -152,10 +152,6 @@ OF_VOLUME = (inner, wide)
 """Those whose gain is of the hypervolume: points of one training gain less together than each alone."""
 
 
-OF_GAIN = (inner, wide, end, directions)
-"""Those whose score is the logarithm of a gain, in ranges of the front: of several contexts the mean counts."""
-
-
 def functions_for(front: Front) -> tuple[Acquisition, ...]:
     """Return the acquisition functions that take turns to improve a front."""
     if not front.exists:

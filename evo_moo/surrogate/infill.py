@@ -18,7 +18,7 @@ from evo_moo.surrogate.archive import FEW, Offers
 from evo_moo.surrogate.features import Features
 from evo_moo.surrogate.posterior import Expected, MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array
-from evo_moo.surrogate.views import Evaluated, View, mean_gain, mean_score, turn_of
+from evo_moo.surrogate.views import Evaluated, View, turn_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -74,44 +74,39 @@ class Infill:
         chosen, n_replicates = np.empty((0, self.offers.space.n_var)), evaluated.n_replicates
         most_replicates = REPLICATED * (len(evaluated.X) + n_replicates) if may_replicate else 0
         for i in range(n):
-            function, rounds, looked_at = turn_of(views, self.turn + i)
+            number, turns = turn_of(posterior.goals.weights, self.turn + i)
+            view = views[number]
+            functions = acquisition.functions_for(view.front)
+            rounds, position = divmod(turns, len(functions))
+            function = functions[position]
             taken = np.concatenate([self.offers.of(self.pending, FEW), self.offers.of(chosen, FEW)])
-            turns = [
-                acquisition.Turn(rounds, self.rng, self.exploration, view.evaluated.scaled, learn)
-                for view in looked_at
-                for learn in [partial(self._learnt, posterior.features, view.evaluated, taken)]
-            ]
-            occasions = list(zip(looked_at, turns, strict=True))
-            scores = [function(view.front, view.posterior, turn) for view, turn in occasions]
-            pool, best_scores = self._refined(pool, posterior, mean_score(looked_at, scores))
-            others = [
-                (view, other)
-                for view, turn in occasions
-                if (other := acquisition.score_instead(function, best_scores, view.front, view.posterior, turn))
-            ]
-            if others:
-                pool, _ = self._refined(pool, posterior, mean_score(*map(list, zip(*others, strict=True))))
+            learn = partial(self._learnt, posterior.features, view.evaluated, taken)
+            turn = acquisition.Turn(rounds, self.rng, self.exploration, view.evaluated.scaled, learn)
+            score = function(view.front, view.posterior, turn)
+            pool, scores = self._refined(pool, posterior, view, score)
+            other = acquisition.score_instead(function, scores, view.front, view.posterior, turn)
+            if other is not None:
+                pool, scores = self._refined(pool, posterior, view, other)
             new = self._new(pool, chosen)
             if not len(new):
                 break
-            if not others and function in acquisition.OF_VOLUME:
-                new = self._best_offers_first(new, posterior, occasions, function)
-            row, view = None, looked_at[0]
+            if other is None and function in acquisition.OF_VOLUME:
+                new = self._best_offers_first(new, posterior, view, turn, function)
+            row, known = None, view.evaluated.X[view.best]
             if n_replicates < most_replicates and view.front.exists:
                 if i == 0 and n_replicates < N_TRIALS:
-                    row = int(self.rng.integers(len(view.best)))
+                    row = int(self.rng.integers(len(known)))
                 else:
-                    known = view.evaluated.X[view.best]
                     row = acquisition.worth_replicating(view.front, known, new.X, view.posterior)
                 n_replicates += row is not None
-            latest = new.X[:1] if row is None else view.evaluated.X[view.best[[row]]]
+            latest = new.X[:1] if row is None else known[[row]]
             chosen = np.concatenate([chosen, latest])
             if i + 1 < n:
                 if row is None:
                     points = posterior.expect(self.offers.of(latest)) if len(self.offers.choices) > 1 else new[:1]
-                    views = [view.with_points(points) for view in views]
+                    views = [each.with_points(points) for each in views]
                 posterior = posterior.with_fantasies(self.offers.of(latest, FEW))
-                views = [view.believing(posterior) for view in views]
+                views = [each.believing(posterior) for each in views]
         return chosen
 
     def _learnt(self, features: Features, evaluated: Evaluated, pending: Array, values: Array) -> MetricModel:
@@ -150,18 +145,24 @@ class Infill:
             rows = parents + posterior.expect(self._varied(parents.X, N_EVOLVED, STEPS[0]))
         return kept(rows)
 
-    def _refined(self, pool: Expected, posterior: Posterior, score: acquisition.Score) -> tuple[Expected, Array]:
+    def _refined(
+        self, pool: Expected, posterior: Posterior, view: View, score: acquisition.Score
+    ) -> tuple[Expected, Array]:
         """Return the pool with descendants of the best rows, the best first, and the scores of the first of them.
 
         What was expected of rows before others were chosen tells the best ones, of which it is asked again.
         """
-        order = np.argsort(-score(pool), kind="stable")
+
+        def scored(rows: Expected) -> Array:
+            return score(view.of(rows))
+
+        order = np.argsort(-scored(pool), kind="stable")
         best, rest = posterior.expect(pool.X[order[:N_PROMISING]]), pool[order[N_PROMISING:]]
-        best, scores = _ranked(best, score(best))
+        best, scores = _ranked(best, scored(best))
         for step, eta in enumerate(STEPS):
             parents = best.X[: N_BEST if step % 2 == 0 else N_BEST // 3]
             children = posterior.expect(self._varied(parents, N_CHILDREN, eta, crossed=step % 2 == 0))
-            best, scores = _ranked(best + children, np.append(scores, score(children)))
+            best, scores = _ranked(best + children, np.append(scores, scored(children)))
         return best + rest, scores
 
     def _new(self, ranked: Expected, chosen: Array) -> Expected:
@@ -178,7 +179,8 @@ class Infill:
         self,
         rows: Expected,
         posterior: Posterior,
-        occasions: list[tuple[View, acquisition.Turn]],
+        view: View,
+        turn: acquisition.Turn,
         function: acquisition.Acquisition,
     ) -> Expected:
         """Return rows that promise much alone, the first of those whose training promises most with all its points."""
@@ -187,12 +189,9 @@ class Infill:
             return rows
         _, first = np.unique(rows.X[:, : self.offers.n_var], axis=0, return_index=True)
         rows = rows[np.sort(first)[:N_BEST]]
-        points = posterior.expect(self.offers.of(rows.X))
-        gains = [
-            acquisition.gains_of_offers(view.of(points), n_points, view.front, view.posterior, turn, function)
-            for view, turn in occasions
-        ]
-        return rows[np.argsort(-mean_gain([view for view, _ in occasions], gains), kind="stable")]
+        points = view.of(posterior.expect(self.offers.of(rows.X)))
+        gains = acquisition.gains_of_offers(points, n_points, view.front, view.posterior, turn, function)
+        return rows[np.argsort(-gains, kind="stable")]
 
     def _varied(self, X: Array, n: int, eta: float, *, crossed: bool = True) -> Array:
         """Make ``n`` mutants of random rows, of crossings of two if so wished."""

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from evo_moo.pareto import pareto_rows
 from evo_moo.problem.metrics import mean_metrics
-from evo_moo.surrogate import acquisition
 from evo_moo.surrogate.archive import Archive
 from evo_moo.surrogate.front import Front, worst_of_usual
 from evo_moo.surrogate.posterior import Expected, Posterior
@@ -61,7 +60,6 @@ class View:
     Attributes:
         number: Which of the views it is.
         columns: The columns of all objectives that are its own.
-        weight: How much a gain here counts.
         posterior: What the models expect here.
         evaluated: What was measured here.
         best: Rows of ``evaluated`` on the front.
@@ -70,7 +68,6 @@ class View:
 
     number: int
     columns: Rows
-    weight: float
     posterior: Posterior
     evaluated: Evaluated
     best: Rows
@@ -80,14 +77,14 @@ class View:
     def each(cls, posterior: Posterior, archive: Archive) -> list[Self]:
         """Return the views of what all models expect, and of what was measured."""
         goals, views = posterior.goals, list[Self]()
-        for number, (columns, weight) in enumerate(zip(goals.columns_of_views, goals.weights, strict=True)):
+        for number, columns in enumerate(goals.columns_of_views):
             own = posterior.view(number)
             evaluated = Evaluated.of(archive, own)
             F, feasible = evaluated.F, evaluated.violation <= 0
             best = pareto_rows(F, evaluated.violation)
             # While nothing is feasible, the best rows are the nearest to it.
             front = Front.of(F[best], F[feasible]) if feasible.any() else Front.of(F[:0], F)
-            views.append(cls(number, columns, float(weight), own, evaluated, best, front))
+            views.append(cls(number, columns, own, evaluated, best, front))
         return views
 
     def of(self, rows: Expected) -> Expected:
@@ -109,34 +106,15 @@ class View:
         return replace(self, posterior=posterior.view(self.number))
 
 
-def turn_of(views: list[View], turn: int) -> tuple[acquisition.Acquisition, int, list[View]]:
-    """Return the acquisition function whose turn it is, how often it had one, and the views that it looks at.
+def turn_of(weights: Array, turn: int) -> tuple[int, int]:
+    """Return the view whose turn it is, and how many turns it had before: as many of a hundred as its weight says.
 
-    A gain counts by its mean over the views. What is no gain, such as a distance along a direction, is of one view
-    after the other; so is a view where nothing is feasible yet.
+    Gains averaged over all views are no better a choice: they favour what is middling everywhere.
     """
-    found = [view for view in views if view.front.exists]
-    lost = [view for view in views if not view.front.exists]
-    groups = [*([found] if found else []), *([view] for view in lost)]
-    turn, group = divmod(turn, len(groups))
-    functions = acquisition.functions_for(groups[group][0].front)
-    rounds, position = divmod(turn, len(functions))
-    function, looked_at = functions[position], groups[group]
-    if function in acquisition.OF_GAIN:
-        return function, rounds, looked_at
-    rounds, one = divmod(rounds, len(looked_at))
-    return function, rounds, [looked_at[one]]
-
-
-def mean_score(views: list[View], scores: list[acquisition.Score]) -> acquisition.Score:
-    """Return the logarithm of the mean over views of what their scores are the logarithms of."""
-    if len(views) == 1:
-        (view,), (only,) = views, scores
-        return lambda rows: only(view.of(rows))
-    return lambda rows: mean_gain(views, [score(view.of(rows)) for view, score in zip(views, scores, strict=True)])
-
-
-def mean_gain(views: list[View], gains: list[Array]) -> Array:
-    """Return the logarithm of the weighted mean over views of gains, each ``(n,)`` logarithms."""
-    weights = np.array([view.weight for view in views])
-    return np.asarray(np.logaddexp.reduce(np.log(weights / weights.sum())[:, None] + np.array(gains), axis=0))
+    counts = np.maximum(np.round(100 * weights).astype(int), 1)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    schedule = owner[np.lexsort((owner, place))]
+    rounds, now = divmod(turn, len(schedule))
+    view = int(schedule[now])
+    return view, rounds * int(counts[view]) + int((schedule[:now] == view).sum())

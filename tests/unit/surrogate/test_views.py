@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evo_moo.surrogate.front import worst_of_usual
-from evo_moo.surrogate.views import Evaluated
+from evo_moo.surrogate.views import Evaluated, turn_of
 
 
 def evaluated(F):
@@ -30,3 +30,14 @@ def test_scales_are_numbers_whatever_the_values(F):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isfinite(evaluated(F).scaled).all() and np.isfinite(worst_of_usual(np.array(F))).all()
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0, 1.0], [3.0, 1.0], [0.999, 0.001]])
+def test_views_take_turns_by_their_weights(weights):
+    share = np.array(weights) / sum(weights)
+    turns = [turn_of(share, turn) for turn in range(400)]
+    for view, part in enumerate(share):
+        before = [count for number, count in turns if number == view]
+        assert before == list(range(len(before)))  # each knows how many turns it had
+        assert len(before) == pytest.approx(400 * part, abs=4)
+    assert {view for view, _ in turns[: len(weights)]} == set(range(len(weights))) or max(share) > 0.5
