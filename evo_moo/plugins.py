@@ -31,7 +31,7 @@ from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
 from evo_moo.problem.command.problem import CommandProblem
-from evo_moo.problem.command.words import PLACE
+from evo_moo.problem.command.words import COMMAND, PLACE
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -41,7 +41,6 @@ from evo_moo.user_code import UserCode
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
 PYMOO = "pymoo:"
-COMMAND = "command"
 
 
 @dataclass(frozen=True)
@@ -277,6 +276,8 @@ def _registered(reference: str, group: str) -> importlib.metadata.EntryPoint:
     hint = f"did you mean `{near[0]}`? " if near else ""
     if reference.endswith(".py"):
         hint = f"name the class too, as in `{reference}:My{kind.capitalize()}`; "
+    elif kind == "problem" and Path(reference).is_file():
+        hint = "a program is named by `command` in a job file; "
     raise PluginError(
         f"`{reference}` names no {kind}; {hint}use one of {', '.join(names)}, "
         f"{'`pymoo:NAME`, ' if group == PROBLEMS else ''}`package.module:Class` or `path/to/file.py:Class`"

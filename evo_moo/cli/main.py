@@ -194,7 +194,7 @@ def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, An
 
 def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
     from evo_moo.errors import EvoMooError
-    from evo_moo.plugins import COMMAND
+    from evo_moo.problem.command.words import COMMAND
     from evo_moo.run.api import run_job
     from evo_moo.run.assembly import words_on_the_grid
     from evo_moo.storage.run_folder import new_run_dir

@@ -40,11 +40,9 @@ def print_problems() -> None:
     console.print("Any program, by a job file: see problems/README.md")
 
 
-def print_problem(reference: str) -> None:
+def print_problem(problem: "SearchProblem", reference: str) -> None:
     """Print a problem's variables, metrics and goals."""
-    from evo_moo.plugins import load_problem
-
-    console, problem = open_console(), load_problem(reference)
+    console = open_console()
     _print_definition(console, problem, reference)
     if problem.has_network:
         console.print(f"Shows its network: evo-moo latency {safe(reference)}", highlight=False)

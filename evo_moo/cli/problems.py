@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def problems(
-    reference: Annotated[str | None, typer.Argument(help="Show one problem in detail.")] = None,
+    reference: Annotated[
+        str | None, typer.Argument(metavar="JOB|PROBLEM", help="Show one problem in detail, or that of a job file.")
+    ] = None,
 ) -> None:
     """List the problems that can be named, with their variables, metrics and objectives."""
     from evo_moo.cli.problem_tables import print_problem, print_problems
@@ -20,7 +22,7 @@ def problems(
     if reference is None:
         print_problems()
     else:
-        print_problem(reference)
+        print_problem(_source_of(reference, [])[0].build(), reference)
 
 
 def check(

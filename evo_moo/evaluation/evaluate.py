@@ -86,9 +86,10 @@ def evaluate_task(
                     metrics, reason = returned.checked(goals.metric_names), returned.notes()
     except TrainingStopped as stop:
         status, metrics, reason = "stopped", returned.metrics | report.metrics, str(stop)
-    except _TimeLimitReached:
+    except _TimeLimitReached as limit:
         status, reason = "timeout", f"ran longer than {timeout_s:g} s"
-        trace = traceback.format_exc(limit=-20)
+        said = getattr(limit, "__notes__", None)  # of a program, where one was interrupted
+        trace = traceback.format_exc(limit=-20) if said is None else "\n".join(said)
     except MetricError as error:
         status, reason = "failed", f"{error}{_definition_of(problem)}"
     except ProgramError as error:

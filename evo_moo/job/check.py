@@ -19,7 +19,8 @@ from evo_moo.job.refinement import refinement_faults
 from evo_moo.job.start import complete_start, read_known
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
 from evo_moo.pareto import MOST_OBJECTIVES
-from evo_moo.plugins import COMMAND, ProblemSource, load_surrogate
+from evo_moo.plugins import ProblemSource, load_surrogate
+from evo_moo.problem.command.words import COMMAND
 from evo_moo.problem.goal_faults import find_faults
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem

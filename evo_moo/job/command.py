@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evo_moo.plugins import COMMAND
 from evo_moo.problem.command.problem import CommandProblem
-from evo_moo.problem.command.words import PLACE
+from evo_moo.problem.command.words import COMMAND, PLACE
 
 GOALS = ("objectives", "constraints")
 KEYS = tuple(key for key in inspect.signature(CommandProblem).parameters if key not in GOALS)

@@ -25,8 +25,8 @@ from evo_moo.job.identity import (
 from evo_moo.job.job import Job, SurrogateSection
 from evo_moo.object_code import changed_parts
 from evo_moo.optimizer.algorithms import PARETO
-from evo_moo.plugins import COMMAND, ProblemSource, code_of_surrogate
-from evo_moo.problem.command.words import PLACE
+from evo_moo.plugins import ProblemSource, code_of_surrogate
+from evo_moo.problem.command.words import COMMAND, PLACE
 from evo_moo.problem.fronts import true_fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem

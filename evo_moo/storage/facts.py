@@ -11,6 +11,8 @@ import orjson
 
 from evo_moo.errors import RunFolderError
 from evo_moo.pareto import Array
+from evo_moo.problem.command.files import script_name
+from evo_moo.problem.command.words import COMMAND
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.storage.run_boxes import Boxes, boxes_of_json
@@ -162,8 +164,11 @@ class RunFacts:
 
     @property
     def problem(self) -> str:
-        """How the problem was named, without the folder that it lies in."""
-        return str(self.job.get("problem", {}).get("use", "unknown")).rpartition("/")[2]
+        """How the problem was named, without the folder that it lies in; a command by its script or program."""
+        section = self.job.get("problem", {})
+        if section.get("use") == COMMAND:
+            return script_name(section.get("options", {}).get("command"))
+        return str(section.get("use", "unknown")).rpartition("/")[2]
 
     @property
     def seed(self) -> int:

@@ -156,11 +156,11 @@ def test_job_is_checked_shown_and_faults_are_listed(tmp_path: Path) -> None:
 FATES = """
 echo $$ >> pids
 case $1 in
-  hangs) (trap '' TERM; sleep 601) & echo $! >> pids; setsid sleep 601 & echo $! >> pids; wait;;
+  hangs) echo begins; (trap '' TERM; sleep 601) & echo $! >> pids; setsid sleep 601 & echo $! >> pids; wait;;
   hogs) {python} -c 'import time; x = bytearray(400_000_000); time.sleep(601)' & echo $! >> pids; wait;;
   forks) setsid sleep 601 & echo $! >> pids; (sleep 601 &) ; echo '{{"a": 1}}';;
   fails) echo no >&2; exit 5;;
-  floods) head -c 30000000 /dev/zero | tr '\\0' '\\n'; echo '{{"a": 2}}';;
+  floods) head -c 3000000 /dev/zero | tr '\\0' '\\n'; echo '{{"a": 2}}';;
   good) echo '{{"a": 3}}';;
 esac
 """
@@ -174,9 +174,9 @@ ENDS = {
 }
 
 
-def outcomes_of(problem: package.CommandProblem, n_workers: int, options: PoolOptions) -> dict[str, Outcome]:
-    pool = LokyPool(ProblemSource.of_object(problem), problem.goals, n_workers, options)
-    fates, outcomes = dict(enumerate(ENDS)), {}
+def outcomes_of(problem: package.CommandProblem, names: list[str], options: PoolOptions) -> dict[str, Outcome]:
+    pool = LokyPool(ProblemSource.of_object(problem), problem.goals, 2, options)
+    fates, outcomes = dict(enumerate(names)), {}
     with contextlib.closing(pool):
         tasks = [Task(i, {"fate": fate}, i) for i, fate in fates.items()]
         while tasks or pool.running:
@@ -190,10 +190,13 @@ def test_limits_and_faults_cost_only_one_and_leave_no_process(tmp_path: Path) ->
     (tmp_path / "fates.sh").write_text(FATES.format(python=sys.executable))
     variables = {"fate": package.Choice(list(ENDS))}
     problem = package.CommandProblem(["bash", "fates.sh", "{fate}"], variables, {"a": "min"}, directory=tmp_path)
-    outcomes = outcomes_of(problem, 2, PoolOptions(5.0, retries=0, memory_mb=300))
+    outcomes = outcomes_of(problem, ["hangs"], PoolOptions(5.0))
+    others = [fate for fate in ENDS if fate != "hangs"]
+    outcomes |= outcomes_of(problem, others, PoolOptions(retries=0, memory_mb=300))
     ends = {fate: (outcome.status, outcome.reason) for fate, outcome in outcomes.items()}
     assert {fate: status for fate, (status, _) in ends.items()} == {fate: status for fate, (status, _) in ENDS.items()}
     assert all(words in ends[fate][1] for fate, (_, words) in ENDS.items()), ends
+    assert outcomes["hangs"].traceback == "begins"
     assert outcomes["fails"].traceback == "no" and "no" in outcomes["fails"].output
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == len(ENDS) + 4

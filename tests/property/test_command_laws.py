@@ -42,7 +42,7 @@ def test_inactive_variables_only_take_arguments_away(command: list[str], inactiv
     assert all(each in left for each in fewer), "in the same order"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.lists(TEXTS | HOSTILE, min_size=2, max_size=2, unique=True), st.floats(1e-4, 1.0), st.booleans())
 def test_programs_get_the_very_values_as_by_the_shown_line(options: list[str], lr: float, flag: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:

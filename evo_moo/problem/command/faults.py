@@ -160,6 +160,9 @@ def _path_faults(problem: OfCommand, given: Mapping[str, str]) -> Iterator[str]:
     path = filled(str(problem.environment.get("PATH", os.environ.get("PATH", ""))), given)
     if problem.command[0] != "{python}" and not _is_program(program, path, cwd):
         way_out = "write {python} for the Python of evo-moo" if program.startswith("python") else "name its path"
+        if cwd is not None and (cwd / program).is_file():
+            is_path = os.sep in program
+            way_out = "let it be executable, or name what runs it before it" if is_path else f"write ./{program}"
         rule = "`command` must begin with a program that is in the PATH, or with the path of one"
         yield f"{rule}, but {program!r} is neither; {way_out}"
     if missing := missing_script(problem.command, problem.directory, cwd):

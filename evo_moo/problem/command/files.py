@@ -61,11 +61,12 @@ def missing_script(command: Command, directory: Path, cwd: Path | None) -> str |
     return None if path.is_file() else texts[1]
 
 
-def script_name(command: Command) -> str:
+def script_name(command: Any) -> str:
     """Name a command by the script that it runs, else by the program."""
     texts = [text for text in flat(command) if not text.startswith("-")]
     known = texts[1:2] if texts and _is_interpreter(texts[0]) and len(texts) > 1 else texts[:1]
-    return Path(known[0]).stem if known and not names_in(Path(known[0]).stem) else "command"
+    stem = Path(known[0]).stem if known else ""
+    return stem if stem and "{" not in stem else "command"
 
 
 def _is_interpreter(text: str) -> bool:

@@ -51,11 +51,16 @@ def run_program(
         ProgramError: It could not be started, ended with another exit code than 0, or was killed.
     """
     process: subprocess.Popen[bytes] | None = None
+    output, errors = _Stream("stdout"), _Stream("stderr")
     try:
         with _signals_held_back():
             process = _started(arguments, directory, environment)
-        output, errors = _Stream(process.stdout, "stdout"), _Stream(process.stderr, "stderr")
+        output.open(process.stdout)
+        errors.open(process.stderr)
         _follow(process.pid, output, errors, take)
+    except BaseException as error:
+        error.add_note(_said(output, errors))
+        raise
     finally:
         code = 0 if process is None else _end(process)
     if code:
@@ -121,12 +126,16 @@ class _Stream:
         kept: The last of it.
     """
 
-    def __init__(self, pipe: IO[bytes] | None, name: str) -> None:
-        if pipe is None:
-            raise ProgramError("the command must have an output that can be read, but has none")
-        self.pipe, self._name, self.is_open = pipe, name, True
+    def __init__(self, name: str) -> None:
+        self._name, self.is_open = name, False
         self.objects, self.kept = PrintedObjects(), ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def open(self, pipe: IO[bytes] | None) -> None:
+        """Begin to read a pipe."""
+        if pipe is None:
+            raise ProgramError("the command must have an output that can be read, but has none")
+        self.pipe, self.is_open = pipe, True
         os.set_blocking(pipe.fileno(), False)
 
     def read(self) -> Iterator[dict[str, Any]]:
@@ -208,4 +217,8 @@ def _error_of(code: int, output: _Stream, errors: _Stream) -> ProgramError:
             how = f"was killed by {signal.Signals(-code).name}"
     said = errors.objects.last_line or output.objects.last_line
     words = f"the command {how}" + (f"; it said: {said}" if said else "")
-    return ProgramError(words, "\n".join(filter(None, [output.kept.rstrip(), errors.kept.rstrip()])))
+    return ProgramError(words, _said(output, errors))
+
+
+def _said(output: _Stream, errors: _Stream) -> str:
+    return "\n".join(filter(None, [output.kept.rstrip(), errors.kept.rstrip()]))

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from evo_moo.problem.command.files import flat
 from evo_moo.source_texts import digest_of
 
+COMMAND = "command"
+"""How a problem that runs a command is named."""
 PLACE = "directory"
 """The option of a command that names the folder of its files."""
 _BEGINS, _IN = "the command ", " in "

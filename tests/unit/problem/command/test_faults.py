@@ -32,7 +32,11 @@ def problem(folder: Path, **changes: Any) -> CommandProblem:
         ({"command": ["bash", "run.sh", "{lr}", "{n"]}, "`command`: a brace of its own is written {{"),
         ({"command": ["bash", "run.sh", "{lr}"]}, "`variables.n` must be named by the command, but is not"),
         ({"command": ["no-such", "{lr}", "{n}"]}, "`command` must begin with a program that is in the PATH"),
-        ({"command": ["./run.sh", "{lr}", "{n}"]}, "but './run.sh' is neither"),
+        (
+            {"command": ["./run.sh", "{lr}", "{n}"]},
+            "but './run.sh' is neither; let it be executable, or name what runs",
+        ),
+        ({"command": ["run.sh", "{lr}", "{n}"]}, "but 'run.sh' is neither; write ./run.sh"),
         ({"command": ["pythom", "{lr}", "{n}"]}, "but 'pythom' is neither"),
         ({"command": ["bash", "none.sh", "{lr}", "{n}"]}, "`command`: the script 'none.sh' must be a file"),
         ({"command": ["bash", "run.sh", "{lr}", "{n}"], "cwd": "{workspace}"}, "write {directory}/ before it"),
