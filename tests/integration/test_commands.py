@@ -31,10 +31,13 @@ while [ $# -gt 0 ]; do case $1 in
   --x) x=$2; shift 2;; --y) y=$2; shift 2;; --fast) fast=1; shift;; --seed) seed=$2; shift 2;; --out) out=$2; shift 2;;
 esac; done
 run=$(sed 's/.*"pid": *\\([0-9]*\\).*/\\1/' "$out/../../writer.json" 2>/dev/null)
+exec 9>"$TURNS.lock"; flock 9  # each turn is taken once
 turn=$(head -n 1 "$TURNS" 2>/dev/null)
-if [ -n "$turn" ] && [ "$x" -ge "$turn" ]; then
-  sed -i 1d "$TURNS"; kill -9 $run; sleep 600
+parent=$(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$PPID/stat)  # another one where the worker has outlived its run
+if [ -n "$turn" ] && [ "$x" -ge "$turn" ] && [ "$parent" = "$run" ]; then
+  sed -i 1d "$TURNS"; kill -9 $run; sleep 600  # with the lock, until the worker ends it
 fi
+exec 9>&-
 echo "seed $seed" > "$out/seen.txt"
 echo "{\\"loss\\": $((100 - x + ${y:-5} + seed % 3)), \\"cost\\": $((x * (2 - ${fast:-0})))}"
 """
@@ -206,8 +209,8 @@ def test_limits_and_faults_cost_only_one_and_leave_no_process(tmp_path: Path) ->
 def test_program_does_not_outlive_a_killed_run(tmp_path: Path) -> None:
     """Neither it nor what it started: the workers notice."""
     write_job(tmp_path, turns="1")
-    script = TRADE.replace("sleep 600", "echo $$ >> pids; sleep 602 & echo $! >> pids; wait")
-    (tmp_path / "trade.sh").write_text(script.replace("kill -9 $run;", "").replace("wait", "kill -9 $run; wait"))
+    last = "echo $$ >> pids; sleep 602 & echo $! >> pids; kill -9 $run; wait"
+    (tmp_path / "trade.sh").write_text(TRADE.replace("kill -9 $run; sleep 600", last))
     evo_moo("run", "job.toml", "--run-dir", "r", cwd=tmp_path, code=-9)
     wait_for_end([int(pid) for pid in (tmp_path / "pids").read_text().split()])
 
