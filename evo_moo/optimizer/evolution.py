@@ -92,8 +92,8 @@ class Evolution:
             self._survive(Population.merge(algorithm.pop, infills), self._pop_size)
             algorithm.is_initialized = True
         if self._informed:
-            entered = {member.data["id"] for member in algorithm.pop}
-            self._informed.credit.learn((one.candidate.origin, one.candidate.id in entered) for one in ended)
+            best = {member.data["id"] for member in algorithm.opt}
+            self._informed.credit.learn((one.candidate.origin, one.candidate.id in best) for one in ended)
 
     def update(self, evaluation_id: int, offered: Offered) -> None:
         """Set the values of the members of this id, which are still in the population, to those of what is offered."""

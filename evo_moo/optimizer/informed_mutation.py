@@ -28,7 +28,7 @@ LEAST_WEIGHT = 0.02
 
 
 class Credit:
-    """How often children of both mutations entered a population, and so the share that the problem makes.
+    """How often children of both mutations came on the population's front, and so the share that the problem makes.
 
     The shares follow the rates of success, as probability matching does (Thierens 2005, "An adaptive pursuit strategy
     for allocating operator probabilities"); earlier children fade.
@@ -41,18 +41,18 @@ class Credit:
     @property
     def share(self) -> float:
         """Share of children that the problem's own mutation makes."""
-        entered, n = map(sum, zip(*self.counts.values(), strict=True))
-        usual = (entered + 1) / (n + 2)
-        own, plain = ((entered + DOUBT * usual) / (n + DOUBT) for entered, n in self.counts.values())
+        succeeded, n = map(sum, zip(*self.counts.values(), strict=True))
+        usual = (succeeded + 1) / (n + 2)
+        own, plain = ((succeeded + DOUBT * usual) / (n + DOUBT) for succeeded, n in self.counts.values())
         odds = EVEN / (1 - EVEN) * own / plain
         return max(LEAST, odds / (1 + odds)) if own > MUCH_WORSE * plain else LEAST
 
     def learn(self, origins: Iterable[tuple[str, bool]]) -> None:
-        """Learn which children, by their origins, entered a population."""
-        for origin, entered in origins:
+        """Learn which children, by their origins, came on the front."""
+        for origin, succeeded in origins:
             if origin in self.counts:
                 before, n = self.counts[origin]
-                self.counts[origin] = [MEMORY * before + entered, MEMORY * n + 1]
+                self.counts[origin] = [MEMORY * before + succeeded, MEMORY * n + 1]
 
 
 class InformedMutation(SpaceMutation):

@@ -45,7 +45,7 @@ class OptionalMethods:
         """Return a variation of a configuration that promises more, by what the problem knows of its space.
 
         Optional: where it is defined, some children of an evolution are made by it in place of the plain mutation, as
-        often as such children enter the population.
+        often as such children come on the front.
 
         Args:
             config: The configuration.
