@@ -6,7 +6,8 @@ A reference is one of
 - ``pymoo:NAME``, any problem that pymoo's ``get_problem`` knows;
 - ``command``, any program: ``CommandProblem`` with its arguments as options;
 - ``package.module:Class``;
-- ``path/to/file.py:Class``.
+- ``path/to/file.py:Class``;
+- ``path/to/file.py:objective``, a define-by-run objective as Optuna has it, with ``directions`` among its options.
 
 Workers get a ``ProblemSource`` and build the problem themselves, because a class from a file loaded by path
 cannot be sent to another process. It carries the text of the user's own files, so that all of them, and whatever
@@ -35,12 +36,15 @@ from evo_moo.problem.command.words import COMMAND, PLACE
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.problem.trials.problem import class_of, is_objective
 from evo_moo.surrogate.protocol import Surrogate
 from evo_moo.user_code import UserCode
 
 PROBLEMS = "evo_moo.problems"
 SURROGATES = "evo_moo.surrogates"
 PYMOO = "pymoo:"
+DIRECTIONS = "directions"
+EXPLORED = "explored"
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class ProblemSource:
             PluginError: The reference cannot be resolved.
         """
         is_class = self.reference is not None and not self.reference.startswith(PYMOO)
-        return read_options(_resolve(str(self.reference), PROBLEMS, self.code) if is_class else None, self.options)
+        target = _target(str(self.reference), self.options, self.code) if is_class else None
+        return read_options(target, self.options)
 
 
 def problem_names() -> dict[str, importlib.metadata.EntryPoint]:
@@ -212,7 +217,7 @@ def _names(group: str) -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def _built(reference: str, options: Mapping[str, Any], code: UserCode | None, *, check: bool) -> SearchProblem:
-    target = None if reference.startswith(PYMOO) else _resolve(reference, PROBLEMS, code)
+    target = None if reference.startswith(PYMOO) else _target(reference, options, code)
     read = read_options(target, options)
     if read.faults:
         raise ProblemError("\n".join(f"`{reference}`: option {fault}" for fault in read.faults))
@@ -229,6 +234,12 @@ def _built(reference: str, options: Mapping[str, Any], code: UserCode | None, *,
         return as_search_problem(target, check=check)
     except EvoMooError as error:
         raise type(error)("\n".join(f"`{reference}`: {line}" for line in str(error).splitlines())) from error
+
+
+def _target(reference: str, options: Mapping[str, Any], code: UserCode | None) -> Any:
+    """Resolve a problem's reference: to a class or an object, of a define-by-run objective to a class of its own."""
+    target = _resolve(reference, PROBLEMS, code)
+    return class_of(target) if DIRECTIONS in options and is_objective(target) else target
 
 
 def _code_of(reference: str, group: str) -> UserCode | None:

@@ -105,7 +105,12 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the job, repeatable."),
     ] = None,
+    more_directions: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     options: ProblemOptions = None,
+    directions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="maximize|minimize ...", help="Of an Optuna objective: what is sought of each value."),
+    ] = None,
     run_dir: Annotated[str | None, typer.Option(help="Run folder to create or continue.")] = None,
     from_runs: Annotated[
         list[Path] | None,
@@ -139,7 +144,7 @@ def run(
         follow_stdin(RESUMABLE)
     from evo_moo.errors import UsageError
     from evo_moo.job.check import check_job
-    from evo_moo.job.file import option_settings, read_job_file, settings
+    from evo_moo.job.file import direction_settings, option_settings, read_job_file, settings
     from evo_moo.plugins import job_file_of
     from evo_moo.run.preparation import outside_faults, prepare
 
@@ -155,6 +160,7 @@ def run(
         "search.from": [str(folder_of(path)) for path in from_runs or []] or None,
     }
     changes = option_settings(options or []) | settings(assignments or [])
+    changes |= direction_settings(directions or [], more_directions or [])
     changes |= {key: value for key, value in by_option.items() if value is not None}
     changes |= {f"budget.{key}": value for key, value in _budget_changes(stop_when, deadline).items()}
     if run_dir == "":

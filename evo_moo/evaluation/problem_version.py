@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 
-from evo_moo.plugins import ProblemSource, without_place
+from evo_moo.plugins import EXPLORED, ProblemSource, without_place
 from evo_moo.problem.search_problem import SearchProblem
 
 
@@ -22,7 +22,8 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
     if source.reference is None:
         return None
     try:
-        options = json.dumps(without_place(source.reference, source.options), sort_keys=True)
+        given = {name: value for name, value in source.options.items() if name != EXPLORED}
+        options = json.dumps(without_place(source.reference, given), sort_keys=True)
     except (TypeError, ValueError):
         return None
     name = source.reference.rpartition(":")[2]

@@ -1,14 +1,15 @@
 """A job as plain data: read from a file or the command line, changed by dotted keys, and not checked yet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from evo_moo.errors import JobError
 from evo_moo.job.command import with_absolute_directory
-from evo_moo.plugins import absolute_reference
+from evo_moo.plugins import DIRECTIONS, absolute_reference
 from evo_moo.problem.options import Text
+from evo_moo.problem.trials.problem import DIRECTION_WORDS
 from evo_moo.text import parse_toml
 
 OPTIONS = "problem.options."
@@ -107,6 +108,32 @@ def option_settings(options: Iterable[str]) -> dict[str, Any]:
     if wrong:
         raise JobError(*(f"`--option` must be NAME=VALUE, as in epochs=2, but is {option!r}" for option in wrong))
     return settings(f"{OPTIONS}{option.lstrip()}" for option in options)
+
+
+def direction_settings(directions: Sequence[str], more: Sequence[str]) -> dict[str, Any]:
+    """Read the directions of a define-by-run objective: ``maximize`` or ``accuracy=maximize``, for each value one.
+
+    Args:
+        directions: What stands after ``--directions``, one for each time that it is there.
+        more: Arguments that stand alone: the second direction, and so on.
+
+    Raises:
+        JobError: One is none.
+    """
+    if more and not directions:
+        raise JobError(f"a run must be of one job or problem, but {more[0]!r} is given too; leave it out")
+    words = [*directions, *more]
+    pairs = [word.rpartition("=") for word in words]
+    wrong = [word for word, (_, _, direction) in zip(words, pairs, strict=True) if direction not in DIRECTION_WORDS]
+    if wrong or len({bool(name) for name, _, _ in pairs}) > 1:
+        raise JobError(
+            "`--directions` must be maximize or minimize for each value, or NAME=maximize, NAME=minimize, "
+            f"but has {' '.join(words)!r}"
+        )
+    if not words:
+        return {}
+    named = {name: direction for name, _, direction in pairs}
+    return {f"{OPTIONS}{DIRECTIONS}": named if all(named) else [direction for _, _, direction in pairs]}
 
 
 def problem_options(options: Iterable[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a problem may define beside ``evaluate``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +83,34 @@ class OptionalMethods:
         """Whether anything is known of a configuration before it is evaluated."""
         profiles = (type(self).profile, type(self).compute) != (OptionalMethods.profile, OptionalMethods.compute)
         return profiles or self.has_network
+
+    def worth_exploring(self, facts: Sequence[Mapping[str, Any]]) -> list[Configuration]:
+        """Return values to be given to further evaluations, since they may show something new of the space.
+
+        Only of a problem that is not ``is_explored``; so are the others.
+
+        Args:
+            facts: What evaluations returned beside numbers.
+        """
+        raise NotImplementedError
+
+    def explored_by(self, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what evaluations showed of the space, as plain data.
+
+        Raises:
+            SpaceError: They do not agree on a space.
+        """
+        raise NotImplementedError
+
+    def explored_as(self, explored: dict[str, Any]) -> Any:
+        """Return the problem with what ``explored_by`` returned."""
+        raise NotImplementedError
+
+    def shown_configuration(self, facts: Mapping[str, Any]) -> Configuration:
+        """Return the configuration that an evaluation had, of the facts that it returned."""
+        raise NotImplementedError
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """What evaluations could not show of the space, a sentence each."""
+        return ()

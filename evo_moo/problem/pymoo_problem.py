@@ -93,7 +93,8 @@ def as_search_problem(problem: Any, *, check: bool = True) -> SearchProblem:
     if not isinstance(problem, Problem):
         raise ProblemError(
             f"a problem must be a SearchProblem or a pymoo Problem, but is a {type(problem).__name__}; "
-            "hand a bare function to evo_moo.search(function, variables=…, objectives=…)"
+            "hand a bare function to evo_moo.search(function, variables=…, objectives=…), or one that takes a trial "
+            "with directions=…"
         )
     adapted: SearchProblem = problem if isinstance(problem, SearchProblem) else PymooProblem(problem)
     if check:

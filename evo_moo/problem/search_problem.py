@@ -69,6 +69,7 @@ class SearchProblem(OptionalMethods, Problem):  # type: ignore[misc]
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
         is_deterministic: Whether an evaluation is known to have the same outcome each time.
         is_vectorised: Whether one call evaluates many configurations.
+        is_explored: Whether the space is known; else evaluations must show it before the search.
     """
 
     variables: Mapping[str, Variable] = {}
@@ -83,6 +84,7 @@ class SearchProblem(OptionalMethods, Problem):  # type: ignore[misc]
     is_plain: bool = False
     is_deterministic: bool = False
     is_vectorised: bool = False
+    is_explored: bool = True
 
     def __init__(self) -> None:
         """Take no options; pymoo's attributes follow from the declarations when they are first read."""

@@ -19,8 +19,11 @@ from evo_moo.optimizer.arguments import default_pop_size
 from evo_moo.problem.command.words import CommandInWords
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
+from evo_moo.problem.trials.problem import TrialProblem
 from evo_moo.run.assembly import engine_of, pool_of
 from evo_moo.run.callbacks import Callback, Reactions
+from evo_moo.run.exploration.exploring import explored
+from evo_moo.run.exploration.learnt import left_of_budget
 from evo_moo.run.preparation import (
     OBJECT,
     PreparedJob,
@@ -53,6 +56,9 @@ def search(
     *,
     variables: Mapping[str, Variable] | None = None,
     post_training: Mapping[str, Variable] | None = None,
+    directions: Sequence[str] | Mapping[str, str] | None = None,
+    constraints_func: Any = None,
+    explore: int | None = None,
     objectives: Mapping[str, Any] | None = None,
     constraints: Limits | None = None,
     contexts: Mapping[str, float] | None = None,
@@ -72,8 +78,8 @@ def search(
 
     Args:
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
-            any plain pymoo ``Problem``, or, with ``variables`` and ``objectives``, a function that takes a
-            configuration and returns metrics.
+            any plain pymoo ``Problem``; with ``variables`` and ``objectives`` a function that takes a
+            configuration and returns metrics; or with ``directions`` an objective of Optuna's, unchanged.
         algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
             weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
@@ -90,6 +96,10 @@ def search(
             nothing is written.
         variables: Names to variables, where the problem is a function.
         post_training: What is chosen after a training, likewise; the function then returns a list of ``Point``.
+        directions: ``"maximize"`` or ``"minimize"`` for each value that a define-by-run objective returns, or names of
+            the values to them. What it asks its trial for is learnt by the first evaluations, up to ``explore``.
+        constraints_func: Of such an objective: takes a trial, and returns numbers that are feasible up to 0.
+        explore: By default up to half of the evaluations.
         objectives: Metric names to ``"min"`` or ``"max"``, instead of the problem's own.
         constraints: Metric names to limits such as ``{"at_most": 20}``, instead of the problem's own.
         contexts: Names of those of the problem's contexts that count to how much each does; by default all alike.
@@ -124,6 +134,13 @@ def search(
             raise JobError(f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}")
         termination = dict([termination])
     named = isinstance(problem, str)
+    if directions is not None:
+        given = {"directions": directions, "constraints_func": constraints_func, "explore": explore}
+        if named:
+            options = {**(options or {}), **{name: value for name, value in given.items() if value is not None}}
+        else:
+            problem = TrialProblem(problem, directions, constraints_func, constraints, explore)
+            constraints = None
     if variables is not None:
         problem = FunctionProblem(problem, variables, objectives or {}, constraints, post_training)
         objectives = constraints = None
@@ -249,14 +266,17 @@ def run_job(
     if wrong := [each for each in callbacks if not isinstance(each, Callback)]:
         rule = "`callbacks` must hold objects of classes that inherit evo_moo.Callback"
         raise UsageError(*(f"{rule}, but holds {each!r}" for each in wrong))
-    problem, goals = prepared.problem, prepared.goals
-    version = problem_version(problem, prepared.source)
-    warm = _warm_start(prepared, version)
     before_run = names_in(run_dir)
+    warm = _warm_start(prepared) if prepared.problem.is_explored else None
     with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
+        if not prepared.problem.is_explored:
+            prepared = explored(prepared, folder, verbose=verbose)
+            warm = _warm_start(prepared)
+        problem, goals, version = prepared.problem, prepared.goals, problem_version(prepared.problem, prepared.source)
         with guarded_reads(folder.path):
             job = begin(folder, prepared, version, warm)
             facts = folder.ledger.facts()
+            job = left_of_budget(job, facts)
             result = Result.of_ledger(folder.ledger, folder.path) if facts.state == "finished" else None
             goes_on = result is None or bool(result.doubts_in_words())
             before = ended_evaluations(folder, goals)
@@ -292,11 +312,12 @@ def _way_on(job: Job, run_dir: Path | None) -> str:
     return f"everything that ended is recorded, and {command} goes on"
 
 
-def _warm_start(prepared: PreparedJob, version: str | None) -> WarmStart | None:
+def _warm_start(prepared: PreparedJob) -> WarmStart | None:
     """Return what a new search takes from earlier runs; None where the job names none, or the run has begun."""
     job, problem, search = prepared.job, prepared.problem, prepared.job.search
     if not search.from_runs or prepared.recorded.facts is not None:
         return None
+    version = problem_version(problem, prepared.source)
     described = problem.space, problem.known_metrics, version, search.seed, problem.point_space
     runs = read_earlier_runs(search.from_runs, *described)
     pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))

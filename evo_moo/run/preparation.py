@@ -30,6 +30,7 @@ from evo_moo.problem.command.words import COMMAND, PLACE
 from evo_moo.problem.fronts import true_fronts
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.exploration.learnt import Exploration, known_space
 from evo_moo.run.warm_start import WarmStart
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.ledger import Ledger
@@ -70,6 +71,15 @@ def recorded_job(
     data, facts = read_job(run_dir), Recorded.read(run_dir).facts
     if facts is not None:
         data = followed(data, facts, run_dir)
+        if facts.exploration is not None:  # what it measured fits a space that the job alone does not have
+            data["search"] = {**data["search"], "start": facts.given_start}
+    job, built, source = _rebuilt(data, run_dir, problem, changes, way_out)
+    return job, *known_space(built, source, facts)
+
+
+def _rebuilt(
+    data: Mapping[str, Any], run_dir: Path, problem: Any, changes: Mapping[str, Any], way_out: str
+) -> tuple[Job, SearchProblem, ProblemSource]:
     use = problem_of(data)
     if use.startswith(OBJECT):
         if problem is None or isinstance(problem, str):
@@ -104,6 +114,7 @@ class PreparedJob:
         source: How workers build the problem.
         recorded: What the run folder holds.
         accept_changes: Whether to go on where the code has changed.
+        exploration: What the evaluations before a new search showed, where there were any.
     """
 
     job: Job
@@ -111,6 +122,7 @@ class PreparedJob:
     source: ProblemSource
     recorded: Recorded
     accept_changes: bool = False
+    exploration: Exploration | None = None
 
     @property
     def parts(self) -> dict[str, str]:
@@ -130,6 +142,7 @@ class PreparedJob:
     ) -> Self:
         """Read what a job's folder holds, and decide by that whether models propose; arguments as for ``prepare``."""
         recorded = Recorded.read(run_dir)
+        problem, source = known_space(problem, source, recorded.facts)
         return cls(_with_models_decided(job, problem, recorded), problem, source, recorded, accept_changes)
 
     def budget_faults(self) -> list[str]:
@@ -218,10 +231,14 @@ def begin(folder: RunFolder, prepared: PreparedJob, version: str | None, warm: W
     with folder.ledger.transaction():
         more = {"job": job.to_toml(), "front": front, "true_front": true_fronts(problem, goals)}
         more |= {"parts": prepared.parts, "place": _place(folder)}
+        given_start = prepared.job.search.start
+        if prepared.exploration is not None:
+            given_start = prepared.exploration.given_start
+            more |= {**prepared.exploration.facts(), "given_start": given_start}
         record_problem(folder.ledger, problem, goals, version, **more)
         if warm is not None:
             folder.ledger.set_meta(
-                given_start=prepared.job.search.start,
+                given_start=given_start,
                 known_outcomes=warm.known,
                 earlier_outcomes=[outcomes.to_json() for outcomes in warm.earlier],
             )

@@ -27,6 +27,7 @@ EventKind = Literal[
     "code changed",
     "warm start",
     "told",
+    "explored",
     "surrogate",
     "refinement",
     "retried",
@@ -137,6 +138,11 @@ class RunFacts:
     def given_start(self) -> list[Any] | None:
         """The job's start before configurations of earlier runs were added; None where there were none."""
         return cast(list[Any] | None, self._fact("given_start"))
+
+    @property
+    def exploration(self) -> dict[str, Any] | None:
+        """What was learnt of the space before the search, and by how many evaluations; None where it was declared."""
+        return cast(dict[str, Any] | None, self._fact("exploration"))
 
     @property
     def boxes(self) -> Boxes:
