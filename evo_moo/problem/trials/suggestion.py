@@ -135,7 +135,8 @@ class Suggestion(NamedTuple):
     @classmethod
     def of_record(cls, record: Sequence[Any]) -> Self:
         """Return the suggestion that ``to_record`` wrote."""
-        return cls(*record[:-1], tuple(record[-1]))
+        kind, low, high, log, step, choices = record
+        return cls(kind, low, high, log, step, tuple(choices))
 
     @property
     def _n_steps(self) -> int:
