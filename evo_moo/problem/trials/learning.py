@@ -16,7 +16,7 @@ from evo_moo.errors import SpaceError
 from evo_moo.problem.trials.suggestion import Suggestion
 from evo_moo.space.conditions import region
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Choice, Real, Variable, variable_of
+from evo_moo.space.variables import Variable, variable_of
 from evo_moo.values import is_number
 
 FEW = 8
@@ -267,7 +267,7 @@ def _candidates(
         others = [kind.code(trace[parent].value) for trace in absent if parent in trace]
         wanted = _wanted(kind, codes, others)
         if wanted is not None:
-            candidates.append(_Condition(parent, wanted, (not isinstance(kind, Real), -place), bool(others)))
+            candidates.append(_Condition(parent, wanted, (kind.grid, -place), bool(others)))
     return candidates
 
 
@@ -275,9 +275,9 @@ def _wanted(kind: Variable, codes: Sequence[float], others: Sequence[float]) -> 
     """Return the weakest words of ``when`` for codes, and not for the others; None where there are none."""
     low, high = kind.span
     above, below = max(others, default=-math.inf), min(others, default=math.inf)
-    if isinstance(kind, Choice) and not kind.ordered:
+    if kind.has_options and not getattr(kind, "ordered", False):
         return _options(kind, sorted(set(codes)))
-    if isinstance(kind, Real):
+    if not kind.grid:
         if above < min(codes):
             return {"at_least": above if others else low}
         return {"at_most": below} if below > max(codes) else None
@@ -289,7 +289,7 @@ def _wanted(kind: Variable, codes: Sequence[float], others: Sequence[float]) -> 
         return _options(kind, sorted(set(codes)))
     else:
         return None
-    if isinstance(kind, Choice):
+    if kind.has_options:
         return _options(kind, [float(code) for code in range(int(ends[0]), int(ends[1]) + 1)])
     return {"at_least": int(ends[0])} if ends[1] == high else {"at_most": int(ends[1])}
 
