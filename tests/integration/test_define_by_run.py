@@ -184,7 +184,7 @@ def test_constraints_of_the_trial_and_of_user_attributes() -> None:
     assert all(e.metrics["sum"] <= 0 and e.metrics["cost"] <= 0.1 for e in result.front)
 
 
-def test_what_was_not_learnt_is_drawn_and_noted() -> None:
+def test_unlearnt_values_are_drawn_and_noted() -> None:
     def objective(trial: Any) -> float:
         x = trial.suggest_float("x", 0, 1)
         return x + (trial.suggest_float("rare", 1, 2) if x < 0.01 else 0.0)

@@ -22,7 +22,7 @@ def test_values_of_the_configuration_are_handed_out() -> None:
     assert trial.params == {"lr": 0.01, "n": 3, "act": "relu", "net": Net} and trial.unlearnt == {}
 
 
-def test_what_is_not_given_is_drawn_by_seed_and_name() -> None:
+def test_missing_values_are_drawn_by_seed_and_name() -> None:
     def drawn(seed: int, first: str) -> Any:
         trial = Trial({}, seed)
         trial.suggest_float(first, 0, 1)
@@ -88,7 +88,7 @@ def test_reports_of_several_objectives_have_as_many_values() -> None:
         trial.report(1, step=5)
 
 
-def test_what_only_a_study_has_is_said() -> None:
+def test_attributes_of_studies_are_refused() -> None:
     trial = Trial({}, 1)
     with pytest.raises(AttributeError, match=r"`trial.study` is Optuna's alone"):
         _ = trial.study
