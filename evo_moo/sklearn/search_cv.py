@@ -185,7 +185,10 @@ class MultiObjectiveSearchCV(BaseSearchCV):  # type: ignore[misc]
             warnings.warn(words, FitFailedWarning, stacklevel=3)
 
     def _choose(self) -> None:
-        """Choose a row by ``refit``; errors as of ``pick``."""
+        """Choose a row by ``refit``; errors as of ``fit``."""
+        if not self.best_front_:
+            rule = "`n_evals` must let a configuration reach full length"
+            raise UsageError(f"{rule}, but with {self.n_evals} none did; raise it, or name fewer rungs in `refinement`")
         self.decision_ = None
         if callable(self.refit):
             self.best_index_ = int(self.refit(self.cv_results_))

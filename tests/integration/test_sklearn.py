@@ -50,9 +50,9 @@ def plain_columns(search: MultiObjectiveSearchCV) -> dict[str, list[Any]]:
 @pytest.mark.slow
 @parametrize_with_checks(
     [
-        MultiObjectiveSearchCV(LogisticRegression(), C, n_evals=4, cv=2, random_state=1, search_options=QUICK),
+        MultiObjectiveSearchCV(LogisticRegression(), C, n_evals=2, cv=2, random_state=1, search_options=QUICK),
         MultiObjectiveSearchCV(
-            Ridge(), {"alpha": Real(0.1, 1)}, n_evals=4, cv=2, random_state=1, search_options=QUICK, error_score="raise"
+            Ridge(), {"alpha": Real(0.1, 1)}, n_evals=2, cv=2, random_state=1, search_options=QUICK, error_score="raise"
         ),
     ],
     expected_failed_checks=lambda search: (
@@ -94,12 +94,12 @@ def test_boosted_trees_are_searched_with_few_rounds_first(module: str, name: str
         scoring="neg_log_loss",
         costs=["size_kb"],
         cv=2,
-        n_evals=4,
+        n_evals=8,
         random_state=1,
         fidelity=Fidelity("n_estimators", 2, 18),
-        search_options={**QUICK, "refinement": {"rungs": [2, 6, 18]}},
+        search_options={**QUICK, "refinement": {"rungs": [2, 18]}},
     ).fit(X, Y)
-    assert set(search.cv_results_["fidelity"].tolist()) == {2, 6, 18}
+    assert set(search.cv_results_["fidelity"].tolist()) == {2, 18}
     assert set(search.cv_results_["status"][search.cv_results_["on_front"]]) == {"ok"}
     assert search.predict(X).shape == (150,) or search.predict(X).shape == (150, 1)
 
@@ -113,6 +113,13 @@ def test_short_fits_may_have_few_rows() -> None:
     ).fit(X, Y)
     assert set(table.cv_results_["fidelity"]) == {20, 90}
     assert (table.cv_results_["mean_n_rows"] == table.cv_results_["fidelity"]).all()
+
+
+def test_a_budget_below_one_full_fit_says_so() -> None:
+    rungs = {**QUICK, "refinement": {"rungs": [10, 30, 90]}}
+    search = search_of_trees(fidelity=Fidelity("n_samples", 10, 90), search_options=rungs, n_evals=1)
+    with pytest.raises(UsageError, match="`n_evals` must let a configuration reach full length, but with 1 none did"):
+        search.fit(X, Y)
 
 
 def test_the_front_is_that_of_bare_cross_validations() -> None:
