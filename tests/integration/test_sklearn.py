@@ -317,11 +317,9 @@ def test_a_stopped_search_goes_on_as_its_twin(tmp_path: Path) -> None:
     resumed = search_of_trees(run_dir=tmp_path / "run").fit(X, Y)
     assert plain_columns(resumed) == plain_columns(twin)
     assert plain_columns(search_of_trees(run_dir=tmp_path / "run").fit(X, Y)) == plain_columns(twin)
-    for data, estimator in [
-        ((X + 1, Y), DecisionTreeClassifier()),
-        ((X, Y), DecisionTreeClassifier(min_samples_leaf=3)),
-    ]:
-        with pytest.raises(RunFolderError, match="digests"):
+    leafy = DecisionTreeClassifier(min_samples_leaf=3)
+    for data, estimator, part in [((X + 1, Y), DecisionTreeClassifier(), "X"), ((X, Y), leafy, "estimator")]:
+        with pytest.raises(RunFolderError, match=f"digest_of_{part}`"):
             search_of_trees(run_dir=tmp_path / "run").set_params(estimator=estimator).fit(*data)
 
 
