@@ -82,7 +82,7 @@ class CrossValidation(SearchProblem):
         timed = Metric("s", timed=True)
         self.metrics = {"fit_time": FIT_TIME, "score_time": timed} | {name: cost.metric for name, cost in costs.items()}
         self.error_score, self.return_train_score = error_score, return_train_score
-        vars(self).update({f"digest_of_{name}": digest for name, digest in digests.items()})
+        self.__dict__.update({f"digest_of_{name}": digest for name, digest in digests.items()})
         self.config_of_sklearn = sklearn.get_config()
         self.code = [
             *space.classes(),
