@@ -58,7 +58,7 @@ class CrossValidation(SearchProblem):
 
     Attributes:
         faults: What is wrong with what was asked for.
-        code: Classes and functions that decide the outcomes: a run folder knows them, and workers get their files.
+        code: Objects whose code decides the outcomes: a run folder knows it, and workers get the files.
     """
 
     faults: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class CrossValidation(SearchProblem):
         self.__dict__.update({f"digest_of_{name}": digest for name, digest in digests.items()})
         self.config_of_sklearn = sklearn.get_config()
         self.code = [
-            *space.classes(),
+            *space.parts(),
             *(part for scorer in scorers.values() for part in getattr(scorer, "__dict__", {}).values()),
         ]
 

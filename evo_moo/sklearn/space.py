@@ -153,10 +153,10 @@ class EstimatorSpace:
         seeded = sorted(name for name in free if name.rpartition("__")[2] == "random_state")
         return estimator.set_params(**{name: int(random.randint(2**31 - 1)) for name in seeded})
 
-    def classes(self) -> list[type]:
-        """Return the classes of the estimator, of what is in it, and of the objects that it may get."""
+    def parts(self) -> list[Any]:
+        """Return the estimator, what is in it, and the objects that it may get, one of each class."""
         there = [self.estimator, *(each for options in self.objects.values() for each in options.values())]
-        return list(dict.fromkeys(type(part) for each in there for part in _estimators_in(each)))
+        return list({type(part): part for each in there for part in _estimators_in(each)}.values())
 
     def takes(self, parameter: str) -> bool:
         """Return whether a parameter belongs to the estimator, with one of the objects of the space at least."""

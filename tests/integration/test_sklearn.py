@@ -323,6 +323,29 @@ def test_a_stopped_search_goes_on_as_its_twin(tmp_path: Path) -> None:
             search_of_trees(run_dir=tmp_path / "run").set_params(estimator=estimator).fit(*data)
 
 
+def tree_of_own(flips: bool) -> DecisionTreeClassifier:
+    class Own(DecisionTreeClassifier):
+        if flips:
+
+            def fit(self, X: np.ndarray, y: np.ndarray) -> "Own":
+                return DecisionTreeClassifier.fit(self, X, 2 - y)
+
+        else:
+
+            def fit(self, X: np.ndarray, y: np.ndarray) -> "Own":
+                return DecisionTreeClassifier.fit(self, X, y)
+
+    return Own()
+
+
+def test_other_code_of_an_estimator_is_refused(tmp_path: Path) -> None:
+    search = (
+        search_of_trees(n_evals=4, run_dir=tmp_path / "run").set_params(estimator=tree_of_own(flips=False)).fit(X, Y)
+    )
+    with pytest.raises(RunFolderError, match="fit` has changed"):
+        search.set_params(estimator=tree_of_own(flips=True)).fit(X, Y)
+
+
 def test_a_data_frame_keeps_its_names() -> None:
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     search = search_of_trees(costs={"one_row_ms": PredictTime(n_rows=1)}, n_evals=4).fit(frame, pd.Series(Y))
