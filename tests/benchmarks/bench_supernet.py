@@ -240,7 +240,9 @@ def of_seed(seed: int) -> Row:
     unique = {m: float(np.mean([len({bench.key(c) for c in cs}) for cs in of.values()])) for m, of in found.items()}
     volumes = bench.volumes(found)
     for method, shares in volumes.items():
-        print(f"  {method:34} " + " ".join(f"{s:.3f}" for s in shares) + f"  unique {unique[method]:.1f}", flush=True)
+        one_layer = np.mean([config["depth"] == 1 for configs in found[method].values() for config in configs])
+        words = f"unique {unique[method]:.1f}, {one_layer:.0%} of one layer"
+        print(f"  {method:34} " + " ".join(f"{s:.3f}" for s in shares) + f"  {words}", flush=True)
     return Row(volumes, unique, ranks[0], ranks[1], cpu_s, training_s)
 
 
