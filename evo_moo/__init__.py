@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from evo_moo.problem.metrics import Metric as Metric
     from evo_moo.problem.points import Point as Point
     from evo_moo.problem.search_problem import SearchProblem as SearchProblem
+    from evo_moo.problem.trials.trial import TrialPruned as TrialPruned
     from evo_moo.report.export import export_run as export_run
     from evo_moo.report.page import write_report as write_report
     from evo_moo.run.api import resume as resume
@@ -54,6 +55,7 @@ _load, __all__ = lazy_names(
         "plugins": "load_problem",
         "problem.command.problem": "CommandProblem",
         "problem": "Fidelity FunctionProblem Metric Point SearchProblem",
+        "problem.trials.trial": "TrialPruned",
         "report.export": "export_run",
         "report.page": "write_report",
         "run.api": "resume search",
