@@ -104,6 +104,9 @@ class _Walk:
             if text not in ("[]", "{}") and not is_temporary:  # an empty one may be where evaluations are to be noted
                 self._add(name, text if len(text) <= LONGEST else f"digest {_digest(text)}")
             return
+        if isinstance(value, type):
+            self.look_into_class(value)
+            return
         if id(value) in self._seen:
             return
         self._seen[id(value)] = value
@@ -111,8 +114,6 @@ class _Walk:
             self._function(value)
         elif isinstance(value, _CACHE):
             self.value(name, value.__wrapped__)
-        elif isinstance(value, type):
-            self.look_into_class(value)
         elif inspect.ismethod(value):
             self.value(name, value.__func__)
             self.value(name, value.__self__)

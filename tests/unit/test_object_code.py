@@ -151,3 +151,17 @@ def test_values_of_every_kind_are_told_apart() -> None:
     me: list[Any] = [1]
     me.append(me)
     object_code(Holder(me))
+
+
+class Model:
+    def fit(self) -> int:
+        return 3
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.model_class = Model
+
+
+def test_a_class_that_is_a_value_is_looked_into() -> None:
+    assert "Model.fit" in object_code(Holder())
