@@ -1,5 +1,6 @@
 """Define-by-run objectives, searched without Optuna: explored, continued after a kill, pruned, and limited."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evo_moo import JobError, MetricError, SearchFailedError, resume, search
+from evo_moo import JobError, MetricError, RunFolderError, SearchFailedError, resume, search
 from evo_moo.problem.trials.trial import TrialPruned
 from evo_moo.storage.reading import reading
 from tests.integration.running import evo_moo, ledger_of
@@ -79,10 +80,9 @@ def test_a_killed_exploration_goes_on_and_ends_as_its_twin(study: Path) -> None:
     process = subprocess.Popen(arguments, cwd=study, stderr=subprocess.DEVNULL)
     for _ in range(600):
         time.sleep(0.1)
-        if (study / "killed" / "run.sqlite").exists():
-            with reading(study / "killed") as ledger:
-                if list(ledger.events("explored")):
-                    break
+        with contextlib.suppress(RunFolderError), reading(study / "killed") as ledger:
+            if list(ledger.events("explored")):
+                break
     assert process.poll() is None
     process.kill()
     process.wait()
