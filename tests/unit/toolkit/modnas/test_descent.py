@@ -71,7 +71,7 @@ def test_the_common_direction_lowers_every_loss(seed: int, n: int, n_parameters:
     direction = common_direction(gradients)
     products = gradients @ direction / gradients.norm(dim=1)
     # Of the shortest vector d, every gradient g has gd >= dd: to first order no loss rises.
-    assert (products >= direction.square().sum() - 1e-4).all()
+    assert (products >= direction.square().sum() - 1e-3).all()
 
 
 def test_units_of_losses_do_not_turn_the_common_direction() -> None:
