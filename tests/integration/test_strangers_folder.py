@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -101,6 +102,9 @@ def watched(place: Path, *arguments: Any) -> str:
             if event == "exec" and "evil" in getattr(details[0], "co_filename", ""):
                 seen.append(f"{event} {details}")
 
+        # What the first import of a module does, whoever imports it: keep its compiled code, look for fonts.
+        sys.dont_write_bytecode = True
+        importlib.import_module("matplotlib.font_manager")
         sys.addaudithook(watch)
         sys.argv = ["evo-moo", *map(str, arguments)]
         try:
