@@ -157,8 +157,8 @@ def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
 def _context_faults(weights: Any, contexts: Sequence[str]) -> list[str]:
     """Say which weights are of contexts that the problem does not have."""
     unknown = [name for name in weights if name not in contexts] if isinstance(weights, dict) else []
-    there = f"are {', '.join(contexts)}" if contexts else "there are none"
-    return [f"`contexts.{name}` must be one of the problem's contexts; {there}" for name in unknown]
+    there = f"has {', '.join(contexts)}" if contexts else "has none"
+    return [f"`contexts.{name}` must be a context of the problem, which {there}" for name in unknown]
 
 
 def _with_known(job: Job, problem: SearchProblem) -> tuple[Job, list[str]]:

@@ -10,6 +10,10 @@ from evo_moo.job.command import KEYS
 
 _RULES = {
     "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "finite_number": "must be a finite number",
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    "too_short": "must have at least {min_length}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
