@@ -32,7 +32,7 @@ from evo_moo.by_value import send_by_value, send_definitions
 from evo_moo.errors import EvoMooError, PluginError, ProblemError, place_of
 from evo_moo.object_code import CODE, changed_parts, modules_of, object_code
 from evo_moo.problem.command.problem import CommandProblem
-from evo_moo.problem.command.words import COMMAND, PLACE
+from evo_moo.problem.command.words import COMMAND
 from evo_moo.problem.options import Options, read_options
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
@@ -196,11 +196,6 @@ def absolute_reference(reference: str, base: Path) -> str:
     if colon and path.endswith(".py"):
         return f"{(base / Path(path).expanduser()).resolve()}:{name}"
     return reference
-
-
-def without_place(reference: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a problem without the folder of a command, which may move."""
-    return {name: value for name, value in options.items() if (reference, name) != (COMMAND, PLACE)}
 
 
 def job_file_of(reference: str) -> Path | None:

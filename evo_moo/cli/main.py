@@ -34,7 +34,7 @@ from evo_moo.cli.runs import (
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
-    from evo_moo.run.preparation import PreparedJob
+    from evo_moo.run.preparation.prepared import PreparedJob
 
 FAILED, WRONG_INPUT, RESUMABLE = 1, 2, 75
 StopWhen = Annotated[
@@ -146,7 +146,7 @@ def run(
     from evo_moo.job.check import check_job
     from evo_moo.job.file import direction_settings, option_settings, read_job_file, settings
     from evo_moo.plugins import job_file_of
-    from evo_moo.run.preparation import outside_faults, prepare
+    from evo_moo.run.preparation.prepared import outside_faults, prepare
 
     job_file = Path(what) if what.endswith(".toml") else job_file_of(what)
     data = read_job_file(job_file) if job_file else {"problem": {"use": what}}

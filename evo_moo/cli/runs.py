@@ -48,7 +48,7 @@ def name_code(run_dir: Path, problem: str | None, trust: bool) -> None:
     from evo_moo.errors import UsageError
     from evo_moo.job.identity import of_anybody
     from evo_moo.problem.command.words import CommandInWords
-    from evo_moo.run.api import code_to_load
+    from evo_moo.run.preparation.recorded_job import code_to_load
     from evo_moo.text import printable, shortened
 
     named, is_known = code_to_load(run_dir, problem)

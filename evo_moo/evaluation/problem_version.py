@@ -4,7 +4,8 @@ import hashlib
 import importlib.metadata
 import json
 
-from evo_moo.plugins import EXPLORED, ProblemSource, without_place
+from evo_moo.plugins import EXPLORED, ProblemSource
+from evo_moo.problem.command.words import without_place
 from evo_moo.problem.search_problem import SearchProblem
 
 

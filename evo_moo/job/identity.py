@@ -9,9 +9,8 @@ from typing import Any, Protocol
 import orjson
 
 from evo_moo.job.job import Job
-from evo_moo.plugins import without_place
 from evo_moo.problem.command.files import digest_of_file
-from evo_moo.problem.command.words import COMMAND, PLACE, CommandInWords
+from evo_moo.problem.command.words import COMMAND, PLACE, CommandInWords, without_place
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.source_texts import text_digest

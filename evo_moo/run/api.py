@@ -4,7 +4,6 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,7 @@ from evo_moo.analysis.result import Result
 from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
-from evo_moo.job.identity import followed, named_code, of_anybody
 from evo_moo.job.job import Job
-from evo_moo.job.start import asked_first, is_told
-from evo_moo.optimizer.arguments import default_pop_size
-from evo_moo.problem.command.words import CommandInWords
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.trials.problem import TrialProblem
@@ -24,23 +19,17 @@ from evo_moo.run.assembly import engine_of, pool_of
 from evo_moo.run.callbacks import Callback, Reactions
 from evo_moo.run.exploration.exploring import explored
 from evo_moo.run.exploration.learnt import left_of_budget
-from evo_moo.run.preparation import (
-    OBJECT,
-    PreparedJob,
-    begin,
-    outside_faults,
-    prepare,
-    recorded_job,
-)
+from evo_moo.run.preparation.beginning import begin
+from evo_moo.run.preparation.prepared import PreparedJob, outside_faults, prepare
+from evo_moo.run.preparation.recorded_job import OBJECT, recorded_job
+from evo_moo.run.preparation.warm_start import warm_start_of
 from evo_moo.run.progress import shown_progress
 from evo_moo.run.replay import ended_evaluations
-from evo_moo.run.warm_start import WarmStart, outcomes_to_learn, read_earlier_runs, warm_start
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
-from evo_moo.storage.reading import Recorded, guarded_reads, read_job
+from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
-from evo_moo.storage.trust import is_sealed
 from evo_moo.user_code import module_label
 
 
@@ -110,7 +99,7 @@ def search(
         start: Configurations that the first population begins with; any of ``Result.configurations`` can be one. With
             ``{"configuration": …, "metrics": …}`` one that was measured elsewhere is told, and not evaluated.
         from_runs: Run folders of earlier runs, the best of which make up to half of the first population, and from
-            which models learn; ``evo_moo.run.warm_start`` says what is taken and which outcomes are reused.
+            which models learn; ``evo_moo.run.preparation.warm_start`` says what is taken and which outcomes are reused.
         grid_points: Number of points of every ``Real`` of a grid, by default 5; or by the names of variables the
             number of points or the values of each.
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
@@ -171,31 +160,6 @@ def search(
     checked = check_job(data, None if named else problem, changes=changes, more=outside_faults(folder))
     prepared = prepare(*checked, folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
-
-
-def code_to_load(run_dir: Path, problem: str | None = None) -> tuple[dict[str, str], bool]:
-    """Return what code a command that goes on with a run would load, and whether this user has run it.
-
-    Args:
-        run_dir: The run folder.
-        problem: Where the user says that the problem lies now; None: where the folder says.
-
-    Returns:
-        ``"problem"`` and ``"model"`` to references, as ``named_code`` has them, and whether none of them is new.
-
-    Raises:
-        RunFolderError: It is no run folder.
-    """
-    data, facts = read_job(run_dir), Recorded.read(run_dir).facts
-    with guarded_reads(run_dir):
-        named = named_code(data if facts is None else followed(data, facts, run_dir))
-    is_known = is_sealed(run_dir, of_anybody(named.values()))
-    if problem is not None and CommandInWords.read(named.get("problem", "")):  # the folder still says what is run
-        return named, is_known
-    if problem is not None:  # which the user names, not the folder
-        named["problem"] = problem
-        is_known = is_known or not of_anybody(use for what, use in named.items() if what != "problem")
-    return named, is_known or not of_anybody(named.values())
 
 
 def resume(
@@ -267,11 +231,11 @@ def run_job(
         rule = "`callbacks` must hold objects of classes that inherit evo_moo.Callback"
         raise UsageError(*(f"{rule}, but holds {each!r}" for each in wrong))
     before_run = names_in(run_dir)
-    warm = _warm_start(prepared) if prepared.problem.is_explored else None
+    warm = warm_start_of(prepared) if prepared.problem.is_explored else None
     with RunFolder(run_dir) as folder, taken_away_if_refused(folder, before_run):
         if not prepared.problem.is_explored:
             prepared = explored(prepared, folder, verbose=verbose)
-            warm = _warm_start(prepared)
+            warm = warm_start_of(prepared)
         problem, goals, version = prepared.problem, prepared.goals, problem_version(prepared.problem, prepared.source)
         with guarded_reads(folder.path):
             job = begin(folder, prepared, version, warm)
@@ -310,18 +274,3 @@ def _way_on(job: Job, run_dir: Path | None) -> str:
     if job.problem.use.startswith(OBJECT):
         command = f"`evo_moo.search` as before, with this `run_dir`{' and a later deadline,' if is_late else ','}"
     return f"everything that ended is recorded, and {command} goes on"
-
-
-def _warm_start(prepared: PreparedJob) -> WarmStart | None:
-    """Return what a new search takes from earlier runs; None where the job names none, or the run has begun."""
-    job, problem, search = prepared.job, prepared.problem, prepared.job.search
-    if not search.from_runs or prepared.recorded.facts is not None:
-        return None
-    version = problem_version(problem, prepared.source)
-    described = problem.space, problem.known_metrics, version, search.seed, problem.point_space
-    runs = read_earlier_runs(search.from_runs, *described)
-    pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
-    warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
-    known = [entry for entry in search.start if is_told(entry, problem.space)]
-    earlier = outcomes_to_learn(runs, problem.point_space, prepared.goals) if job.surrogate else ()
-    return replace(warm, start=[*known, *warm.start], earlier=earlier)

@@ -35,7 +35,7 @@ from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
 from evo_moo.job.job import Job
 from evo_moo.run.assembly import evaluates_in_process
-from evo_moo.run.preparation import PreparedJob, deadline_faults, misfits
+from evo_moo.run.preparation.prepared import PreparedJob, deadline_faults, misfits
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.storage.folder_lock import FolderLock
 from evo_moo.storage.reading import Recorded

@@ -25,7 +25,8 @@ from evo_moo.problem.points import Key
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.engine import Engine
-from evo_moo.run.preparation import record_problem, recorded_job
+from evo_moo.run.preparation.beginning import record_problem
+from evo_moo.run.preparation.recorded_job import recorded_job
 from evo_moo.run.progress import shown_progress
 from evo_moo.run.replay import ended_evaluations
 from evo_moo.run.tasks import Tasks

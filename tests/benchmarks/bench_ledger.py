@@ -51,7 +51,7 @@ def engine(n_evals: int, run_dir: str) -> None:
 
     from evo_moo.job.check import check_job
     from evo_moo.run.api import run_job
-    from evo_moo.run.preparation import prepare
+    from evo_moo.run.preparation.prepared import prepare
 
     job = {
         "problem": {"use": f"{Path(__file__).parents[1] / 'golden' / 'problem.py'}:Golden"},

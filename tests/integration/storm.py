@@ -11,7 +11,7 @@ from typing import Any
 from evo_moo import Result
 from evo_moo.job.check import check_job
 from evo_moo.run.api import run_job
-from evo_moo.run.preparation import prepare
+from evo_moo.run.preparation.prepared import prepare
 from tests.integration.running import USER_FILE, Killer
 
 SHARES = {"raises": 0.10, "hangs": 0.03, "killed": 0.05, "hogs": 0.02}

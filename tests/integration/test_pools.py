@@ -20,7 +20,7 @@ from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.job.check import check_job
 from evo_moo.plugins import ProblemSource
 from evo_moo.run.api import run_job
-from evo_moo.run.preparation import prepare
+from evo_moo.run.preparation.prepared import prepare
 from tests.integration.running import PATIENCE_S, USER_FILE, Killer, evaluated, evo_moo, fates, ledger_of
 
 pytestmark = pytest.mark.slow

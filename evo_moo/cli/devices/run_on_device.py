@@ -14,7 +14,7 @@ from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.evaluation.machine import cpu_model
 from evo_moo.problem.contexts import AT
 from evo_moo.problem.goals import Goals
-from evo_moo.run.preparation import recorded_job
+from evo_moo.run.preparation.recorded_job import recorded_job
 from evo_moo.toolkit.devices.device_files import DeviceFile, write_networks
 from evo_moo.toolkit.devices.device_front import DeviceFront
 from evo_moo.toolkit.devices.latency_model import LatencyModel

@@ -17,6 +17,11 @@ _BEGINS, _IN = "the command ", " in "
 _BARE = re.compile(r"[\w@%+=:,./{}-]+")
 
 
+def without_place(reference: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a problem without the folder of a command, which may move."""
+    return {name: value for name, value in options.items() if (reference, name) != (COMMAND, PLACE)}
+
+
 class CommandInWords(NamedTuple):
     """A command in words, and the folder of its files.
 

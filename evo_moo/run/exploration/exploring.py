@@ -20,7 +20,7 @@ from evo_moo.job.identity import named_code, of_anybody
 from evo_moo.job.refinement import refinement_faults
 from evo_moo.run.assembly import pool_of
 from evo_moo.run.exploration.learnt import Exploration, with_space
-from evo_moo.run.preparation import PreparedJob
+from evo_moo.run.preparation.prepared import PreparedJob
 from evo_moo.run.stop_signals import StopRequests
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.completion import completed

@@ -4,7 +4,8 @@ import evo_moo
 from evo_moo.errors import JobError
 from evo_moo.problem.contexts import Context
 from evo_moo.problem.goals import Goals
-from evo_moo.run.warm_start import EarlierRun, Observation, read_earlier_runs, warm_start
+from evo_moo.run.preparation.earlier_runs import EarlierRun, Observation, read_earlier_runs
+from evo_moo.run.preparation.warm_start import warm_start
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Real
 

@@ -4,7 +4,7 @@ from evo_moo import search
 from evo_moo.errors import JobError, RunFolderError
 from evo_moo.job.check import check_job
 from evo_moo.run.api import run_job
-from evo_moo.run.preparation import outside_faults, prepare
+from evo_moo.run.preparation.prepared import outside_faults, prepare
 from evo_moo.storage.reading import Recorded
 
 
