@@ -13,6 +13,7 @@ import numpy as np
 
 from evo_moo.analysis.choice_rules import Method, Ranking, Rule
 from evo_moo.analysis.evaluated_front import EvaluatedFront
+from evo_moo.analysis.fronts.endings import why_no_front
 from evo_moo.errors import NoChoiceError, UsageError
 from evo_moo.problem.goal_faults import limit_faults
 from evo_moo.problem.goals import Goals, Limits, Objectives
@@ -160,7 +161,7 @@ def candidates(result: EvaluatedFront, limits: Limits, faults: Sequence[str] = (
         NoChoiceError: Nothing keeps them all.
     """
     if not len(result.objectives.keys):
-        raise NoChoiceError("a model can be picked once an evaluation has ended well, but none has")
+        raise NoChoiceError(f"a model can be picked once there is a front, but {why_no_front(result.endings)}")
     names = dict.fromkeys(name for e in result.measured for name in e.metrics) if limits else ()
     known = {name: result.known_metrics.get(name, Metric()) for name in names}
     if wrong := [*faults, *limit_faults("limits", limits, known)]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evo_moo.analysis.confirmed_front import Confirmation, InContext, largest_p, p_nondominated, test_metric_of
+from evo_moo.analysis.fronts.endings import why_no_front
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.statistics.intervals import Array
 from evo_moo.errors import RunFolderError, UsageError
@@ -44,7 +45,7 @@ def members_of_run(ledger: Ledger, result: RunFront, ids: Sequence[Key]) -> list
     run = result.run_dir
     if not ids:
         if not result.front:
-            raise UsageError(f"`{run}` must have a front to be confirmed, but no evaluation has ended well")
+            raise UsageError(f"`{run}` must have a front to be confirmed, but {why_no_front(result.endings)}")
         return result.front
     on_front = {e.id: e for e in result.front}
     distinct = list(dict.fromkeys(ids))

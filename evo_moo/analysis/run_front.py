@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from evo_moo.analysis.fronts.endings import Failure, code_changes, failures_of, notes_of
+from evo_moo.analysis.fronts.endings import Failure, code_changes, failures_of, notes_of, why_no_front
 from evo_moo.analysis.fronts.names import ContextNames
 from evo_moo.analysis.fronts.rows import flat_row
 from evo_moo.analysis.fronts.view_front import ViewFront, doubts_of, served_by, union_of
@@ -160,7 +160,8 @@ class RunFront:
         points = " points" if self.has_points else ""
         points += f" in {self.context}" if self.context else ""
         points += f" in {len(self.contexts)} contexts" if self.contexts else ""
-        return f"{kept} of {len(self.front)}{points} among {self.n_evaluations} evaluations{failed}; {objectives}"
+        among = f"among {self.n_evaluations} evaluations{failed}; {objectives}"
+        return f"{kept} of {len(self.front)}{points} {among}{'' if self.front else f'; {why_no_front(self.endings)}'}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.in_words()}>"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from evo_moo.analysis.fronts.endings import why_no_front
 from evo_moo.analysis.run_front import RunFront
 from evo_moo.analysis.statistics.choice_effects import ChoiceEffect, change_words
 from evo_moo.cli.console import MAX_ROWS, cell, digits_of, heading, new_table, open_console, pairs, safe
@@ -51,7 +52,7 @@ def _print_share(console: Console, result: RunFront) -> None:
 def _print_members(console: Console, result: RunFront) -> None:
     """Print a front: objectives, what else has room, configuration."""
     if not result.front:
-        console.print("No evaluation has ended well.")
+        console.print(f"There is no front: {why_no_front(result.endings)}.")
     else:
         names = list(dict.fromkeys([*result.goals.metric_names, *(name for m in result.metrics for name in m)]))
         names = [name for name in names if result.names.are_here(name)]

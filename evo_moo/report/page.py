@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from evo_moo.analysis.fronts.endings import why_no_front
 from evo_moo.analysis.statistics.choice_effects import change_words
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
@@ -93,6 +94,7 @@ def report_page(report: Report) -> str:
         json=Markup(in_script(report.to_json())),
         plotly=Markup(_plotly()),
         num=number,
+        why_no_front=why_no_front,
         **_words(report),
     )
 

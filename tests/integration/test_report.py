@@ -207,7 +207,11 @@ def test_page_suits_failures_one_objective_and_nothing_feasible(tmp_path: Path) 
         raise ValueError("no way")
 
     text = search("broken", broken, objectives={"a": "min", "b": "min"})
-    assert "No evaluation has ended well so far" in text and "ValueError: no way" in text and 'id="front"' not in text
+    assert (
+        "There is no front so far: no evaluation has ended well." in text
+        and "ValueError: no way" in text
+        and 'id="front"' not in text
+    )
     text = search("single", lambda config: {"a": config["x"]}, objectives={"a": "max"})
     assert "Best evaluations" in text and "Hypervolume" not in text
     limits = {"a": {"at_least": 9}}

@@ -41,6 +41,14 @@ def notes_of(endings: Mapping[tuple[str, str], int]) -> list[Failure]:
     return _counted((*ending, n) for ending, n in well.items())
 
 
+def why_no_front(endings: Mapping[tuple[str, str], int]) -> str:
+    """Say in words why a run has no front: evaluations below the full fidelity are on none."""
+    n_partial = sum(n for (status, _), n in endings.items() if status == "partial")
+    if n_partial:
+        return f"no evaluation has reached the full fidelity, though {n_partial} below it ended well"
+    return "no evaluation has ended well"
+
+
 def _counted(endings: Iterable[tuple[str, str, int]]) -> list[Failure]:
     """Add up endings by status and reason, most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
