@@ -196,6 +196,6 @@ def _value(text: str, name: str, space: SearchSpace) -> Any:
     if not kind.has_options:
         with contextlib.suppress(ValueError):
             read = float(bare)
-        read = int(read) if kind.grid and isinstance(read, float) and read.is_integer() else read
+        read = int(read) if kind.is_whole and isinstance(read, float) and read.is_integer() else read
     kind.code(read)
     return read

@@ -154,7 +154,8 @@ def _variable(
 ) -> Column:
     values = [c[name] for c in configurations if name in c]
     if definition.get("kind") not in ("choice", "boolean") and all(map(is_number, values)):
-        return Column(name, title, bool(definition.get("log")), significant([c.get(name) for c in configurations]))
+        is_log = bool(definition.get("log")) and all(value > 0 for value in values)
+        return Column(name, title, is_log, significant([c.get(name) for c in configurations]))
     declared = definition.get("options") or ([False, True] if definition.get("kind") == "boolean" else [])
     levels = list(dict.fromkeys(map(value_text, (*declared, *values))))
     place = {level: i for i, level in enumerate(levels)}

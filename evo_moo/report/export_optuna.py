@@ -89,8 +89,11 @@ class _Parameter:
         kind, self.as_json = definition["kind"], False
         self.distribution: BaseDistribution
         if kind in ("real", "integer"):
+            has_zero, log, step = (definition.get(key) for key in ("zero", "log", "step"))
+            low = 0 if has_zero else definition["low"]  # Optuna has no 0 beside a log range
             number = FloatDistribution if kind == "real" else IntDistribution
-            self.distribution = number(definition["low"], definition["high"], log=definition.get("log", False))
+            steps = {} if step is None else {"step": step}
+            self.distribution = number(low, definition["high"], log=bool(log and not has_zero), **steps)
         elif kind == "boolean":
             self.distribution = CategoricalDistribution([False, True])
         else:

@@ -1,6 +1,6 @@
 """The space of an estimator's parameters, as users of scikit-learn write it, as variables of a search.
 
-A value of the space is a variable (``Real``, ``Integer``, ``Choice``, ``Boolean``), a list of values, a frozen
+A value of the space is a variable (``Real``, ``Integer``, ``Choice``, ``Boolean``), a list of values, a range, a frozen
 distribution of scipy, or a dict of names to any objects, such as the steps that may stand at one place of a pipeline.
 Of ``{"model": {"svm": SVC(), "forest": RandomForestClassifier()}}``, the parameter ``C`` of the first is
 ``model__svm__C``; it exists only where ``svm`` is chosen.
@@ -23,7 +23,7 @@ from evo_moo.values import json_key
 
 THREADS = ("n_jobs", "thread_count", "nthread", "num_threads")
 """Parameters of estimators that say how many threads they compute with."""
-VALUES = "a variable, a list of values, a dict of names to objects, or a uniform distribution of scipy"
+VALUES = "a variable, a list of values, a range, a dict of names to objects, or a uniform distribution of scipy"
 
 
 class Place(NamedTuple):
@@ -77,6 +77,8 @@ class EstimatorSpace:
         """Return the variable of a value, and keep the objects that it chooses from; ``ValueError`` with the rule."""
         if hasattr(value, "dist") and hasattr(value, "support"):
             return _of_distribution(value)
+        if isinstance(value, range) and len(value) > 1:
+            return Integer(min(value), max(value), step=abs(value.step))
         value = value.tolist() if hasattr(value, "tolist") else value
         if isinstance(value, list | tuple):
             if all(map(_is_json, value)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.errors import SpaceError
-from evo_moo.space.variables import Array, Mask, Real, Variable
+from evo_moo.space.variable import Array, Mask, Variable
 from evo_moo.values import is_number, value_text
 
 Region = tuple[tuple[float, float], ...]
@@ -168,7 +168,7 @@ def region(parent: Variable, wanted: Any) -> Region:
         cells = parent.between(*limits)
         if not cells:
             raise ValueError(f"its values are {parent.text()}, none of which is {_wanted_text(wanted)}")
-    elif isinstance(parent, Real):
+    elif not (parent.grid or (_is_zero(wanted) and getattr(parent, "zero", False))):
         raise ValueError(f"a Real needs at_least or at_most, since it is hardly ever exactly {wanted!r}")
     else:
         allowed = wanted if _is_list(wanted) else [wanted]
@@ -214,6 +214,10 @@ def _wanted_text(wanted: Any) -> str:
 def _is_limits(wanted: Any) -> bool:
     # Any other mapping is an option of a Choice.
     return isinstance(wanted, Mapping) and bool(wanted) and set(wanted) <= {"at_least", "at_most"}
+
+
+def _is_zero(wanted: Any) -> bool:
+    return all(is_number(each) and each == 0 for each in (wanted if _is_list(wanted) else [wanted]))
 
 
 def _is_list(wanted: Any) -> bool:

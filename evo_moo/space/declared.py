@@ -6,13 +6,14 @@ from typing import Any
 
 from evo_moo.space.variables import KINDS, Variable
 
-_MORE = {"real": {"log", "when"}, "integer": {"log", "when"}, "choice": {"ordered", "when"}, "boolean": {"when"}}
+_OF_NUMBERS = {"log", "step", "when", "zero"}
+_MORE = {"real": _OF_NUMBERS, "integer": _OF_NUMBERS, "choice": {"ordered", "when"}, "boolean": {"when"}}
 """Kinds to the keys that may stand beside them."""
 FORMS = '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] } or "boolean"'
 
 
 def declared_variable(declared: Any) -> Variable:
-    """Return the variable of a table with one kind, and with ``log``, ``ordered`` or ``when`` beside it.
+    """Return the variable of a table with one kind, and beside it what else a variable of that kind may have.
 
     Args:
         declared: The table; ``"boolean"`` alone; or a variable, which is returned as it is.
@@ -33,7 +34,7 @@ def declared_variable(declared: Any) -> Variable:
         near = difflib.get_close_matches(unknown[0], _MORE[kind], n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         raise ValueError(f"takes {', '.join(sorted(_MORE[kind]))} beside {kind}, but has {unknown[0]!r}; {hint}drop it")
-    wrong = [key for key in ("log", "ordered") if not isinstance(more.get(key, False), bool)]
+    wrong = [key for key in ("log", "ordered", "zero") if not isinstance(more.get(key, False), bool)]
     if wrong:
         raise ValueError(f"must have true or false as `{wrong[0]}`, but has {more[wrong[0]]!r}")
     if "when" in more and not isinstance(more["when"], Mapping):

@@ -11,11 +11,11 @@ import numpy as np
 
 from evo_moo.errors import JobError
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Array, Mask, Real, Variable
+from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.values import is_integer, plain
 
 GridPoints = int | Mapping[str, int | Sequence[Any]]
-"""Number of points of every ``Real``; or by a variable's name the number of its points, or its values."""
+"""Number of points of every ``Real`` without steps; or by a variable's name the number of its points, or its values."""
 
 POINTS = 5
 MOST_POINTS = 100_000
@@ -64,8 +64,8 @@ class GridDesign:
     Args:
         space: The space.
         seed: Decides the order.
-        points: The values; of ``Integer``, ``Choice`` and ``Boolean`` all, of ``Real`` 5 from one end to the other,
-            unless it says otherwise.
+        points: The values; of a ``Real`` without steps 5 from one end to the other, of all else all, unless it says
+            otherwise.
 
     Raises:
         JobError: ``points`` does not fit the space, or the grid is too large.
@@ -155,8 +155,8 @@ def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
 def _given(name: str, kind: Variable, points: GridPoints | None) -> Any:
     """Return what is said of a variable: its values, their number, or None for all."""
     if isinstance(points, Mapping):
-        return points.get(name, POINTS if isinstance(kind, Real) else None)
-    return (points or POINTS) if isinstance(kind, Real) else None
+        return points.get(name, None if kind.grid else POINTS)
+    return None if kind.grid else (points or POINTS)
 
 
 def _axis_size(kind: Variable, given: Any) -> int:
@@ -169,10 +169,8 @@ def _axis_size(kind: Variable, given: Any) -> int:
 
 def _axis(kind: Variable, given: Any) -> Array:
     """Return the codes of a variable's values."""
-    low, high = kind.span
     if given is None:
-        return np.arange(low, high + 1)
+        return np.arange(kind.span[0], kind.span[1] + 1)
     if not is_integer(given):
         return np.array([kind.code(value) for value in given])
-    codes = np.geomspace(low, high, given) if getattr(kind, "log", False) else np.linspace(low, high, given)
-    return np.unique(np.rint(codes)) if kind.grid else codes
+    return kind.spread(given)

@@ -21,6 +21,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
 
+from evo_moo.space.encoding import ZERO_SHARE
 from evo_moo.space.search_space import Method, SearchSpace
 from evo_moo.space.variables import Array, Mask
 
@@ -98,7 +99,8 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
     """Polynomial mutation on numbers and ordered choices, another option for categories.
 
     Only active columns mutate, at least one of each row, and each to another value; a column that a mutation
-    activates begins with a fresh random value. Polynomial mutation is by Deb and Goyal, "A Combined Genetic
+    activates begins with a fresh random value. Of a number that may be 0 beside a range in log scale, one mutation
+    in five goes to 0 from any value, or from 0 to any. Polynomial mutation is by Deb and Goyal, "A Combined Genetic
     Adaptive Search (GeneAS) for Engineering Design", Computer Science and Informatics 26 (1996), 30-45.
     """
 
@@ -130,6 +132,9 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         U = _scaled(space, X)[rows, columns]
         Y[rows, columns] = _unscaled(space, self._moved(U, random_state), columns)
         after = space.codes(Y)
+        if (has_zero := hit & (space.zero_edge > -np.inf)).any():
+            Y = np.where(has_zero, self._to_or_from_zero(X, Y, before == after, random_state), Y)
+            after = space.codes(Y)
         stuck = hit & space.grid & (before == after)
         step = np.where(Y < X, -1.0, 1.0)
         step = np.where((before + step < space.low) | (before + step > space.high), -step, step)
@@ -137,6 +142,14 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
 
     def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
         return self.mutated(X, random_state)
+
+    def _to_or_from_zero(self, X: Array, Y: Array, is_same: Mask, random_state: Any) -> Array:
+        """Return columns that may be 0: some change between it and any other value, those that stay 0 begin at low."""
+        edge, top = self.space.zero_edge, self.space.wide_xu
+        was_zero, jump = edge > X, random_state.random(X.shape) < ZERO_SHARE
+        anywhere = top - random_state.random(X.shape) * (top - np.maximum(edge, self.space.wide_xl))
+        small = np.where(was_zero & is_same, edge + np.abs(Y - X), Y)
+        return np.where(jump, np.where(was_zero, anywhere, self.space.xl), small)
 
     def _hits(self, movable: Mask, random_state: Any) -> Mask:
         n_movable = np.maximum(movable.sum(axis=1, keepdims=True), 1)

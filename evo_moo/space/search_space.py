@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
-from evo_moo.space.rounding import round_significant
+from evo_moo.space.encoding import Encoding
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.values import plain
 
@@ -47,6 +47,8 @@ class SearchSpace:
         grid: ``(n_var,)`` mask of the columns of whole numbers.
         log: ``(n_var,)`` mask of the columns that hold natural logarithms.
         category: ``(n_var,)`` mask of the columns whose codes have no order.
+        zero_edge: ``(n_var,)`` what of a column stands for a 0 beside a range in log scale lies below it; minus
+            infinity where nothing does.
     """
 
     def __init__(
@@ -64,16 +66,10 @@ class SearchSpace:
         if faults := self._faults():
             raise SpaceError("\n".join(faults))
         self._conditions = Conditions(self.variables)
-        kinds = self.variables.values()
-        self.grid = np.array([variable.grid for variable in kinds])
-        self.log = np.array([getattr(variable, "log", False) for variable in kinds])
-        self.category = np.array([kind.has_options and not getattr(kind, "ordered", False) for kind in kinds])
-        self._log_columns = np.flatnonzero(self.log)
-        self._log_reals = np.flatnonzero(self.log & ~self.grid)
-        self.low, self.high = np.array([variable.span for variable in kinds]).T
-        half = np.where(self.grid, 0.5, 0.0)
-        ends = np.stack([self.low, self.high, self.low - half, self.high + half])
-        self.xl, self.xu, self.wide_xl, self.wide_xu = self.columns(ends)
+        self._encoding = e = Encoding(self.variables.values())
+        self.grid, self.log, self.category, self.zero_edge = e.grid, e.log, e.category, e.zero_edge
+        self.low, self.high, self.xl, self.xu = e.low, e.high, e.xl, e.xu
+        self.wide_xl, self.wide_xu = e.wide_xl, e.wide_xu
 
     @classmethod
     def from_configspace(cls, cs: "ConfigurationSpace") -> "SearchSpace":
@@ -109,22 +105,11 @@ class SearchSpace:
 
     def codes(self, X: npt.ArrayLike) -> Array:
         """Return the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
-        codes = np.minimum(np.maximum(self._checked(X), self.xl), self.xu)
-        # Contiguous blocks: NumPy may take another code path, off by one bit, for strided input.
-        if self._log_columns.size:
-            codes[:, self._log_columns] = np.exp(np.take(codes, self._log_columns, axis=1))
-        if self._log_reals.size:
-            codes[:, self._log_reals] = round_significant(np.take(codes, self._log_reals, axis=1))
-        np.rint(codes, out=codes, where=self.grid)
-        # Adding 0 turns -0.0 into 0.0, which has other bytes.
-        return np.asarray(np.minimum(np.maximum(codes, self.low), self.high) + 0.0)
+        return self._encoding.codes(self._checked(X))
 
     def columns(self, codes: Array) -> Array:
         """Return the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
-        X = codes.copy()
-        if self._log_columns.size:
-            X[:, self._log_columns] = np.log(np.take(codes, self._log_columns, axis=1))
-        return X
+        return self._encoding.columns(codes)
 
     def decode(self, X: npt.ArrayLike) -> list[Configuration]:
         """Return the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""

@@ -1,14 +1,12 @@
 """Translates configurations of one space into another."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from evo_moo.seeding import evaluation_seed
 from evo_moo.space.search_space import Configuration, SearchSpace
-from evo_moo.space.variables import Array, Mask, Variable
-from evo_moo.values import is_number
+from evo_moo.space.variable import Array, Mask
 
 
 def translated(space: SearchSpace, configurations: Sequence[Configuration], seed: int) -> tuple[Array, Mask]:
@@ -26,19 +24,7 @@ def translated(space: SearchSpace, configurations: Sequence[Configuration], seed
     for row, configuration in zip(codes, configurations, strict=True):
         row[:] = space.codes(space.draw(1, np.random.default_rng(evaluation_seed(seed, configuration))))[0]
         for column, (name, kind) in enumerate(space.variables.items()):
-            code = _nearest_code(kind, configuration[name]) if name in configuration else None
+            code = kind.nearest_code(configuration[name]) if name in configuration else None
             row[column] = row[column] if code is None else code
     X = space.canonical(space.columns(codes))
     return X, space.allowed(X)
-
-
-def _nearest_code(kind: Variable, value: Any) -> float | None:
-    """Return the code of the nearest value; None where there is none."""
-    if not kind.has_options and is_number(value):
-        low, high = kind.span
-        value = min(max(value, low), high)
-        value = round(value) if kind.grid else value
-    try:
-        return kind.code(value)
-    except ValueError:
-        return None

@@ -1,6 +1,7 @@
 import itertools
 import json
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,18 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @st.composite
 def kinds(draw, when, finite):
-    kind = draw(st.sampled_from(["integer", "choice", "boolean"] + ([] if finite else ["real", "log real"])))
+    kind = draw(st.sampled_from(["integer", "choice", "boolean", "steps"] + ([] if finite else ["real", "log real"])))
     if kind == "integer":
         low = draw(st.integers(-3, 5))
         high = low + draw(st.integers(1, 4))
-        return Integer(low, high, log=low > 0 and draw(st.booleans()), when=when)
+        log = low > 0 and draw(st.booleans())
+        return Integer(low, high, log=log, zero=log and draw(st.booleans()), when=when)
+    if kind == "steps":
+        low, step, n = draw(st.integers(-30, 30)), draw(st.integers(1, 30)), draw(st.integers(1, 4))
+        if draw(st.booleans()):
+            return Integer(low, low + n * step, step=step, when=when)
+        low, step, high = (float(Decimal(each).scaleb(-2)) for each in (low, step, low + n * step))
+        return Real(low, high, step=step, when=when)
     if kind == "choice":
         known = ["a", "1", "=x", "", "true", 1, 1.0, True, None, [1, 2], (3, 3), {"a": (1, None)}]
         options = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4))
@@ -37,7 +45,7 @@ def kinds(draw, when, finite):
         low = draw(st.floats(-1e6, 1e6))
         return Real(low, low + draw(st.floats(1e-2, 1e6)), when=when)
     low = draw(st.floats(1e-12, 1e6))
-    return Real(low, low * draw(st.floats(1.01, 1e6)), log=True, when=when)
+    return Real(low, low * draw(st.floats(1.01, 1e6)), log=True, zero=draw(st.booleans()), when=when)
 
 
 @st.composite
@@ -68,10 +76,11 @@ def condition(kind):
         return st.booleans()
     if isinstance(kind, Choice):
         return st.lists(st.sampled_from(kind.options), min_size=1, max_size=2)
-    if isinstance(kind, Integer):
-        inside = st.integers(kind.low, kind.high)
+    if kind.grid:
+        inside = st.integers(*map(int, kind.span)).map(lambda code: kind.values(np.array([float(code)]))[0])
         return st.one_of(inside, inside.map(lambda v: {"at_least": v}), inside.map(lambda v: {"at_most": v}))
-    return st.floats(0, 1).map(lambda u: {"at_least": kind.low + u * (kind.high - kind.low) * 0.99})
+    ranges = st.floats(0, 1).map(lambda u: {"at_least": kind.low + u * (kind.high - kind.low) * 0.99})
+    return st.one_of(ranges, st.sampled_from([0, {"at_most": kind.low}])) if kind.zero else ranges
 
 
 def rows_of(space, seed, n=20):

@@ -110,8 +110,9 @@ def _edges(space: SearchSpace, column: int, most: int) -> Array:
     conditions = np.array([bound for first, last in accepted for bound in (first - half, last + half)])
     if not space.grid[column]:
         cuts = np.linspace(low, high, most + 1)
-        inner = column_of(space, column, conditions)
-        return np.unique(np.clip(np.concatenate([cuts, inner]), low, high))
+        inner, edge = column_of(space, column, conditions), space.zero_edge[column]
+        cuts = np.concatenate([cuts, inner, [edge]])
+        return np.unique(np.clip(np.append(cuts[cuts >= edge], low), low, high))
     first, last = space.low[column] - 0.5, space.high[column] + 0.5
     codes = np.linspace(low, high, most + 1)
     codes = np.floor(np.exp(codes) if space.log[column] else codes) + 0.5
@@ -123,7 +124,9 @@ def _edges(space: SearchSpace, column: int, most: int) -> Array:
 
 def column_of(space: SearchSpace, column: int, codes: Array) -> Array:
     """Return the encoded column of ``(n,)`` codes of a variable."""
-    return np.log(codes) if space.log[column] else codes
+    rows = np.tile(space.low, (len(codes), 1))
+    rows[:, column] = codes
+    return np.ascontiguousarray(space.columns(rows)[:, column])
 
 
 def codes_of(space: SearchSpace, column: int, values: Array) -> Array:

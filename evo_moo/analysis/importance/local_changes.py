@@ -127,6 +127,8 @@ def _others(space: SearchSpace, column: int, at: float) -> list[float]:
     if space.category[column]:
         return [code for code in np.arange(low, high + 1).tolist() if code != at]
     step = STEP * (high - low)
+    if at < (zero_edge := space.zero_edge[column]):
+        return [float(zero_edge)]
     if space.log[column]:
         step = np.log(2.0)
     elif variable.has_options:

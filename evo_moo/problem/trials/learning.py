@@ -291,7 +291,8 @@ def _wanted(kind: Variable, codes: Sequence[float], others: Sequence[float]) -> 
         return None
     if kind.has_options:
         return _options(kind, [float(code) for code in range(int(ends[0]), int(ends[1]) + 1)])
-    return {"at_least": int(ends[0])} if ends[1] == high else {"at_most": int(ends[1])}
+    first, last = kind.values(np.array(ends))
+    return {"at_least": first} if ends[1] == high else {"at_most": last}
 
 
 def _options(kind: Variable, codes: Sequence[float]) -> list[Any]:

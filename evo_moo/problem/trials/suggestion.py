@@ -8,13 +8,12 @@ import numpy as np
 import orjson
 
 from evo_moo.errors import SpaceError
+from evo_moo.space.numbers import last_step
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 from evo_moo.values import json_key, plain
 
 Kind = Literal["float", "int", "categorical"]
-MOST_STEPS = 256
-"""A range with a step has at most so many values as options of a choice; one with more is rounded to the step."""
 
 
 class Suggestion(NamedTuple):
@@ -58,7 +57,7 @@ class Suggestion(NamedTuple):
         if step is not None and not step > 0:
             raise SpaceError(f"`{name}`: a step must be above 0, but is {step}")
         suggestion = cls(kind, low, high, bool(log), step)
-        return suggestion if step is None else suggestion._replace(high=suggestion._at(suggestion._n_steps))
+        return suggestion if step is None else suggestion._replace(high=last_step(low, high, step))
 
     @classmethod
     def choice(cls, name: str, choices: Sequence[Any]) -> Self:
@@ -83,11 +82,8 @@ class Suggestion(NamedTuple):
         """Return the variable of these values, which must be more than one."""
         if self.choices:
             return Choice(self.choices)
-        if self.step is not None and self._n_steps < MOST_STEPS:
-            return Choice([self._at(i) for i in range(self._n_steps + 1)], ordered=True)
-        if self.kind == "int":
-            return Integer(int(self.low), int(self.high), log=self.log)
-        return Real(self.low, self.high, log=self.log)
+        kind = Integer if self.kind == "int" else Real
+        return kind(self.low, self.high, log=self.log, step=self.step)
 
     def draw(self, rng: np.random.Generator) -> Any:
         """Draw a value, each equally likely, in log scale equally long stretches of it."""
@@ -106,10 +102,11 @@ class Suggestion(NamedTuple):
             if json_key(value) not in map(json_key, self.choices):
                 raise SpaceError(f"a value must be one of {list(self.choices)}, but is {value!r}")
             return value
-        value = min(max(value, self.low), self.high)
-        if self.step is not None:
-            return self._at(round((value - self.low) / self.step))
-        return round(value) if self.kind == "int" else float(value)
+        kind = self.variable()
+        code = kind.nearest_code(value)
+        if code is None:
+            raise SpaceError(f"a value must be a number, but is {value!r}")
+        return kind.values(np.array([code]))[0]
 
     def joined(self, name: str, other: Self) -> Self:
         """Return the suggestion of all values of this one and another one for the same name.
@@ -137,14 +134,6 @@ class Suggestion(NamedTuple):
         """Return the suggestion that ``to_record`` wrote."""
         kind, low, high, log, step, choices = record
         return cls(kind, low, high, log, step, tuple(choices))
-
-    @property
-    def _n_steps(self) -> int:
-        return math.floor((self.high - self.low) / (self.step or 1) + 1e-9)
-
-    def _at(self, i: int) -> Any:
-        value = self.low + i * (self.step or 1)
-        return int(value) if self.kind == "int" else float(f"{value:.12g}")
 
 
 def _shown(choice: Any) -> Any:

@@ -199,7 +199,7 @@ def _value(text: str, variable: Variable) -> Any:
         number: Any = float(bare)
     except ValueError:
         raise ValueError(f"must be a number, but is {text!r}") from None
-    number = int(number) if variable.grid and number.is_integer() else number
+    number = int(number) if variable.is_whole and number.is_integer() else number
     variable.code(number)
     return number
 

@@ -50,8 +50,9 @@ def test_each_option_has_parameters_of_its_own() -> None:
         (stats.loguniform(0.1, 10), Real(0.1, 10.0, log=True)),
         (stats.uniform(1, 2), Real(1.0, 3.0)),
         (stats.randint(1, 5), Integer(1, 4)),
+        (range(40, 9, -10), Integer(10, 40, step=10)),
     ],
-    ids=["variable", "list", "array", "loguniform", "uniform", "randint"],
+    ids=["variable", "list", "array", "loguniform", "uniform", "randint", "range"],
 )
 def test_values_may_be_written_as_for_scikit_learn(value: object, variable: object) -> None:
     assert EstimatorSpace(SVC(), {"C": value}).variables == {"C": variable}

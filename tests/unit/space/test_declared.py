@@ -9,6 +9,8 @@ from evo_moo.space.variables import Boolean, Choice, Integer, Real
     [
         ({"real": [1e-4, 1], "log": True}, Real(1e-4, 1, log=True)),
         ({"integer": (1, 4)}, Integer(1, 4)),
+        ({"real": [0, 1], "step": 0.1}, Real(0, 1, step=0.1)),
+        ({"integer": [1, 99], "log": True, "zero": True}, Integer(1, 99, log=True, zero=True)),
         (
             {"choice": ["a", 1], "ordered": True, "when": {"n": [2, 3]}},
             Choice(["a", 1], ordered=True, when={"n": [2, 3]}),
@@ -29,7 +31,7 @@ def test_tables_are_variables(declared: object, variable: object) -> None:
         ({"real": [0, 1], "integer": [0, 1]}, "must be { real ="),
         (3, "but is 3"),
         ({"real": [0, 1], "logs": True}, "did you mean `log`"),
-        ({"real": [0, 1], "ordered": True}, "takes log, when beside real"),
+        ({"real": [0, 1], "ordered": True}, "takes log, step, when, zero beside real"),
         ({"real": [0, 1], "log": "yes"}, "true or false as `log`"),
         ({"integer": 4}, "must be integer = [low, high]"),
         ({"boolean": False}, "boolean = true"),

@@ -114,14 +114,28 @@ def test_constants_are_no_variables() -> None:
     assert learn_space([trace(objective, {}, 1)]).variables == {"two": Choice([None, 0.5])}
 
 
-def test_steps_become_ordered_options() -> None:
+def test_steps_are_kept() -> None:
     def objective(trial: Any) -> None:
         trial.suggest_int("width", 16, 70, step=16)
         trial.suggest_float("rate", 0, 0.5, step=0.1)
 
     space = learn_space([trace(objective, {}, 1)])
-    assert space.variables["width"] == Choice([16, 32, 48, 64], ordered=True)
-    assert space.variables["rate"] == Choice([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], ordered=True)
+    assert space.variables == {"width": Integer(16, 64, step=16), "rate": Real(0.0, 0.5, step=0.1)}
+
+
+def test_steps_are_parents_by_their_values() -> None:
+    def objective(trial: Any) -> None:
+        for i in range(trial.suggest_int("width", 16, 64, step=16) // 16):
+            trial.suggest_float(f"rate {i}", 0, 1)
+
+    space = learn_space([trace(objective, {"width": width}, i) for i, width in enumerate((16, 32, 48, 64))])
+    assert [kind.when for kind in space.variables.values()] == [
+        None,
+        None,
+        {"width": {"at_least": 32}},
+        {"width": {"at_least": 48}},
+        {"width": {"at_least": 64}},
+    ]
 
 
 def test_values_never_tried_are_named() -> None:
