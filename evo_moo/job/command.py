@@ -4,6 +4,7 @@
 stands beside it, and the goals in the job's own sections. Here that becomes the problem ``command`` with options.
 """
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from evo_moo.problem.command.problem import CommandProblem
 from evo_moo.problem.command.words import COMMAND, PLACE
+from evo_moo.space.declared import declared_flat
 
 GOALS = ("objectives", "constraints")
 KEYS = tuple(key for key in inspect.signature(CommandProblem).parameters if key not in GOALS)
@@ -43,6 +45,9 @@ def with_command_as_options(data: Mapping[str, Any]) -> dict[str, Any]:
     options |= {key: data[key] for key in GOALS if data.get(key) is not None}
     if not isinstance(given, Mapping):
         return dict(data)
+    if isinstance(options.get("variables"), Mapping):
+        with contextlib.suppress(ValueError):  # said where the problem is made
+            options["variables"] = declared_flat(options["variables"])
     for key, word in (("variables", "boolean"), ("objectives", "direction")):  # of tables alone TOML keeps the order
         if isinstance(options.get(key), Mapping):
             options[key] = {name: _in_full(each, word) for name, each in options[key].items()}

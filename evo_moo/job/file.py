@@ -57,18 +57,22 @@ def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[
     """
     changed, faults = dict(data), []
     for key, value in changes.items():
-        *parents, last = key.split(".")
-        table = changed
-        for parent in parents:
-            below = table.get(parent, {})
-            if not isinstance(below, dict):
-                faults.append(f"`{key}` must be a key of a table, but what is before it is no table")
-                break
-            table[parent] = dict(below)
-            table = table[parent]
-        else:
-            table[last] = value
+        try:
+            changed = _with(changed, key.split("."), value)
+        except ValueError:
+            faults.append(f"`{key}` must be a key of a table, but what is before it is no table")
     return changed, faults
+
+
+def _with(table: Mapping[str, Any], key: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return a table with a value at a key; a name in it may have dots, such as that of a variable."""
+    lengths = range(len(key), 0, -1)
+    n = next((n for n in lengths if ".".join(key[:n]) in table), 1)
+    name, rest = ".".join(key[:n]), key[n:]
+    below = table.get(name, {})
+    if rest and not isinstance(below, dict):
+        raise ValueError("no table")
+    return {**table, name: _with(below, rest, value) if rest else value}
 
 
 def settings(assignments: Iterable[str]) -> dict[str, Any]:

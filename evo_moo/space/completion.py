@@ -29,7 +29,10 @@ def completed(space: SearchSpace, given: Mapping[str, Any], seed: int) -> Config
     try:
         return space.decode(space.encode([given]))[0]
     except SpaceError as error:
-        if not isinstance(given, Mapping) or all(name in given for name in space.names):
+        if not isinstance(given, Mapping):
+            raise
+        given = space.flat(given)
+        if all(name in given for name in space.names):
             raise
         codes = space.codes_of_values(given)
         rng = np.random.default_rng(evaluation_seed(seed, plain(given)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from evo_moo.errors import SpaceError, to_install
 from evo_moo.space.conditions import Region, joined, neighbour, overlap
+from evo_moo.space.dotted import is_name
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 
 try:
@@ -33,8 +34,8 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
     """Translate a ``ConfigurationSpace`` into ``variables`` and ``forbidden``, as a ``SearchSpace`` takes them.
 
     The variables stand in the order of ``cs``, so ``dict(zip(variables, cs))`` gives ConfigSpace's names back.
-    They differ from those only where a name is no identifier: each run of characters other than letters, digits
-    and ``_`` becomes one ``_`` (``model:lr`` is ``model_lr``), and a digit in front gets a ``_`` before it.
+    They differ from those only where a variable may not have such a name: each run of characters other than letters,
+    digits and ``_`` becomes one ``_`` (``model:lr`` is ``model_lr``), and a digit in front gets a ``_`` before it.
 
     A ``Constant`` becomes a ``Choice`` of one option. Defaults, weights, and the shapes of beta and normal
     priors are not kept: every option, and every value within the bounds, is equally likely.
@@ -65,7 +66,7 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
 def _names(cs: ConfigSpace.ConfigurationSpace) -> dict[str, str]:
     origins: dict[str, str] = {}
     for origin in cs:
-        name = re.sub("^(?=[0-9])", "_", re.sub("[^A-Za-z0-9_]+", "_", origin))
+        name = origin if is_name(origin) else re.sub("^(?=[0-9])", "_", re.sub("[^A-Za-z0-9_]+", "_", origin))
         if name in origins:
             raise SpaceError(
                 f"`{origin}`: names must differ in their letters, digits and _, but this and "

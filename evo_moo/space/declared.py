@@ -4,12 +4,40 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from evo_moo.space.dotted import flat
 from evo_moo.space.variables import KINDS, Variable
 
 _OF_NUMBERS = {"log", "step", "when", "zero"}
 _MORE = {"real": _OF_NUMBERS, "integer": _OF_NUMBERS, "choice": {"ordered", "when"}, "boolean": {"when"}}
 """Kinds to the keys that may stand beside them."""
 FORMS = '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] } or "boolean"'
+
+
+def declared_flat(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return declared variables by dotted names: ``optimizer = { lr = { real = [0, 1] } }`` as ``optimizer.lr``.
+
+    Their conditions are given such names, too.
+
+    Raises:
+        ValueError: A name is there twice.
+    """
+    variables = dict[str, Any]()
+    for name, each in declared.items():
+        below = {f"{name}.{key}": one for key, one in declared_flat(each).items()} if _has_variables(each) else {}
+        for key in below or [name]:
+            if key in variables:
+                raise ValueError(f"`variables.{key}` must be declared once, but is there twice")
+            variables[key] = below.get(key, each)
+    for name, each in variables.items():
+        if isinstance(each, Mapping) and isinstance(each.get("when"), Mapping):
+            variables[name] = {**each, "when": flat(each["when"], variables)}
+    return variables
+
+
+def _has_variables(table: Any) -> bool:
+    """Return whether a table holds variables, and is none."""
+    holds = isinstance(table, Mapping) and bool(table) and not any(kind in table for kind in KINDS)
+    return holds and all(each == "boolean" or isinstance(each, Variable | Mapping) for each in table.values())
 
 
 def declared_variable(declared: Any) -> Variable:

@@ -7,7 +7,6 @@ not active at its lower bound. Two canonical rows are equal exactly when their c
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
+from evo_moo.space.dotted import NAMES, flat, is_name
 from evo_moo.space.encoding import Encoding
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.values import plain
@@ -63,6 +63,7 @@ class SearchSpace:
         self.forbidden = dict(forbidden or {})
         self.names = tuple(self.variables)
         self.n_var = len(self.names)
+        self._has_dots = any("." in str(name) for name in self.names)
         if faults := self._faults():
             raise SpaceError("\n".join(faults))
         self._conditions = Conditions(self.variables)
@@ -118,6 +119,10 @@ class SearchSpace:
         rows = zip(zip(*columns, strict=True), self._conditions.active(codes).tolist(), strict=True)
         return [dict(itertools.compress(zip(self.names, row, strict=True), active)) for row, active in rows]
 
+    def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of some variables by their names, where tables may stand for names with dots."""
+        return flat(values, self.names) if self._has_dots else dict(values)
+
     def codes_of_values(self, values: Mapping[str, Any]) -> dict[int, float]:
         """Return the columns of some variables' values to their codes.
 
@@ -144,7 +149,7 @@ class SearchSpace:
                 missing, an inactive one is given, a value is out of range, or a rule forbids it.
         """
         codes = np.tile(self.low, (len(configurations), 1))
-        configurations = [each if isinstance(each, Mapping) else plain(each) for each in configurations]
+        configurations = [self.flat(each) if isinstance(each, Mapping) else plain(each) for each in configurations]
         for row, configuration in zip(codes, configurations, strict=True):
             if not isinstance(configuration, Mapping):
                 raise SpaceError(f"a configuration must map names to values, but is {configuration!r}")
@@ -272,8 +277,8 @@ class SearchSpace:
         faults, sound = [], set()
         for name, kind in self.variables.items():
             found = []
-            if not (isinstance(name, str) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)):
-                found.append(f"a name must be letters, digits and _, not a digit first, but is {name!r}; rename it")
+            if not is_name(name):
+                found.append(f"a name must be {NAMES}, but is {name!r}; rename it")
             if not isinstance(kind, Variable):
                 found.append(f"must be a Real, Integer, Choice or Boolean, but is {kind!r}")
             elif not (found := found + kind.faults()):

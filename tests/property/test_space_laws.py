@@ -62,7 +62,7 @@ def spaces(draw, finite=False):
                 continue
             used |= family
             when[parent] = draw(condition(variables[parent]))
-        variables[f"v{i}"] = draw(kinds(when or None, finite))
+        variables[f"v{i}" if i % 2 else f"group.v{i}"] = draw(kinds(when or None, finite))
     return SearchSpace(variables)
 
 

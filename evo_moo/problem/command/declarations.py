@@ -7,7 +7,7 @@ from typing import Any
 
 from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.metrics import Metric
-from evo_moo.space.declared import declared_variable
+from evo_moo.space.declared import declared_flat, declared_variable
 from evo_moo.space.variables import Variable
 from evo_moo.values import is_integer
 
@@ -15,17 +15,21 @@ _METRIC: dict[str, type] = {field.name: type(field.default) for field in datacla
 """What may be said of a metric, and of which type."""
 
 
-def read_variables(declared: Any) -> tuple[dict[str, Variable], list[str]]:
-    """Return the variables of a table, and the faults of the others."""
+def read_variables(declared: Any) -> tuple[dict[str, Variable], tuple[str, ...], list[str]]:
+    """Return the variables of a table, the names of all that it declares, and the faults of those that are none."""
     if not isinstance(declared, Mapping) or not declared:
-        return {}, [f"`variables` must be a table of names to variables, but is {declared!r}"]
+        return {}, (), [f"`variables` must be a table of names to variables, but is {declared!r}"]
     variables, faults = {}, []
+    try:
+        declared = declared_flat(declared)
+    except ValueError as fault:
+        return {}, tuple(declared), [str(fault)]
     for name, each in declared.items():
         try:
             variables[name] = declared_variable(each)
         except ValueError as fault:
             faults.append(f"`variables.{name}` {fault}")
-    return variables, faults
+    return variables, tuple(declared), faults
 
 
 def read_metrics(declared: Any) -> tuple[dict[str, Metric], list[str]]:

@@ -13,6 +13,7 @@ from evo_moo.problem.command.configuration_file import suffix_of
 from evo_moo.problem.command.files import flat, matched, missing_script
 from evo_moo.problem.command.template import Command, NoValueError, filled, names_in, texts_in
 from evo_moo.problem.fidelity import Fidelity
+from evo_moo.space.dotted import below_another, is_name
 from evo_moo.space.variables import Variable
 
 CIRCUMSTANCES = ("seed", "fidelity", "replicate", "workspace", "weights")
@@ -112,7 +113,7 @@ def _name_faults(name: str, problem: OfCommand) -> list[str]:
         return []
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {{{near[0]}}}? " if near else ""
-    braces = "" if name.isidentifier() else "; a brace of its own is written {{ or }}"
+    braces = "" if is_name(name) else "; a brace of its own is written {{ or }}"
     return [f"{{{name}}} names no variable; {hint}known: {', '.join(known)}{braces}"]
 
 
@@ -121,6 +122,9 @@ def _use_faults(problem: OfCommand, named: Collection[str]) -> Iterator[str]:
     has_file = any(map(suffix_of, named))
     if problem.config is not None and not has_file:
         yield "`config` must be named by the command, as {config} or {config.toml}, but is not"
+    if problem.config is None and has_file and (below := below_another(problem.variables)):
+        rule = "`config` must say what the file holds where a name is that of a value and of a table"
+        yield f"{rule}, but `{below[0]}` lies below another variable; give `config`, or rename one"
     for name in problem.variables if problem.config is not None or not has_file else ():
         if name not in named:
             way_out = f'add "--{name}", "{{{name}}}", or leave it out'

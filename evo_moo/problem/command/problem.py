@@ -32,6 +32,7 @@ from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
+from evo_moo.space.dotted import nested
 
 
 class CommandProblem(SearchProblem):
@@ -87,8 +88,7 @@ class CommandProblem(SearchProblem):
         epoch: str = "epoch",
     ) -> None:
         self.command: Command = command
-        self.variables, of_variables = read_variables(variables)
-        self.declared_names = tuple(variables) if isinstance(variables, Mapping) else ()
+        self.variables, self.declared_names, of_variables = read_variables(variables)
         self.metrics, of_metrics = read_metrics(metrics or {})
         self.fidelity, of_fidelity = read_fidelity(fidelity)
         self.objectives, self.constraints = objectives or {}, constraints or {}
@@ -215,7 +215,7 @@ class CommandProblem(SearchProblem):
         for name, suffix in [(name, suffix) for name in self._named if (suffix := suffix_of(name))]:
             file = workspace / f"config.{suffix}"
             values[name] = str(file)
-            table = config if self.config is None else filled_table(self.config, values)
+            table = nested(config) if self.config is None else filled_table(self.config, values)
             files[file] = configuration_text(table, suffix)
         cwd = self.directory / filled(self.cwd, values)
         own = {name: _filled_or_none(as_text(text), values) for name, text in self.environment.items()}

@@ -15,6 +15,7 @@ import numpy as np
 from evo_moo.errors import SpaceError
 from evo_moo.problem.trials.suggestion import Suggestion
 from evo_moo.space.conditions import region
+from evo_moo.space.dotted import is_name
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Variable, variable_of
 from evo_moo.values import is_number
@@ -186,11 +187,11 @@ def _worth_trying(suggestion: Suggestion) -> list[Any]:
 
 
 def _valid_names(asked: Mapping[str, Any]) -> list[str]:
-    """Return names that a space can have: letters, digits and _."""
+    """Return names that a space can have."""
     names: dict[str, None] = {}
     for name in asked:
         plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
-        plain = plain if plain[:1].isalpha() or plain[:1] == "_" else f"_{plain}"
+        plain = name if is_name(name) else plain if plain[:1].isalpha() or plain[:1] == "_" else f"_{plain}"
         number, unique = 1, plain
         while unique in names or (unique != name and unique in asked):
             number += 1

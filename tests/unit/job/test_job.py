@@ -1,3 +1,4 @@
+import copy
 import datetime
 import math
 import os
@@ -320,8 +321,14 @@ def test_text_that_float_refuses_is_no_duration(value):
 
 
 def test_assignments_change_a_job():
-    data = {"search": {"seed": 1}, "constraints": {"f1": {"at_most": 1}}}
+    given = {
+        "search": {"seed": 1},
+        "constraints": {"f1": {"at_most": 1}},
+        "problem": {"variables": {"a.b": {"real": 0}}},
+    }
     assignments = [
+        "problem.variables.a.b.real=[0, 1]",
+        "problem.variables.c.d=boolean",
         "search.pop_size=24",
         "search.seed = 5",
         "search.algorithm=nsga3",
@@ -330,15 +337,18 @@ def test_assignments_change_a_job():
         "constraints.f1.at_least=0.5",
         "problem.options.deep.n=[1, 2]",
     ]
-    changed, faults = override(data, settings(assignments))
+    changed, faults = override(data := copy.deepcopy(given), settings(assignments))
     assert changed == {
         "search": {"seed": 5, "pop_size": 24, "algorithm": "nsga3"},
         "budget": {"time": "2 h"},
         "objectives": {"f1": "max"},
         "constraints": {"f1": {"at_most": 1, "at_least": 0.5}},
-        "problem": {"options": {"deep": {"n": Text("[1, 2]")}}},
+        "problem": {
+            "variables": {"a.b": {"real": [0, 1]}, "c": {"d": "boolean"}},
+            "options": {"deep": {"n": Text("[1, 2]")}},
+        },
     }
-    assert faults == [] and data == {"search": {"seed": 1}, "constraints": {"f1": {"at_most": 1}}}
+    assert faults == [] and data == given
 
 
 def test_changes_and_faults_of_a_job_are_checked_together():

@@ -46,6 +46,10 @@ def problem(folder: Path, **changes: Any) -> CommandProblem:
         ({"metrics_file": "m.json"}, 'write "{workspace}/m.json"'),
         ({"config": {"lr": "{lr}"}}, "`config` must be named by the command"),
         ({"config": 3}, "`config` must be a table"),
+        (
+            {"command": ["bash", "run.sh", "{config}"], "variables": {"o": "boolean", "o.lr": "boolean"}},
+            "but `o.lr` lies below another variable; give `config`, or rename one",
+        ),
         ({"environment": {"A=B": "1"}}, "`environment` must have names without ="),
         ({"environment": {"A": [1]}}, "`environment.A` must be a text or a number"),
         ({"environment": {"A": "{x}"}}, "`environment.A`: {x} names no variable"),

@@ -34,8 +34,8 @@ def shown(folder: Path, command: list[Any], values: dict[str, Any], **more: Any)
         "opt": Choice(["adam", None], when={"n": [2, 3]}),
         "flag": Boolean(),
     }
-    given = {"objectives": {"loss": "min"}, "directory": folder, **more}
-    problem = CommandProblem(["{python}", "show.py", *command], variables, **given)
+    given = {"variables": variables, "objectives": {"loss": "min"}, "directory": folder, **more}
+    problem = CommandProblem(["{python}", "show.py", *command], **given)
     problem.check()
     return problem.evaluate(values, workspace=folder / "w", seed=7)
 
@@ -68,6 +68,12 @@ def test_configuration_file_holds_the_values_or_what_is_said(tmp_path: Path) -> 
     config = {"lr": 1e-05, "n": 1, "flag": False}
     (content,) = shown(tmp_path, ["{config}"], config)["files"].values()
     assert json.loads(content) == config
+    dotted = {"optim.lr": 0.5, "optim.sgd.nesterov": True, "n": 1}
+    variables = {"optim": {"lr": Real(0, 1), "sgd": {"nesterov": "boolean"}}, "n": Integer(1, 2)}
+    seen = shown(tmp_path, ["{config}", "{optim.lr}"], dotted, variables=variables)
+    assert seen["args"][1] == "0.5"
+    (content,) = seen["files"].values()
+    assert json.loads(content) == {"optim": {"lr": 0.5, "sgd": {"nesterov": True}}, "n": 1}
     table = {"optim": {"lr": "{lr}", "name": "{opt}"}, "layers": "{n}", "aug": "{flag}", "seed": "{seed}", "fixed": [1]}
     seen = shown(tmp_path, ["--c={config.toml}", "{config.toml}"], config, config=table)
     (content,) = seen["files"].values()

@@ -97,11 +97,18 @@ def test_bounds_that_change_are_joined() -> None:
 
 def test_names_become_valid_and_stay_apart() -> None:
     def objective(trial: Any) -> None:
-        for name in ("a b", "a.b", "a_b", "1st"):
+        for name in ("a b", "a.b", "a_b", "1st", "a/b", "facts.a"):
             trial.suggest_float(name, 0, 1)
 
     space = learn_space([trace(objective, {}, 1)])
-    assert space.names == {"a_b_2": "a b", "a_b_3": "a.b", "a_b": "a_b", "_1st": "1st"}
+    assert space.names == {
+        "a_b_2": "a b",
+        "a.b": "a.b",
+        "a_b": "a_b",
+        "_1st": "1st",
+        "a_b_3": "a/b",
+        "facts_a": "facts.a",
+    }
     assert space.configuration({"a b": 1, "constant": 2, "1st": 3}) == {"a_b_2": 1, "_1st": 3}
 
 
