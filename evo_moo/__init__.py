@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from evo_moo.run.api import search as search
     from evo_moo.run.callbacks import Callback as Callback
     from evo_moo.run.confirmation import confirm as confirm
+    from evo_moo.space.kinds.ordering import Ordering as Ordering
+    from evo_moo.space.kinds.simplex import Simplex as Simplex
+    from evo_moo.space.kinds.subset import Subset as Subset
     from evo_moo.space.search_space import SearchSpace as SearchSpace
     from evo_moo.space.variables import Boolean as Boolean
     from evo_moo.space.variables import Choice as Choice
@@ -61,7 +64,7 @@ _load, __all__ = lazy_names(
         "run.api": "resume search",
         "run.callbacks": "Callback",
         "run.confirmation": "confirm",
-        "space": "Boolean Choice Integer Real SearchSpace",
+        "space": "Boolean Choice Integer Ordering Real SearchSpace Simplex Subset",
     },
 )
 

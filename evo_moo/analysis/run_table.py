@@ -15,8 +15,9 @@ from evo_moo.errors import EvoMooError, MetricError, RunFolderError
 from evo_moo.problem.goals import ROWS_AT_A_TIME, Goals
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.points import Key
+from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Mask, variable_of
+from evo_moo.space.variables import Mask
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.surrogate.protocol import Array
@@ -42,7 +43,7 @@ class RunTable:
         ids: Id of an evaluation, or of its point, to its row.
         left_out: Status to the number of evaluations that gave none of the metrics.
         seed: The run's seed.
-        n_trained: Number of variables, the first ones, that decide a training; None: all. The others are choices.
+        n_trained: Number of columns, the first ones, that decide a training; None: all. The others are of choices.
         ranks: For each of the ``views`` of the goals such a rank; by default ``rank`` alone.
     """
 
@@ -120,7 +121,7 @@ class RunTable:
             ok[k, row_of[feasible[:, k]]] = True
         ranks = [_ranks(view, means, of_view) for view, of_view in zip(record.goals.views, ok, strict=True)]
         rank, ids = np.min(ranks, axis=0), dict(zip(keys, row_of.tolist(), strict=True))
-        n_trained = min(map(space.names.index, record.choice_names), default=None)
+        n_trained = min((space.layout.places[name].start for name in record.choice_names), default=None)
         more = ids, dict(left_out), record.seed, n_trained, ranks
         return cls(space, record.goals, record.metrics, X, means, rank, *more)
 

@@ -70,7 +70,8 @@ def print_check(check: "Check", reference: str) -> None:
 
 def _print_definition(console: Console, problem: "SearchProblem", reference: str, check: "Check | None" = None) -> None:
     rows = problem.point_space.describe()
-    tables = {safe(reference): rows[: problem.space.n_var], "Chosen after the training": rows[problem.space.n_var :]}
+    n = len(problem.space.names)
+    tables = {safe(reference): rows[:n], "Chosen after the training": rows[n:]}
     metrics = new_table(("metric", "unit", "role", "description", *(["seen"] if check else [])))
     for name, metric in problem.known_metrics.items():
         roles = [_objective_words(o) for o in problem.goals.objectives if o.metric == name]

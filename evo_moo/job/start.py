@@ -184,7 +184,7 @@ def _value(text: str, name: str, space: SearchSpace) -> Any:
     """Return the value of a variable that a table's cell stands for; ``ValueError`` where it is none."""
     kind = space.variables[name]
     bare = text[1:] if text[:1] == "'" else text  # before what a spreadsheet would take for a formula
-    options = getattr(kind, "options", ())
+    options = getattr(kind, "options", ()) if kind.has_options else ()
     for written in (value_text, lambda option: option):  # as our tables have it; else a bare text
         for candidate in (text, bare):
             for option in options:
@@ -197,5 +197,4 @@ def _value(text: str, name: str, space: SearchSpace) -> Any:
         with contextlib.suppress(ValueError):
             read = float(bare)
         read = int(read) if kind.is_whole and isinstance(read, float) and read.is_integer() else read
-    kind.code(read)
-    return read
+    return space.layout.value(name, read)

@@ -32,7 +32,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.completion import completed
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.operators import SpaceSampling, space_operators
-from evo_moo.space.search_space import Method
+from evo_moo.space.unit_points import Method
 
 STATE_FORMAT = 2
 

@@ -1,5 +1,8 @@
 """What is searched: variables, conditions, encoding, operators, designs."""
 
+from evo_moo.space.kinds.ordering import Ordering as Ordering
+from evo_moo.space.kinds.simplex import Simplex as Simplex
+from evo_moo.space.kinds.subset import Subset as Subset
 from evo_moo.space.search_space import Configuration as Configuration
 from evo_moo.space.search_space import SearchSpace as SearchSpace
 from evo_moo.space.variables import Boolean as Boolean

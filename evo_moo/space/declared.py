@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from evo_moo.space.dotted import flat
-from evo_moo.space.variables import KINDS, Variable
+from evo_moo.space.kinds.known import KINDS
+from evo_moo.space.variables import Variable
 
 _OF_NUMBERS = {"log", "step", "when", "zero"}
 _MORE = {"real": _OF_NUMBERS, "integer": _OF_NUMBERS, "choice": {"ordered", "when"}, "boolean": {"when"}}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evo_moo.errors import JobError
+from evo_moo.space.kinds.compound import Compound
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.values import is_integer, plain
@@ -43,7 +44,7 @@ class SobolDesign:
         from scipy.stats import qmc
 
         self._space = space
-        self._sequence = qmc.Sobol(space.n_var, seed=seed)
+        self._sequence = qmc.Sobol(space.layout.n_unit, seed=seed)
 
     def rows(self, start: int, n: int) -> Array:
         """Return the canonical rows ``start`` to ``start + n``."""
@@ -53,7 +54,7 @@ class SobolDesign:
             self._sequence.fast_forward(start)
         # SciPy warns of a first draw that is no power of two; more are drawn, and not used.
         unit = self._sequence.random(1 << max(n - 1, 0).bit_length())[:n]
-        return space.canonical(space.wide_xl + unit * (space.wide_xu - space.wide_xl))
+        return space.canonical(space.of_unit(unit))
 
 
 class GridDesign:
@@ -64,8 +65,8 @@ class GridDesign:
     Args:
         space: The space.
         seed: Decides the order.
-        points: The values; of a ``Real`` without steps 5 from one end to the other, of all else all, unless it says
-            otherwise.
+        points: The values; of a ``Real`` without steps 5 from one end to the other, of shares the mixtures with as many
+            steps, of all else all, unless it says otherwise.
 
     Raises:
         JobError: ``points`` does not fit the space, or the grid is too large.
@@ -76,7 +77,8 @@ class GridDesign:
         if faults := grid_faults(space, points):
             raise JobError(*[f"`grid_points` {fault}" for fault in faults])
         axes = [_axis(kind, _given(name, kind, points)) for name, kind in space.variables.items()]
-        codes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, space.n_var)
+        places = np.meshgrid(*(np.arange(len(axis)) for axis in axes), indexing="ij")
+        codes = np.hstack([axis[place.ravel()] for axis, place in zip(axes, places, strict=True)])
         rows = np.unique(space.canonical(space.columns(codes)), axis=0)
         self._rows = np.random.default_rng(seed).permutation(rows[space.allowed(rows)])
 
@@ -139,6 +141,9 @@ def grid_faults(space: SearchSpace, points: GridPoints | None) -> list[str]:
 def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
     if name not in space.variables:
         return [f"must name variables, but names {name!r}; they are {', '.join(space.names)}"]
+    kind = space.variables[name]
+    if is_integer(values) and isinstance(kind, Compound) and math.isfinite(kind.n_values):
+        return [f"must list the values of {name}, but is {values}; or leave it out for all"]
     if is_integer(values):
         return [f"must be at least 2, but is {values} for {name}"] if values < 2 else []
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) == 0:
@@ -146,7 +151,7 @@ def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
     faults = []
     for value in values:
         try:
-            space.variables[name].code(value)
+            kind.codes(value)
         except ValueError as error:
             faults.append(f"must hold values of {name}, which {error}")
     return faults
@@ -160,17 +165,20 @@ def _given(name: str, kind: Variable, points: GridPoints | None) -> Any:
 
 
 def _axis_size(kind: Variable, given: Any) -> int:
+    if given is not None and not is_integer(given):
+        return len(given)
+    if isinstance(kind, Compound):
+        return kind.lattice_size(given or POINTS)
     low, high = kind.span
     whole = int(high - low) + 1 if kind.grid else math.inf
-    if given is None:
-        return int(whole)
-    return int(min(given, whole)) if is_integer(given) else len(given)
+    return int(whole if given is None else min(given, whole))
 
 
 def _axis(kind: Variable, given: Any) -> Array:
-    """Return the codes of a variable's values."""
-    if given is None:
-        return np.arange(kind.span[0], kind.span[1] + 1)
-    if not is_integer(given):
-        return np.array([kind.code(value) for value in given])
-    return kind.spread(given)
+    """Return the codes of a variable's values, ``(n, n_columns)``."""
+    if given is not None and not is_integer(given):
+        return np.array([kind.codes(value) for value in given])
+    if isinstance(kind, Compound):
+        return kind.lattice(given or POINTS)
+    codes = np.arange(kind.span[0], kind.span[1] + 1) if given is None else kind.spread(given)
+    return codes[:, None]

@@ -22,7 +22,8 @@ from pymoo.operators.crossover.sbx import cross_sbx
 from pymoo.operators.mutation.pm import mut_pm
 
 from evo_moo.space.encoding import ZERO_SHARE
-from evo_moo.space.search_space import Method, SearchSpace
+from evo_moo.space.search_space import SearchSpace
+from evo_moo.space.unit_points import Method
 from evo_moo.space.variables import Array, Mask
 
 REDRAWS = 64
@@ -66,8 +67,9 @@ class SpaceSampling(Sampling):  # type: ignore[misc]
 class SpaceCrossover(Crossover):  # type: ignore[misc]
     """Simulated binary crossover on numbers and ordered choices, uniform exchange on categories.
 
-    A column that is active in one parent only has that parent's value in both children. SBX is by Deb and
-    Agrawal, "Simulated Binary Crossover for Continuous Search Space", Complex Systems 9 (1995), 115-148.
+    A variable of several columns crosses in its own way. A column that is active in one parent only has that parent's
+    value in both children. SBX is by Deb and Agrawal, "Simulated Binary Crossover for Continuous Search Space", Complex
+    Systems 9 (1995), 115-148.
     """
 
     def __init__(self, space: SearchSpace, prob: float = 0.9, eta: float = 15) -> None:
@@ -80,15 +82,18 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         space, (_, n_pairs, n_var) = self.space, X.shape
         active = space.active(X.reshape(-1, n_var)).reshape(X.shape)
         X = np.where(active, X, np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state)))
-        number = ~space.category
+        number = ~space.category & ~space.layout.compound
         if number.any():
             U = _scaled(space, X)[:, :, number]
             ends = np.zeros(U.shape[2]), np.ones(U.shape[2])
             eta, half = np.full((n_pairs, 1), float(self.eta)), np.full((n_pairs, 1), 0.5)
             V = cross_sbx(U, *ends, eta, half, half, random_state=random_state)
             X[:, :, number] = np.where(V == U, X[:, :, number], _unscaled(space, V, number))
-        exchanged = space.category & (random_state.random((n_pairs, n_var)) < 0.5)
+        exchanged = space.category & ~space.layout.compound & (random_state.random((n_pairs, n_var)) < 0.5)
         X = np.where(exchanged, X[::-1], X)
+        for name, kind in space.layout.compounds.items():
+            place = space.layout.places[name]
+            X[:, :, place] = kind.crossed(X[:, :, place], random_state, self.eta)
         return space.canonical(X.reshape(-1, n_var)).reshape(X.shape)
 
     def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
@@ -98,10 +103,11 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
 class SpaceMutation(Mutation):  # type: ignore[misc]
     """Polynomial mutation on numbers and ordered choices, another option for categories.
 
-    Only active columns mutate, at least one of each row, and each to another value; a column that a mutation
-    activates begins with a fresh random value. Of a number that may be 0 beside a range in log scale, one mutation
-    in five goes to 0 from any value, or from 0 to any. Polynomial mutation is by Deb and Goyal, "A Combined Genetic
-    Adaptive Search (GeneAS) for Engineering Design", Computer Science and Informatics 26 (1996), 30-45.
+    Only active variables mutate, at least one of each row, and each to another value; one of several columns mutates
+    in its own way, and counts as one. A variable that a mutation activates begins with a fresh random value. Of a
+    number that may be 0 beside a range in log scale, one mutation in five goes to 0 from any value, or from 0 to any.
+    Polynomial mutation is by Deb and Goyal, "A Combined Genetic Adaptive Search (GeneAS) for Engineering Design",
+    Computer Science and Informatics 26 (1996), 30-45.
     """
 
     def __init__(self, space: SearchSpace, prob_var: float | None = None, eta: float = 20) -> None:
@@ -109,7 +115,7 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
 
         Args:
             space: The space of the rows.
-            prob_var: Probability of each active column to mutate; by default one in the row's number of them.
+            prob_var: Probability of each active variable to mutate; by default one in the row's number of them.
             eta: Distribution index of the polynomial mutation; the higher, the smaller the steps.
         """
         super().__init__(prob=1.0)
@@ -121,7 +127,11 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         before = space.codes(X)
         X = space.columns(before)
         active = space.active(X)
-        hit = self._hits(active & (space.xu > space.xl), random_state)
+        first = space.layout.first
+        chosen = self._hits((active & (space.xu > space.xl))[:, first], random_state)
+        hit = np.zeros(X.shape, dtype=bool)
+        hit[:, first] = chosen
+        hit &= ~space.layout.compound
         # Columns that stay inactive go back to their bound when the rows are made canonical.
         Y = np.where(active, X, space.draw(len(X), random_state))
         rows, columns = np.nonzero(hit & space.category)
@@ -138,7 +148,12 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         stuck = hit & space.grid & (before == after)
         step = np.where(Y < X, -1.0, 1.0)
         step = np.where((before + step < space.low) | (before + step > space.high), -step, step)
-        return space.canonical(space.columns(np.where(stuck, before + step, after)))
+        after = np.where(stuck, before + step, after)
+        for name, kind in space.layout.compounds.items():
+            place = space.layout.places[name]
+            rows = np.flatnonzero(chosen[:, space.names.index(name)])
+            after[rows, place] = kind.mutated(before[rows, place], random_state, self.eta)
+        return space.canonical(space.columns(after))
 
     def _do(self, problem: Any, X: Array, *args: Any, random_state: Any = None, **kwargs: Any) -> Array:
         return self.mutated(X, random_state)

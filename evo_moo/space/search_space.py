@@ -1,14 +1,15 @@
 """The search space: named variables, encoded once into a matrix of numbers that the search works on.
 
-One row of the ``(n, n_var)`` matrix is one configuration, one column one variable. A *canonical* row is the
-only row of its configuration: inside the bounds, on the grid of whole numbers, and with every column that is
-not active at its lower bound. Two canonical rows are equal exactly when their configurations are.
+One row of the ``(n, n_var)`` matrix is one configuration, one column one variable, or a part of one that has several.
+A *canonical* row is the only row of its configuration: inside the bounds, on the grid of whole numbers, with parts that
+make up a value, and with every column that is not active at its lower bound. Two canonical rows are equal exactly when
+their configurations are.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
 from evo_moo.space.dotted import NAMES, flat, is_name
 from evo_moo.space.encoding import Encoding
+from evo_moo.space.layout import Layout
+from evo_moo.space.unit_points import Method, unit_points
 from evo_moo.space.variables import Array, Mask, Variable
 from evo_moo.values import plain
 
@@ -24,9 +27,8 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
 Configuration = dict[str, Any]
-Method = Literal["random", "sobol", "lhs"]
-
 SAMPLING_ROUNDS = 16
+KNOWN = "a Real, Integer, Choice, Boolean, Subset, Ordering or Simplex"
 
 
 class SearchSpace:
@@ -35,7 +37,8 @@ class SearchSpace:
     Attributes:
         variables: Name to variable, in declaration order, which is the order of the columns.
         forbidden: Name of a rule to a predicate; configurations for which it is true are never drawn.
-        names: Names of the columns.
+        names: Names of the variables.
+        layout: Which columns hold which variable.
         n_var: Number of columns.
         xl: ``(n_var,)`` lower bounds of the columns.
         xu: ``(n_var,)`` upper bounds of the columns.
@@ -62,12 +65,13 @@ class SearchSpace:
         self.variables = dict(variables)
         self.forbidden = dict(forbidden or {})
         self.names = tuple(self.variables)
-        self.n_var = len(self.names)
         self._has_dots = any("." in str(name) for name in self.names)
         if faults := self._faults():
             raise SpaceError("\n".join(faults))
-        self._conditions = Conditions(self.variables)
-        self._encoding = e = Encoding(self.variables.values())
+        self.layout = Layout(self.variables)
+        self.n_var = len(self.layout.parts)
+        self._conditions = Conditions(self.layout.parts)
+        self._encoding = e = Encoding(self.layout.parts.values())
         self.grid, self.log, self.category, self.zero_edge = e.grid, e.log, e.category, e.zero_edge
         self.low, self.high, self.xl, self.xu = e.low, e.high, e.xl, e.xu
         self.wide_xl, self.wide_xu = e.wide_xl, e.wide_xu
@@ -106,7 +110,8 @@ class SearchSpace:
 
     def codes(self, X: npt.ArrayLike) -> Array:
         """Return the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
-        return self._encoding.codes(self._checked(X))
+        X = self._checked(X)
+        return self.layout.repaired(self._encoding.codes(X), np.minimum(np.maximum(X, self.xl), self.xu))
 
     def columns(self, codes: Array) -> Array:
         """Return the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
@@ -115,8 +120,8 @@ class SearchSpace:
     def decode(self, X: npt.ArrayLike) -> list[Configuration]:
         """Return the configurations of ``(n, n_var)`` rows: active variables only, as plain Python values."""
         codes = self.codes(X)
-        columns = [kind.values(codes[:, i]) for i, kind in enumerate(self.variables.values())]
-        rows = zip(zip(*columns, strict=True), self._conditions.active(codes).tolist(), strict=True)
+        active = self._conditions.active(codes)[:, self.layout.first]
+        rows = zip(zip(*self.layout.values(codes), strict=True), active.tolist(), strict=True)
         return [dict(itertools.compress(zip(self.names, row, strict=True), active)) for row, active in rows]
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,12 +134,12 @@ class SearchSpace:
         Raises:
             SpaceError: A variable is unknown, or a value is none of it.
         """
-        codes = {}
+        codes: dict[int, float] = {}
         for name, value in values.items():
             if name not in self.variables:
                 raise SpaceError(f"`{name}`: unknown variable; known are {', '.join(self.names)}")
             try:
-                codes[self.names.index(name)] = self.variables[name].code(value)
+                codes |= self.layout.codes(name, value)
             except ValueError as fault:
                 raise SpaceError(f"`{name}`: {fault}") from None
         return codes
@@ -166,7 +171,8 @@ class SearchSpace:
     def sample(self, n: int, rng: np.random.Generator, method: Method = "random") -> Array:
         """Draw ``(n, n_var)`` canonical rows, none of them forbidden; rows may repeat.
 
-        Every integer and every option is equally likely; in log scale, equally long stretches of it are.
+        Every integer and every option is equally likely; in log scale, equally long stretches of it are. So is every
+        size of a subset, every ordering, and every mixture of shares.
 
         Args:
             n: Number of rows.
@@ -197,8 +203,11 @@ class SearchSpace:
         """
         if method not in get_args(Method):
             raise SpaceError(f"`method` must be random, sobol or lhs, but is {method!r}")
-        unit = rng.random((n, self.n_var)) if method == "random" else _spread(n, self.n_var, rng, method)
-        return np.asarray(self.wide_xl + unit * (self.wide_xu - self.wide_xl))
+        return self.of_unit(unit_points(n, self.layout.n_unit, rng, method))
+
+    def of_unit(self, unit: Array) -> Array:
+        """Return the raw rows, ``(n, n_var)``, that ``(n, layout.n_unit)`` points of the unit cube stand for."""
+        return self.layout.of_unit(unit, self.wide_xl, self.wide_xu)
 
     def allowed(self, X: npt.ArrayLike) -> Mask:
         """Return the ``(n,)`` mask of the rows that no rule forbids.
@@ -216,7 +225,7 @@ class SearchSpace:
         Conditions so entangled that counting would take too long make it an upper bound: the count as if all
         variables were always active.
         """
-        return self._conditions.count(self.low, self.high) if self.grid.all() else math.inf
+        return self._conditions.count(*self.layout.counted(self.low, self.high)) if self.grid.all() else math.inf
 
     def describe(self) -> list[dict[str, str]]:
         """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""
@@ -242,13 +251,13 @@ class SearchSpace:
         if X.ndim != 2 or X.shape[1] != self.n_var:
             raise SpaceError(f"rows must have the shape (n, {self.n_var}), but have {X.shape}")
         if np.isnan(X).any():
-            name = self.names[int(np.isnan(X).any(axis=0).argmax())]
+            name = list(self.layout.parts)[int(np.isnan(X).any(axis=0).argmax())]
             raise SpaceError(f"`{name}`: a column must hold numbers, but holds NaN")
         return X
 
     def _check_presence(self, active: Mask, configuration: Mapping[str, Any]) -> None:
         for i in self._conditions.order:
-            name = self.names[i]
+            name = self.layout.owners[i]
             if active[i] and name not in configuration:
                 raise SpaceError(f"`{name}`: must be given, but is missing in {dict(configuration)}")
             if not active[i] and name in configuration:
@@ -280,7 +289,7 @@ class SearchSpace:
             if not is_name(name):
                 found.append(f"a name must be {NAMES}, but is {name!r}; rename it")
             if not isinstance(kind, Variable):
-                found.append(f"must be a Real, Integer, Choice or Boolean, but is {kind!r}")
+                found.append(f"must be {KNOWN}, but is {kind!r}")
             elif not (found := found + kind.faults()):
                 sound.add(name)
             faults += [f"`{name}`: {fault}" for fault in found]
@@ -290,14 +299,3 @@ class SearchSpace:
         for name in self.names:
             faults += [f"`{name}`: {fault}" for fault in condition_faults(name, self.variables, sound)]
         return faults
-
-
-def _spread(n: int, n_var: int, rng: np.random.Generator, method: Method) -> Array:
-    from scipy.stats import qmc  # its import takes longer than most searches of a plain problem
-
-    # A number, since SciPy would spawn from a generator, and what that counts is no part of its state.
-    seed = int(rng.integers(2**32))
-    if method == "lhs":
-        return np.asarray(qmc.LatinHypercube(n_var, seed=seed).random(n))
-    # A power of two keeps the sequence balanced; what is left of it is a net, too.
-    return np.asarray(qmc.Sobol(n_var, seed=seed).random_base2(max(n - 1, 0).bit_length())[:n])

@@ -23,8 +23,9 @@ def translated(space: SearchSpace, configurations: Sequence[Configuration], seed
     codes = np.empty((len(configurations), space.n_var))
     for row, configuration in zip(codes, configurations, strict=True):
         row[:] = space.codes(space.draw(1, np.random.default_rng(evaluation_seed(seed, configuration))))[0]
-        for column, (name, kind) in enumerate(space.variables.items()):
-            code = kind.nearest_code(configuration[name]) if name in configuration else None
-            row[column] = row[column] if code is None else code
+        for name, kind in space.variables.items():
+            nearest = kind.nearest_codes(configuration[name]) if name in configuration else None
+            place = space.layout.places[name]
+            row[place] = row[place] if nearest is None else nearest
     X = space.canonical(space.columns(codes))
     return X, space.allowed(X)

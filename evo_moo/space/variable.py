@@ -65,6 +65,15 @@ class Variable:
         except ValueError:
             return None
 
+    def codes(self, value: Any) -> list[float]:
+        """Return the codes of a value, one for each column; errors as for ``code``."""
+        return [self.code(value)]
+
+    def nearest_codes(self, value: Any) -> list[float] | None:
+        """Return the codes of the nearest value, one for each column; see ``nearest_code``."""
+        code = self.nearest_code(value)
+        return None if code is None else [code]
+
     def spread(self, n: int) -> Array:
         """Return up to ``n`` codes, from the smallest to the largest in equal steps."""
         return np.unique(np.rint(np.linspace(*self.span, n)))

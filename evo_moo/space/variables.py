@@ -16,7 +16,7 @@ from evo_moo.space.numbers import Real as Real
 from evo_moo.space.variable import Array as Array
 from evo_moo.space.variable import Mask as Mask
 from evo_moo.space.variable import Variable as Variable
-from evo_moo.values import NONE, for_toml, from_tuples, is_number, json_key, plain, value_text, with_tuples
+from evo_moo.values import NONE, for_toml, is_number, json_key, plain, value_text, with_tuples
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,3 @@ class Boolean(Variable):
 
     def text(self) -> str:
         return "false | true"
-
-
-KINDS: dict[str, type[Variable]] = {"real": Real, "integer": Integer, "choice": Choice, "boolean": Boolean}
-
-
-def variable_of(definition: Mapping[str, Any]) -> Variable:
-    """Return the variable of a definition that ``Variable.to_json`` returned."""
-    declared = {name: value for name, value in definition.items() if name not in ("kind", "declared")}
-    if "declared" in definition:
-        declared["options"] = from_tuples(definition["declared"])
-    return KINDS[definition["kind"]](**declared)

@@ -27,11 +27,11 @@ class Features:
     Args:
         space: The search space.
         compute: Computes metrics, ``(n,)`` values each, of ``(n, n_var)`` encoded rows; NaN where one is not known.
-        n_trained: Number of variables, the first ones, that decide a training; by default all. The others are choices
+        n_trained: Number of columns, the first ones, that decide a training; by default all. The others are of choices
             after it.
 
     Attributes:
-        columns: What each feature is: one per variable, then one per condition, then one per computed metric.
+        columns: What each feature is: one per column of the space, then one per condition and per computed metric.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Features:
     ) -> None:
         self._space, self._compute = space, compute
         columns: list[tuple[str, ColumnKind, int]] = []
-        conditions = [variable.when for variable in space.variables.values()]
-        for i, (name, variable) in enumerate(space.variables.items()):
+        parts = space.layout.parts
+        conditions = [part.when for part in parts.values()]
+        for i, (name, variable) in enumerate(parts.items()):
             n_options = int(space.high[i]) + 1
             if space.category[i]:
                 columns.append((name, "category", n_options + bool(variable.when)))
@@ -52,12 +53,12 @@ class Features:
         # The first variable under each condition.
         self._flagged = [i for i, when in enumerate(conditions) if when and conditions.index(when) == i]
         self._scales = {} if compute is None else _scales(compute(space.sample(N_SAMPLED, np.random.default_rng(0))))
-        columns += [(f"{space.names[i]}?", "active", 0) for i in self._flagged]
+        owners, after = space.layout.owners, space.n_var if n_trained is None else n_trained
+        columns += [(f"{owners[i]}?", "active", 0) for i in self._flagged]
         columns += [(name, "numeric", 0) for name in self._scales]
-        n_choices = space.n_var - (space.n_var if n_trained is None else n_trained)
-        chosen = {f"{name}{mark}" for name in space.names[space.n_var - n_choices :] for mark in ("", "?")}
+        chosen = {*list(parts)[after:], *(f"{name}?" for name in owners[after:])}
         # What is computed follows from the rest, and tells no trainings apart.
-        of_choice = [name in chosen or name in self._scales for name, _, _ in columns] if n_choices else []
+        of_choice = [name in chosen or name in self._scales for name, _, _ in columns] if chosen else []
         names, kinds, numbers = zip(*columns, strict=True)
         self.columns = Columns(names, kinds, numbers, tuple(of_choice))
         width = space.xu - space.xl

@@ -47,7 +47,7 @@ class SearchModels:
     ) -> None:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
-        n_var = problem.space.n_var
+        n_var, self._layout = problem.space.n_var, problem.point_space.layout
         self._features = Features(problem.point_space, computed.table if problem.computes else None, n_var)
         is_noisy = any(self._metrics.get(objective.metric, Metric()).noisy for objective in goals.objectives)
         self._families = Families(families, self._features.columns, seed, noisy=is_noisy)
@@ -115,7 +115,8 @@ class SearchModels:
             return None
         values *= self.goals.sign(name)
         target = Target.fit(values, declared.log and bool(values.min() > 0), spread_best=True)
-        used = known_columns(self._features.columns, outcomes.X.shape[1], outcomes.variables)
+        known = [*outcomes.variables, *self._layout.columns_of(outcomes.variables)]
+        used = known_columns(self._features.columns, outcomes.X.shape[1], known)
         families = replace(self._families, columns=self._features.columns.of(used), noisy=declared.noisy)
 
         def fitted() -> Surrogate:

@@ -113,9 +113,9 @@ def known_columns(columns: Columns, n_var: int, variables: Sequence[str]) -> npt
     """Return which features follow from some variables alone, ``(n_features,)``.
 
     Args:
-        columns: What the features are: one per variable, one per condition, one per computed metric.
-        n_var: Number of variables of the space.
-        variables: Names of the variables that are known.
+        columns: What the features are: one per column of the space, one per condition, one per computed metric.
+        n_var: Number of columns of the space.
+        variables: Names of the variables that are known, and of their columns.
     """
     known, has_all = set(variables), set(variables) >= set(columns.names[:n_var])
     follows = [name in known for name in columns.names[:n_var]]

@@ -53,15 +53,21 @@ class Cells:
         return np.stack(places, axis=1)
 
     def draw(self, weights: Weights, n: int, rng: np.random.Generator) -> Indices:
-        """Draw ``(n, n_var)`` cells, each variable by itself."""
+        """Draw ``(n, n_var)`` cells, each variable by itself; of one of several columns those of its nearest value."""
         drawn = [np.searchsorted(np.cumsum(column)[:-1], rng.random(n), side="right") for column in weights]
-        return np.stack(drawn, axis=1)
+        cells, compound = np.stack(drawn, axis=1), self.space.layout.compound
+        if compound.any():
+            cells = np.where(compound, self.of(self.space.codes(self._points(cells, rng))), cells)
+        return cells
 
     def rows(self, cells: Indices, rng: np.random.Generator) -> Array:
         """Draw an encoded row, ``(n, n_var)`` and canonical, from each row of cells."""
+        return self.space.canonical(self._points(cells, rng))
+
+    def _points(self, cells: Indices, rng: np.random.Generator) -> Array:
         low = np.stack([edges[cells[:, i]] for i, edges in enumerate(self._edges)], axis=1)
         high = np.stack([edges[cells[:, i] + 1] for i, edges in enumerate(self._edges)], axis=1)
-        return self.space.canonical(low + (high - low) * rng.random(low.shape))
+        return np.asarray(low + (high - low) * rng.random(low.shape))
 
     def spanned(self, X: Array) -> Weights:
         """Return the weights inside the box that canonical ``(n, n_var)`` rows span.

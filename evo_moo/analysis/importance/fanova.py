@@ -21,6 +21,8 @@ LEAF = 2
 """Fewest points of a leaf."""
 N_DRAWN = 8192
 """Points over which the forest's variance is taken; it is off by about 2 %."""
+N_VALUES = 512
+"""Values of a variable of several columns that stand for all."""
 
 
 class Effect(NamedTuple):
@@ -39,12 +41,15 @@ class _Region(NamedTuple):
     """What a forest is over a region.
 
     Attributes:
-        inside: ``(n_leaves, n_var)`` probabilities of each variable to be within each leaf's box.
+        inside: ``(n_leaves, n_var)`` probabilities of each variable to be within each leaf's box; of one of several
+            columns at the first of them, and 1 at the others.
+        joint: First column of each such variable to which of its values each leaf's box holds, ``(n_leaves, n)``.
         of_trees: ``(n_trees,)`` variances of the trees, exact.
         total: Variance of the trees' mean, over points that were drawn.
     """
 
     inside: Array
+    joint: dict[int, Array]
     of_trees: Array
     total: float
 
@@ -78,17 +83,18 @@ class Forest:
         self.out_of_bag[order] = self._grow(X[order], y[order], rows_of)
 
     def main(self, column: int, weights: Weights) -> Effect:
-        """Return the share of what one variable does by itself."""
+        """Return the share of what the variable that begins at a column does by itself."""
         region = self._in(weights)
-        return _effect(*_variances(self._curves(column, region.inside), weights[column]), region)
+        return _effect(*self._main_variances(column, region, weights), region)
 
     def pair(self, one: int, other: int, weights: Weights) -> Effect:
-        """Return the share of what two variables do together beyond what each does by itself."""
+        """Return the share of what two variables, by their first columns, do together beyond what each does alone."""
         region = self._in(weights)
-        planes = self._planes(one, other, region.inside).reshape(N_TREES, -1)
-        of_trees, of_all = _variances(planes, np.outer(weights[one], weights[other]).ravel())
+        planes = self._planes(one, other, region).reshape(N_TREES, -1)
+        likely = np.outer(_likely(one, region, weights), _likely(other, region, weights))
+        of_trees, of_all = _variances(planes, likely.ravel())
         for column in (one, other):
-            main_of_trees, main_of_all = _variances(self._curves(column, region.inside), weights[column])
+            main_of_trees, main_of_all = self._main_variances(column, region, weights)
             of_trees, of_all = of_trees - main_of_trees, of_all - main_of_all
         return _effect(np.maximum(of_trees, 0.0), max(of_all, 0.0), region)
 
@@ -101,11 +107,15 @@ class Forest:
         key = b"".join(column.tobytes() for column in weights)
         if key not in self._regions:
             inside = np.stack([self._box(i) @ column for i, column in enumerate(weights)], axis=1)
+            joint = self._joint(weights)
+            for first, holds in joint.items():
+                inside[:, self._place(first)] = 1.0
+                inside[:, first] = holds.mean(axis=1)
             likely = inside.prod(axis=1)
             means = np.array([likely[leaves] @ self._values[leaves] for leaves in self._leaves_of])
             squares = np.array([likely[leaves] @ self._values[leaves] ** 2 for leaves in self._leaves_of])
             values = self.predict(self._cells.draw(weights, N_DRAWN, np.random.default_rng(self._seed)))
-            self._regions[key] = _Region(inside, squares - means**2, float(values.var()))
+            self._regions[key] = _Region(inside, joint, squares - means**2, float(values.var()))
         return self._regions[key]
 
     def _grow(self, X: Array, y: Array, rows_of: Sequence[npt.NDArray[np.intp]]) -> Array:
@@ -163,17 +173,45 @@ class Forest:
         # As numbers: NumPy multiplies a mask without BLAS, many times slower.
         return self._boxes[:, self._ends[column] : self._ends[column + 1]].astype(float)
 
-    def _curves(self, column: int, inside: Array) -> Array:
+    def _place(self, column: int) -> slice:
+        layout = self._cells.space.layout
+        return layout.places[layout.owners[column]]
+
+    def _joint(self, weights: Weights) -> dict[int, Array]:
+        """Return the first column of each variable of several to which of its drawn values each leaf's box holds."""
+        layout = self._cells.space.layout
+        firsts = [layout.places[name].start for name in layout.compounds]
+        if not firsts:
+            return {}
+        drawn = self._cells.draw(weights, N_VALUES, np.random.default_rng(self._seed))
+        return {
+            first: np.prod([self._box(i)[:, drawn[:, i]] for i in range(*self._place(first).indices(len(weights)))], 0)
+            for first in firsts
+        }
+
+    def _main_variances(self, column: int, region: _Region, weights: Weights) -> tuple[Array, float]:
+        return _variances(self._curves(column, region), _likely(column, region, weights))
+
+    def _curves(self, column: int, region: _Region) -> Array:
         """Return each tree's mean over all other variables, ``(n_trees, n_cells)``."""
-        rest = self._values * np.delete(inside, column, axis=1).prod(axis=1)
-        box = self._box(column)
+        rest = self._values * np.delete(region.inside, column, axis=1).prod(axis=1)
+        box = region.joint.get(column, self._box(column))
         return np.stack([rest[leaves] @ box[leaves] for leaves in self._leaves_of])
 
-    def _planes(self, one: int, other: int, inside: Array) -> Array:
+    def _planes(self, one: int, other: int, region: _Region) -> Array:
         """Return each tree's mean over all but two variables, ``(n_trees, n_cells, n_cells)``."""
-        rest = self._values * np.delete(inside, [one, other], axis=1).prod(axis=1)
-        a, b = self._box(one) * rest[:, None], self._box(other)
+        rest = self._values * np.delete(region.inside, [one, other], axis=1).prod(axis=1)
+        a, b = (region.joint.get(column, self._box(column)) for column in (one, other))
+        a = a * rest[:, None]
         return np.stack([a[leaves].T @ b[leaves] for leaves in self._leaves_of])
+
+
+def _likely(column: int, region: _Region, weights: Weights) -> Array:
+    """Return how likely each cell of a variable is, or each drawn value of one of several columns."""
+    if column in region.joint:
+        n = region.joint[column].shape[1]
+        return np.full(n, 1 / n)
+    return weights[column]
 
 
 def _effect(of_trees: Array, of_all: float, region: _Region) -> Effect:

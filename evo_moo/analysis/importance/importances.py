@@ -111,7 +111,7 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
     rows = permutation.inside
     of_forest = score(Prediction(forest.out_of_bag[rows], np.ones(scores.n)), y[rows])
     trusted = forest if of_forest.better_than_chance else None
-    variables = [_of_variable(column, permutation, trusted, cells, region) for column in range(cells.space.n_var)]
+    variables = [_of_variable(name, permutation, trusted, cells, region) for name in cells.space.names]
     variables.sort(key=lambda row: (row["importance"] is not None, row["importance"] or 0.0), reverse=True)
     pairs = [] if trusted is None else _pairs(variables[:N_FOR_PAIRS], trusted, cells, region)
     result |= {"unexplained": permutation.unexplained(), "forest_rank_correlation": of_forest.rank_correlation}
@@ -119,28 +119,29 @@ def _of_metric(known: Validated, cells: Cells, region: Weights, seed: int) -> di
 
 
 def _of_variable(
-    column: int, permutation: Permutation, forest: Forest | None, cells: Cells, region: Weights
+    name: str, permutation: Permutation, forest: Forest | None, cells: Cells, region: Weights
 ) -> dict[str, Any]:
-    weights, share = cells.where_they_exist((column,), region)
-    importance = permutation.of(column)
-    main = forest.main(column, weights) if forest is not None and importance is not None else None
+    place = cells.space.layout.places[name]
+    weights, share = cells.where_they_exist((place.start,), region)
+    importance = permutation.of(place)
+    main = forest.main(place.start, weights) if forest is not None and importance is not None else None
     return {
-        "variable": cells.space.names[column],
+        "variable": name,
         "importance": importance and importance.value,
         "error": importance and importance.error,
         "main": main and main.share,
         "main_sd": main and main.sd,
         "exists_in": share,
-        "n": int(permutation.rows(column).sum()),
+        "n": int(permutation.rows(place).sum()),
     }
 
 
 def _pairs(rows: Sequence[dict[str, Any]], forest: Forest, cells: Cells, region: Weights) -> list[dict[str, Any]]:
     pairs = []
     for one, other in itertools.combinations([row["variable"] for row in rows if row["main"] is not None], 2):
-        columns = cells.space.names.index(one), cells.space.names.index(other)
+        columns = first, second = cells.space.layout.places[one].start, cells.space.layout.places[other].start
         weights, share = cells.where_they_exist(columns, region)
         if share > 0:
-            effect = forest.pair(*columns, weights)
+            effect = forest.pair(first, second, weights)
             pairs.append({"one": one, "other": other, "share": effect.share, "sd": effect.sd, "exists_in": share})
     return sorted(pairs, key=lambda pair: -pair["share"])

@@ -80,20 +80,20 @@ class Permutation:
         rows = self.inside
         return score(Prediction(self._held_out[rows], np.ones(int(rows.sum()))), self._known.y[rows])
 
-    def rows(self, column: int) -> Mask:
+    def rows(self, place: slice) -> Mask:
         """Return which rows a variable's importance is taken over: those of the region in which it exists."""
-        return self.inside & self._active[:, column]
+        return self.inside & self._active[:, place.start]
 
-    def of(self, column: int) -> Importance | None:
-        """Return the importance of a variable; None where too few evaluations have it."""
-        rows = self.rows(column)
+    def of(self, place: slice) -> Importance | None:
+        """Return the importance of the variable in a place of the layout; None where too few evaluations have it."""
+        rows = self.rows(place)
         if rows.sum() < FEWEST:
             return None
-        rng = np.random.default_rng(seed_for(f"permutation {column}", self._seed))
-        weights = np.where(rows, self._evenness(column, rows), 0.0)
+        rng = np.random.default_rng(seed_for(f"permutation {place.start}", self._seed))
+        weights = np.where(rows, self._evenness(place, rows), 0.0)
         weights /= weights.sum()
-        loss = self._loss(column, rows, weights, rng)
-        variance = self._variance((column,)) + float(weights @ self._unexplained)
+        loss = self._loss(place, rows, weights, rng)
+        variance = self._variance((place.start,)) + float(weights @ self._unexplained)
         if variance <= 1e-12 * self._known.y.var():
             return Importance(0.0, 0.0)
         mean = float(weights @ loss)
@@ -118,7 +118,7 @@ class Permutation:
         square = float(self._unexplained[self.inside].mean())
         return square / (square + self._variance(()))
 
-    def _loss(self, column: int, rows: Mask, weights: Array, rng: np.random.Generator) -> Array:
+    def _loss(self, place: slice, rows: Mask, weights: Array, rng: np.random.Generator) -> Array:
         """Return half the increase of each row's squared error, 0 where it does not count."""
         known, loss = self._known, np.zeros(len(rows))
         donors = rng.choice(len(rows), (self._n_draws, len(rows)), p=weights)
@@ -126,7 +126,7 @@ class Permutation:
             counted = held_out[rows[held_out]]
             if counted.size:
                 changed = np.tile(self._filled[counted], (self._n_draws, 1))
-                changed[:, column] = self._filled[donors[:, counted].ravel(), column]
+                changed[:, place] = self._filled[donors[:, counted].ravel(), place]
                 after = known.predict(changed, fitted).reshape(self._n_draws, -1)
                 loss[counted] = ((known.y[counted] - after) ** 2 - self._unexplained[counted]).mean(axis=0) / 2
         return loss
@@ -137,19 +137,23 @@ class Permutation:
         They are needed when another value of a parent brings a variable into being.
         """
         filled, rng = self._known.X.copy(), np.random.default_rng(seed_for("filling", self._seed))
-        for column in range(filled.shape[1]):
-            exists = self._active[:, column]
+        for place in self._cells.space.layout.places.values():
+            exists = self._active[:, place.start]
             if exists.any() and not exists.all():
-                filled[~exists, column] = rng.choice(filled[exists, column], int((~exists).sum()))
+                filled[~exists, place] = rng.choice(filled[exists, place], int((~exists).sum()))
         return filled
 
-    def _evenness(self, column: int, rows: Mask) -> Array:
+    def _evenness(self, place: slice, rows: Mask) -> Array:
         """Return weights by which the tried values cover their range evenly, wherever the search looked most.
 
-        A number counts as much as the part of the range that is nearest to it, an option as much as any other; rows of
-        the same value share its weight.
+        A number counts as much as the part of the range that is nearest to it, an option as much as any other, and so
+        does a value of several columns; rows of the same value share its weight.
         """
-        values, space = self._known.X[:, column], self._cells.space
+        column, space = place.start, self._cells.space
+        if space.layout.compound[column]:
+            _, value, counts = np.unique(self._known.X[:, place], axis=0, return_inverse=True, return_counts=True)
+            return np.asarray(1 / counts[value.reshape(-1)])
+        values = self._known.X[:, column]
         tried, counts = np.unique(values[rows], return_counts=True)
         lengths = np.ones(len(tried))
         if not space.category[column] and len(tried) > 1:

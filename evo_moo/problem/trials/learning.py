@@ -16,8 +16,9 @@ from evo_moo.errors import SpaceError
 from evo_moo.problem.trials.suggestion import Suggestion
 from evo_moo.space.conditions import region
 from evo_moo.space.dotted import is_name
+from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Variable, variable_of
+from evo_moo.space.variables import Variable
 from evo_moo.values import is_number
 
 FEW = 8

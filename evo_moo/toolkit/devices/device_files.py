@@ -196,12 +196,12 @@ def _value(text: str, variable: Variable) -> Any:
                     return option
         raise ValueError(f"must be one of {', '.join(map(value_text, options))}, but is {text!r}")
     try:
-        number: Any = float(bare)
+        read: Any = json.loads(bare) if bare[:1] in ("[", "{") else float(bare)
     except ValueError:
-        raise ValueError(f"must be a number, but is {text!r}") from None
-    number = int(number) if variable.is_whole and number.is_integer() else number
-    variable.code(number)
-    return number
+        raise ValueError(f"must be a number, or a list or table as JSON, but is {text!r}") from None
+    read = int(read) if variable.is_whole and isinstance(read, float) and read.is_integer() else read
+    variable.codes(read)
+    return read
 
 
 def _deployment(rows: Sequence[tuple[int, Mapping[str, str | None]]]) -> Deployment:

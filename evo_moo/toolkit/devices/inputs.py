@@ -22,8 +22,8 @@ def architecture_inputs(problem: SearchProblem, configurations: Sequence[Configu
     X = space.encode(configurations)
     codes, active = space.codes(X), space.active(X)
     columns = []
-    for i, (name, variable) in enumerate(space.variables.items()):
-        if problem.architecture is not None and name not in problem.architecture:
+    for i, variable in enumerate(space.layout.parts.values()):
+        if problem.architecture is not None and space.layout.owners[i] not in problem.architecture:
             continue
         n_values = int(space.high[i] - space.low[i]) + 1 if space.grid[i] else 0
         if variable.has_options or 0 < n_values <= MOST_OPTIONS:

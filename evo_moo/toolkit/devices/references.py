@@ -45,7 +45,8 @@ def references(problem: SearchProblem) -> list[Configuration]:
 
 def _chosen(problem: SearchProblem) -> list[Configuration]:
     space, size_of = problem.space, _size_of(problem)
-    fixed = [i for i, name in enumerate(space.names) if problem.architecture and name not in problem.architecture]
+    owners = enumerate(space.layout.owners)
+    fixed = [i for i, name in owners if problem.architecture and name not in problem.architecture]
     drawn = space.canonical(np.column_stack([_drawn(space, column, column in fixed) for column in range(space.n_var)]))
     drawn = drawn[space.allowed(drawn)]
     if len(drawn) < N_REFERENCES:  # rules forbid nearly all
@@ -68,7 +69,7 @@ def _drawn(space: SearchSpace, column: int, is_fixed: bool) -> Array:
     """Return values of a column, the same whatever the other variables are: options may add variables of training."""
     if is_fixed:
         return np.full(N_DRAWN, space.xl[column])
-    unit = np.random.default_rng(seed_for(space.names[column], SEED)).random(N_DRAWN)
+    unit = np.random.default_rng(seed_for(list(space.layout.parts)[column], SEED)).random(N_DRAWN)
     values: Array = space.wide_xl[column] + unit * (space.wide_xu[column] - space.wide_xl[column])
     return values
 

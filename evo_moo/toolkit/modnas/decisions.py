@@ -36,6 +36,11 @@ class Decisions:
         Raises:
             ValueError: A variable has no finite number of values.
         """
+        if several := [f"`{name}`" for name in space.layout.compounds]:
+            raise ValueError(
+                f"decisions must be variables of one value each, but {', '.join(several)} have several parts; "
+                "declare a Choice or a Boolean for each part instead"
+            )
         if continuous := [f"`{name}`" for name, grid in zip(space.names, space.grid, strict=True) if not grid]:
             raise ValueError(
                 f"decisions must have finitely many values, but {', '.join(continuous)} are real; "

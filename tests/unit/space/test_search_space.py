@@ -362,7 +362,7 @@ def test_space_travels_by_cloudpickle(space):
         (Choice("abc"), "options must be a list"),
         (Choice([[1], (1,)]), r"options must all be different, but \[1\] is there twice"),
         (Choice([math.nan]), "options must be JSON values"),
-        (3, "must be a Real, Integer, Choice or Boolean, but is 3"),
+        (3, "must be a Real, Integer, Choice, Boolean, Subset, Ordering or Simplex, but is 3"),
         (Boolean(when={"nope": 1}), "`when` must name variables of the space, but names 'nope'"),
         (Boolean(when={"x": True}), "`when` must name another variable"),
         (Boolean(when="n"), "`when` must map parents to values"),

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 
 from evo_moo.errors import SpaceError
+from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Boolean, Choice, Integer, Real, variable_of
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.values import for_toml, json_key
 from tests.unit.test_values import OPTIONS
 
