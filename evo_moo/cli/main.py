@@ -31,6 +31,7 @@ from evo_moo.cli.runs import (
     report,
     show,
 )
+from evo_moo.cli.work.command import work
 
 if TYPE_CHECKING:
     from evo_moo.analysis.result import Result
@@ -44,6 +45,12 @@ StopWhen = Annotated[
 Deadline = Annotated[
     str | None, typer.Option(metavar="TIME", help="When to stop, to be resumed, as 2026-12-01T08:00:00; none.")
 ]
+
+Listen = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Where `evo-moo work` joins, as tcp://0.0.0.0:8786; none: own workers."),
+]
+Keys = Annotated[str | None, typer.Option(metavar="DIR", help="With --listen: the keys of the run and its workers.")]
 
 app = typer.Typer(
     help="Search neural architectures and training hyperparameters for the trade-offs between several goals.",
@@ -132,6 +139,8 @@ def run(
     ] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
+    listen: Listen = None,
+    keys: Keys = None,
     accept_changes: AcceptChanges = False,
     end_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
 ) -> None:
@@ -162,7 +171,8 @@ def run(
     changes = option_settings(options or []) | settings(assignments or [])
     changes |= direction_settings(directions or [], more_directions or [])
     changes |= {key: value for key, value in by_option.items() if value is not None}
-    changes |= {f"budget.{key}": value for key, value in _budget_changes(stop_when, deadline).items()}
+    changes |= {f"budget.{key}": value for key, value in _given(stop_when=stop_when, deadline=deadline).items()}
+    changes |= {f"evaluation.{key}": value for key, value in _given(listen=listen, keys=keys).items()}
     if run_dir == "":
         raise UsageError("`--run-dir` must name a folder, but is empty")
     folder = Path(run_dir) if run_dir else None
@@ -176,6 +186,8 @@ def resume(
     n_evals: Annotated[int | None, typer.Option(help="A larger number of evaluations in all.")] = None,
     stop_when: StopWhen = None,
     deadline: Deadline = None,
+    listen: Listen = None,
+    keys: Keys = None,
     problem: NewPlace = None,
     accept_changes: AcceptChanges = False,
     trust: Trust = False,
@@ -188,14 +200,14 @@ def resume(
 
     path = folder_of(path)
     name_code(path, problem, trust)
-    budget = _budget_changes(stop_when, deadline)
-    _report(resume(path, problem, n_evals=n_evals, budget=budget, accept_changes=accept_changes, verbose=True))
+    changed: dict[str, Any] = {"n_evals": n_evals, "budget": _given(stop_when=stop_when, deadline=deadline)}
+    changed["evaluation"] = _given(listen=listen, keys=keys)
+    _report(resume(path, problem, **changed, accept_changes=accept_changes, verbose=True))
 
 
-def _budget_changes(stop_when: str | None, deadline: str | None) -> dict[str, Any]:
-    """Return the keys of the budget that options set; 'none' takes one away."""
-    given = {"stop_when": stop_when, "deadline": deadline}
-    return {key: None if text == "none" else text for key, text in given.items() if text is not None}
+def _given(**options: str | None) -> dict[str, Any]:
+    """Return the keys of the job that options set; 'none' takes one away."""
+    return {key: None if text == "none" else text for key, text in options.items() if text is not None}
 
 
 def _run(prepared: "PreparedJob", run_dir: Path | None) -> None:
@@ -239,7 +251,7 @@ def _report(result: "Result") -> None:
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, importance, export, confirm, compare)
-_COMMANDS += (report, doctor, problems, check, latency, new)
+_COMMANDS += (report, doctor, problems, check, latency, new, work)
 for _command in _COMMANDS:
     app.command("list" if _command is list_runs else None)(_command)
 app.add_typer(device_app, name="device")

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError, missing_extra
-from evo_moo.evaluation.loky_pool import LokyPool
+from evo_moo.evaluation.cluster.dask_worker import LOGGERS, GivenUpError, be_quiet, evaluate, part_from
+from evo_moo.evaluation.cluster.head import Listening, scheduler_of
 from evo_moo.evaluation.processes import deaf_children
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
 from evo_moo.problem.goals import Goals
 
 CONNECT_S = 30
-IDLE_S = 60.0  # after which a process without evaluations ends
-_POLL_S = 0.5
-LOGGERS = "distributed", "distributed.client"
+_PARTING_S = 5.0  # so long a pool that closes waits for workers that do not answer
+LOGGER = logging.getLogger("evo_moo")
 
 
 @dataclass
@@ -46,23 +46,32 @@ class DaskPool:
         n_workers: Number of processes of the local cluster that is started where no address is given.
         address: Address of a scheduler.
         options: Limits of one evaluation, and what is reused.
+        listening: Where to listen for workers instead; None where the cluster is another's, or of this host.
 
     Raises:
-        UsageError: ``distributed`` is not installed, or the scheduler cannot be reached.
+        UsageError: ``distributed`` is not installed, the scheduler cannot be reached, or it cannot listen there.
     """
 
     is_immediate = in_process = False
 
     def __init__(
-        self, source: ProblemSource, goals: Goals, n_workers: int, address: str | None, options: PoolOptions
+        self,
+        source: ProblemSource,
+        goals: Goals,
+        n_workers: int,
+        address: str | None,
+        options: PoolOptions,
+        listening: Listening | None = None,
     ) -> None:
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
-            raise missing_extra("dask", "`evaluation.pool` = 'dask'") from error
+            what = "`evaluation.pool` = 'dask'" if listening is None else "`evaluation.listen`"
+            raise missing_extra("dask", what) from error
         self._levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        _be_quiet()
-        self._run = secrets.token_hex(8)
+        be_quiet()
+        self.token = secrets.token_hex(8)
+        self._listening, self._n_seen = listening, -1
         self._settings, self._retries = (source, goals, 1, options), options.retries
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
@@ -70,16 +79,31 @@ class DaskPool:
         local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
         try:
             with deaf_children():
-                self._cluster = LocalCluster(**local) if address is None else None
+                if listening is not None:
+                    self._cluster = scheduler_of(listening, self.token)
+                else:
+                    self._cluster = LocalCluster(**local) if address is None else None
                 self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
-                if self._cluster is not None:
-                    self._client.register_worker_callbacks(_be_quiet)
+                if self._cluster is not None and listening is None:
+                    self._client.register_worker_callbacks(be_quiet)
+        except UsageError:
+            raise
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise UsageError(
                 "`evaluation.address` must be that of a Dask scheduler, as in tcp://host:8786, but "
                 f"{address!r} cannot be reached: {error}; `dask scheduler` starts one and shows its address"
             ) from error
         self._scheduler = address or "of this run"
+
+    @property
+    def address(self) -> str:
+        """Address of the scheduler, as Dask names it."""
+        return str(self._client.scheduler.address)
+
+    @property
+    def n_workers(self) -> int:
+        """Number of threads of the cluster now, each of which evaluates in a process of its own."""
+        return self._threads()
 
     @property
     def free(self) -> int:
@@ -102,6 +126,7 @@ class DaskPool:
             RunStoppedError: The scheduler is gone, or worker processes die before they begin.
             SearchFailedError: They do so from the first on.
         """
+        self._note_workers()
         ended = []
         with contextlib.suppress(queue.Empty):
             ended.append(self._ended.get(timeout=wait_s))
@@ -117,15 +142,29 @@ class DaskPool:
     def close(self) -> None:
         """Cancel what runs; the processes that it runs in end."""
         if self._client.status == "running":
-            with contextlib.suppress(Exception):
-                self._client.cancel([running.future for running in self._running.values()], force=True)
-                self._client.run(_close_pools, self._run, on_error="ignore")
+            is_over = self._listening is not None and self._listening.is_over()
+            parting = threading.Thread(target=self._part, args=(is_over,), daemon=True)
+            parting.start()
+            parting.join(_PARTING_S)
         self._running = {}
         self._client.close(timeout=5)
         if self._cluster is not None:
             self._cluster.close(timeout=10)
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
+
+    def _part(self, is_over: bool) -> None:
+        """Let the workers end what they run; tell them whether the run goes on some time."""
+        with contextlib.suppress(Exception):
+            self._client.cancel([running.future for running in self._running.values()], force=True)
+            self._client.run(part_from, self.token, is_over, on_error="ignore")
+
+    def _note_workers(self) -> None:
+        """Say how many workers a run has that listens, where that has changed."""
+        n = self._threads()
+        if self._listening is not None and n != self._n_seen:
+            self._n_seen = n
+            LOGGER.info(f"{n} worker{'s' if n > 1 else ''}" if n else "no worker is there: waits for `evo-moo work`")
 
     def _threads(self) -> int:
         if time.monotonic() > self._counted_at + 1:
@@ -135,8 +174,8 @@ class DaskPool:
         return self._capacity
 
     def _start(self, task: Task, attempts: int) -> None:
-        key = f"evo-moo-{self._run}-{task.id}-{secrets.token_hex(4)}"
-        future = self._client.submit(_evaluate, self._run, self._settings, task, key=key, pure=False, retries=0)
+        key = f"evo-moo-{self.token}-{task.id}-{secrets.token_hex(4)}"
+        future = self._client.submit(evaluate, self.token, self._settings, task, key=key, pure=False, retries=0)
         self._running[task.id] = _Running(task, future, attempts)
         future.add_done_callback(lambda done: self._ended.put((task.id, done)))
 
@@ -162,79 +201,9 @@ class DaskPool:
         except (RunStoppedError, SearchFailedError):
             raise  # its worker processes die before they begin
         except Exception as error:
-            if future.cancelled():  # the cluster was restarted
+            if future.cancelled() or isinstance(error, GivenUpError):  # the cluster was restarted, or the worker leaves
                 self._start(task, attempts)
                 return None
             outcome = Outcome(number, "failed", {}, f"the Dask worker could not run it: {error!r}", attempts=attempts)
         del self._running[number]
         return outcome
-
-
-# Of this Dask worker: the idle pools of each run, with the timers that end them; the runs that are over.
-_idle: dict[str, dict[LokyPool, threading.Timer]] = {}
-_over: set[str] = set()
-_lock = threading.Lock()
-
-
-def _be_quiet() -> None:
-    """Keep Dask's own words from the terminal: what a lost scheduler or worker means for a search, the run says."""
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _evaluate(run: str, settings: tuple[Any, ...], task: Task) -> Outcome:
-    """Evaluate in a process of this Dask worker's own, as long as the task is wanted."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    key = worker.get_current_task()
-    pool = _take_pool(run, settings)
-    try:
-        pool.submit(task)
-        while not (outcomes := pool.next_finished(_POLL_S)):
-            state = worker.state.tasks.get(key)
-            if run in _over or state is None or state.state not in ("executing", "long-running"):
-                raise RuntimeError("the evaluation was cancelled")
-    except BaseException:
-        pool.close()
-        raise
-    _keep(run, pool)
-    return outcomes[0]
-
-
-def _take_pool(run: str, settings: tuple[Any, ...]) -> LokyPool:
-    with _lock:
-        if _idle.get(run):
-            pool, timer = _idle[run].popitem()
-            timer.cancel()
-            return pool
-    return LokyPool(*settings)
-
-
-def _keep(run: str, pool: LokyPool) -> None:
-    """Keep the pool for the next evaluation of the run, but not for long: a killed run does not report its end."""
-    with _lock:
-        if run not in _over:
-            timer = threading.Timer(IDLE_S, _retire, (run, pool))
-            timer.daemon = True
-            _idle.setdefault(run, {})[pool] = timer
-            timer.start()
-            return
-    pool.close()
-
-
-def _retire(run: str, pool: LokyPool) -> None:
-    with _lock:
-        timer = _idle.get(run, {}).pop(pool, None)
-    if timer is not None:
-        pool.close()
-
-
-def _close_pools(run: str) -> None:
-    """End a run's processes on this Dask worker."""
-    with _lock:
-        _over.add(run)
-        pools = _idle.pop(run, {})
-    for pool, timer in pools.items():
-        timer.cancel()
-        pool.close()

@@ -129,6 +129,11 @@ class LokyPool:
         self._watcher.start()
 
     @property
+    def n_workers(self) -> int:
+        """Number of processes."""
+        return len(self._slots)
+
+    @property
     def free(self) -> int:
         """Number of idle workers."""
         return sum(slot.task is None for slot in self._slots)

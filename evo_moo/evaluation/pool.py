@@ -30,6 +30,10 @@ class Pool(Protocol):
     in_process: bool
 
     @property
+    def n_workers(self) -> int:
+        """Number of tasks that can be evaluated at once, now; 0 where workers are still to come."""
+
+    @property
     def free(self) -> int:
         """Number of tasks that can be submitted now."""
 
@@ -59,6 +63,7 @@ class SerialPool:
     """
 
     is_immediate, in_process = False, True
+    n_workers = 1
 
     def __init__(
         self, problem: SearchProblem, goals: Goals, timeout_s: float | None = None, profile_cache: bool = False
@@ -98,6 +103,7 @@ class BatchPool:
     """Evaluates a whole generation in one vectorised call of a plain pymoo problem, in this process."""
 
     free = 1 << 30
+    n_workers = 1
     is_immediate = in_process = True
 
     def __init__(self, problem: SearchProblem, goals: Goals) -> None:

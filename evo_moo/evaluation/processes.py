@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -58,6 +59,18 @@ def end_children(keep: Collection[int] = ()) -> None:
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process and its children when a parent is gone, so that a killed run leaves no training behind."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        end_children()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def parents() -> dict[int, int]:

@@ -8,8 +8,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
-import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,7 +15,7 @@ from multiprocessing.connection import Connection
 from evo_moo.errors import EvoMooError
 from evo_moo.evaluation.evaluate import evaluate_task
 from evo_moo.evaluation.problem_version import problem_version
-from evo_moo.evaluation.processes import adopt_orphans, end_children, own_children
+from evo_moo.evaluation.processes import adopt_orphans, end_children, end_with_parent, own_children
 from evo_moo.evaluation.profile_cache import ProfileCache
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
@@ -72,7 +70,7 @@ def start(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_sigterm_to_parent()
     adopt_orphans()
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     _worker = _Worker(goals, options.timeout_s, output, reports)
     _redirect_output()
     try:
@@ -156,11 +154,3 @@ def _end_new_children(before: set[int]) -> None:
     if forkserver is not None and forkserver._forkserver._forkserver_pid not in {None, *before}:
         forkserver._forkserver._stop()  # likewise: the next evaluation that needs one starts it
     end_children(keep=before)
-
-
-def _exit_with_parent(parent: int) -> None:
-    """End this process and its children when the pool's is gone, so that a killed run leaves no training behind."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    end_children()
-    os._exit(1)

@@ -15,6 +15,7 @@ from evo_moo.job.command import in_keys_of_job, with_command_as_options
 from evo_moo.job.fault_text import fault_text
 from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job
+from evo_moo.job.listening import listen_faults
 from evo_moo.job.refinement import refinement_faults
 from evo_moo.job.start import complete_start, read_known
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
@@ -214,7 +215,7 @@ def _surrogate_faults(data: Mapping[str, Any]) -> list[str]:
 
 
 def _pool_faults(evaluation: EvaluationSection) -> list[str]:
-    faults = []
+    faults = listen_faults(evaluation.listen, evaluation.keys, evaluation.pool, evaluation.address)
     if evaluation.address is not None and evaluation.pool != "dask":
         faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {evaluation.pool!r}")
     if evaluation.memory_mb is not None and evaluation.pool == "serial":

@@ -31,7 +31,7 @@ def read_job_file(path: Path) -> dict[str, Any]:
 
 
 def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Return a job's data with the files, tables and earlier runs that it names read relative to ``base``."""
+    """Return a job's data with the files, tables, keys and earlier runs that it names read relative to ``base``."""
     data = with_absolute_directory(data, base)
     for section, key in (("problem", "use"), ("surrogate", "model"), ("search", "from"), ("search", "known")):
         table = data[section] if isinstance(data.get(section), dict) else {}
@@ -42,6 +42,9 @@ def with_absolute_paths(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
             paths = [each if not isinstance(each, str) else base / Path(each).expanduser() for each in value]
             paths = [str(each.absolute()) if isinstance(each, Path) else each for each in paths]
             data[section] = {**table, key: paths}
+    evaluation = data["evaluation"] if isinstance(data.get("evaluation"), dict) else {}
+    if isinstance(keys := evaluation.get("keys"), str):
+        data["evaluation"] = {**evaluation, "keys": str((base / Path(keys).expanduser()).absolute())}
     return data
 
 

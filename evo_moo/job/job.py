@@ -51,6 +51,8 @@ weights_mb = 1000                  # size that saved weights keep below
 workers = 2
 pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
 address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" starts workers of its own
+listen = "tcp://0.0.0.0:8786"      # where `evo-moo work` joins the run, from any host; there are no other workers then
+keys = "keys"                      # folder of the keys for that, relative to this file; on the loopback not needed
 timeout = "10 min"
 memory_mb = 4000                   # limit on one evaluation, with all processes that it starts
 retries = 1                        # how often an evaluation whose worker died is started again
@@ -113,6 +115,8 @@ class EvaluationSection(Section):
     workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
     pool: Literal["auto", "loky", "dask", "serial"] = "auto"
     address: StrictStr | None = None
+    listen: StrictStr | None = None
+    keys: StrictStr | None = None
     timeout: Seconds | None = None
     memory_mb: Annotated[Whole, Field(ge=1)] | None = None
     retries: Annotated[Whole, Field(ge=0)] = 1

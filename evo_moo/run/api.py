@@ -168,6 +168,7 @@ def resume(
     *,
     n_evals: int | None = None,
     budget: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
     accept_changes: bool = False,
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
@@ -180,6 +181,7 @@ def resume(
         run_dir: The run folder.
         n_evals: A new number of evaluations in all. The run then ends as one asked for so many from the start.
         budget: Other parts of the budget that are to change, by their keys in a job file; None takes one away.
+        evaluation: Where and how evaluations are to run from now on, likewise.
         problem: The problem, if the run searched a Python object: run folders hold no pickles. Else a reference to the
             place where the problem is now; by default it is where it was, or lies to the run folder as it did.
         accept_changes: Whether to go on although the problem's code has changed; see ``search``.
@@ -193,7 +195,8 @@ def resume(
         SearchFailedError: Every evaluation failed.
         RunStoppedError: A signal stopped the search; it can be resumed again.
     """
-    changes = {f"budget.{key}": value for key, value in (budget or {}).items()}
+    sections = {"budget": budget or {}, "evaluation": evaluation or {}}
+    changes = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
     if n_evals is not None:
         changes["budget.n_evals"] = n_evals
     way_out = "call evo_moo.search again as before, with this run_dir"
@@ -246,7 +249,7 @@ def run_job(
             before = ended_evaluations(folder, goals)
         with Reactions(callbacks, facts, folder.ledger) as reactions:
             if goes_on:
-                pool = pool_of(job, problem, prepared.source, goals)
+                pool = pool_of(job, problem, prepared.source, goals, folder, verbose=verbose)
                 shown = shown_progress(
                     goals, job.budget.limits(), before, facts.elapsed_s, pool, verbose, folder.ledger
                 )

@@ -19,6 +19,7 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.run.engine import Engine
+from evo_moo.run.listening import listening_pool
 from evo_moo.run.observer import Observer
 from evo_moo.run.tasks import Tasks
 from evo_moo.space.designs import GridDesign
@@ -90,6 +91,8 @@ def words_on_the_grid(job: Job, problem: SearchProblem) -> str:
 def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     """Return whether a job's evaluations run in its own process: by choice, or where one call evaluates many."""
     settings = job.evaluation
+    if settings.listen is not None:
+        return False
     if settings.pool == "serial":
         return settings.timeout is None or can_interrupt()
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
@@ -97,10 +100,29 @@ def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     return settings.pool == "auto" and problem.is_vectorised and not one_by_one and not is_limited
 
 
-def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goals) -> Pool:
+def pool_of(
+    job: Job,
+    problem: SearchProblem,
+    source: ProblemSource,
+    goals: Goals,
+    folder: RunFolder | None = None,
+    *,
+    verbose: bool = False,
+) -> Pool:
     """Start the workers that a job asks for, or none where it evaluates in this process.
 
     Outside of the main thread nothing interrupts an evaluation, so one with a time limit has a worker.
+
+    Args:
+        job: The job.
+        problem: Its problem.
+        source: How a worker builds it.
+        goals: Objectives and limits.
+        folder: The run folder, which says where a run listens; None for one that does not.
+        verbose: Whether to say on standard error how workers join.
+
+    Raises:
+        UsageError: The cluster cannot be reached, or the run cannot listen where it should.
     """
     settings = job.evaluation
     if evaluates_in_process(job, problem):
@@ -109,6 +131,8 @@ def pool_of(job: Job, problem: SearchProblem, source: ProblemSource, goals: Goal
         return BatchPool(problem, goals)
     limits = settings.timeout, settings.retries, settings.memory_mb
     options = PoolOptions(*limits, settings.profile_cache, _start_method())
+    if settings.listen is not None and folder is not None:
+        return listening_pool(job, problem, source, goals, options, folder, verbose=verbose)
     match settings.pool:
         case "dask":
             from evo_moo.evaluation.dask_pool import DaskPool

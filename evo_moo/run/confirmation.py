@@ -103,9 +103,8 @@ def confirm(
 
 def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, SearchProblem, ProblemSource]:
     """Build the run's problem again, and say where to evaluate it."""
-    changes: dict[str, Any] = {
-        "evaluation.profile_cache": False
-    }  # a latency that is reused shows nothing of its spread
+    # A latency that is reused shows nothing of its spread. Few evaluations need no other hosts.
+    changes: dict[str, Any] = {"evaluation.profile_cache": False, "evaluation.listen": None, "evaluation.keys": None}
     if workers is not None:
         changes["evaluation.workers"] = workers
     if workers == 1:

@@ -190,7 +190,8 @@ class _Bar(Progress):
     def _draw(self) -> None:
         passed_s = self._elapsed_s + time.monotonic() - self._began_at
         total_s = passed_s + self.left_s if self.left_s < math.inf else None
-        busy = f"{self._pool.running} of {self._pool.running + self._pool.free} workers busy, "
+        n = self._pool.n_workers
+        busy = f"{min(self._pool.running, n)} of {n} workers busy, " if n else "waits for workers, "
         self._draw_bar(passed_s, total_s, self.summary() if self._pool.is_immediate else busy + self.summary())
 
     def _draw_bar(self, passed_s: float, total_s: float | None, words: str) -> None:

@@ -64,13 +64,21 @@ class Ledger(Queries):
         path: The file; None keeps it in memory.
         writable: Whether to open it for writing; it is then created if it does not exist.
         journal: How a writer keeps transactions whole; see ``database.set_journal``.
+        guard: Called within each transaction, which what it raises undoes.
 
     Raises:
         RunFolderError: The file is missing, cannot be opened, or is no ledger of a known format.
     """
 
-    def __init__(self, path: Path | None = None, *, writable: bool = True, journal: Journal = "wal") -> None:
-        self._writable = writable
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        writable: bool = True,
+        journal: Journal = "wal",
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._writable, self._guard = writable, guard
         self._unsynced_s, self._synced_at = 0.0, time.monotonic()
         if path is not None and not writable and not path.is_file():
             what = "is a folder" if path.is_dir() else "there is no such file"
@@ -134,6 +142,7 @@ class Ledger(Queries):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._guard()
                 if _identity(self.path) != self._file:
                     raise RunFolderError(f"the ledger must stay where it is, but `{self.path}` was removed or replaced")
             except BaseException:

@@ -9,7 +9,7 @@
         front.png         the same as a picture, and report.html everything that there is to see
         weights/          what trainings with refinement go on from
         work/             a folder for each evaluation that asks for one
-        writer.json       the process that writes here now, or was killed doing so
+        writer.json       the process that writes here now, or was killed doing so, and where workers reach it
         .lock             held by that process
         .seal             says that the user who reads it has run the code that the job names
 
@@ -68,7 +68,8 @@ class RunFolder:
                 lock = opened.enter_context(contextlib.closing(FolderLock(self.path)))
                 opened.enter_context(logged(self.path))
                 file, journal = self.path / "run.sqlite", journal_for(self.path)
-                self.ledger = opened.enter_context(contextlib.closing(Ledger(file, journal=journal)))
+                ledger = Ledger(file, journal=journal, guard=lock.check)
+                self.ledger, self._lock = opened.enter_context(contextlib.closing(ledger)), lock
                 if lock.replaced is not None:
                     with guarded_reads(self.path), self.ledger.transaction():
                         self.ledger.record_event("taken over", **lock.replaced)
@@ -94,6 +95,12 @@ class RunFolder:
                 f"`{self.path}` must hold a sound ledger, but it is damaged: {error}; "
                 f"`evo-moo doctor {self.path}` says what can be saved"
             ) from error
+
+    def announce(self, address: str, token: str) -> None:
+        """Let ``writer.json`` say where workers reach this run; see ``FolderLock.announce``."""
+        if self.path is not None:
+            with guarded_writes(self.path / "writer.json"):
+                self._lock.announce(address, token)
 
     def workspace(self, evaluation_id: int) -> str | None:
         """Name the folder that belongs to one evaluation; None in memory."""

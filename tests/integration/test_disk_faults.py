@@ -8,7 +8,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +280,13 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: [*found, share])
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let holders be touched and watched at short intervals."""
+    monkeypatch.setattr("evo_moo.storage.folder_lock.TOUCH_S", 0.05)
+    monkeypatch.setattr("evo_moo.storage.folder_lock.SILENT_S", 0.5)
+
+
 def test_network_disks_are_recognised(network: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert on_network(tmp_path / "any" / "run") and not on_network(tmp_path.parent)
     assert (journal_for(tmp_path / "r"), journal_for(tmp_path.parent)) == ("delete", "wal")
@@ -327,6 +336,50 @@ def test_a_dead_holder_is_replaced_and_that_is_recorded(network: None, tmp_path:
         ((_, kind, detail),) = folder.ledger.events()
     assert (kind, detail["pid"]) == ("taken over", int(gone.stdout))
     assert "which is gone" in (tmp_path / "r" / "log.txt").read_text()
+
+
+def test_a_silent_holder_on_another_host_is_replaced(network: None, tmp_path: Path, quick: None) -> None:
+    record(tmp_path / "r", host="another-host", pid=7, is_touched=True)
+    with RunFolder(tmp_path / "r") as folder:
+        ((_, kind, detail),) = folder.ledger.events()
+    assert (kind, detail["pid"]) == ("taken over", 7)
+
+
+def test_a_holder_on_another_host_that_stirs_is_not_replaced(network: None, tmp_path: Path, quick: None) -> None:
+    record(tmp_path / "r", host="another-host", pid=7, is_touched=True, address="tls://10.0.0.1:8786", token="t")
+    is_over = threading.Event()
+
+    def touch() -> None:
+        while not is_over.wait(0.01):
+            os.utime(tmp_path / "r" / "writer.json")
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(touch)
+        try:
+            with pytest.raises(RunFolderError, match=r"held by process 7 on another-host; `evo-moo work .*r` works"):
+                RunFolder(tmp_path / "r")
+        finally:
+            is_over.set()
+    assert holder_of(tmp_path / "r")["pid"] == 7
+
+
+def test_a_holder_touches_its_record(network: None, tmp_path: Path, quick: None) -> None:
+    with RunFolder(tmp_path / "r"):
+        before = (tmp_path / "r" / "writer.json").stat().st_mtime_ns
+        while (tmp_path / "r" / "writer.json").stat().st_mtime_ns == before:
+            threading.Event().wait(0.01)
+
+
+def test_a_holder_that_was_replaced_writes_no_more(network: None, tmp_path: Path) -> None:
+    """As one that was suspended for long, on a host that was cut off."""
+    with RunFolder(tmp_path / "r") as folder:
+        folder.ledger.set_meta(a=1)
+        record(tmp_path / "r", host="another-host", pid=7)
+        refused = pytest.raises(RunFolderError, match="by process 7 on another-host; it took the run over")
+        with refused, folder.ledger.transaction():
+            folder.ledger.set_meta(a=2)
+        assert folder.ledger.facts().texts["a"] == "1"
+    assert holder_of(tmp_path / "r")["pid"] == 7
 
 
 def test_a_live_holder_of_this_host_is_not_forgotten(network: None, tmp_path: Path) -> None:

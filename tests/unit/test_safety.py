@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(path for folder in ("evo_moo", "problems", "surrogates") for path in (ROOT / folder).rglob("*.py"))
 UNSAFE_MODULES = {"pickle", "dill", "shelve", "marshal", "cPickle", "jsonpickle", "yaml"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
-TRANSPORT = {("plugins.py", "cloudpickle"), ("by_value.py", "cloudpickle")}
+TRANSPORT = {(file, "cloudpickle") for file in ("plugins.py", "by_value.py", "terms.py")}
 """Python objects on their way to a process of the same run."""
 
 

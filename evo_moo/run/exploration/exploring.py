@@ -118,7 +118,7 @@ class _Explorer:
         recorded = {detail["number"]: detail for _, _, detail in self._folder.ledger.events("explored")}
         recorded = {number: row for number, row in recorded.items() if row["code"] == self._code}
         LOGGER.info("explores by up to %d evaluations what the objective asks for", self._most)
-        pool = pool_of(prepared.job, prepared.problem, prepared.source, prepared.goals)
+        pool = pool_of(prepared.job, prepared.problem, prepared.source, prepared.goals, self._folder)
         rows: list[Row] = []
         asked: list[Given] = []
         with contextlib.closing(pool), StopRequests(prepared.job.budget.limits().deadline) as self._requests:

@@ -181,7 +181,7 @@ def test_a_notebook_shows_a_bar_in_one_place(monkeypatch):
     shell = SimpleNamespace(kernel=object())
     notebook = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
     monkeypatch.setitem(sys.modules, "IPython", notebook)
-    pool = SimpleNamespace(in_process=False, is_immediate=False, running=1, free=1)
+    pool = SimpleNamespace(in_process=False, is_immediate=False, running=1, n_workers=2)
     with shown_progress(GOALS, Budget(n_evals=4), (), 0.0, pool, True) as progress:
         progress.submitted(2)
         clock.now_s += 10

@@ -1,0 +1,1 @@
+"""The command that lends a host's processors to a run."""
