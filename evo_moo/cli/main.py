@@ -128,6 +128,9 @@ def run(
         typer.Option(metavar="CSV", help="Table of configurations measured elsewhere, with metrics; repeatable."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Number of worker processes.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(metavar="auto|0,1", help="Pin each worker to a GPU: of all, or of these.")
+    ] = None,
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
     algorithm: Annotated[
@@ -153,7 +156,7 @@ def run(
         follow_stdin(RESUMABLE)
     from evo_moo.errors import UsageError
     from evo_moo.job.check import check_job
-    from evo_moo.job.file import direction_settings, option_settings, read_job_file, settings
+    from evo_moo.job.file import direction_settings, gpu_setting, option_settings, read_job_file, settings
     from evo_moo.plugins import job_file_of
     from evo_moo.run.preparation.prepared import outside_faults, prepare
 
@@ -161,6 +164,7 @@ def run(
     data = read_job_file(job_file) if job_file else {"problem": {"use": what}}
     by_option = {
         "evaluation.workers": workers,
+        "evaluation.gpus": gpus and gpu_setting(gpus),
         "budget.n_evals": n_evals,
         "search.seed": seed,
         "search.algorithm": algorithm,

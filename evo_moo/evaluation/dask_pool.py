@@ -16,6 +16,7 @@ from typing import Any
 from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError, missing_extra
 from evo_moo.evaluation.cluster.dask_worker import LOGGERS, GivenUpError, be_quiet, evaluate, part_from
 from evo_moo.evaluation.cluster.head import Listening, scheduler_of
+from evo_moo.evaluation.places import Devices, Places
 from evo_moo.evaluation.processes import deaf_children
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
 from evo_moo.plugins import ProblemSource
@@ -58,7 +59,7 @@ class DaskPool:
         self,
         source: ProblemSource,
         goals: Goals,
-        n_workers: int,
+        n_workers: int | None,
         address: str | None,
         options: PoolOptions,
         listening: Listening | None = None,
@@ -76,7 +77,13 @@ class DaskPool:
         self._running: dict[int, _Running] = {}
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
-        local = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
+        places = Places(options.devices if address is None and listening is None else Devices())
+        local = {
+            "n_workers": places.n_workers(n_workers),
+            "threads_per_worker": 1,
+            "memory_limit": None,
+            "dashboard_address": ":0",
+        }
         try:
             with deaf_children():
                 if listening is not None:

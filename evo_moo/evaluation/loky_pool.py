@@ -1,6 +1,7 @@
 """Evaluations in worker processes, through joblib's loky."""
 
 import contextlib
+import logging
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import os
@@ -15,10 +16,10 @@ from typing import Any
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from joblib.externals.loky.backend import resource_tracker
 
-from evo_moo import threads
 from evo_moo.errors import RunStoppedError, SearchFailedError
 from evo_moo.evaluation import worker
 from evo_moo.evaluation.evaluate import last_words
+from evo_moo.evaluation.places import Place, Places
 from evo_moo.evaluation.processes import MARK, deaf_children, end_marked, family, memory_mb, parents
 from evo_moo.evaluation.task import Outcome, PoolOptions, Status, Task
 from evo_moo.plugins import ProblemSource
@@ -28,24 +29,27 @@ GRACE_S = 5.0  # from the time limit, at which the evaluation is interrupted, un
 START_S = 600.0  # for a worker to start and to build the problem
 FALSE_STARTS = 10  # so many workers in a row may die before an evaluation begins
 OUTPUT_BYTES = 4096
+PLACE_S = 1.0  # between looks for a place that others have left
 _TICK_S = 0.05
 _INFINITE = float("inf")
+LOGGER = logging.getLogger("evo_moo")
 
 
 class _Slot:
-    """One worker process, with its reports and the task that it runs.
+    """One worker process at its place, with its reports and the task that it runs.
 
     Each slot is an executor of its own, so that a worker that dies takes no other evaluation with it. loky's
     executors replace a worker that leaks (300 MB more than after its first evaluation) between evaluations.
     """
 
-    def __init__(self, initargs: tuple[Any, ...]) -> None:
+    def __init__(self, initargs: tuple[Any, ...], place: Place) -> None:
+        self.place = place
         self.lock = threading.Lock()
         self.output, output = multiprocessing.Pipe(duplex=False)
         self.reports, reports = multiprocessing.Pipe(duplex=False)
         os.set_blocking(self.output.fileno(), False)
         self._pipes = (self.output, output, self.reports, reports)
-        self._initargs = (*initargs, os.getpid(), output, reports)
+        self._initargs = (*initargs, place, os.getpid(), output, reports)
         self.begin(None)
         self._make()
 
@@ -87,8 +91,9 @@ class _Slot:
         self._make()
 
     def close(self) -> None:
-        """Release the worker, which has been killed, and the pipes."""
+        """Release the worker, which has been killed, its place and the pipes."""
         self.executor.shutdown(wait=True, kill_workers=True)
+        self.place.close()
         for pipe in self._pipes:
             pipe.close()
 
@@ -96,25 +101,30 @@ class _Slot:
         self.mark = secrets.token_hex(8)
         self.executor = ProcessPoolExecutor(
             max_workers=1,
-            env={MARK: self.mark} | dict.fromkeys(threads.VARIABLES, "1"),
+            env={MARK: self.mark} | self.place.environment(),
             initializer=worker.start,
             initargs=self._initargs,
         )
 
 
 class LokyPool:
-    """Worker processes through joblib's loky; each builds the problem once and uses one thread.
+    """Worker processes through joblib's loky; each builds the problem once, and has a place of its own on this host.
+
+    Workers begin as places are free: where other runs have some of them, fewer begin, and the rest as those end.
 
     Args:
         source: How a worker builds the problem.
         goals: Objectives and limits of the run.
-        n_workers: Number of processes.
-        options: Limits of one evaluation, and what is reused.
+        n_workers: Number of processes; None: as many as there are places.
+        options: Limits of one evaluation, what is reused, and what each worker has of this host.
+
+    Raises:
+        UsageError: This host does not have that.
     """
 
     is_immediate = in_process = False
 
-    def __init__(self, source: ProblemSource, goals: Goals, n_workers: int, options: PoolOptions) -> None:
+    def __init__(self, source: ProblemSource, goals: Goals, n_workers: int | None, options: PoolOptions) -> None:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
         # multiprocessing forbids children to a daemon, as a worker of Dask or of a Pool is, lest they stay behind when
         # it ends. Ours end by themselves, and are none, so that evaluations may start processes.
@@ -123,7 +133,11 @@ class LokyPool:
             resource_tracker.ensure_running()
             multiprocessing.resource_tracker.ensure_running()
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
-        self._slots = [_Slot((source, goals, options)) for _ in range(n_workers)]
+        self._places, self._initargs = Places(options.devices), (source, goals, options)
+        self._n_workers = self._places.n_workers(n_workers)
+        self._slots, self._waiting = list[_Slot](), list[Task]()
+        self._next_look = -_INFINITE
+        self._add_workers()
         self._false_starts, self._last_start, self._has_begun, self._closed = 0, "", False, False
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -135,17 +149,20 @@ class LokyPool:
 
     @property
     def free(self) -> int:
-        """Number of idle workers."""
-        return sum(slot.task is None for slot in self._slots)
+        """Number of idle workers; one before the first of them has a place, for the evaluation that waits for it."""
+        return sum(slot.task is None for slot in self._slots) if self._slots else 1 - len(self._waiting)
 
     @property
     def running(self) -> int:
-        """Number of busy workers."""
-        return len(self._slots) - self.free
+        """Number of tasks without an outcome."""
+        return sum(slot.task is not None for slot in self._slots) + len(self._waiting)
 
     def submit(self, task: Task) -> None:
-        """Assign the task to an idle worker."""
-        next(slot for slot in self._slots if slot.task is None).begin(task)
+        """Assign the task to an idle worker; it waits where none has a place yet."""
+        if self._slots:
+            next(slot for slot in self._slots if slot.task is None).begin(task)
+        else:
+            self._waiting.append(task)
 
     def next_finished(self, wait_s: float) -> list[Outcome]:
         """Wait for the first outcomes; a worker that died is replaced and its evaluation started again.
@@ -154,6 +171,10 @@ class LokyPool:
             RunStoppedError: Workers die again and again before an evaluation begins, and did not at first.
             SearchFailedError: They do so from the first on.
         """
+        self._add_workers()
+        if not self._slots:
+            time.sleep(wait_s)
+            return []
         futures = {slot: slot.future for slot in self._slots if slot.future is not None}
         done, _ = wait(futures.values(), timeout=wait_s, return_when=FIRST_COMPLETED)
         now = time.monotonic()
@@ -176,6 +197,21 @@ class LokyPool:
         for slot in self._slots:
             slot.close()
 
+    def _add_workers(self) -> None:
+        """Start workers at the places that are free, up to the number of workers."""
+        if len(self._slots) == self._n_workers or time.monotonic() < self._next_look:
+            return
+        n_before = len(self._slots)
+        while len(self._slots) < self._n_workers and (place := self._places.take()) is not None:
+            self._slots.append(_Slot(self._initargs, place))
+        if len(self._slots) == n_before == 0 and self._next_look < 0:
+            LOGGER.warning("waits for a place: other workers of this host have all %s", self._places.in_words())
+        elif len(self._slots) > n_before > 0 or self._next_look > 0:
+            LOGGER.info("goes on with %d workers", len(self._slots))
+        self._next_look = time.monotonic() + PLACE_S
+        while self._waiting and self._slots:
+            self.submit(self._waiting.pop(0))
+
     def _collect(self, slot: _Slot) -> Outcome | None:
         """Take the slot's outcome; None if its evaluation was started again."""
         with slot.lock:
@@ -188,7 +224,9 @@ class LokyPool:
             self._false_starts, self._has_begun = 0, True
         ending: tuple[Status, str] | None
         try:
-            outcome = future.result(timeout=0)._replace(attempts=slot.attempts, output=output)
+            outcome = future.result(timeout=0)._replace(
+                attempts=slot.attempts, output=output, place=slot.place.in_record()
+            )
             if outcome.reason.startswith("CalledProcessError: ") and "; it said: " not in outcome.reason:
                 outcome = outcome._replace(reason=outcome.reason + last_words(output))  # the program's, printed here
             slot.begin(None)
@@ -208,7 +246,7 @@ class LokyPool:
             return None
         outcome = Outcome(task.id, *ending[:1], {}, ending[1], worker=pid, attempts=slot.attempts, output=output)
         slot.begin(None)
-        return outcome
+        return outcome._replace(place=slot.place.in_record())
 
     def _after_death(
         self, slot: _Slot, begun: bool, excess_mb: float, how: str, output: str

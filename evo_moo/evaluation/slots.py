@@ -1,9 +1,13 @@
 """The host's measurement slot: while one process measures a latency, no training of this host computes.
 
-Two lock files in a folder that all processes of one user share. Every process passes the gate first. A training
-then holds the compute lock shared with other trainings. A measurement keeps the gate shut while it waits for the
-compute lock alone and until it is done, so trainings that come and go cannot starve it. ``flock`` locks end
-with their process, so a kill leaves nothing stuck. A training that does not yield keeps a measurement waiting to
+A worker that is pinned to a GPU measures on it while no other worker pinned to that GPU computes; those on other GPUs
+and on the CPUs go on, and so do trainings that are pinned to none: the reference beside a measurement shows what they
+disturb. Where the process itself is not pinned, a measurement on a GPU waits for the whole host.
+
+Two lock files in a folder that all processes of one user share, and two for each GPU. Every process passes the gate
+first. A training then holds the compute lock shared with other trainings. A measurement keeps the gate shut while it
+waits for the compute lock alone and until it is done, so trainings that come and go cannot starve it. ``flock`` locks
+end with their process, so a kill leaves nothing stuck. A training that does not yield keeps a measurement waiting to
 its end; the gate opens meanwhile every half minute, so that the others go on.
 
 The folder is ``evo-moo-<uid>`` in the folder for temporary files, or what the environment variable
@@ -13,13 +17,16 @@ several users are to share one slot. A process holds one slot: its threads share
 """
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from evo_moo.evaluation.gpus import PINNED
 from evo_moo.problem.measurements import Timing
 
 try:
@@ -31,10 +38,19 @@ except ImportError:
 PATIENCE_S, GAP_S, POLL_S = 30.0, 1.0, 0.001
 
 
-@dataclass
-class _Slot:
+FOLDER = "EVO_MOO_SLOT_DIR"
+
+
+class _Locks(NamedTuple):
     gate: int  # file descriptors
     compute: int
+
+
+@dataclass
+class _Slot:
+    """Locks of the GPU that this process is pinned to, if any, then of the host; always taken in this order."""
+
+    locks: list[_Locks]
     measuring: bool = False
 
 
@@ -98,11 +114,15 @@ def compute_slot() -> Iterator[None]:
 
 
 @contextmanager
-def measurement_slot() -> Iterator[None]:
+def measurement_slot(*, on_gpu: bool = False) -> Iterator[None]:
     """Hold this host's compute lock alone; wait until every training has yielded.
 
     Inside a ``compute_slot`` of the same process the shared lock is given up meanwhile. Inside another
     ``measurement_slot`` it changes nothing.
+
+    Args:
+        on_gpu: Whether what is measured runs on the GPU that this process is pinned to: then that GPU's lock is held
+            alone, and the host's shared. Without such a GPU it changes nothing.
 
     Raises:
         OSError: The lock files cannot be opened.
@@ -110,13 +130,13 @@ def measurement_slot() -> Iterator[None]:
     if fcntl is None or (_held is not None and _held.measuring):
         yield
     elif _held is None:
-        with _opened() as slot, _alone(slot):
+        with _opened() as slot, _alone(slot, on_gpu):
             yield
     else:
         slot = _held
-        fcntl.flock(slot.compute, fcntl.LOCK_UN)
+        _leave(slot)
         try:
-            with _alone(slot):
+            with _alone(slot, on_gpu):
                 yield
         finally:
             if slot is _held:
@@ -127,14 +147,15 @@ def yield_to_measurements() -> None:
     """Let a waiting measurement go first; a few microseconds where none waits. Call it once per batch."""
     if _held is None or _held.measuring:
         return
-    try:
-        # Shared: trainings that look at the same time do not take each other for a measurer.
-        fcntl.flock(_held.gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        fcntl.flock(_held.compute, fcntl.LOCK_UN)
-        _share(_held)
-    else:
-        fcntl.flock(_held.gate, fcntl.LOCK_UN)
+    for locks in _held.locks:
+        try:
+            # Shared: trainings that look at the same time do not take each other for a measurer.
+            fcntl.flock(locks.gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _leave(_held)
+            _share(_held)
+            return
+        fcntl.flock(locks.gate, fcntl.LOCK_UN)
 
 
 def _lock(descriptor: int, kind: int) -> None:
@@ -157,19 +178,30 @@ def _waiting() -> Iterator[None]:
 
 
 def _share(slot: _Slot) -> None:
-    """Take the compute lock shared, through the gate; the process that holds the gate alone goes first."""
-    _lock(slot.gate, fcntl.LOCK_SH)
-    _lock(slot.compute, fcntl.LOCK_SH)
-    fcntl.flock(slot.gate, fcntl.LOCK_UN)
+    """Take all compute locks shared, through the gates; the process that holds a gate alone goes first."""
+    for locks in slot.locks:
+        _enter(locks)
 
 
-def _others_yielded(slot: _Slot) -> bool:
+def _enter(locks: _Locks) -> None:
+    _lock(locks.gate, fcntl.LOCK_SH)
+    _lock(locks.compute, fcntl.LOCK_SH)
+    fcntl.flock(locks.gate, fcntl.LOCK_UN)
+
+
+def _leave(slot: _Slot) -> None:
+    """Give up all compute locks: one that is kept while another is awaited could keep a measurement waiting."""
+    for locks in slot.locks:
+        fcntl.flock(locks.compute, fcntl.LOCK_UN)
+
+
+def _others_yielded(locks: _Locks) -> bool:
     """Wait with the gate shut until every training has yielded; False if one does not for long."""
     patience_ends = time.monotonic() + PATIENCE_S
     with _waiting():
         while time.monotonic() < patience_ends:
             try:
-                fcntl.flock(slot.compute, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(locks.compute, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
                 time.sleep(POLL_S)
@@ -177,35 +209,49 @@ def _others_yielded(slot: _Slot) -> bool:
 
 
 @contextmanager
-def _alone(slot: _Slot) -> Iterator[None]:
+def _alone(slot: _Slot, on_gpu: bool) -> Iterator[None]:
+    own, *shared = slot.locks if on_gpu else slot.locks[-1:]
     try:
-        _lock(slot.gate, fcntl.LOCK_EX)
-        while not _others_yielded(slot):
+        _lock(own.gate, fcntl.LOCK_EX)
+        while not _others_yielded(own):
             # Some training does not yield: let all other processes go on for a while before the next try.
-            fcntl.flock(slot.gate, fcntl.LOCK_UN)
+            fcntl.flock(own.gate, fcntl.LOCK_UN)
             time.sleep(GAP_S)
-            _lock(slot.gate, fcntl.LOCK_EX)
+            _lock(own.gate, fcntl.LOCK_EX)
+        for locks in shared:
+            _enter(locks)
         slot.measuring = True
         yield
     finally:
         slot.measuring = False
         if slot is _held:
-            fcntl.flock(slot.compute, fcntl.LOCK_UN)
-            fcntl.flock(slot.gate, fcntl.LOCK_UN)
+            _leave(slot)
+            fcntl.flock(own.gate, fcntl.LOCK_UN)
+
+
+def lock_folder() -> Path:
+    """Return the folder of the locks of this host, and make it if it is not there.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder = Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir(), f"evo-moo-{os.getuid()}"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
 def _opened() -> Iterator[_Slot]:
     global _held
-    folder = Path(os.environ.get("EVO_MOO_SLOT_DIR") or Path(tempfile.gettempdir(), f"evo-moo-{os.getuid()}"))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    gate = os.open(folder / "gate.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        slot = _Slot(gate, os.open(folder / "compute.lock", os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError:
-        os.close(gate)
-        raise
-    _held = slot
+    folder, gpu = lock_folder(), os.environ.get(PINNED)
+    ends = ([f"-{re.sub(r'[^0-9A-Za-z-]', '_', gpu)}"] if gpu else []) + [""]
+    with ExitStack() as opened:
+        descriptors = []
+        for name in (f"{kind}{end}.lock" for end in ends for kind in ("gate", "compute")):
+            descriptors.append(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600))
+            opened.callback(os.close, descriptors[-1])
+        opened.pop_all()
+    _held = slot = _Slot([_Locks(*pair) for pair in zip(descriptors[::2], descriptors[1::2], strict=True)])
     try:
         yield slot
     finally:
@@ -218,8 +264,8 @@ def _close() -> None:
     global _held
     if _held is not None:
         slot, _held = _held, None
-        os.close(slot.compute)
-        os.close(slot.gate)
+        for descriptor in (descriptor for locks in slot.locks for descriptor in locks):
+            os.close(descriptor)
 
 
 # A forked child must not keep its parent's locks alive.

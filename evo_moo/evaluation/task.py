@@ -1,7 +1,8 @@
 """One evaluation as plain data: what to evaluate, and what came of it."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from evo_moo.evaluation.places import Devices
 from evo_moo.problem.learning_curve import Bounds, LearningCurve
 from evo_moo.problem.measurements import Measurement, Pooled
 from evo_moo.problem.metrics import Facts, Metrics
@@ -22,6 +23,7 @@ class PoolOptions(NamedTuple):
         memory_mb: Limit on the memory of one evaluation with all that it starts, in MB.
         profile_cache: Whether known profiles are reused; see ``evo_moo.evaluation.profile_cache``.
         start_method: How evaluations start processes, as in ``multiprocessing.set_start_method``; None is Python's own.
+        devices: What each worker has of its host.
     """
 
     timeout_s: float | None = None
@@ -29,6 +31,7 @@ class PoolOptions(NamedTuple):
     memory_mb: float | None = None
     profile_cache: bool = False
     start_method: str | None = None
+    devices: Devices = Devices()
 
 
 class Task(NamedTuple):
@@ -100,6 +103,7 @@ class Outcome(NamedTuple):
         facts: What it returned beside numbers: texts, and short lists and tables.
         points: What it offers, of a problem with post-training variables.
         of_points: What was measured of the points.
+        place: The worker's number, GPU and cores, as in ``Place.in_record``; empty where it has nothing of its own.
     """
 
     id: int
@@ -120,6 +124,7 @@ class Outcome(NamedTuple):
     facts: Facts = {}
     points: tuple[Point, ...] = ()
     of_points: tuple[MeasuredPoint, ...] = ()
+    place: dict[str, Any] = {}
 
     @property
     def offered(self) -> Offered:

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 
 from evo_moo.errors import EvoMooError
 from evo_moo.evaluation.evaluate import evaluate_task
+from evo_moo.evaluation.places import Place
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.evaluation.processes import adopt_orphans, end_children, end_with_parent, own_children
 from evo_moo.evaluation.profile_cache import ProfileCache
@@ -30,6 +31,7 @@ class _Worker:
     Attributes:
         goals: Objectives and limits of the run.
         timeout_s: Time limit of one evaluation.
+        place: Its GPU and cores, which stay locked as long as this process lives.
         output: Takes all that evaluations print.
         reports: Takes what ``start`` names.
         problem: The problem; None if it could not be built.
@@ -40,6 +42,7 @@ class _Worker:
 
     goals: Goals
     timeout_s: float | None
+    place: Place
     output: Connection
     reports: Connection
     problem: SearchProblem | None = None
@@ -52,26 +55,34 @@ _worker: _Worker
 
 
 def start(
-    source: ProblemSource, goals: Goals, options: PoolOptions, parent: int, output: Connection, reports: Connection
+    source: ProblemSource,
+    goals: Goals,
+    options: PoolOptions,
+    place: Place,
+    parent: int,
+    output: Connection,
+    reports: Connection,
 ) -> None:
-    """Prepare this process: its signals, its output, its problem.
+    """Prepare this process: its cores, its signals, its output, its problem.
 
     Args:
         source: How to build the problem.
         goals: Objectives and limits of the run.
         options: The time limit of one evaluation, how it starts processes, and whether known profiles are reused.
+        place: Its GPU and cores; its environment has them already.
         parent: Process id of the pool's owner; the worker does not outlive it.
         output: Takes all that evaluations print.
         reports: Takes a message when an evaluation begins, and when its clock stops or goes on: the process id,
             the number of evaluations before, the seconds left.
     """
     global _worker
+    place.pin()
     multiprocessing.set_start_method(options.start_method, force=True)  # instead of loky's, which only loky can use
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_sigterm_to_parent()
     adopt_orphans()
     end_with_parent(parent)
-    _worker = _Worker(goals, options.timeout_s, output, reports)
+    _worker = _Worker(goals, options.timeout_s, place, output, reports)
     _redirect_output()
     try:
         _worker.problem = source.rebuild()

@@ -218,8 +218,14 @@ def _pool_faults(evaluation: EvaluationSection) -> list[str]:
     faults = listen_faults(evaluation.listen, evaluation.keys, evaluation.pool, evaluation.address)
     if evaluation.address is not None and evaluation.pool != "dask":
         faults.append(f"`evaluation.address` must go with pool = 'dask', but pool is {evaluation.pool!r}")
-    if evaluation.memory_mb is not None and evaluation.pool == "serial":
-        faults.append("`evaluation.memory_mb` must go with worker processes, but pool is 'serial'; try 'loky'")
+    of_processes = ("memory_mb", "gpus", "cpus_per_worker") if evaluation.pool == "serial" else ()
+    faults += [
+        f"`evaluation.{key}` must go with worker processes, but pool is 'serial'; try 'loky'"
+        for key in of_processes
+        if getattr(evaluation, key) is not None
+    ]
+    if evaluation.n_per_gpu is not None and evaluation.gpus is None:
+        faults.append('`evaluation.n_per_gpu` must go with `gpus`, but there is none; try gpus = "auto"')
     return faults
 
 

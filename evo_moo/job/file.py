@@ -117,6 +117,12 @@ def option_settings(options: Iterable[str]) -> dict[str, Any]:
     return settings(f"{OPTIONS}{option.lstrip()}" for option in options)
 
 
+def gpu_setting(text: str) -> str | list[int | str]:
+    """Read the GPUs of workers: ``auto``, or numbers and UUIDs with commas between."""
+    parts = [part.strip() for part in text.split(",")]
+    return text if text == "auto" else [int(part) if part.isdecimal() else part for part in parts]
+
+
 def direction_settings(directions: Sequence[str], more: Sequence[str]) -> dict[str, Any]:
     """Read the directions of a define-by-run objective: ``maximize`` or ``accuracy=maximize``, for each value one.
 

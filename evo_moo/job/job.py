@@ -48,7 +48,10 @@ replicates = 1                     # trainings with different seeds of what reac
 weights_mb = 1000                  # size that saved weights keep below
 
 [evaluation]
-workers = 2
+gpus = "auto"                      # each worker is pinned to one, of all or of [0, 1], as nvidia-smi counts them
+n_per_gpu = 2                      # workers that share a GPU, by default 1
+cpus_per_worker = 4                # cores, and threads, of its own for each worker; by default one thread, on any core
+workers = 2                        # by default one for each place on the GPUs or cores, else one per core
 pool = "auto"                      # "loky" worker processes, "dask", "serial", or "auto"
 address = "tcp://host:8786"        # of a Dask scheduler; without one, "dask" starts workers of its own
 listen = "tcp://0.0.0.0:8786"      # where `evo-moo work` joins the run, from any host; there are no other workers then
@@ -71,7 +74,7 @@ from evo_moo.optimizer.surrogate_optimizer import BATCH
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.surrogate.proposals import InfillName
-from evo_moo.values import for_toml
+from evo_moo.values import for_toml, is_integer
 
 
 class ProblemSection(Section):
@@ -112,7 +115,10 @@ class SurrogateSection(Section):
 class EvaluationSection(Section):
     """Where and how evaluations run."""
 
-    workers: Annotated[Whole, Field(ge=1, le=1024)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    gpus: Any = None
+    n_per_gpu: Annotated[Whole, Field(ge=1, le=64)] | None = None
+    cpus_per_worker: Annotated[Whole, Field(ge=1)] | None = None
+    workers: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(default=None, validate_default=True)
     pool: Literal["auto", "loky", "dask", "serial"] = "auto"
     address: StrictStr | None = None
     listen: StrictStr | None = None
@@ -121,6 +127,27 @@ class EvaluationSection(Section):
     memory_mb: Annotated[Whole, Field(ge=1)] | None = None
     retries: Annotated[Whole, Field(ge=0)] = 1
     profile_cache: StrictBool = True
+
+    @field_validator("gpus")
+    @classmethod
+    def _all_or_some(cls, gpus: Any) -> Any:
+        some = (
+            isinstance(gpus, list | tuple) and gpus and all(is_integer(each) or isinstance(each, str) for each in gpus)
+        )
+        if gpus in (None, "auto") or some:
+            return gpus
+        raise ValueError('must be "auto", or a list of the numbers or the UUIDs of GPUs, such as [0, 1]')
+
+    @field_validator("workers")
+    @classmethod
+    def _one_per_core(cls, workers: int | None, info: ValidationInfo) -> int | None:
+        has_places = any(info.data.get(key) is not None for key in ("gpus", "cpus_per_worker"))
+        return workers if workers or has_places else os.cpu_count() or 1
+
+    @property
+    def pins(self) -> bool:
+        """Whether workers have a GPU or cores of their own."""
+        return self.gpus is not None or self.cpus_per_worker is not None
 
 
 class Job(Section):

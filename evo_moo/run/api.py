@@ -37,12 +37,13 @@ def search(
     problem: Any,
     algorithm: str = "nsga2",
     pop_size: int | None = None,
-    termination: tuple[str, Any] | Mapping[str, Any] = ("n_evals", 100),
+    termination: tuple[str, Any] | Mapping[str, Any] | None = None,
     seed: int = 1,
     workers: int | None = None,
     surrogate: str | Mapping[str, Any] | None = None,
     run_dir: str | Path | None = None,
     *,
+    n_evals: int | None = None,
     variables: Mapping[str, Variable] | None = None,
     post_training: Mapping[str, Variable] | None = None,
     directions: Sequence[str] | Mapping[str, str] | None = None,
@@ -59,6 +60,9 @@ def search(
     grid_points: GridPoints | None = None,
     refinement: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    n_per_gpu: int | None = None,
+    cpus_per_worker: int | None = None,
     accept_changes: bool = False,
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
@@ -73,10 +77,12 @@ def search(
             weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
-            several of them as a dict, of which whichever comes first.
+            several of them as a dict, of which whichever comes first. By default ``("n_evals", 100)``.
+        n_evals: The number of evaluations, alone or beside other terminations.
         seed: Decides everything but measured times.
-        workers: Number of worker processes; by default one per core. 1 evaluates in this process, but with
-            ``timeout_s`` in one worker process where this thread is not the main one: there nothing can interrupt it.
+        workers: Number of worker processes; by default one per core, or per place on ``gpus``. 1 evaluates in this
+            process, but in a worker where that is pinned, and with ``timeout_s`` where this thread is not the main one:
+            there nothing can interrupt it.
         surrogate: ``"auto"`` lets models propose the candidates, chosen by validation for each metric; ``"gp"``,
             ``"rf"`` or a reference names the model; ``"none"`` is the algorithm alone. A dict has the keys of a job
             file's section: ``{"model": "rf", "infill": "prescreen"}``. By default ``"auto"`` up to 1000 evaluations,
@@ -105,6 +111,9 @@ def search(
         refinement: Lets evaluations begin short: the section of that name in a job file, such as
             ``{"rungs": [2, 6, 18]}``; ``{}`` takes the rungs from what the problem declares.
         timeout_s: Time limit of one evaluation, in seconds.
+        gpus: Pins each worker to a GPU: ``"auto"`` to one of all, ``[0, 1]`` to one of these.
+        n_per_gpu: Number of workers that share a GPU, by default 1.
+        cpus_per_worker: Cores and threads of each worker, by default one thread on any core.
         accept_changes: Whether to go on with the run in ``run_dir`` although the problem's code has changed since,
             which the run then says; other variables or goals are always refused.
         callbacks: Are called for each evaluation and each generation; see ``evo_moo.run.callbacks``.
@@ -118,10 +127,7 @@ def search(
         RunStoppedError: A signal stopped the search; ``error.result`` has what was measured. Call again with the same
             ``run_dir`` to go on.
     """
-    if not isinstance(termination, Mapping):
-        if not isinstance(termination, tuple | list) or len(termination) != 2:
-            raise JobError(f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}")
-        termination = dict([termination])
+    budget = _budget(termination, n_evals)
     named = isinstance(problem, str)
     if directions is not None:
         given = {"directions": directions, "constraints_func": constraints_func, "explore": explore}
@@ -135,6 +141,8 @@ def search(
         objectives = constraints = None
     if options and not named:
         raise JobError(f"`options` must go with a problem named by a reference, but `problem` is {problem!r}")
+    pins = {"gpus": gpus, "n_per_gpu": n_per_gpu, "cpus_per_worker": cpus_per_worker}
+    pins = {key: value for key, value in pins.items() if value is not None}
     data: dict[str, Any] = {
         "problem": {"use": problem if named else _described(problem), "options": dict(options or {})},
         "search": {
@@ -147,10 +155,10 @@ def search(
             "from": [str(path) for path in from_runs] or None,
             "grid_points": grid_points,
         },
-        "budget": dict(termination),
+        "budget": budget,
         "surrogate": {"model": surrogate} if isinstance(surrogate, str) else surrogate,
         "refinement": None if refinement is None else dict(refinement),
-        "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 else "auto"},
+        "evaluation": {"timeout": timeout_s, "pool": "serial" if workers == 1 and not pins else "auto", **pins},
         "objectives": objectives,
         "constraints": constraints,
         "contexts": contexts,
@@ -160,6 +168,19 @@ def search(
     checked = check_job(data, None if named else problem, changes=changes, more=outside_faults(folder))
     prepared = prepare(*checked, folder, accept_changes=accept_changes)
     return run_job(prepared, folder, callbacks, verbose=verbose)
+
+
+def _budget(termination: tuple[str, Any] | Mapping[str, Any] | None, n_evals: int | None) -> dict[str, Any]:
+    if termination is None:
+        return {"n_evals": 100 if n_evals is None else n_evals}
+    if not isinstance(termination, Mapping):
+        if not isinstance(termination, tuple | list) or len(termination) != 2:
+            raise JobError(f"`termination` must be a pair such as ('n_evals', 100), but is {termination!r}")
+        termination = dict([termination])
+    if n_evals is not None and termination.get("n_evals", n_evals) != n_evals:
+        rule = "`n_evals` must be given once, or alike"
+        raise JobError(f"{rule}, but is {n_evals!r}, and in `termination` {termination['n_evals']!r}")
+    return dict(termination) | ({} if n_evals is None else {"n_evals": n_evals})
 
 
 def resume(

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from evo_moo.evaluation.evaluate import can_interrupt
 from evo_moo.evaluation.latencies import Latencies
+from evo_moo.evaluation.places import Devices
 from evo_moo.evaluation.pool import BatchPool, Pool, SerialPool
 from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
@@ -96,7 +97,7 @@ def evaluates_in_process(job: Job, problem: SearchProblem) -> bool:
     if settings.pool == "serial":
         return settings.timeout is None or can_interrupt()
     one_by_one = job.surrogate is not None and job.search.mode == "steady-state"
-    is_limited = settings.timeout is not None or settings.memory_mb is not None
+    is_limited = settings.timeout is not None or settings.memory_mb is not None or settings.pins
     return settings.pool == "auto" and problem.is_vectorised and not one_by_one and not is_limited
 
 
@@ -130,7 +131,7 @@ def pool_of(
             return SerialPool(problem, goals, settings.timeout, settings.profile_cache)
         return BatchPool(problem, goals)
     limits = settings.timeout, settings.retries, settings.memory_mb
-    options = PoolOptions(*limits, settings.profile_cache, _start_method())
+    options = PoolOptions(*limits, settings.profile_cache, _start_method(), devices_of(job))
     if settings.listen is not None and folder is not None:
         return listening_pool(job, problem, source, goals, options, folder, verbose=verbose)
     match settings.pool:
@@ -143,6 +144,19 @@ def pool_of(
 
             return LokyPool(source, goals, 1 if settings.pool == "serial" else settings.workers, options)
     assert_never(settings.pool)
+
+
+def devices_of(job: Job) -> Devices:
+    """Return what each worker of a job has of its host."""
+    settings = job.evaluation
+    gpus = tuple(settings.gpus) if isinstance(settings.gpus, list | tuple) else settings.gpus
+    return Devices(gpus, settings.n_per_gpu or 1, settings.cpus_per_worker)
+
+
+def device_faults(job: Job) -> list[str]:
+    """Return what a job wants of this host that it does not have; with Dask it is the workers' hosts that must."""
+    is_elsewhere = job.evaluation.pool == "dask" or job.evaluation.listen is not None
+    return [] if is_elsewhere else [f"`evaluation.{fault}" for fault in devices_of(job).faults()]
 
 
 def _start_method() -> str | None:

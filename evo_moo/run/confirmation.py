@@ -108,7 +108,8 @@ def _job_of(run_dir: Path, problem: Any, workers: int | None) -> tuple[Job, Sear
     if workers is not None:
         changes["evaluation.workers"] = workers
     if workers == 1:
-        changes |= {"evaluation.pool": "serial", "evaluation.memory_mb": None, "evaluation.address": None}
+        of_processes = ("memory_mb", "address", "gpus", "n_per_gpu", "cpus_per_worker")
+        changes |= {"evaluation.pool": "serial", **{f"evaluation.{key}": None for key in of_processes}}
     job, built, source = recorded_job(run_dir, problem, changes, "call evo_moo.confirm with it, as `problem`")
     if built.is_deterministic:
         raise UsageError(

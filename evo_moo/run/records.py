@@ -56,6 +56,8 @@ class Records:
         for outcome in outcomes:
             if outcome.attempts > 1:
                 self._ledger.record_event("retried", evaluation=outcome.id, attempts=outcome.attempts)
+            if outcome.place:
+                self._ledger.record_event("placed", evaluation=outcome.id, **outcome.place)
             self.measured(outcome)
             if outcome.status not in USABLE:
                 LOGGER.warning("evaluation %d %s: %s", outcome.id, outcome.status, outcome.reason)

@@ -31,6 +31,7 @@ EventKind = Literal[
     "surrogate",
     "refinement",
     "retried",
+    "placed",
     "profile reused",
     "measured",
     "measured again",

@@ -1,11 +1,11 @@
 """Latency of a call or a network, measured alone on this host and freed from the load of others.
 
 A measurement holds the host's measurement slot: trainings that yield between their batches stand still, and other
-measurements wait, those of another search included. The call is warmed up until its time is stable. Then blocks of it
-alternate with blocks of a fixed reference workload, until the confidence interval of the median is narrow enough. Each
-block's time is divided by that of the reference beside it: what slows both, such as a neighbour or a lower clock,
-cancels. The corrected latency is the median ratio times the reference's nominal time
-(``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements.
+measurements wait, those of another search included; a worker that is pinned to a GPU holds the slot of that alone. The
+call is warmed up until its time is stable. Then blocks of it alternate with blocks of a fixed reference workload, until
+the confidence interval of the median is narrow enough. Each block's time is divided by that of the reference beside it:
+what slows both, such as a neighbour or a lower clock, cancels. The corrected latency is the median ratio times the
+reference's nominal time (``evo_moo.toolkit.reference_workload`` says why), and comparable between measurements.
 
 Both times are CPU times of the measuring thread: they stand still while other processes have the core, so that a busy
 machine adds little to them, where it multiplies wall times. A call that computes in other threads too, or waits, shows
@@ -247,7 +247,7 @@ def model_latency(
 def _measured(
     load: Callable[[], Call], effort: Effort, reference: Reference, clock: Clock | None, batch_size: int
 ) -> Latency:
-    with measurement_slot(), quiet_process():
+    with measurement_slot(on_gpu=clock is not None and clock.is_gpu), quiet_process():
         start_ns = perf_counter_ns()
         call = load()
         loaded_ms = (perf_counter_ns() - start_ns) / 1e6

@@ -61,11 +61,13 @@ class Clock:
         name: What it counts, in words.
         read: Takes a call and how often to call it.
         counts_waiting: Whether the time counts in which the call stands still, so that the load of others adds to it.
+        is_gpu: Whether it counts what a GPU does.
     """
 
     name: str
     read: Callable[[Call, int], Reading]
     counts_waiting: bool = False
+    is_gpu: bool = False
 
 
 def _read_cpu(call: Call, n: int) -> Reading:
@@ -135,7 +137,7 @@ def cuda_clock(device: "device") -> Clock:
             wall_ms = reading.wall_ms / n
             return Reading(float(start.elapsed_time(end)) / n, wall_ms, wall_ms, reading.process_ms / n)
 
-    return Clock("time between events on the GPU", read, counts_waiting=True)
+    return Clock("time between events on the GPU", read, counts_waiting=True, is_gpu=True)
 
 
 def repeats(time_ms: float, block_ms: float) -> int:

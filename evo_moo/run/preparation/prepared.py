@@ -20,6 +20,7 @@ from evo_moo.optimizer.algorithms import PARETO
 from evo_moo.plugins import ProblemSource, code_of_surrogate
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.run.assembly import device_faults
 from evo_moo.run.exploration.learnt import Exploration, known_space
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.reading import Recorded, guarded_reads, reading
@@ -99,12 +100,13 @@ def prepare(
 def outside_faults(run_dir: Path | None) -> Callable[[Job], list[str]]:
     """Return a function that lists what is wrong around a job, for ``check_job`` to list it with all else.
 
-    That is a deadline that has passed, and earlier runs that cannot be read; a run that has begun needs neither.
+    That is a deadline that has passed, GPUs that this host does not have, and earlier runs that cannot be read, which
+    a run that has begun needs no more.
     """
     recorded = Recorded.read(run_dir)
 
     def faults_of(job: Job) -> list[str]:
-        faults = deadline_faults(job, recorded)
+        faults = [*deadline_faults(job, recorded), *device_faults(job)]
         for run in (job.search.from_runs or []) if recorded.facts is None else []:
             try:
                 with reading(Path(run)) as ledger:

@@ -107,6 +107,33 @@ def test_no_training_computes_while_somebody_measures(start, loop):
             wait_for_progress(counter)
 
 
+def test_measurement_on_a_gpu_waits_for_that_gpu_alone(start, monkeypatch):
+    counters = {}
+    for gpu in ("GPU-other", "GPU-mine"):
+        monkeypatch.setenv("EVO_MOO_GPU", gpu)
+        counters[gpu] = start(TRAINING + ONE_LONG_TRAINING)[1]
+    for _ in range(3):
+        with measurement_slot(on_gpu=True):
+            assert stands_still([counters["GPU-mine"]])
+            wait_for_progress(counters["GPU-other"])
+        with measurement_slot():
+            assert stands_still([*counters.values()])
+        for counter in counters.values():
+            wait_for_progress(counter)
+
+
+def test_measurements_on_gpus_and_cpus_let_each_other_pass(start, monkeypatch):
+    measuring = "with measurement_slot(on_gpu={}): batch()\n"
+    loop = TRAINING + "from evo_moo.evaluation.slots import measurement_slot\nwhile True:\n "
+    counters = []
+    for gpu, on_gpu in (("one", True), ("two", True), ("two", False), ("", False)):
+        monkeypatch.setenv("EVO_MOO_GPU", gpu)
+        counters += [start(loop + measuring.format(on_gpu))[1], start(TRAINING + ONE_LONG_TRAINING)[1]]
+    for _ in range(3):
+        for counter in counters:
+            wait_for_progress(counter)
+
+
 def test_a_training_may_measure(start, folder):
     _, counter = start(TRAINING + ONE_LONG_TRAINING)
     with compute_slot():
