@@ -134,7 +134,7 @@ class LokyPool:
             multiprocessing.resource_tracker.ensure_running()
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
         self._places, self._initargs = Places(options.devices), (source, goals, options)
-        self._n_workers = self._places.n_workers(n_workers)
+        self._n_workers, self._notes = self._places.n_workers(n_workers), self._places.notes(n_workers)
         self._slots, self._waiting = list[_Slot](), list[Task]()
         self._next_look = -_INFINITE
         self._add_workers()
@@ -172,6 +172,8 @@ class LokyPool:
             SearchFailedError: They do so from the first on.
         """
         self._add_workers()
+        while self._notes:  # not before: only now somebody may listen
+            LOGGER.warning(self._notes.pop(0))
         if not self._slots:
             time.sleep(wait_s)
             return []
@@ -204,10 +206,12 @@ class LokyPool:
         n_before = len(self._slots)
         while len(self._slots) < self._n_workers and (place := self._places.take()) is not None:
             self._slots.append(_Slot(self._initargs, place))
-        if len(self._slots) == n_before == 0 and self._next_look < 0:
-            LOGGER.warning("waits for a place: other workers of this host have all %s", self._places.in_words())
-        elif len(self._slots) > n_before > 0 or self._next_look > 0:
-            LOGGER.info("goes on with %d workers", len(self._slots))
+        n = len(self._slots)
+        if self._next_look < 0 and n < self._n_workers:
+            how = f"begins with {n} of {self._n_workers} workers, and takes more" if n else "waits, and begins"
+            self._notes.append(f"of {self._places.in_words()} other runs of this host have some: {how} as they end")
+        elif self._next_look > 0 and n > n_before:
+            self._notes.append(f"goes on with {n} workers")
         self._next_look = time.monotonic() + PLACE_S
         while self._waiting and self._slots:
             self.submit(self._waiting.pop(0))

@@ -6,7 +6,6 @@ worker that is replaced leaves its place to the next, and a pool that is killed 
 """
 
 import itertools
-import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -26,7 +25,6 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-LOGGER = logging.getLogger("evo_moo")
 NUMBER = "EVO_MOO_WORKER_NUMBER"
 """In the environment of every worker: its number, from 0, that no other worker of this host has at the time."""
 CORES = "EVO_MOO_CORES"
@@ -202,20 +200,25 @@ class Places:
         return f"{_count(self.n or 0, 'place')} for workers{gpus}{cores}"
 
     def n_workers(self, wanted: int | None) -> int:
-        """Return how many workers are to begin, and say where that is not what was wanted.
+        """Return how many workers are to begin: as many as wanted, up to the places.
 
         Args:
             wanted: Their number; None: one at each place, or one for each core where places have no limit.
         """
-        if self._wants_gpus and not self._gpus:
-            LOGGER.warning("no GPU is found, by nvidia-smi or by PyTorch: evaluations run on the CPUs")
-        if len(models := sorted({gpu.model for gpu in self._gpus})) > 1:
-            LOGGER.warning("the GPUs are of different models, so are latencies measured there: %s", ", ".join(models))
         if wanted is None:
             return self.n or len(usable_cores()) or os.cpu_count() or 1
-        if self.n is not None and wanted > self.n:
-            LOGGER.warning("%d workers are wanted, but there are %s: so many begin", wanted, self.in_words())
         return min(wanted, self.n or wanted)
+
+    def notes(self, wanted: int | None) -> list[str]:
+        """Return what a user should know of them, who wants so many workers."""
+        notes, models = [], sorted({gpu.model for gpu in self._gpus})
+        if self._wants_gpus and not self._gpus:
+            notes.append("no GPU is found, by nvidia-smi or by PyTorch: evaluations run on the CPUs")
+        if len(models) > 1:
+            notes.append(f"the GPUs are of different models, and so are latencies there: {', '.join(models)}")
+        if self.n is not None and (wanted or 0) > self.n:
+            notes.append(f"{wanted} workers are wanted, but there are {self.in_words()}: so many begin")
+        return notes
 
 
 def usable_cores() -> list[int]:
