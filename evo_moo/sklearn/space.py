@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -70,7 +69,7 @@ class EstimatorSpace:
         self.places = {name: self._place(name) for name in self.variables}
         for name, variable in self.variables.items():
             if when := self.places[name].when:
-                self.variables[name] = replace(variable, when={**(variable.when or {}), **when})
+                self.variables[name] = variable.only_when(when)
         self.faults += [*self._unknown(), *self._set_twice()]
 
     def _variable(self, name: str, value: Any) -> Variable:
@@ -125,11 +124,10 @@ class EstimatorSpace:
         parameter, when = self.places[name]
         chosen = {self.places[step].parameter: self.objects[step][option] for step, option in when.items()}
         above = [s for s in self.objects if s not in when and parameter.startswith(f"{self.places[s].parameter}__")]
-        allowed = self.variables[name].when or {}
         for step in above:
-            wanted = allowed.get(step, list(self.objects[step]))
+            wanted = [each.get(step, list(self.objects[step])) for each in self.variables[name].alternatives or ({},)]
             for option, each in self.objects[step].items():
-                if option in (wanted if isinstance(wanted, list | tuple) else [wanted]):
+                if any(option in (some if isinstance(some, list | tuple) else [some]) for some in wanted):
                     yield from _set(self.estimator, {**chosen, self.places[step].parameter: each})
         if not above:
             yield from _set(self.estimator, chosen)

@@ -4,8 +4,8 @@ import graphlib
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from evo_moo.values import is_number, value_text
 Region = tuple[tuple[float, float], ...]
 """Codes that a condition accepts: closed intervals, ascending and apart from each other."""
 
+Key = TypeVar("Key")
+_Alternative = tuple[int, int]
+"""A column, and which of its alternative conditions."""
+MOST_BOXES = 16
+"""Beyond so many ways for an ancestor to exist, they are looked at as one that has room for all."""
 MAX_COUNTING_STATES = 100_000
 """Beyond this many kinds of partial configurations ``count`` gives an upper bound."""
 
@@ -24,10 +29,11 @@ class Conditions:
     """When the columns of a space exist.
 
     Attributes:
-        parents: Column to its parents' columns, each with the codes that it must have; columns without
-            conditions are left out.
+        alternatives: Column to its conditions, of which one must hold: each has the columns of parents, with the codes
+            that these must have. Columns without conditions are left out.
         order: All columns, parents before children, and each child soon after its parents.
-        needed: Column to the codes that each of its ancestors must have for it to exist.
+        needed: Column to the codes that each of its ancestors must have for it to exist. With several alternatives it
+            may still not exist where all have them.
     """
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:
@@ -38,10 +44,13 @@ class Conditions:
         """
         names = list(variables)
         columns_of = {name: i for i, name in enumerate(names)}
-        self.parents = {
-            i: {columns_of[parent]: region(variables[parent], wanted) for parent, wanted in kind.when.items()}
+        self.alternatives = {
+            i: [
+                {columns_of[parent]: region(variables[parent], wanted) for parent, wanted in each.items()}
+                for each in kind.alternatives
+            ]
             for i, kind in enumerate(variables.values())
-            if kind.when
+            if kind.alternatives
         }
         try:
             self.order = self._parents_first(len(names))
@@ -52,7 +61,7 @@ class Conditions:
         faults = [
             f"`{names[i]}`: its conditions and its parents' must fit together, "
             f"but they ask different values of `{names[ancestor]}`; loosen one"
-            for i, ancestor in self._contradictions()
+            for i, ancestor in self._contradictions(list(variables.values()))
         ]
         if faults:
             raise SpaceError("\n".join(faults))
@@ -61,11 +70,8 @@ class Conditions:
         """Return the ``(n, n_var)`` mask of the columns that exist in each row of ``(n, n_var)`` codes."""
         active = np.ones(codes.shape, dtype=bool)
         for i in self.order:
-            for parent, accepted in self.parents.get(i, {}).items():
-                inside = np.zeros(len(codes), dtype=bool)
-                for low, high in accepted:
-                    inside |= (low <= codes[:, parent]) & (codes[:, parent] <= high)
-                active[:, i] &= active[:, parent] & inside
+            if i in self.alternatives:
+                active[:, i] = np.any([_holds(each, codes, active) for each in self.alternatives[i]], axis=0)
         return active
 
     def count(self, low: Array, high: Array) -> int:
@@ -78,51 +84,62 @@ class Conditions:
             low: ``(n_var,)`` smallest codes.
             high: ``(n_var,)`` largest codes.
         """
-        children: list[dict[int, Region]] = [{} for _ in self.order]
-        for child, parents in self.parents.items():
-            for parent, accepted in parents.items():
-                children[parent][child] = accepted
-        # Which columns are ruled out so far is all that matters for those still to come.
-        states = Counter({frozenset[int](): 1})
+        children: list[dict[_Alternative, Region]] = [{} for _ in self.order]
+        for child, alternatives in self.alternatives.items():
+            for number, each in enumerate(alternatives):
+                for parent, accepted in each.items():
+                    children[parent][child, number] = accepted
+        # Which alternatives are ruled out so far is all that matters for the columns still to come.
+        states = Counter({frozenset[_Alternative](): 1})
         for i in self.order:
             values = _values_by_effect(int(low[i]), int(high[i]), children[i])
-            following: Counter[frozenset[int]] = Counter()
+            own = {(i, number) for number in range(len(self.alternatives.get(i, ())))}
+            following: Counter[frozenset[_Alternative]] = Counter()
             for absent, count in states.items():
-                if i in absent:
-                    following[(absent - {i}).union(children[i])] += count
+                left = absent - own
+                if own and own <= absent:
+                    following[left.union(children[i])] += count
                     continue
                 for ruled_out, n_values in values.items():
-                    following[absent | ruled_out] += count * n_values
+                    following[left | ruled_out] += count * n_values
             states = following
             if len(states) > MAX_COUNTING_STATES:
                 return math.prod(int(n) for n in high - low + 1)
         return states.total()
 
     def _parents_first(self, n_var: int) -> list[int]:
-        graphlib.TopologicalSorter(self.parents).prepare()  # raises CycleError
-        with_children = set(itertools.chain.from_iterable(self.parents.values()))
+        parents = {i: dict.fromkeys(itertools.chain(*alternatives)) for i, alternatives in self.alternatives.items()}
+        graphlib.TopologicalSorter(parents).prepare()  # raises CycleError
+        with_children = set(itertools.chain.from_iterable(parents.values()))
         order: dict[int, None] = {}
         for last in (i for i in range(n_var) if i not in with_children):
             path = [last]
             while path:
-                missing = next((parent for parent in self.parents.get(path[-1], {}) if parent not in order), None)
+                missing = next((parent for parent in parents.get(path[-1], {}) if parent not in order), None)
                 if missing is None:
                     order[path.pop()] = None
                 else:
                     path.append(missing)
         return list(order)
 
-    def _contradictions(self) -> list[tuple[int, int]]:
-        """List the columns that can never exist, each with the ancestor of which different codes are asked."""
+    def _contradictions(self, kinds: Sequence[Variable]) -> list[tuple[int, int]]:
+        """List the alternatives that never hold: the column, and the ancestor of which different codes are asked."""
         contradictions = []
         self.needed: dict[int, dict[int, Region]] = {}
+        boxes: dict[int, list[dict[int, Region]]] = {}
         for i in self.order:
-            of_column = self.needed[i] = {}
-            for parent, accepted in self.parents.get(i, {}).items():
-                for ancestor, codes in ({parent: accepted} | self.needed[parent]).items():
-                    of_column[ancestor] = overlap(codes, of_column.get(ancestor, codes))
-                    if not of_column[ancestor]:
-                        contradictions.append((i, ancestor))
+            boxes[i] = []
+            for each in self.alternatives.get(i, ()):
+                both, empty = met([[each], *(boxes[parent] for parent in each if boxes[parent])])
+                boxes[i] += both
+                contradictions += [(i, ancestor) for ancestor in empty] * (not both)
+            self.needed[i] = {
+                ancestor: joined(kinds[ancestor], itertools.chain(*(box[ancestor] for box in boxes[i])))
+                for ancestor in (boxes[i] or [{}])[0]
+                if all(ancestor in box for box in boxes[i])
+            }
+            if len(boxes[i]) > MOST_BOXES:
+                boxes[i] = [self.needed[i]]
         return contradictions
 
 
@@ -135,10 +152,15 @@ def condition_faults(name: str, variables: Mapping[str, Variable], sound: Collec
         sound: Names of those without other faults; what is asked of the rest is not looked at.
     """
     when = getattr(variables[name], "when", None)
-    if when is not None and not isinstance(when, Mapping):
-        return [f"`when` must map parents to values, but is {when!r}; write when={{parent: value}}"]
+    alternatives = [when] if isinstance(when, Mapping) else [] if when is None else when
+    is_sound = isinstance(alternatives, list | tuple) and all(isinstance(each, Mapping) for each in alternatives)
+    if not is_sound:
+        way_out = "write when={parent: value}, or a list of such of which one must hold"
+        return [f"`when` must map parents to values, but is {when!r}; {way_out}"]
+    if (when is not None and not alternatives) or (len(alternatives) > 1 and not all(alternatives)):
+        return [f"`when` must have alternatives that each name a parent, but is {when!r}; drop those that are empty"]
     faults = []
-    for parent, wanted in (when or {}).items():
+    for parent, wanted in itertools.chain(*(each.items() for each in alternatives)):
         if parent == name:
             faults.append("`when` must name another variable, but names itself; drop it")
         elif parent not in variables:
@@ -200,9 +222,25 @@ def overlap(a: Region, b: Region) -> Region:
     return tuple((low, high) for low, high in pairs if low <= high)
 
 
+def met(choices: Sequence[Sequence[Mapping[Key, Region]]]) -> tuple[list[dict[Key, Region]], list[Key]]:
+    """Return what holds where one of each of several lists of conditions does, and the columns that forbid others."""
+    boxes: list[dict[Key, Region]] = [{}]
+    empty: list[Key] = []
+    for each in choices:
+        both = [
+            box | {column: overlap(codes, box.get(column, codes)) for column, codes in condition.items()}
+            for box in boxes
+            for condition in each
+        ]
+        boxes = [box for box in both if all(box.values())]
+        empty += [column for box in both for column, codes in box.items() if not codes]
+    return boxes, list(dict.fromkeys(empty))
+
+
 def when_text(variable: Variable) -> str:
     """Write all conditions of a variable in one line."""
-    return " and ".join(f"{name} {_wanted_text(wanted)}" for name, wanted in (variable.when or {}).items())
+    alternatives = ([f"{name} {_wanted_text(each[name])}" for name in each] for each in variable.alternatives)
+    return " or ".join(map(" and ".join, alternatives))
 
 
 def _wanted_text(wanted: Any) -> str:
@@ -224,12 +262,25 @@ def _is_list(wanted: Any) -> bool:
     return isinstance(wanted, list | tuple | set | frozenset)
 
 
-def _values_by_effect(first: int, last: int, children: Mapping[int, Region]) -> Counter[frozenset[int]]:
-    """Count the codes ``first .. last`` of a column by the set of children that they rule out."""
+def _holds(condition: Mapping[int, Region], codes: Array, active: Mask) -> Mask:
+    """Return in which rows all parents of a condition exist and have the codes that it asks for, ``(n,)``."""
+    holds = np.ones(len(codes), dtype=bool)
+    for parent, accepted in condition.items():
+        inside = np.zeros(len(codes), dtype=bool)
+        for low, high in accepted:
+            inside |= (low <= codes[:, parent]) & (codes[:, parent] <= high)
+        holds &= active[:, parent] & inside
+    return holds
+
+
+def _values_by_effect(
+    first: int, last: int, children: Mapping[_Alternative, Region]
+) -> Counter[frozenset[_Alternative]]:
+    """Count the codes ``first .. last`` of a column by the set of alternatives that they rule out."""
     cuts = {first, last + 1}
     for accepted in children.values():
         cuts |= {int(low) for low, _ in accepted} | {int(high) + 1 for _, high in accepted}
-    values: Counter[frozenset[int]] = Counter()
+    values: Counter[frozenset[_Alternative]] = Counter()
     for start, stop in itertools.pairwise(sorted(cuts)):
         ruled_out = frozenset(
             child for child, accepted in children.items() if not any(low <= start <= high for low, high in accepted)

@@ -1,20 +1,21 @@
 """Spaces of the package ConfigSpace, said in evo-moo's own variables, conditions and rules."""
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evo_moo.errors import SpaceError, to_install
-from evo_moo.space.conditions import Region, joined, neighbour, overlap
+from evo_moo.space.conditions import Region, joined, met, neighbour
 from evo_moo.space.dotted import is_name
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 
 try:
-    import ConfigSpace
+    import ConfigSpace as ConfigSpace
     from ConfigSpace.conditions import ConditionLike, Conjunction
     from ConfigSpace.forbidden import ForbiddenConjunction, ForbiddenLike, ForbiddenRelation
     from ConfigSpace.hyperparameters import FloatHyperparameter, Hyperparameter, IntegerHyperparameter
@@ -40,8 +41,8 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
     A ``Constant`` becomes a ``Choice`` of one option. Defaults, weights, and the shapes of beta and normal
     priors are not kept: every option, and every value within the bounds, is equally likely.
 
-    Conditions are taken over as long as they come down to values or one range of each parent. Refused are an
-    or over different parents, (un)equal to a float, and unequal to a parent that does not always exist.
+    Refused are conditions that ask for one value of a float, or for another value of a parent that does not always
+    exist.
 
     Raises:
         SpaceError: The space says something that evo-moo has no words for; the message says what instead.
@@ -49,13 +50,12 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
     names = _names(cs)
     plain = {name: _variable(hyperparameter) for name, hyperparameter in cs.items()}
     when = {
-        condition.child.name: {
-            names[parent]: _wanted(condition, parent, plain[parent], region)
-            for parent, region in _accepted(condition, cs, plain).items()
-        }
+        condition.child.name: [
+            {names[parent]: wanted for parent, wanted in each.items()} for each in _alternatives(condition, cs, plain)
+        ]
         for condition in cs.conditions
     }
-    variables = {names[name]: replace(variable, when=when.get(name)) for name, variable in plain.items()}
+    variables = {names[name]: replace(variable, when=_when(when.get(name))) for name, variable in plain.items()}
     forbidden: dict[str, Rule] = {
         repr(clause).replace("Forbidden: ", ""): functools.partial(_forbids, clause, names)
         for clause in cs.forbidden_clauses
@@ -103,10 +103,30 @@ def _options(values: Iterable[Any]) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
-def _accepted(
+def _when(alternatives: list[dict[str, Any]] | None) -> Any:
+    return alternatives[0] if alternatives and len(alternatives) == 1 else alternatives
+
+
+def _alternatives(
     condition: ConditionLike, cs: ConfigSpace.ConfigurationSpace, variables: Mapping[str, Variable]
-) -> dict[str, Region]:
-    """Return each parent's codes for which a condition holds; all parents must match, and exist."""
+) -> list[dict[str, Any]]:
+    """Write a condition as entries of ``when``, of which one must hold, by ConfigSpace's names."""
+    child, boxes = condition.child.name, _boxes(condition, cs, variables)
+    if not boxes:
+        raise SpaceError(
+            f"`{child}`: its condition must hold for some values, but `{condition}` never does; drop `{child}`"
+        )
+    alternatives = []
+    for box in boxes:
+        wanted = {parent: list(_wanted(condition, parent, variables[parent], codes)) for parent, codes in box.items()}
+        alternatives += [dict(zip(wanted, each, strict=True)) for each in itertools.product(*wanted.values())]
+    return alternatives
+
+
+def _boxes(
+    condition: ConditionLike, cs: ConfigSpace.ConfigurationSpace, variables: Mapping[str, Variable]
+) -> list[dict[str, Region]]:
+    """Return codes of parents for which a condition holds, where all parents of one of the boxes have and exist."""
     if not isinstance(condition, Conjunction):
         parent = condition.parent.name
         if isinstance(condition, ConfigSpace.NotEqualsCondition) and cs.parent_conditions_of[parent]:
@@ -115,21 +135,27 @@ def _accepted(
                 f"`{condition}` it does not, and ConfigSpace then calls it fulfilled; list the other values in "
                 "an InCondition, or use GreaterThanCondition or LessThanCondition"
             )
-        return {parent: _region(condition, variables[parent])}
-    box, *others = (_accepted(part, cs, variables) for part in condition.components)
-    for other in others:
-        shared = box.keys() & other.keys()
-        if isinstance(condition, ConfigSpace.AndConjunction):
-            box = box | other | {parent: overlap(box[parent], other[parent]) for parent in shared}
-            continue
-        differing = [parent for parent in box | other if box.get(parent) != other.get(parent)]
-        if len(differing) > 1 or not shared.issuperset(differing):
-            raise SpaceError(
-                f"`{condition.child.name}`: an OrConjunction must be about one parent, but `{condition}` is about "
-                "several; drop the condition and ignore the value where it has no use, or split the variable in two"
-            )
-        box |= {parent: joined(variables[parent], box[parent] + other[parent]) for parent in differing}
-    return box
+        codes = _region(condition, variables[parent])
+        return [{parent: codes}] if codes else []
+    parts = [_boxes(part, cs, variables) for part in condition.components]
+    if isinstance(condition, ConfigSpace.AndConjunction):
+        return met(parts)[0]
+    boxes = list[dict[str, Region]]()
+    for box in itertools.chain(*parts):
+        boxes = _with(boxes, box, variables)
+    return boxes
+
+
+def _with(
+    boxes: list[dict[str, Region]], box: dict[str, Region], variables: Mapping[str, Variable]
+) -> list[dict[str, Region]]:
+    """Return boxes and one more, made one with those that differ from it in one parent only."""
+    for other in boxes:
+        differing = [parent for parent in other if other[parent] != box.get(parent)]
+        if other.keys() == box.keys() and len(differing) < 2:
+            both = {parent: joined(variables[parent], other[parent] + box[parent]) for parent in differing}
+            return _with([each for each in boxes if each is not other], other | both, variables)
+    return [*boxes, box]
 
 
 def _region(condition: Any, variable: Variable) -> Region:
@@ -160,28 +186,20 @@ def _code(variable: Variable, value: Any) -> float:
     return float(round(value) if variable.grid else value)
 
 
-def _wanted(condition: ConditionLike, parent: str, variable: Variable, region: Region) -> Any:
-    """Write the codes of one parent as an entry of ``when``."""
-    child = condition.child.name
-    if not region:
-        raise SpaceError(
-            f"`{child}`: its condition must hold for some `{parent}`, but `{condition}` never does; drop `{child}`"
-        )
-    if len(region) == 1 and region[0][0] < region[0][1] and not isinstance(variable, Choice):
-        low, high = variable.values(np.array(region[0]))
-        return {"at_least": low, "at_most": high}
-    if isinstance(variable, Real):
-        raise SpaceError(
-            f"`{child}`: a condition on the float `{parent}` must come down to one range, but `{condition}` does "
-            "not; use GreaterThanCondition or LessThanCondition"
-        )
+def _wanted(condition: ConditionLike, parent: str, variable: Variable, region: Region) -> Iterator[Any]:
+    """Yield the codes of one parent as words of ``when``, of which one must hold."""
     count = sum(high - low + 1 for low, high in region)
-    if count > LONGEST_LIST and isinstance(variable, Integer):
-        raise SpaceError(
-            f"`{child}`: a condition on the integer `{parent}` must be one range or at most {LONGEST_LIST} values, "
-            f"but `{condition}` leaves {count:.0f} in pieces; use GreaterThanCondition or LessThanCondition"
-        )
-    return variable.values(np.concatenate([np.arange(low, high + 1) for low, high in region]))
+    if variable.has_options or (variable.grid and len(region) > 1 and count <= LONGEST_LIST):
+        yield variable.values(np.concatenate([np.arange(low, high + 1) for low, high in region]))
+        return
+    for low, high in region:
+        if low == high and not variable.grid:
+            raise SpaceError(
+                f"`{condition.child.name}`: a condition on the float `{parent}` must be about a range, but "
+                f"`{condition}` is about one value of it; use GreaterThanCondition or LessThanCondition"
+            )
+        first, last = variable.values(np.array([low, high]))
+        yield [first] if first == last else {"at_least": first, "at_most": last}
 
 
 def _forbids(clause: ForbiddenLike, names: Mapping[str, str], configuration: Mapping[str, Any]) -> bool:

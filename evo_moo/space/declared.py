@@ -30,8 +30,12 @@ def declared_flat(declared: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"`variables.{key}` must be declared once, but is there twice")
             variables[key] = below.get(key, each)
     for name, each in variables.items():
-        if isinstance(each, Mapping) and isinstance(each.get("when"), Mapping):
-            variables[name] = {**each, "when": flat(each["when"], variables)}
+        when = each.get("when") if isinstance(each, Mapping) else None
+        if isinstance(when, Mapping):
+            variables[name] = {**each, "when": flat(when, variables)}
+        elif isinstance(when, list):
+            flattened = [flat(one, variables) if isinstance(one, Mapping) else one for one in when]
+            variables[name] = {**each, "when": flattened}
     return variables
 
 
@@ -66,8 +70,10 @@ def declared_variable(declared: Any) -> Variable:
     wrong = [key for key in ("log", "ordered", "zero") if not isinstance(more.get(key, False), bool)]
     if wrong:
         raise ValueError(f"must have true or false as `{wrong[0]}`, but has {more[wrong[0]]!r}")
-    if "when" in more and not isinstance(more["when"], Mapping):
-        raise ValueError(f"must have a table such as {{ layers = [2, 3] }} as `when`, but has {more['when']!r}")
+    when = more.get("when", {})
+    if not all(isinstance(each, Mapping) for each in (when if isinstance(when, list | tuple) else [when])):
+        rule = "must have a table such as { layers = [2, 3] } as `when`, or a list of such of which one must hold"
+        raise ValueError(f"{rule}, but has {when!r}")
     if kind == "boolean":
         if value is not True:
             raise ValueError(f"must be boolean = true, but is boolean = {value!r}")

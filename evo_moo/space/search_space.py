@@ -88,6 +88,21 @@ class SearchSpace:
 
         return cls(*variables_of(cs))
 
+    def to_configspace(self) -> "ConfigurationSpace":
+        """Return the space as ConfigSpace has it; see ``evo_moo.space.as_configspace.configuration_space``.
+
+        Raises:
+            ImportError: ConfigSpace is not installed.
+            SpaceError: The space says something that ConfigSpace has no words for.
+        """
+        from evo_moo.space.as_configspace import configuration_space
+
+        if self.forbidden:
+            raise SpaceError(
+                f"ConfigSpace has no functions as rules, but there are {', '.join(self.forbidden)}; drop them"
+            )
+        return configuration_space(self.variables)
+
     def __repr__(self) -> str:
         return f"SearchSpace({self.variables})"
 

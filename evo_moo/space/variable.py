@@ -6,9 +6,9 @@ or their natural logarithm where a range is searched in log scale.
 """
 
 import json
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +25,28 @@ class Variable:
 
     Attributes:
         when: Name of a parent to the values for which this variable exists: one value, a list of values, or
-            ``{"at_least": a, "at_most": b}``. Several parents must all match, and exist themselves.
+            ``{"at_least": a, "at_most": b}``. Several parents must all match, and exist themselves. Of a list of such
+            mappings one must hold.
     """
 
-    when: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    when: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default=None, kw_only=True)
 
     has_options: ClassVar[bool] = False
     """Whether values are one of a few options, and codes number these."""
     is_whole: ClassVar[bool] = False
     """Whether values are whole numbers."""
+
+    @property
+    def alternatives(self) -> tuple[Mapping[str, Any], ...]:
+        """Conditions of which one must hold for the variable to exist; none where it always does."""
+        if isinstance(self.when, Mapping):
+            return (self.when,) if self.when else ()
+        return tuple(self.when or ())
+
+    def only_when(self, more: Mapping[str, Any]) -> Self:
+        """Return the variable as it exists only where its conditions and more hold."""
+        alternatives = [{**each, **more} for each in self.alternatives or [{}]]
+        return replace(self, when=alternatives if len(alternatives) > 1 else alternatives[0] or None)
 
     @property
     def kind(self) -> str:

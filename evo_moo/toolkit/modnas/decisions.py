@@ -46,6 +46,11 @@ class Decisions:
                 f"decisions must have finitely many values, but {', '.join(continuous)} are real; "
                 "declare a Choice of a few values instead"
             )
+        if either := [f"`{name}`" for name, kind in space.variables.items() if len(kind.alternatives) > 1]:
+            raise ValueError(
+                f"conditions of decisions must not have alternatives, but {', '.join(either)} have some; "
+                "declare a variable for each"
+            )
         self.space = space
         self.sizes = [int(size) for size in space.high - space.low + 1]
         self.n_columns, self.n_combinations = sum(self.sizes), math.prod(self.sizes)

@@ -36,6 +36,7 @@ def test_tables_are_variables(declared: object, variable: object) -> None:
         ({"integer": 4}, "must be integer = [low, high]"),
         ({"boolean": False}, "boolean = true"),
         ({"choice": [1, 2], "when": "n"}, "must have a table"),
+        ({"boolean": True, "when": [{"n": 2}, 3]}, "or a list of such of which one must hold"),
     ],
 )
 def test_faults_state_the_rule_and_the_value(declared: object, words: str) -> None:
