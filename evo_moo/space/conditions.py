@@ -5,6 +5,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,15 +33,16 @@ class Conditions:
         alternatives: Column to its conditions, of which one must hold: each has the columns of parents, with the codes
             that these must have. Columns without conditions are left out.
         order: All columns, parents before children, and each child soon after its parents.
+        contradictions: Alternatives that never hold, to the columns of which they ask different codes.
         needed: Column to the codes that each of its ancestors must have for it to exist. With several alternatives it
             may still not exist where all have them.
     """
 
-    def __init__(self, variables: Mapping[str, Variable]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], may_contradict: bool = False) -> None:
         """Translate the conditions of variables for which ``condition_faults`` finds nothing.
 
         Raises:
-            SpaceError: The conditions go in a circle, or contradict each other.
+            SpaceError: The conditions go in a circle, or contradict each other, unless they may.
         """
         names = list(variables)
         columns_of = {name: i for i, name in enumerate(names)}
@@ -58,12 +60,14 @@ class Conditions:
             circle = [names[i] for i in error.args[1]]
             way = " -> ".join(circle)
             raise SpaceError(f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one") from None
+        self.contradictions = self._contradictions(list(variables.values()))
         faults = [
             f"`{names[i]}`: its conditions and its parents' must fit together, "
             f"but they ask different values of `{names[ancestor]}`; loosen one"
-            for i, ancestor in self._contradictions(list(variables.values()))
+            for (i, _), ancestors in self.contradictions.items()
+            for ancestor in ancestors
         ]
-        if faults:
+        if faults and not may_contradict:
             raise SpaceError("\n".join(faults))
 
     def active(self, codes: Array) -> Mask:
@@ -122,17 +126,18 @@ class Conditions:
                     path.append(missing)
         return list(order)
 
-    def _contradictions(self, kinds: Sequence[Variable]) -> list[tuple[int, int]]:
-        """List the alternatives that never hold: the column, and the ancestor of which different codes are asked."""
-        contradictions = []
+    def _contradictions(self, kinds: Sequence[Variable]) -> dict[_Alternative, list[int]]:
+        """Return the alternatives that never hold, to the ancestors of which they ask different codes."""
+        contradictions = dict[_Alternative, list[int]]()
         self.needed: dict[int, dict[int, Region]] = {}
         boxes: dict[int, list[dict[int, Region]]] = {}
         for i in self.order:
             boxes[i] = []
-            for each in self.alternatives.get(i, ()):
+            for number, each in enumerate(self.alternatives.get(i, ())):
                 both, empty = met([[each], *(boxes[parent] for parent in each if boxes[parent])])
                 boxes[i] += both
-                contradictions += [(i, ancestor) for ancestor in empty] * (not both)
+                if not both:
+                    contradictions[i, number] = empty
             self.needed[i] = {
                 ancestor: joined(kinds[ancestor], itertools.chain(*(box[ancestor] for box in boxes[i])))
                 for ancestor in (boxes[i] or [{}])[0]
@@ -141,6 +146,17 @@ class Conditions:
             if len(boxes[i]) > MOST_BOXES:
                 boxes[i] = [self.needed[i]]
         return contradictions
+
+
+def living(variables: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Return variables without those alternative conditions that contradict their parents', if others are left."""
+    contradictions = Conditions(variables, may_contradict=True).contradictions
+    kept = {}
+    for i, (name, kind) in enumerate(variables.items()):
+        left = [each for number, each in enumerate(kind.alternatives) if (i, number) not in contradictions]
+        is_less = 0 < len(left) < len(kind.alternatives)
+        kept[name] = replace(kind, when=left[0] if len(left) == 1 else left) if is_less else kind
+    return kept
 
 
 def condition_faults(name: str, variables: Mapping[str, Variable], sound: Collection[str]) -> list[str]:

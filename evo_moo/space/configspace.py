@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.errors import SpaceError, to_install
-from evo_moo.space.conditions import Region, joined, met, neighbour
+from evo_moo.space.conditions import Region, joined, living, met, neighbour
 from evo_moo.space.dotted import is_name
 from evo_moo.space.variables import Choice, Integer, Real, Variable
 
@@ -60,7 +60,7 @@ def variables_of(cs: ConfigSpace.ConfigurationSpace) -> tuple[dict[str, Variable
         repr(clause).replace("Forbidden: ", ""): functools.partial(_forbids, clause, names)
         for clause in cs.forbidden_clauses
     }
-    return variables, forbidden
+    return living(variables), forbidden
 
 
 def _names(cs: ConfigSpace.ConfigurationSpace) -> dict[str, str]:

@@ -4,8 +4,9 @@ import pytest
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.declared import declared_variable
+from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
-from evo_moo.space.variables import Boolean, Choice, Integer, Real, variable_of
+from evo_moo.space.variables import Boolean, Choice, Integer, Real
 
 EITHER = [{"opt": "sgd"}, {"opt": "adam", "amsgrad": True}]
 SPACE = {
