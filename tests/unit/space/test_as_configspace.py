@@ -74,7 +74,7 @@ def test_any_space_means_the_same_there_and_back(alternatives, seed):
     ],
     ids=["zero", "steps", "same", "list"],
 )
-def test_what_configspace_cannot_say_is_refused(variable, message):
+def test_refused_is_what_configspace_cannot_say(variable, message):
     with pytest.raises(SpaceError, match=message):
         SearchSpace({"x": variable}).to_configspace()
 
