@@ -12,8 +12,8 @@ from evo_moo.errors import EvoMooError, SpaceError, to_install
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.surrogate_optimizer import SurrogateOptimizer
 from evo_moo.problem.search_problem import SearchProblem
-from evo_moo.problem.trials.learning import Asked, LearntSpace, learn_space
-from evo_moo.problem.trials.suggestion import Kind, Suggestion
+from evo_moo.problem.trials.learning import LearntSpace, learn_space
+from evo_moo.problem.trials.suggestion import Asked, Kind, Suggestion
 from evo_moo.space.completion import completed
 from evo_moo.values import json_key
 

@@ -1,20 +1,18 @@
 """What evaluations of a define-by-run objective teach of the search space.
 
 Each evaluation is a trace: what was asked for, in this order, and which values that had. A variable that some traces
-lack gets the weakest condition on few earlier variables that all traces agree with. So a learnt space has, wherever it
+lack gets the weakest condition on few earlier variables that all traces agree with, or one for each value of an earlier
+variable where several branches lead to it. So a learnt space has, wherever it
 was looked at, every variable that the objective asks for; now and then it has one that it does not ask for.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from evo_moo.errors import SpaceError
-from evo_moo.problem.trials.suggestion import Suggestion
-from evo_moo.space.conditions import region
+from evo_moo.problem.trials.branches import candidates, learnt_conditions
+from evo_moo.problem.trials.suggestion import Suggestion, Trace
 from evo_moo.space.dotted import is_name
 from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
@@ -27,17 +25,6 @@ LONGEST_LOOP = 32
 """Of one with at most so many the largest is: it may count how often a loop asks for more."""
 MOST_OPTIONS = 64
 """Of a choice without an order each of at most so many is looked at."""
-
-
-class Asked(NamedTuple):
-    """What was asked for, and the value that it had."""
-
-    suggestion: Suggestion
-    value: Any
-
-
-Trace = Mapping[str, Asked]
-"""Names to what was asked for, in the order in which it was."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +95,12 @@ def learn_space(traces: Sequence[Trace]) -> LearntSpace:
         for name in moving
         if name in kinds
     ]
-    conditions, of_conditions = _conditions(traces, kinds)
+    conditions, of_conditions = learnt_conditions(traces, kinds)
     short = {asked: name for name, asked in names.items()}
-    variables = {
-        short[name]: replace(kind, when={short[parent]: wanted for parent, wanted in conditions[name].items()} or None)
-        for name, kind in kinds.items()
-    }
+    variables = {}
+    for name, kind in kinds.items():
+        when = [{short[parent]: wanted for parent, wanted in each.items()} for each in conditions[name]]
+        variables[short[name]] = replace(kind, when=when if len(when) > 1 else when[0] or None)
     renamed = [f"`{asked}` is named `{name}` here" for name, asked in names.items() if name != asked]
     return LearntSpace(variables, names, (*doubts, *of_conditions, *renamed))
 
@@ -154,8 +141,8 @@ def ambiguous(traces: Sequence[Trace]) -> list[dict[str, Any]]:
     kinds, given = _variables(traces), []
     for name in kinds:
         there, absent = [t for t in traces if name in t], [t for t in traces if name not in t]
-        candidates = _candidates(name, there, absent, kinds) if absent else []
-        full = [c for c in candidates if c.is_limiting and all(c.excludes(t, kinds) for t in absent)]
+        parents = candidates(name, there, absent, kinds) if absent else []
+        full = [c for c in parents if c.is_limiting and all(c.excludes(t, kinds) for t in absent)]
         if len(full) > 1:
             parent = max(full, key=lambda each: each.rank).parent
             others = [t[parent].value for t in absent if parent in t]
@@ -207,95 +194,3 @@ def _variables(traces: Sequence[Trace]) -> dict[str, Variable]:
     for name, (suggestion, _) in (item for trace in traces for item in trace.items()):
         joined[name] = joined.get(name, suggestion).joined(name, suggestion)
     return {name: suggestion.variable() for name, suggestion in joined.items() if not suggestion.is_constant}
-
-
-class _Condition(NamedTuple):
-    """What a parent must be, in the words of ``when``; the earliest parents come first, and real ones last.
-
-    Attributes:
-        parent: The parent's name.
-        wanted: What it must be.
-        rank: The higher, the better.
-        is_limiting: Whether it says more than that the parent exists.
-    """
-
-    parent: str
-    wanted: Any
-    rank: tuple[bool, int]
-    is_limiting: bool
-
-    def excludes(self, trace: Trace, kinds: Mapping[str, Variable]) -> bool:
-        if self.parent not in trace:
-            return True
-        kind = kinds[self.parent]
-        code = kind.code(trace[self.parent].value)
-        return not any(low <= code <= high for low, high in region(kind, self.wanted))
-
-
-def _conditions(traces: Sequence[Trace], kinds: Mapping[str, Variable]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the conditions of each variable by its parents, and what they leave open."""
-    conditions, doubts = dict[str, dict[str, Any]](), list[str]()
-    for name in kinds:
-        there = [trace for trace in traces if name in trace]
-        left = [trace for trace in traces if name not in trace]
-        candidates = _candidates(name, there, left, kinds) if left else []
-        chosen: list[_Condition] = []
-        while left and candidates:
-            best = max(candidates, key=lambda each: (sum(each.excludes(t, kinds) for t in left), each.rank))
-            rest = [trace for trace in left if not best.excludes(trace, kinds)]
-            if len(rest) == len(left):
-                break
-            chosen, left = [*chosen, best], rest
-        conditions[name] = {each.parent: each.wanted for each in chosen}
-        if left:
-            doubts.append(
-                f"`{name}` was not asked for in {len(left)} evaluations, and no values before it tell when: it is "
-                "searched there too"
-            )
-    return conditions, doubts
-
-
-def _candidates(
-    name: str, there: Sequence[Trace], absent: Sequence[Trace], kinds: Mapping[str, Variable]
-) -> list[_Condition]:
-    """Return the conditions on single parents that all traces with a variable meet."""
-    before = [list(trace)[: list(trace).index(name)] for trace in there]
-    candidates = []
-    for place, parent in enumerate(before[0]):
-        if parent not in kinds or not all(parent in names for names in before):
-            continue
-        kind = kinds[parent]
-        codes = [kind.code(trace[parent].value) for trace in there]
-        others = [kind.code(trace[parent].value) for trace in absent if parent in trace]
-        wanted = _wanted(kind, codes, others)
-        if wanted is not None:
-            candidates.append(_Condition(parent, wanted, (kind.grid, -place), bool(others)))
-    return candidates
-
-
-def _wanted(kind: Variable, codes: Sequence[float], others: Sequence[float]) -> Any:
-    """Return the weakest words of ``when`` for codes, and not for the others; None where there are none."""
-    low, high = kind.span
-    above, below = max(others, default=-math.inf), min(others, default=math.inf)
-    if kind.has_options and not getattr(kind, "ordered", False):
-        return _options(kind, sorted(set(codes)))
-    if not kind.grid:
-        if above < min(codes):
-            return {"at_least": above if others else low}
-        return {"at_most": below} if below > max(codes) else None
-    if above < min(codes):
-        ends = (above + 1 if others else low), high
-    elif below > max(codes):
-        ends = low, below - 1
-    elif not set(codes) & set(others) and len(set(codes)) <= FEW:
-        return _options(kind, sorted(set(codes)))
-    else:
-        return None
-    if kind.has_options:
-        return _options(kind, [float(code) for code in range(int(ends[0]), int(ends[1]) + 1)])
-    first, last = kind.values(np.array(ends))
-    return {"at_least": first} if ends[1] == high else {"at_most": last}
-
-
-def _options(kind: Variable, codes: Sequence[float]) -> list[Any]:
-    return kind.values(np.array(codes))

@@ -15,8 +15,8 @@ from evo_moo.problem.fidelity import Fidelity
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.learning_curve import Report
 from evo_moo.problem.search_problem import Configuration, SearchProblem
-from evo_moo.problem.trials.learning import Asked, LearntSpace, learn_space, untried, worth_trying
-from evo_moo.problem.trials.suggestion import Suggestion
+from evo_moo.problem.trials.learning import LearntSpace, learn_space, untried, worth_trying
+from evo_moo.problem.trials.suggestion import Asked, Suggestion
 from evo_moo.problem.trials.trial import Trial, is_pruning
 from evo_moo.space.variables import Integer
 

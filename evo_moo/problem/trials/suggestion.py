@@ -1,7 +1,7 @@
 """What a define-by-run objective asks a trial for: one value, and the values that it may have."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -134,6 +134,17 @@ class Suggestion(NamedTuple):
         """Return the suggestion that ``to_record`` wrote."""
         kind, low, high, log, step, choices = record
         return cls(kind, low, high, log, step, tuple(choices))
+
+
+class Asked(NamedTuple):
+    """What was asked for, and the value that it had."""
+
+    suggestion: Suggestion
+    value: Any
+
+
+Trace = Mapping[str, Asked]
+"""Names to what was asked for, in the order in which it was."""
 
 
 def _shown(choice: Any) -> Any:

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from evo_moo import Choice, Integer, Real, SpaceError
-from evo_moo.problem.trials.learning import Asked, LearntSpace, Trace, learn_space, untried, worth_trying
+from evo_moo.problem.trials.learning import LearntSpace, learn_space, untried, worth_trying
+from evo_moo.problem.trials.suggestion import Asked, Trace
 from evo_moo.problem.trials.trial import Trial
+from evo_moo.space.search_space import SearchSpace
 
 
 def trace(objective: Callable[[Any], Any], given: dict[str, Any], seed: int) -> Trace:
@@ -73,15 +75,29 @@ def test_two_conditions_at_once_are_learnt() -> None:
     assert learn_space(explored(objective, seed=3)).variables["x"].when == {"a": [1], "b": [1]}
 
 
-def test_a_condition_with_or_is_searched_everywhere() -> None:
+def test_several_branches_become_alternatives() -> None:
     def objective(trial: Any) -> None:
-        a, b = trial.suggest_categorical("a", [0, 1]), trial.suggest_categorical("b", [0, 1])
-        if a or b:
+        a, b = trial.suggest_categorical("a", [0, 1, 2, 3]), trial.suggest_categorical("b", [0, 1])
+        if a == 3 and trial.suggest_categorical("c", ["no", "yes"]) == "yes":
+            trial.suggest_int("depth", 1, 9)
+        if a in (1, 2) or (b and a == 0) or (a == 3 and trial.params["c"] == "yes"):
             trial.suggest_float("x", 0, 1)
 
-    space = learn_space(explored(objective))
-    assert space.variables["x"].when is None
-    assert "`x` was not asked for in" in space.doubts[0]
+    traces = explored(objective)
+    space = learn_space(traces)
+    assert space.variables["x"].when == [{"b": [1]}, {"a": [1, 2]}, {"c": ["yes"]}]
+    assert space.doubts == () and LearntSpace.from_json(space.to_json()) == space
+    configurations = [space.configuration({name: value for name, (_, value) in each.items()}) for each in traces]
+    SearchSpace(space.variables).encode(configurations)  # refuses what is missing, and what exists without a reason
+
+
+def test_what_no_values_tell_is_searched_there_too() -> None:
+    def objective(trial: Any) -> None:
+        a, b = trial.suggest_float("a", 0, 1), trial.suggest_float("b", 0, 1)
+        if a + b > 1:
+            trial.suggest_float("x", 0, 1)
+
+    assert "`x` was not asked for in" in learn_space(explored(objective)).doubts[0]
 
 
 def test_bounds_that_change_are_joined() -> None:
