@@ -91,7 +91,7 @@ def test_several_branches_become_alternatives() -> None:
     SearchSpace(space.variables).encode(configurations)  # refuses what is missing, and what exists without a reason
 
 
-def test_what_no_values_tell_is_searched_there_too() -> None:
+def test_an_absence_that_no_values_tell_is_a_doubt() -> None:
     def objective(trial: Any) -> None:
         a, b = trial.suggest_float("a", 0, 1), trial.suggest_float("b", 0, 1)
         if a + b > 1:
