@@ -15,7 +15,7 @@ from typing import Any
 
 from evo_moo.errors import RunStoppedError, SearchFailedError, UsageError, missing_extra
 from evo_moo.evaluation.cluster.dask_worker import LOGGERS, GivenUpError, be_quiet, evaluate, part_from
-from evo_moo.evaluation.cluster.head import Listening, scheduler_of
+from evo_moo.evaluation.cluster.head import Listening, cluster_of, scheduler_of
 from evo_moo.evaluation.places import Devices, Places
 from evo_moo.evaluation.processes import deaf_children
 from evo_moo.evaluation.task import Outcome, PoolOptions, Task
@@ -65,7 +65,7 @@ class DaskPool:
         listening: Listening | None = None,
     ) -> None:
         try:
-            from distributed import Client, LocalCluster
+            from distributed import Client
         except ImportError as error:
             what = "`evaluation.pool` = 'dask'" if listening is None else "`evaluation.listen`"
             raise missing_extra("dask", what) from error
@@ -78,18 +78,13 @@ class DaskPool:
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
         places = Places(options.devices if address is None and listening is None else Devices())
-        local = {
-            "n_workers": places.n_workers(n_workers),
-            "threads_per_worker": 1,
-            "memory_limit": None,
-            "dashboard_address": ":0",
-        }
         try:
             with deaf_children():
+                self._cluster: Any = None
                 if listening is not None:
                     self._cluster = scheduler_of(listening, self.token)
-                else:
-                    self._cluster = LocalCluster(**local) if address is None else None
+                elif address is None:
+                    self._cluster = cluster_of(places.n_workers(n_workers), threads_per_worker=1, memory_limit=None)
                 self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
                 if self._cluster is not None and listening is None:
                     self._client.register_worker_callbacks(be_quiet)

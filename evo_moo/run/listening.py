@@ -38,15 +38,16 @@ def listening_pool(
         RunFolderError: The folder cannot be written.
     """
     settings = job.evaluation
-    place = Address.read(str(settings.listen), "evaluation.listen")
+    address = Address.read(str(settings.listen), "evaluation.listen")
     needs_folder = job.refinement is not None and problem.continues
     version, parts = problem_version(problem, source), problem_parts(problem, source)
 
     def terms(token: str) -> Terms:
-        return Terms(token, source, version, parts, str(folder.path) if folder.path else None, needs_folder)
+        place = str(folder.path) if folder.path else None
+        return Terms(token, source, version, parts, place, needs_folder, options.devices)
 
     listening = Listening(
-        *place,
+        *address,
         Path(settings.keys) if settings.keys else None,
         terms,
         lambda: folder.ledger.facts().state in ("finished", "failed"),
@@ -57,10 +58,10 @@ def listening_pool(
     except BaseException:
         pool.close()
         raise
-    address = f"tcp{pool.address[3:]}"
+    reached_at = f"tcp{pool.address[3:]}"
     keys = f" --keys {shlex.quote(settings.keys)}" if settings.keys else ""
-    ways = [shlex.quote(str(folder.path)), address] if folder.path else [address]
-    words = f"listens at {address} for {' or '.join(f'`evo-moo work {way}{keys}`' for way in ways)}"
+    ways = [shlex.quote(str(folder.path)), reached_at] if folder.path else [reached_at]
+    words = f"listens at {reached_at} for {' or '.join(f'`evo-moo work {way}{keys}`' for way in ways)}"
     LOGGER.info("%s", words)
     if verbose:
         print(f"evo-moo: {printable(words)}", file=sys.stderr)  # noqa: T201

@@ -1,6 +1,5 @@
 """``evo-moo work``: lend this host's processors to a run that listens."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,10 @@ def work(
         typer.Argument(metavar="ADDRESS|RUN", help="Where the run listens, as tcp://head:8786; or its run folder."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Number of worker processes; by default one for each core.")
+        int | None,
+        typer.Option(
+            min=1, max=1024, help="Number of worker processes; by default one for each core, or place on GPUs."
+        ),
     ] = None,
     keys: Annotated[Path | None, typer.Option(metavar="DIR", help="The keys of the run.")] = None,
     new_keys: Annotated[
@@ -40,8 +42,7 @@ def work(
         raise UsageError("`evo-moo work` must name a run, by its folder or its address, as in tcp://head:8786")
     from evo_moo.evaluation.cluster.member import Member
 
-    n_workers = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    Member(_whereabouts(run, keys), n_workers, keys, lambda line: typer.echo(f"evo-moo: {line}", err=True)).work()
+    Member(_whereabouts(run, keys), workers, keys, lambda line: typer.echo(f"evo-moo: {line}", err=True)).work()
 
 
 def _whereabouts(run: str, keys: Path | None) -> "Whereabouts":

@@ -14,8 +14,12 @@ from evo_moo.evaluation.cluster.terms import Terms
 
 ASK_TERMS = "evo_moo_terms"
 """Name of the call by which a worker asks for the terms of the run."""
-QUIET: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
-"""Dask's settings: its pages, which ask nobody for a key, show nothing."""
+SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.worker-ttl": "30 s",
+}
+"""Dask's settings: its pages, which ask nobody for a key, show nothing; who is silent for 30 to 60 s is lost."""
 NOWHERE = "127.0.0.1:0"
 """Where its empty pages are, since it always has some."""
 
@@ -43,28 +47,36 @@ def scheduler_of(listening: Listening, token: str) -> Any:
     Raises:
         UsageError: It cannot listen there, or the keys cannot be used.
     """
-    import dask
-    from distributed import LocalCluster
-
     security = security_of(listening.keys)
-    with dask.config.set(QUIET):
-        try:
-            cluster = LocalCluster(
-                n_workers=0,
-                host=listening.host,
-                scheduler_port=listening.port,
-                protocol="tls://" if security else "tcp://",
-                security=security,
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": NOWHERE},
-                silence_logs=logging.CRITICAL,
-            )
-        except (OSError, RuntimeError) as error:
-            cause = error.__cause__ or error
-            raise UsageError(
-                "`evaluation.listen` must be a free address of this host, but "
-                f"tcp://{listening.host}:{listening.port} is none: {cause}; with port 0 a free one is taken"
-            ) from error
+    place = {"host": listening.host, "scheduler_port": listening.port, "silence_logs": logging.CRITICAL}
+    try:
+        cluster = cluster_of(0, protocol="tls://" if security else "tcp://", security=security, **place)
+    except (OSError, RuntimeError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise UsageError(
+            "`evaluation.listen` must be a free address of this host, but "
+            f"tcp://{listening.host}:{listening.port} is none: {cause}; with port 0 a free one is taken"
+        ) from error
     terms = listening.terms(token).to_message()
     cluster.scheduler.handlers[ASK_TERMS] = lambda: terms
     return cluster
+
+
+def cluster_of(n_workers: int, **options: Any) -> Any:
+    """Start a scheduler in this process, and workers on this host; no pages that others see.
+
+    Args:
+        n_workers: Number of workers, each a process.
+        options: Further arguments of Dask's ``LocalCluster``.
+
+    Raises:
+        OSError, RuntimeError: It cannot listen there.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set(SETTINGS):
+        pages = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": NOWHERE}}
+        return LocalCluster(n_workers=n_workers, **pages, **options)

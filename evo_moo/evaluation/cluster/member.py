@@ -20,10 +20,11 @@ from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from evo_moo import threads
 from evo_moo.errors import RunStoppedError, UsageError, missing_extra
 from evo_moo.evaluation.cluster.dask_worker import be_quiet, part_from, without_workspaces
-from evo_moo.evaluation.cluster.head import ASK_TERMS, NOWHERE, QUIET
+from evo_moo.evaluation.cluster.head import ASK_TERMS, NOWHERE, SETTINGS
 from evo_moo.evaluation.cluster.keys import security_of
 from evo_moo.evaluation.cluster.terms import Terms
 from evo_moo.evaluation.loky_pool import START_S
+from evo_moo.evaluation.places import Places
 from evo_moo.evaluation.processes import end_with_parent
 
 RETRY_S = 1.0
@@ -66,7 +67,8 @@ class Member:
 
     Args:
         run: The run.
-        n_workers: Number of processes that evaluate.
+        n_workers: Number of processes that evaluate; None: one at each place for what the run wants of a host, or one
+            for each core.
         keys: Folder of the keys; None only on the loopback.
         say: Takes a line for the user.
 
@@ -74,15 +76,15 @@ class Member:
         UsageError: ``distributed`` is not installed, or the keys cannot be used.
     """
 
-    def __init__(self, run: Whereabouts, n_workers: int, keys: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(self, run: Whereabouts, n_workers: int | None, keys: Path | None, say: Callable[[str], None]) -> None:
         try:
             import distributed  # noqa: F401
         except ImportError as error:
             raise missing_extra("dask", "`evo-moo work`") from error
         be_quiet()
         self._run, self._n_workers, self._say_line = run, n_workers, say
-        self._security, self._said, self._tried = security_of(keys), "", ""
-        self._received = ""
+        self._security, self._said, self._tried, self._received = security_of(keys), "", "", ""
+        self._n_places = n_workers or 0
 
     def work(self) -> None:
         """Join the run whenever it can be joined, until it is over.
@@ -167,6 +169,9 @@ class Member:
             without_workspaces(terms.token)
         if fault := await asyncio.to_thread(_tried, terms):
             raise UsageError(*fault.splitlines())
+        for note in (places := Places(terms.devices)).notes(self._n_workers):
+            self._say_line(note)
+        self._n_places = places.n_workers(self._n_workers)
 
     async def _join(self, address: str, terms: Terms) -> bool:
         """Work for the run until it has no more use of this host, or a signal comes; return whether it is over."""
@@ -177,14 +182,14 @@ class Member:
         host = get_address_host(address) if self._security is None else None
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         options: dict[str, Any] = {"host": host, "security": self._security, "memory_limit": None, "name": name}
-        with dask.config.set(QUIET):
-            worker = Worker(address, nthreads=self._n_workers, dashboard_address=NOWHERE, **options)
+        with dask.config.set(SETTINGS):
+            worker = Worker(address, nthreads=self._n_places, dashboard_address=NOWHERE, **options)
             try:
                 await asyncio.wait_for(worker, 2 * CONNECT_S)
             except (OSError, TimeoutError, ValueError):
                 await worker.close()
                 return False
-        self._say(f"has {self._n_workers} more worker{'s' if self._n_workers > 1 else ''} at {address}")
+        self._say(f"has {self._n_places} more worker{'s' if self._n_places > 1 else ''} at {address}")
         ends = [asyncio.create_task(each) for each in (worker.finished(), self._stop.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self._stop.is_set():

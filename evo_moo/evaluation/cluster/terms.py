@@ -12,6 +12,7 @@ import cloudpickle
 
 import evo_moo
 from evo_moo.errors import EvoMooError, UsageError
+from evo_moo.evaluation.places import Devices
 from evo_moo.evaluation.problem_version import problem_parts, problem_version
 from evo_moo.object_code import changed_parts
 from evo_moo.plugins import ProblemSource
@@ -31,6 +32,7 @@ class Terms(NamedTuple):
         parts: Its ``problem_parts`` there.
         folder: The run folder; None where there is none.
         needs_folder: Whether evaluations go on from what others left there.
+        devices: What each worker is to have of its host.
     """
 
     token: str
@@ -39,6 +41,7 @@ class Terms(NamedTuple):
     parts: Mapping[str, str]
     folder: str | None
     needs_folder: bool
+    devices: Devices = Devices()
 
     def to_message(self) -> dict[str, Any]:
         """Return it for the network."""
@@ -77,7 +80,10 @@ class Terms(NamedTuple):
 
 @functools.cache
 def versions_here() -> dict[str, str]:
-    """Return the versions of this process's programs; that of evo-moo with a digest of its files."""
+    """Return the versions of this process's programs; that of evo-moo with a digest of its files.
+
+    Problems and models are no part of it, which a run sends by themselves, or keeps.
+    """
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in (*MUST_AGREE[1:], *SHOULD_AGREE):
         try:
@@ -86,5 +92,7 @@ def versions_here() -> dict[str, str]:
             continue
     digest, root = hashlib.blake2b(digest_size=6), Path(evo_moo.__file__).parent
     for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] in ("problems", "surrogates"):  # installed they lie below, else beside
+            continue
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return versions | {"evo-moo": f"{versions.get('evo-moo', '?')} ({digest.hexdigest()})"}
