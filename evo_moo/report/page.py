@@ -126,7 +126,7 @@ def _words(report: Report) -> dict[str, Any]:
     models = report.surrogate.metrics
     most = max((failure.n for failure in report.failures), default=1)
     metrics = [c for c in report.columns.metrics if next(iter(fronts.values())).result.names.are_here(c.name)]
-    kinds = [True, *(column.levels is None for column in (*metrics, *report.columns.variables))]
+    kinds = [True, *(column.levels is None for column in (*metrics, *report.columns.listed))]
     return {
         "sections": _sections(report, any(table["rows"] for table in tables), models),
         "tiles": _tiles(report),
@@ -168,7 +168,7 @@ def front_table(report: Report, most: int | None = None) -> tuple[list[str], lis
     """
     table, first = report.columns, report.objectives[0]
     metrics, result = [column for column in table.metrics if report.result.names.are_here(column.name)], report.result
-    shown, front = [*metrics, *table.variables], table.rows("front")
+    shown, front = [*metrics, *table.listed], table.rows("front")
     values = table.metric(first.name).values[front]
     front = front[np.argsort(-values if first.direction == "max" else values, kind="stable")][:most]
     digits = [digits_apart(column.values[front].tolist()) for column in shown]

@@ -62,6 +62,16 @@ class Layout:
             X[:, place] = kind.drawn(own) if kind else low[place] + own * (high - low)[place]
         return X
 
+    def with_column(self, X: Array, column: int, to: Array) -> Array:
+        """Return canonical rows with a column changed to ``(n,)`` numbers, and as few other parts as that takes."""
+        X, name = X.copy(), self.owners[column]
+        place = self.places[name]
+        if kind := self.compounds.get(name):
+            X[:, place] = kind.with_part(X[:, place], column - place.start, to)
+        else:
+            X[:, column] = to
+        return X
+
     def values(self, codes: Array) -> list[list[Any]]:
         """Return for each variable its values in ``(n, n_var)`` codes."""
         return [

@@ -137,6 +137,8 @@ def column_of(space: SearchSpace, column: int, codes: Array) -> Array:
 
 def codes_of(space: SearchSpace, column: int, values: Array) -> Array:
     """Return the codes of ``(n,)`` values of an encoded column."""
+    if space.layout.compound[column]:  # a part alone makes up no value
+        return np.rint(values) if space.grid[column] else np.asarray(values)
     X = np.tile(space.xl, (len(values), 1))
     X[:, column] = values
     return np.ascontiguousarray(space.codes(X)[:, column])  # of strided input, logarithms may be off by one bit

@@ -41,7 +41,8 @@ def partial_dependence(
         variables: Names of variables, by default all.
 
     Returns:
-        Metric to ``nothing`` (why there are no curves) and ``curves``: variable to ``value``, a list; ``mean``, the
+        Metric to ``nothing`` (why there are no curves) and ``curves``: variable, or each part of one that has several,
+        to ``value``, a list; ``mean``, the
         average prediction at each; ``low`` and ``high``, between which 90 % of the configurations are predicted to be;
         ``n_near``, the evaluations that are nearest to each value, 0 where models only bridge a gap; ``n``, the
         evaluations in which the variable exists; and ``untried`` in words, what of its range no evaluation had.
@@ -59,7 +60,8 @@ def partial_dependence(
     result = {}
     for metric in table.checked_metrics(metrics):
         known = validated(table, metric)
-        curves = {name: curve for name in names if (curve := _curve(known, table, name)) is not None}
+        parts = [(i, part) for i, part in enumerate(table.space.layout.parts) if table.space.layout.owners[i] in names]
+        curves = {part: curve for i, part in parts if (curve := _curve(known, table, i)) is not None}
         result[metric] = {"nothing": known.nothing, "curves": curves}
     return result
 
@@ -76,9 +78,9 @@ def dependence_columns(result: dict[str, Any]) -> dict[str, list[Any]]:
     return columns_of(rows, *names)
 
 
-def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | None:
-    """Return a variable's curve; None where too few evaluations have it."""
-    space, column = table.space, table.space.names.index(name)
+def _curve(known: Validated, table: RunTable, column: int) -> dict[str, Any] | None:
+    """Return a column's curve; None where too few evaluations have it."""
+    space, name = table.space, list(table.space.layout.parts)[column]
     X = known.X[space.active(known.X)[:, column]]
     if len(X) < FEWEST or known.model is None:
         return None
@@ -86,7 +88,7 @@ def _curve(known: Validated, table: RunTable, name: str) -> dict[str, Any] | Non
     rng = np.random.default_rng(seed_for(f"curves of {name}", table.seed))
     rows = X[np.sort(rng.permutation(len(X))[:MOST_CURVES])]
     changed = np.repeat(usual_filled(table, rows), len(points), axis=0)
-    changed[:, column] = np.tile(points, len(rows))
+    changed = space.layout.with_column(changed, column, np.tile(points, len(rows)))
     with one_blas_thread():
         targets = known.model.predict(known.features.matrix(changed))[0]
     values = known.model.medians(targets).reshape(len(rows), -1)
@@ -115,7 +117,7 @@ def _points(space: SearchSpace, column: int, tried: Array) -> Array:
 def _untried(space: SearchSpace, column: int, tried: Array) -> str:
     """Say what of a variable's range no evaluation had: options, or an end of more than a tenth of it."""
     low, high = space.xl[column], space.xu[column]
-    if list(space.variables.values())[column].has_options:
+    if list(space.layout.parts.values())[column].has_options:
         missing = np.setdiff1d(np.arange(low, high + 1), tried)
         return ", ".join(map(value_text, decoded(space, column, missing)))
     first, last = decoded(space, column, np.array([tried.min(), tried.max()]))
@@ -139,4 +141,4 @@ def usual_filled(table: RunTable, rows: Array) -> Array:
 
 def decoded(space: SearchSpace, column: int, values: Array) -> list[Any]:
     """Return the plain values of ``(n,)`` numbers of a column."""
-    return list(space.variables.values())[column].values(codes_of(space, column, values))
+    return list(space.layout.parts.values())[column].values(codes_of(space, column, values))

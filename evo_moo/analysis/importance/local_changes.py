@@ -30,8 +30,9 @@ def changes_around(
     """Predict what single changes of one evaluated configuration would do to each metric.
 
     Numbers in log scale are doubled and halved, other numbers go a tenth of their range up and down, whole ones at
-    least by one; ordered options go to their neighbours, others to every other option. A variable that comes into
-    being by a change takes its most usual value among the evaluations.
+    least by one; ordered options go to their neighbours, others to every other option. A subset gains or loses an
+    option, an ordering exchanges two neighbours, and of shares one grows or shrinks by a tenth. A variable that comes
+    into being by a change takes its most usual value among the evaluations.
 
     Args:
         run: A run folder, or its table.
@@ -98,14 +99,18 @@ def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[l
     space, filled = table.space, usual_filled(table, x[None])[0]
     active, changes, rows = space.active(table.X), [], []
     for name, value in configuration.items():
-        column = space.names.index(name)
-        tried = table.X[active[:, column], column]
-        for code in _others(space, column, x[column]):
-            row = space.canonical(np.where(np.arange(space.n_var) == column, code, filled)[None])
+        place = space.layout.places[name]
+        tried = table.X[active[:, place.start], place]
+        for codes in _others(space, name, x[place]):
+            row = filled[None].copy()
+            row[:, place] = codes
+            row = space.canonical(row)
             (now,) = space.decode(row)
             if json_key(now) == json_key(configuration) or not space.allowed(row)[0]:
                 continue
-            was_tried = code in tried if space.category[column] else tried.min() <= code <= tried.max()
+            is_option = space.category[place]
+            inside = (tried.min(axis=0) <= codes) & (codes <= tried.max(axis=0))
+            was_tried = np.where(is_option, (tried == codes).any(axis=0), inside).all()
             changes.append(
                 {
                     "variable": name,
@@ -121,9 +126,16 @@ def _changes(table: RunTable, x: Array, configuration: Configuration) -> tuple[l
     return changes, np.array(rows).reshape(-1, space.n_var)
 
 
-def _others(space: SearchSpace, column: int, at: float) -> list[float]:
-    """Return the values of a column that a configuration may change to, as columns hold them."""
-    variable, low, high = list(space.variables.values())[column], space.xl[column], space.xu[column]
+def _others(space: SearchSpace, name: str, at: Array) -> Array:
+    """Return the numbers, ``(n, n_columns)``, that a variable's columns may change to."""
+    if kind := space.layout.compounds.get(name):
+        return kind.neighbours(at)
+    column = space.layout.places[name].start
+    return np.array(_other_numbers(space, column, float(at[0])), dtype=float)[:, None]
+
+
+def _other_numbers(space: SearchSpace, column: int, at: float) -> list[float]:
+    variable, low, high = list(space.layout.parts.values())[column], space.xl[column], space.xu[column]
     if space.category[column]:
         return [code for code in np.arange(low, high + 1).tolist() if code != at]
     step = STEP * (high - low)

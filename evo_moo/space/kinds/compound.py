@@ -82,6 +82,20 @@ class Compound(Variable):
             eta: Distribution index: the higher, the smaller the steps.
         """
 
+    @abstractmethod
+    def neighbours(self, codes: Array) -> Array:
+        """Return the codes of the values next to one, of ``(n_columns,)`` codes: ``(n, n_columns)``."""
+
+    @abstractmethod
+    def with_part(self, codes: Array, part: int, to: Array) -> Array:
+        """Return the codes of values with one part changed, and of the others as little as that takes.
+
+        Args:
+            codes: ``(n, n_columns)`` codes of values.
+            part: Number of the part.
+            to: ``(n,)`` its new codes.
+        """
+
     def lattice_size(self, n_points: int) -> int:
         """Return the number of rows of ``lattice``."""
         return int(self.n_values)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from evo_moo.space.kinds.compound import Compound
 from evo_moo.space.kinds.ordering import Ordering
 from evo_moo.space.kinds.simplex import Simplex
 from evo_moo.space.kinds.subset import Subset
@@ -26,3 +27,11 @@ def variable_of(definition: Mapping[str, Any]) -> Variable:
     if "declared" in definition:
         declared["options"] = from_tuples(definition["declared"])
     return KINDS[definition["kind"]](**declared)
+
+
+def compound_of(definition: Mapping[str, Any]) -> Compound | None:
+    """Return the variable of a definition if it has several columns; else, or if its kind is not known, None."""
+    if not issubclass(KINDS.get(definition.get("kind", ""), Variable), Compound):
+        return None
+    kind = variable_of(definition)
+    return kind if isinstance(kind, Compound) else None

@@ -1,4 +1,4 @@
-"""An ordering of options, as the position of each."""
+"""An ordering of options, as the position of each, from 1."""
 
 # ruff: noqa: D102 - what an override does is documented once, on Compound.
 
@@ -30,7 +30,7 @@ class Ordering(OfOptions):
         return faults or ([] if self.n > 1 else ["must have at least 2 options to put in order, but has 1; add one"])
 
     def parts(self) -> dict[str, Variable]:
-        return {value_text(option): Integer(0, self.n - 1, when=self.when) for option in self.options}
+        return {value_text(option): Integer(1, self.n, when=self.when) for option in self.options}
 
     @property
     def n_values(self) -> int:
@@ -41,7 +41,7 @@ class Ordering(OfOptions):
         if len(places) < self.n:
             missing = [option for place, option in enumerate(self.options) if place not in places]
             raise ValueError(f"must list every option once, but lacks {missing!r}: {value!r}")
-        return [float(position) for position in np.argsort(places)]
+        return [float(position) for position in np.argsort(places) + 1]
 
     def values(self, codes: Array) -> list[Any]:
         return self.listed(np.argsort(codes, axis=1, kind="stable").tolist())
@@ -69,15 +69,15 @@ class Ordering(OfOptions):
         children = []
         for own, other in (codes, codes[::-1]):
             # Both children keep the same positions of their parents.
-            position = own.astype(int)
+            position = own.astype(int) - 1
             kept_at = np.where(by_slice, (ends[:, :1] <= position) & (position < ends[:, 1:]), False)
             kept_at |= ~by_slice & np.take_along_axis(scattered, position, axis=1)
-            followers = np.argsort(np.where(kept_at, n, other), axis=1, kind="stable")
+            followers = np.argsort(np.where(kept_at, np.inf, other), axis=1, kind="stable")
             is_taken = np.zeros((n_pairs, n), dtype=bool)
             np.put_along_axis(is_taken, position, kept_at, axis=1)
             free = np.argsort(is_taken, axis=1, kind="stable")
             child = np.empty((n_pairs, n))
-            np.put_along_axis(child, followers, free.astype(float), axis=1)
+            np.put_along_axis(child, followers, free + 1.0, axis=1)
             children.append(np.where(kept_at, own, child))
         return np.stack(children)
 
@@ -85,25 +85,38 @@ class Ordering(OfOptions):
         """Exchange two options, move one to another position, or reverse what lies between two, all equally often."""
         n, k = codes.shape
         reach = max(1, int(np.rint((k - 1) * min(1.0, WHOLE_ETA / eta))))
-        one = rng.integers(0, k, (n, 1))
+        one = rng.integers(1, k + 1, (n, 1))
         # Another position within reach, each as likely.
-        low, high = np.maximum(one - reach, 0), np.minimum(one + reach, k - 1)
+        low, high = np.maximum(one - reach, 1), np.minimum(one + reach, k)
         other = low + np.floor(rng.random((n, 1)) * (high - low)).astype(int)
         other += other >= one
         first, last = np.minimum(one, other), np.maximum(one, other)
         way = rng.integers(0, 3, (n, 1))
         exchanged = np.where(codes == one, other, np.where(codes == other, one, codes))
-        inside = (first <= codes) & (codes <= last)
-        moved = np.where(codes == one, other, codes + np.where(inside, np.sign(one - other), 0))
-        turned = np.where(inside, first + last - codes, codes)
-        return np.asarray(np.choose(way, [exchanged, moved, turned]), dtype=float)
+        turned = np.where((first <= codes) & (codes <= last), first + last - codes, codes)
+        return np.asarray(np.choose(way, [exchanged, _moved(codes, one, other), turned]), dtype=float)
+
+    def neighbours(self, codes: Array) -> Array:
+        """Return the orderings with two neighbours exchanged."""
+        pairs = np.arange(1, self.n)[:, None]
+        return np.where(codes == pairs, pairs + 1.0, np.where(codes == pairs + 1, pairs, codes))
+
+    def with_part(self, codes: Array, part: int, to: Array) -> Array:
+        """Return orderings with an option moved to a position, past all that lie between."""
+        return _moved(codes, codes[:, [part]], np.asarray(to)[:, None])
 
     def lattice(self, n_points: int) -> Array:
-        return np.array(list(itertools.permutations(range(self.n))), dtype=float)
+        return np.array(list(itertools.permutations(range(1, self.n + 1))), dtype=float)
+
+
+def _moved(codes: Array, one: Any, other: Any) -> Array:
+    """Return positions after what is at one, ``(n, 1)``, moved to another; what lies between moves up by one place."""
+    inside = (np.minimum(one, other) <= codes) & (codes <= np.maximum(one, other))
+    return np.where(codes == one, other, codes + np.where(inside, np.sign(one - other), 0.0))
 
 
 def _positions(order: Any) -> Array:
-    """Return the position of each option, ``(n, k)``, in rows that list options from the first to the last."""
+    """Return the position of each option, ``(n, k)`` from 1, in rows that list options from the first to the last."""
     positions = np.empty(order.shape)
-    np.put_along_axis(positions, order, np.arange(order.shape[1], dtype=float)[None], axis=1)
+    np.put_along_axis(positions, order, np.arange(1.0, order.shape[1] + 1)[None], axis=1)
     return positions

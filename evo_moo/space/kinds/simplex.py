@@ -19,6 +19,8 @@ from evo_moo.space.variables import Array, Real, Variable
 from evo_moo.values import is_integer, is_number, plain
 
 WHOLE = 1_000_000
+STEP = 0.1
+"""Of what there is to share out: how far neighbours are apart."""
 TOLERANCE = 1e-5
 """By which the sum of given shares may differ from 1, since people round them."""
 
@@ -134,6 +136,24 @@ class Simplex(Compound):
         after += stuck * np.where(after < together, 1, -1)
         amounts[rows, one], amounts[rows, other] = after, together - after
         return np.asarray((amounts + self._least) / WHOLE)
+
+    def neighbours(self, codes: Array) -> Array:
+        """Return the mixtures with one share a tenth of all more or less, and the others in proportion."""
+        step = STEP * self._free / WHOLE
+        rows = [self.with_part(codes[None], i, codes[[i]] + way) for i in range(self.n) for way in (-step, step)]
+        return np.concatenate(rows)
+
+    def with_part(self, codes: Array, part: int, to: Array) -> Array:
+        """Return mixtures with a share changed, and the others in proportion to what they have above the least."""
+        amounts = np.rint(codes * WHOLE) - self._least
+        wanted = np.clip(np.rint(np.asarray(to) * WHOLE) - self._least, 0, self._free)
+        others = np.arange(self.n) != part
+        rest = amounts[:, others].sum(axis=1)
+        amounts[:, others] = np.where(rest[:, None] > 0, amounts[:, others], 1.0)
+        total = amounts[:, others].sum(axis=1)
+        amounts[:, others] *= ((self._free - wanted) / total)[:, None]
+        amounts[:, part] = wanted
+        return self._rounded(amounts)
 
     def lattice_size(self, n_points: int) -> int:
         return math.comb(n_points + self.n - 2, self.n - 1)

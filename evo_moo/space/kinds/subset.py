@@ -134,6 +134,26 @@ class Subset(OfOptions):
         removed = _chosen(is_in, np.where(way == 0, 0, count), rng)
         return np.asarray((is_in | added) & ~removed, dtype=float)
 
+    def neighbours(self, codes: Array) -> Array:
+        """Return the subsets with one option more or fewer; where the size is fixed, with one option for another."""
+        low, high = self.sizes
+        flipped: Array = np.abs(codes - np.eye(self.n))
+        sizes = flipped.sum(axis=1)
+        if low < high:
+            return np.asarray(flipped[(low <= sizes) & (sizes <= high)])
+        pairs = itertools.product(np.flatnonzero(codes), np.flatnonzero(1 - codes))
+        return np.array([codes - np.eye(self.n)[out] + np.eye(self.n)[into] for out, into in pairs])
+
+    def with_part(self, codes: Array, part: int, to: Array) -> Array:
+        """Return subsets with an option in or out; what then is too much or too little is any other one."""
+        is_in, low, high = codes > 0.5, *self.sizes
+        is_in[:, part] = to > 0.5
+        others, n_in = np.arange(self.n) != part, is_in.sum(axis=1)
+        rng = np.random.default_rng(0)
+        added = _chosen(~is_in & others, np.maximum(low - n_in, 0), rng)
+        removed = _chosen(is_in & others, np.maximum(n_in - high, 0), rng)
+        return np.asarray((is_in | added) & ~removed, dtype=float)
+
     def lattice(self, n_points: int) -> Array:
         low, high = self.sizes
         rows = [list(c) for size in range(low, high + 1) for c in itertools.combinations(range(self.n), size)]
