@@ -1,42 +1,41 @@
-"""Values of several parts, such as subsets or shares, as what each part of them is."""
+"""Variables with several parts, such as subsets and shares, taken apart: one value for each part."""
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from evo_moo.space.kinds.known import compound_of
-from evo_moo.space.variables import Array
 
 
-class Part(NamedTuple):
-    """One part of a variable: an option that is in or out, the position of one, or a share.
+class Parts:
+    """The variables of a run, with parts in place of those that have several: ``mix[web]`` is a share of ``mix``.
+
+    Args:
+        space: Name of each variable to its recorded definition.
 
     Attributes:
-        name: Name of the variable with that of the part.
-        kind: Kind of what it holds: ``boolean``, ``integer`` or ``real``.
-        span: Its smallest and largest value.
-        values: ``(n,)`` its value in each configuration, NaN where the variable does not exist.
+        definitions: Name of each variable to the definitions of its parts by their names, or to its own.
     """
 
-    name: str
-    kind: str
-    span: tuple[float, float]
-    values: Array
+    def __init__(self, space: Mapping[str, Mapping[str, Any]]) -> None:
+        self._compounds = {name: kind for name, definition in space.items() if (kind := compound_of(definition))}
+        self._parts = {
+            name: {f"{name}[{part}]": of_part for part, of_part in kind.parts().items()}
+            for name, kind in self._compounds.items()
+        }
+        self.definitions: dict[str, dict[str, Mapping[str, Any]]] = {
+            name: {part: of_part.to_json() for part, of_part in self._parts[name].items()}
+            if name in self._parts
+            else {name: definition}
+            for name, definition in space.items()
+        }
 
-
-def parts_of(name: str, definition: Mapping[str, Any], configurations: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Return the parts of a variable by its recorded definition; none of a variable that has one value."""
-    kind = compound_of(definition)
-    if kind is None:
-        return []
-    parts = kind.parts()
-    codes = np.full((len(configurations), len(parts)), math.nan)
-    for row, configuration in zip(codes, configurations, strict=True):
-        if name in configuration:
-            row[:] = kind.codes(configuration[name])
-    return [
-        Part(f"{name}[{part}]", of_part.kind, of_part.span, values)
-        for (part, of_part), values in zip(parts.items(), codes.T, strict=True)
-    ]
+    def flat(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a configuration with the values of parts by their names."""
+        values = dict(configuration)
+        for name in self._compounds.keys() & values.keys():
+            codes = self._compounds[name].codes(values.pop(name))
+            for (part, kind), code in zip(self._parts[name].items(), codes, strict=True):
+                values[part] = kind.values(np.array([code]))[0]
+        return values

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.analysis.fronts.view_front import seen_by
-from evo_moo.analysis.parts import parts_of
+from evo_moo.analysis.parts import Parts
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array, thinned
@@ -23,8 +23,6 @@ from evo_moo.values import METRIC, OPTION, is_number, names_in_both, value_text
 ROLES = ("front", "dominated", "over a limit", "short", "repetition", "no result")
 MOST_ROWS, MOST_CELLS = 10_000, 2_000_000
 """Evaluations, and numbers of them, that a page has; the front is there in any case."""
-IN = ["out", "in"]
-"""What an option of a subset may be."""
 _DIGITS, _MOST_PLACES = 6, 22
 
 
@@ -104,18 +102,27 @@ def table_of(record: RunRecord, rows: list[Evaluation] | None = None) -> Table:
     configurations = [e.configuration for e in evaluations]
     shared = names_in_both(*names)
     metrics = [record.result.means.get(e.id, e.metrics) for e in evaluations]
-    variables = {
-        name: _variable(name, OPTION * (name in shared) + name, record.space.get(name, {}), configurations)
-        for name in names[0]
+    prefixes = {name: OPTION * (name in shared) for name in names[0]}
+    listed = {
+        name: _variable(name, prefix + name, record.space.get(name, {}), configurations)
+        for name, prefix in prefixes.items()
     }
-    axes = {name: _axes(column, record.space.get(name, {}), configurations) for name, column in variables.items()}
+    parts = Parts(record.space)
+    flat = [parts.flat(configuration) for configuration in configurations]
+    apart = {name: own for name, own in parts.definitions.items() if name not in own}
+    variables = [
+        [_variable(part, prefix + part, definition, flat) for part, definition in apart[name].items()]
+        if name in apart
+        else [listed[name]]
+        for name, prefix in prefixes.items()
+    ]
     return Table(
         [e.id for e in evaluations],
         np.array([e.generation for e in evaluations], dtype=np.int64),
         np.array([STATUSES.index(e.status) for e in evaluations], dtype=np.int64),
         roles_of(record, evaluations),
-        list(itertools.chain.from_iterable(axes.values())),
-        list(variables.values()),
+        list(itertools.chain.from_iterable(variables)),
+        list(listed.values()),
         [
             _metric(name, METRIC * (name in shared), record.metrics.get(name, Metric()), [m.get(name) for m in metrics])
             for name in names[1]
@@ -169,21 +176,6 @@ def _variable(
     place = {level: i for i, level in enumerate(levels)}
     codes = [place[value_text(c[name])] if name in c else math.nan for c in configurations]
     return Column(name, title, False, np.array(codes, dtype=float), levels)
-
-
-def _axes(column: Column, definition: Mapping[str, Any], configurations: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Return a variable's column, or a column for each part where it has several."""
-    rest = len(column.name)
-    return [
-        Column(
-            each.name,
-            column.title + each.name[rest:],
-            False,
-            significant(each.values),
-            IN * (each.kind == "boolean") or None,
-        )
-        for each in parts_of(column.name, definition, configurations)
-    ] or [column]
 
 
 def _metric(name: str, prefix: str, declared: Metric, values: list[float | None]) -> Column:

@@ -2,6 +2,8 @@
 
 - The study has the run's name, its objectives' directions and their names. ``best_trials`` is the run's front. With
   contexts there is a study for each, such as ``RUN@phone``, with the objectives, the limits and the front there.
+- A subset, an ordering or shares are a parameter for each part, such as ``augmentations[flip]``: whether an option is
+  in, the position of one, a share.
 - Trial ``n`` is evaluation ``n + 1``; where evaluations offer points, each of these is a trial. Distributions follow
   from the space; a variable that is not active is absent. Options that Optuna cannot hold or distinguish (lists,
   tables, ``1`` beside ``True``) are their JSON texts.
@@ -22,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from evo_moo.analysis.parts import Parts
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
 from evo_moo.problem.contexts import at
@@ -54,7 +57,8 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
         import sqlalchemy
     except ImportError:
         raise missing_extra("optuna") from None
-    parameters = {name: _Parameter(definition) for name, definition in record.space.items()}
+    parts = Parts(record.space)
+    parameters = {name: _Parameter(each) for own in parts.definitions.values() for name, each in own.items()}
     # Made under a plain name, since a URL would take a ? in the path for the path's end.
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
@@ -69,7 +73,7 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
             study.set_metric_names([objective.metric for objective in each.goals.objectives])
             study.set_user_attr("problem", record.problem)
             study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in each.goals.limits])
-            study.add_trials(_trial(each, e, parameters) for e in chosen)
+            study.add_trials(_trial(each, e, parts.flat(e.configuration), parameters) for e in chosen)
         storage.engine.dispose()
         with Path(folder, "study.db").open("rb") as study_file:
             shutil.copyfileobj(study_file, file)
@@ -107,7 +111,9 @@ class _Parameter:
         return json.dumps(value) if self.as_json else value
 
 
-def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter]) -> "FrozenTrial":
+def _trial(
+    record: RunRecord, e: Evaluation, values: Mapping[str, Any], parameters: Mapping[str, _Parameter]
+) -> "FrozenTrial":
     import optuna
 
     goals, state = record.goals, STATES.get(e.status, "FAIL")
@@ -125,8 +131,8 @@ def _trial(record: RunRecord, e: Evaluation, parameters: Mapping[str, _Parameter
         # Optuna's times are local and say no zone.
         datetime_start=started and started.astimezone().replace(tzinfo=None),
         datetime_complete=None if state == "RUNNING" else ended and ended.astimezone().replace(tzinfo=None),
-        params={name: parameters[name].value(value) for name, value in e.configuration.items()},
-        distributions={name: parameters[name].distribution for name in e.configuration},
+        params={name: parameters[name].value(value) for name, value in values.items()},
+        distributions={name: parameters[name].distribution for name in values},
         user_attrs={name: value for name, value in e.metrics.items() if name not in objectives}
         | {f"evo_moo.{name}": getattr(e, name) for name in ("id", "generation", "seed", "status", "reason")},
         system_attrs={CONSTRAINTS: [*inequalities, *equalities]} if goals.limits and e.metrics else {},

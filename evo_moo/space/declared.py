@@ -10,8 +10,12 @@ from evo_moo.space.variables import Variable
 
 _OF_NUMBERS = {"log", "step", "when", "zero"}
 _MORE = {"real": _OF_NUMBERS, "integer": _OF_NUMBERS, "choice": {"ordered", "when"}, "boolean": {"when"}}
+_MORE |= {"subset": {"at_least", "at_most", "when"}, "ordering": {"when"}, "simplex": {"at_least", "when"}}
 """Kinds to the keys that may stand beside them."""
-FORMS = '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] } or "boolean"'
+FORMS = (
+    '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] }, "boolean", { subset = ["a", "b"] }, '
+    '{ ordering = ["a", "b"] } or { simplex = ["a", "b"] }'
+)
 
 
 def declared_flat(declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def declared_variable(declared: Any) -> Variable:
         if value is not True:
             raise ValueError(f"must be boolean = true, but is boolean = {value!r}")
         return made(**more)  # type: ignore[no-any-return]
-    if kind == "choice":
+    if kind not in ("real", "integer"):
         return made(value, **more)  # type: ignore[no-any-return]
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError(f"must be {kind} = [low, high], but is {kind} = {value!r}")
