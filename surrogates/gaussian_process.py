@@ -26,8 +26,6 @@ from evo_moo.surrogate import (
 )
 from evo_moo.threads import one_blas_thread
 
-Mask = npt.NDArray[np.bool_]
-
 MAX_POINTS = 500
 """More points are thinned out to these: cost grows with their cube."""
 MOST_PER_TRAINING = 3
@@ -52,7 +50,6 @@ class GaussianProcess(Surrogate):
 
     def __init__(self, columns: Columns, seed: int = 0) -> None:
         super().__init__(columns, seed)
-        self._category = columns.category
         self._theta: Array | None = None
         self._n_at_default = self._n_at_fit = 0
         self._fitted = False
@@ -69,8 +66,8 @@ class GaussianProcess(Surrogate):
         order = canonical_order(X, y)
         n_best = 1 if self.noisy else MAX_POINTS // 2
         order = order[self.columns.few_per_training(X[order], MOST_PER_TRAINING)]
-        rows = order[thinned(X[order], y[order], MAX_POINTS, self._category, n_best)]
-        objective = LogPosterior(X[rows], y[rows], self._category, self.noisy)
+        rows = order[thinned(X[order], y[order], MAX_POINTS, self.columns, n_best)]
+        objective = LogPosterior(X[rows], y[rows], self.columns, self.noisy)
         n, starts = len(y), [] if self._theta is None else [self._theta]
         if not self._n_at_default <= n < NEW_START * self._n_at_default:
             starts, self._n_at_default, self._n_at_fit = [objective.default_start, *starts], n, 0
@@ -102,14 +99,14 @@ class GaussianProcess(Surrogate):
         """Draw ``(n, len(X))`` joint samples; the cost grows with the cube of ``len(X)``."""
         cross, V = self._cross(X)
         X = checked_rows(X, self.columns)
-        L = _cholesky(correlation(X, X, self._length_scales, self._category) - V.T @ V, JITTERS[1:])
+        L = _cholesky(correlation(X, X, self._length_scales, self.columns) - V.T @ V, JITTERS[1:])
         return np.asarray(cross.T @ self._alpha + math.sqrt(self._signal) * (rng.standard_normal((n, len(X))) @ L.T))
 
     def condition(self, X: Array, y: Array) -> "GaussianProcess":
         """Extend the Cholesky factor by the new points: quadratic in the number of points, not cubic."""
         X, y = checked_data(X, y, self.columns)
         _, V = self._cross(X)
-        corner = correlation(X, X, self._length_scales, self._category) + self._noise * np.eye(len(X)) - V.T @ V
+        corner = correlation(X, X, self._length_scales, self.columns) + self._noise * np.eye(len(X)) - V.T @ V
         n, more = len(self._y), len(y)
         other = copy.copy(self)
         other._L = np.zeros((n + more, n + more))
@@ -120,8 +117,7 @@ class GaussianProcess(Surrogate):
 
     def dump(self) -> dict[str, Any]:
         """Return the logarithms of the length scales, then of the noise's share, and the number of points behind."""
-        theta = None if self._theta is None else self._theta.copy()
-        return {"theta": theta, "n_at_default": self._n_at_default, "n_at_fit": self._n_at_fit}
+        return {"theta": copy.copy(self._theta), "n_at_default": self._n_at_default, "n_at_fit": self._n_at_fit}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over the hyperparameters, from which the next fit starts."""
@@ -155,7 +151,7 @@ class GaussianProcess(Surrogate):
 
     def _correlation(self, X: Array) -> Array:
         self._require_fit()
-        return correlation(self._X, checked_rows(X, self.columns), self._length_scales, self._category)
+        return correlation(self._X, checked_rows(X, self.columns), self._length_scales, self.columns)
 
     def _require_fit(self) -> None:
         if not self._fitted:
@@ -169,15 +165,16 @@ class LogPosterior:
     inverse gamma of ``SIGNAL_COUNT`` observations of variance 1, leaves its best value in closed form.
     """
 
-    def __init__(self, X: Array, y: Array, category: Mask, noisy: bool = False) -> None:
-        self.X, self.y, self.category, self.noisy = X, y, category, noisy
-        self.numbers = X[:, ~category]
-        self.mismatch = np.array([np.not_equal.outer(column, column) for column in X[:, category].T], dtype=float)
-        n, location = X.shape[1], LENGTH_SCALE_LOC + math.log(max(X.shape[1], 1)) / 2.0
-        self.location = np.append(np.full(n, location), NOISE_LOC)
+    def __init__(self, X: Array, y: Array, columns: Columns, noisy: bool = False) -> None:
+        self.X, self.y, self.columns, self.noisy = X, y, columns, noisy
+        self.numbers, self.bits, categories = (X[:, own] for own in (columns.number, columns.binary, columns.category))
+        self.mismatch = np.array([np.not_equal.outer(column, column) for column in categories.T], dtype=float)
+        # A variable of many features weighs as much as one of a single feature.
+        n, location = X.shape[1], np.array([LENGTH_SCALE_LOC + math.log(d) / 2.0 for d in columns.dimensions])
+        self.location = np.append(location, NOISE_LOC)
         self.std = np.append(np.full(n, LENGTH_SCALE_STD), NOISE_STD)
         # The prior's mode: exp(location - std^2), and of a logarithm exp(location).
-        self.default_start = np.append(np.full(n, location - LENGTH_SCALE_STD**2), NOISE_LOC)
+        self.default_start = np.append(location - LENGTH_SCALE_STD**2, NOISE_LOC)
 
     def best_from(self, starts: list[Array]) -> Array:
         """Return the best of the optima that are reached from the starts."""
@@ -193,9 +190,8 @@ class LogPosterior:
 
     def covariance(self, theta: Array) -> Array:
         """Return the ``(n, n)`` covariances of the observations, in units of the signal's variance."""
-        R = correlation(self.X, self.X, np.exp(theta[:-1]), self.category)
-        R[np.diag_indices_from(R)] += math.exp(theta[-1])
-        return R
+        R = correlation(self.X, self.X, np.exp(theta[:-1]), self.columns)
+        return np.asarray(R + math.exp(theta[-1]) * np.eye(len(R)))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return the value and the ``(n_features + 1,)`` gradient by the logarithms of all hyperparameters.
@@ -205,12 +201,12 @@ class LogPosterior:
         from scipy.linalg import cho_solve
 
         scales, noise = np.exp(theta[:-1]), math.exp(theta[-1])
-        Z = self.numbers / scales[~self.category]
-        weights = 1.0 / scales[self.category] ** 2
+        number, category, binary = self.columns.number, self.columns.category, self.columns.binary
+        Z, bits, weights = self.numbers / scales[number], self.bits / scales[binary], 1.0 / scales[category] ** 2
         overlap = _overlap(self.mismatch, weights) if weights.size else 1.0
+        overlap = overlap * _bit_overlap(bits, bits) if bits.size else overlap
         scaled, decay = _scaled_distance(Z, Z)
-        # Matérn's derivative by the squared distance.
-        slope = -5.0 / 6.0 * (1.0 + scaled) * decay
+        slope = -5.0 / 6.0 * (1.0 + scaled) * decay  # Matérn's derivative by the squared distance
         R = _matern(scaled, decay) * overlap
         n = len(self.y)
         L = _cholesky(R + noise * np.eye(n))
@@ -220,11 +216,9 @@ class LogPosterior:
         value = 0.5 * (n + SIGNAL_COUNT) * math.log(signal) + np.log(np.diag(L)).sum()
         W = 0.5 * (inverse - np.outer(alpha, alpha) / signal)
         gradient = np.empty_like(theta)
-        H = W * slope * overlap
-        # Sum of H_ij (z_i - z_j)^2 for each column, without an array of all differences.
-        squares = 2.0 * (H.sum(axis=0) @ Z**2 - (Z * (H @ Z)).sum(axis=0))
-        gradient[:-1][~self.category] = -2.0 * squares
-        gradient[:-1][self.category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
+        gradient[:-1][number] = -2.0 * _squares(W * slope * overlap, Z)
+        gradient[:-1][category] = np.tensordot(self.mismatch, W * R, 2) * weights if weights.size else 0.0
+        gradient[:-1][binary] = _squares(W * R, bits) if bits.size else 0.0
         gradient[-1] = noise * np.trace(W)
         prior, prior_gradient = self.prior(theta)
         return value + prior, gradient + prior_gradient
@@ -241,21 +235,31 @@ class LogPosterior:
         return float((of_value * theta + 0.5 * scaled**2).sum()), of_value + scaled / self.std
 
 
-def correlation(A: Array, B: Array, length_scales: Array, category: Mask) -> Array:
+def correlation(A: Array, B: Array, length_scales: Array, columns: Columns) -> Array:
     """Return the ``(n, m)`` prior correlations between ``(n, n_features)`` and ``(m, n_features)`` points.
 
     Args:
         A: Points.
         B: Points.
         length_scales: ``(n_features,)`` length scales.
-        category: ``(n_features,)`` mask of the features that are equal or different, and nothing between.
+        columns: What each feature is: categories and bits are equal or different, and nothing between.
     """
-    number = ~category
-    R = _matern(*_scaled_distance(A[:, number] / length_scales[number], B[:, number] / length_scales[number]))
+    A_scaled, B_scaled, category = A / length_scales, B / length_scales, columns.category
+    R = _matern(*_scaled_distance(A_scaled[:, columns.number], B_scaled[:, columns.number]))
     if category.any():
         mismatch = np.array([np.not_equal.outer(a, b) for a, b in zip(A[:, category].T, B[:, category].T, strict=True)])
         R *= _overlap(mismatch, length_scales[category] ** -2)
-    return R
+    return R * _bit_overlap(A_scaled[:, columns.binary], B_scaled[:, columns.binary]) if columns.binary.any() else R
+
+
+def _squares(H: Array, Z: Array) -> Array:
+    """Return the sum of H_ij (z_i - z_j)^2 for each column of Z, without an array of all differences."""
+    return np.asarray(2.0 * (H.sum(axis=0) @ Z**2 - (Z * (H @ Z)).sum(axis=0)))
+
+
+def _bit_overlap(A: Array, B: Array) -> Array:
+    """Return the overlap of ``(n, k)`` and ``(m, k)`` scaled bits: that of categories, for many at once."""
+    return np.asarray(np.exp(-0.1 * _scaled_distance(A, B)[0] ** 2))
 
 
 def _overlap(mismatch: Array, weights: Array) -> Array:
@@ -293,28 +297,24 @@ def _cholesky(A: Array, jitters: tuple[float, ...] = JITTERS) -> Array:
     raise SurrogateError("a covariance must be positive definite, but is not even with jitter; use another model")
 
 
-def thinned(X: Array, y: Array, n: int, category: Mask, n_best: int) -> npt.NDArray[np.intp]:
-    """Choose at most ``n`` points: first those of the smallest targets, then each the farthest from all chosen.
+def thinned(X: Array, y: Array, n: int, columns: Columns, n_best: int) -> npt.NDArray[np.intp]:
+    """Return ascending indices of at most ``n`` points: of the smallest targets, then each the farthest from those.
 
     Args:
         X: ``(n_points, n_features)`` points in canonical order.
         y: ``(n_points,)`` targets.
         n: Number of points to keep.
-        category: As in ``correlation``, whose value at unit length scales is the nearness.
+        columns: As in ``correlation``, whose value at unit length scales is the nearness.
         n_best: Number of points chosen for their targets; the smallest of many noisy ones are the luckiest.
-
-    Returns:
-        Ascending indices.
     """
     if len(y) <= n:
         return np.arange(len(y))
     unit = np.ones(X.shape[1])
     chosen = list(np.argsort(y, kind="stable")[:n_best])
-    nearness = correlation(X, X[chosen], unit, category).max(axis=1)
+    nearness = correlation(X, X[chosen], unit, columns).max(axis=1)
     nearness[chosen] = np.inf
     while len(chosen) < n:
-        latest = np.argmin(nearness)
-        chosen.append(latest)
-        nearness = np.maximum(nearness, correlation(X, X[[latest]], unit, category)[:, 0])
-        nearness[latest] = np.inf
+        chosen.append(np.argmin(nearness))
+        nearness = np.maximum(nearness, correlation(X, X[chosen[-1:]], unit, columns)[:, 0])
+        nearness[chosen[-1]] = np.inf
     return np.sort(np.array(chosen))

@@ -10,6 +10,7 @@ import orjson
 from evo_moo.analysis.result import Result
 from evo_moo.errors import RunFolderError
 from evo_moo.problem.points import Key
+from evo_moo.space.parts import Parts
 from evo_moo.storage.evaluation_row import Evaluation
 from evo_moo.storage.facts import RunFacts
 from evo_moo.storage.folder_lock import holder_of
@@ -79,6 +80,11 @@ class RunRecord(RunFacts):
     def variable_names(self) -> list[str]:
         """Names of all variables: those of the space, and any other that an evaluation has."""
         return self._names[0]
+
+    @cached_property
+    def variable_parts(self) -> Parts:
+        """The variables, those of several columns taken apart."""
+        return Parts(self.space)
 
     @property
     def choice_names(self) -> list[str]:

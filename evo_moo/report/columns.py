@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.analysis.fronts.view_front import seen_by
-from evo_moo.analysis.parts import Parts
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.analysis.statistics.significance import per_seed
 from evo_moo.pareto import Array, thinned
@@ -107,9 +106,8 @@ def table_of(record: RunRecord, rows: list[Evaluation] | None = None) -> Table:
         name: _variable(name, prefix + name, record.space.get(name, {}), configurations)
         for name, prefix in prefixes.items()
     }
-    parts = Parts(record.space)
-    flat = [parts.flat(configuration) for configuration in configurations]
-    apart = {name: own for name, own in parts.definitions.items() if name not in own}
+    flat = [record.variable_parts.flat(configuration) for configuration in configurations]
+    apart = {name: own for name, own in record.variable_parts.definitions.items() if name not in own}
     variables = [
         [_variable(part, prefix + part, definition, flat) for part, definition in apart[name].items()]
         if name in apart

@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from evo_moo.analysis.parts import Parts
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.errors import missing_extra
 from evo_moo.problem.contexts import at
@@ -57,8 +56,9 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
         import sqlalchemy
     except ImportError:
         raise missing_extra("optuna") from None
-    parts = Parts(record.space)
-    parameters = {name: _Parameter(each) for own in parts.definitions.values() for name, each in own.items()}
+    parameters = {
+        name: _Parameter(each) for own in record.variable_parts.definitions.values() for name, each in own.items()
+    }
     # Made under a plain name, since a URL would take a ? in the path for the path's end.
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
@@ -73,7 +73,7 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
             study.set_metric_names([objective.metric for objective in each.goals.objectives])
             study.set_user_attr("problem", record.problem)
             study.set_user_attr("limits", [f"{x.metric} {x.relation} {x.bound!r}" for x in each.goals.limits])
-            study.add_trials(_trial(each, e, parts.flat(e.configuration), parameters) for e in chosen)
+            study.add_trials(_trial(each, e, record.variable_parts.flat(e.configuration), parameters) for e in chosen)
         storage.engine.dispose()
         with Path(folder, "study.db").open("rb") as study_file:
             shutil.copyfileobj(study_file, file)

@@ -10,7 +10,7 @@ from evo_moo.space.variables import Variable
 
 _OF_NUMBERS = {"log", "step", "when", "zero"}
 _MORE = {"real": _OF_NUMBERS, "integer": _OF_NUMBERS, "choice": {"ordered", "when"}, "boolean": {"when"}}
-_MORE |= {"subset": {"at_least", "at_most", "when"}, "ordering": {"when"}, "simplex": {"at_least", "when"}}
+_MORE |= {"subset": {"at_least", "at_most", "when"}, "ordering": {"tour", "when"}, "simplex": {"at_least", "when"}}
 """Kinds to the keys that may stand beside them."""
 FORMS = (
     '{ real = [0.1, 1] }, { integer = [1, 4] }, { choice = ["a", "b"] }, "boolean", { subset = ["a", "b"] }, '
@@ -71,7 +71,7 @@ def declared_variable(declared: Any) -> Variable:
         near = difflib.get_close_matches(unknown[0], _MORE[kind], n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         raise ValueError(f"takes {', '.join(sorted(_MORE[kind]))} beside {kind}, but has {unknown[0]!r}; {hint}drop it")
-    wrong = [key for key in ("log", "ordered", "zero") if not isinstance(more.get(key, False), bool)]
+    wrong = [key for key in ("log", "ordered", "tour", "zero") if not isinstance(more.get(key, False), bool)]
     if wrong:
         raise ValueError(f"must have true or false as `{wrong[0]}`, but has {more[wrong[0]]!r}")
     when = more.get("when", {})

@@ -1,7 +1,7 @@
 """Which columns of the matrix hold which variable: one for most kinds, several for a ``Compound``."""
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,6 @@ class Layout:
         self.compound = np.array([name in self.compounds for name in self.owners])
         self._units = _slices({name: kind.n_units if (kind := self.compounds.get(name)) else 1 for name in parts})
         self.n_unit = max(place.stop for place in self._units.values())
-
-    def columns_of(self, names: Collection[str]) -> list[str]:
-        """Return the names of the columns of some variables."""
-        return [part for part, owner in zip(self.parts, self.owners, strict=True) if owner in names]
 
     def repaired(self, codes: Array, X: Array) -> Array:
         """Return ``(n, n_var)`` codes with parts that make up values, those nearest to rows within the bounds."""

@@ -1,6 +1,6 @@
 """What surrogate models see of configurations: the encoded matrix, scaled, with the activity spelt out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ class Features:
     """Features of a search space.
 
     Numbers and ordered options are scaled to ``[0, 1]``, in log scale where the search is. Categories keep
-    their codes; a conditional category has one more, for not being there. Each different condition adds a
+    their codes; a conditional category has one more, for not being there. A variable of several columns has features
+    of its own: see ``features`` of each kind in ``evo_moo.space.kinds``. Each different condition adds a
     flag, 1 where its variables exist. Two configurations without a variable are thus alike in it, and one
     with and one without always differ. Computed metrics, such as the number of parameters, explain much of
     what is measured, and are features, too, in log scale where they are positive.
@@ -31,7 +32,7 @@ class Features:
             after it.
 
     Attributes:
-        columns: What each feature is: one per column of the space, then one per condition and per computed metric.
+        columns: What each feature is: those of the variables, then one per condition, then one per computed metric.
     """
 
     def __init__(
@@ -41,28 +42,30 @@ class Features:
         n_trained: int | None = None,
     ) -> None:
         self._space, self._compute = space, compute
-        columns: list[tuple[str, ColumnKind, int]] = []
-        parts = space.layout.parts
-        conditions = [part.when for part in parts.values()]
-        for i, (name, variable) in enumerate(parts.items()):
-            n_options = int(space.high[i]) + 1
-            if space.category[i]:
-                columns.append((name, "category", n_options + bool(variable.when)))
-            else:
-                columns.append((name, "ordinal", n_options) if variable.has_options else (name, "numeric", 0))
+        self._blocks = [_block_of(space, name) for name in space.names]
+        conditions = [variable.when for variable in space.variables.values()]
         # The first variable under each condition.
         self._flagged = [i for i, when in enumerate(conditions) if when and conditions.index(when) == i]
         self._scales = {} if compute is None else _scales(compute(space.sample(N_SAMPLED, np.random.default_rng(0))))
-        owners, after = space.layout.owners, space.n_var if n_trained is None else n_trained
-        columns += [(f"{owners[i]}?", "active", 0) for i in self._flagged]
-        columns += [(name, "numeric", 0) for name in self._scales]
-        chosen = {*list(parts)[after:], *(f"{name}?" for name in owners[after:])}
+        flags: list[_Column] = [(f"{space.names[i]}?", "active", 0) for i in self._flagged]
+        computed: list[_Column] = [(name, "numeric", 0) for name in self._scales]
+        own = [column for block in self._blocks for column in block]
+        names, kinds, numbers = zip(*own, *flags, *computed, strict=True)
+        owners = [name for name, block in zip(space.names, self._blocks, strict=True) for _ in block]
+        self._owners = [*owners, *(space.names[i] for i in self._flagged), *("" for _ in computed)]
+        firsts = zip(space.names, space.layout.first, strict=True)
+        chosen = {name for name, first in firsts if n_trained is not None and first >= n_trained}
         # What is computed follows from the rest, and tells no trainings apart.
-        of_choice = [name in chosen or name in self._scales for name, _, _ in columns] if chosen else []
-        names, kinds, numbers = zip(*columns, strict=True)
-        self.columns = Columns(names, kinds, numbers, tuple(of_choice))
+        of_choice = tuple(owner in chosen or not owner for owner in self._owners) if chosen else ()
+        widths = [len(block) for block in self._blocks for _ in block] + [1] * (len(names) - len(own))
+        self.columns = Columns(names, kinds, numbers, of_choice, tuple(widths) if space.layout.compounds else ())
         width = space.xu - space.xl
         self._width = np.where(width > 0, width, 1.0)
+
+    def known(self, variables: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Return which features follow from some variables alone, ``(n_features,)``; what is computed from all."""
+        has_all = set(variables) >= set(self._space.names)
+        return np.array([owner in variables if owner else has_all for owner in self._owners], dtype=bool)
 
     def matrix(self, X: npt.ArrayLike) -> Array:
         """Return the ``(n, n_features)`` features of ``(n, n_var)`` encoded rows.
@@ -77,15 +80,47 @@ class Features:
         values = self._compute(X) if self._compute and self._scales else {}
         unknown = np.full(len(X), np.nan)
         computed = [scale.of(values.get(name, unknown))[:, None] for name, scale in self._scales.items()]
-        return np.hstack([np.where(self._space.category, codes, scaled), active[:, self._flagged], *computed])
+        own, layout = np.where(self._space.category, codes, scaled), self._space.layout
+        flags = active[:, layout.first[self._flagged]]
+        if not layout.compounds:
+            return np.hstack([own, flags, *computed])
+        parts = (
+            np.where(active[:, [place.start]], kind.featured(X[:, place]), ABSENT)
+            if (kind := layout.compounds.get(name))
+            else own[:, place]
+            for name, place in layout.places.items()
+        )
+        return np.hstack([*parts, flags, *computed])
 
     def rows(self, Z: Array) -> Array:
         """Return the canonical ``(n, n_var)`` encoded rows of ``(n, n_features)`` features, the inverse of ``matrix``.
 
         Numbers without a grid may differ in the last digits.
         """
-        space, Z = self._space, Z[:, : self._space.n_var]
-        return space.canonical(np.where(space.category, Z, space.xl + Z * self._width))
+        space, layout = self._space, self._space.layout
+        if layout.compounds:
+            ends = np.cumsum([len(block) for block in self._blocks])[:-1]
+            blocks = zip(layout.places, np.split(Z[:, : sum(map(len, self._blocks))], ends, axis=1), strict=True)
+            X = [(kind.unfeatured(own) if (kind := layout.compounds.get(name)) else own) for name, own in blocks]
+            Z = np.hstack(X)
+        Z = Z[:, : space.n_var]
+        return space.canonical(np.where(space.category | layout.compound, Z, space.xl + Z * self._width))
+
+
+_Column = tuple[str, ColumnKind, int]
+
+
+def _block_of(space: SearchSpace, name: str) -> list[_Column]:
+    """Return what each feature of a variable is."""
+    if kind := space.layout.compounds.get(name):
+        return [
+            (f"{name}[{each}]", "binary" if is_binary else "numeric", 0) for each, is_binary in kind.features().items()
+        ]
+    variable, column = space.variables[name], space.layout.places[name].start
+    n_options = int(space.high[column]) + 1
+    if space.category[column]:
+        return [(name, "category", n_options + bool(variable.when))]
+    return [(name, "ordinal", n_options) if variable.has_options else (name, "numeric", 0)]
 
 
 class _Scale(NamedTuple):

@@ -6,6 +6,7 @@ Authors of models import from ``evo_moo.surrogate`` alone, and test with ``evo_m
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
 from typing import Any, Literal, NamedTuple, Self
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from evo_moo.errors import SurrogateError
 
 Array = npt.NDArray[np.float64]
-ColumnKind = Literal["numeric", "ordinal", "category", "active"]
+ColumnKind = Literal["numeric", "ordinal", "category", "active", "binary"]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -38,6 +39,7 @@ class Columns:
     - ``numeric``: a number scaled to ``[0, 1]``;
     - ``ordinal``: one of a few ordered options, evenly spaced over ``[0, 1]``;
     - ``category``: a code ``0 .. n_options - 1`` without order;
+    - ``binary``: 0 or 1 without order, one of several that a variable has; 0.5 where the variable does not exist;
     - ``active``: 1 where a conditional variable exists in the configuration, else 0.
 
     Attributes:
@@ -46,12 +48,14 @@ class Columns:
         n_options: Number of options of each ordinal or category; 0 for the other kinds.
         of_choice: Whether each column tells of a choice after the training: points that differ only there are of one
             training, and almost copies. Empty: none does.
+        widths: How many columns the variable of each column has, such as a subset. Empty: one each.
     """
 
     names: tuple[str, ...]
     kinds: tuple[ColumnKind, ...]
     n_options: tuple[int, ...]
     of_choice: tuple[bool, ...] = ()
+    widths: tuple[int, ...] = ()
 
     @classmethod
     def numeric(cls, n: int) -> Self:
@@ -65,7 +69,8 @@ class Columns:
     def of(self, mask: npt.NDArray[np.bool_]) -> "Columns":
         """Return some of the columns, by a ``(n_features,)`` mask."""
         names, kinds, n_options = compress(self.names, mask), compress(self.kinds, mask), compress(self.n_options, mask)
-        return Columns(tuple(names), tuple(kinds), tuple(n_options), tuple(compress(self.of_choice, mask)))
+        of_choice, widths = compress(self.of_choice, mask), compress(self.widths, mask)
+        return Columns(tuple(names), tuple(kinds), tuple(n_options), tuple(of_choice), tuple(widths))
 
     def trainings(self, X: Array) -> Array:
         """Return the features ``(n, n_trained)`` of ``(n, n_features)`` points that are of the training."""
@@ -90,10 +95,27 @@ class Columns:
             kept.append(rows if len(rows) <= most else rows[few.astype(int)])
         return np.sort(np.concatenate(kept))
 
-    @property
+    @cached_property
     def category(self) -> npt.NDArray[np.bool_]:
         """``(n_features,)`` mask of the columns whose codes have no order."""
         return np.array([kind == "category" for kind in self.kinds], dtype=bool)
+
+    @cached_property
+    def binary(self) -> npt.NDArray[np.bool_]:
+        """``(n_features,)`` mask of the columns of 0 and 1 of which a variable has several."""
+        return np.array([kind == "binary" for kind in self.kinds], dtype=bool)
+
+    @cached_property
+    def number(self) -> npt.NDArray[np.bool_]:
+        """``(n_features,)`` mask of the columns with distances, which are all others."""
+        return ~self.category & ~self.binary
+
+    @property
+    def dimensions(self) -> list[int]:
+        """How many features there would be if each variable had as many as that of each feature, ``(n_features,)``."""
+        widths = self.widths or (1,) * len(self)
+        n_variables = round(sum(1 / width for width in widths))
+        return [n_variables * width for width in widths]
 
 
 class Surrogate(ABC):

@@ -18,7 +18,7 @@ from evo_moo.surrogate.outliers import Fences
 from evo_moo.surrogate.posterior import MetricModel, Posterior
 from evo_moo.surrogate.protocol import Array, Surrogate
 from evo_moo.surrogate.targets import Target
-from evo_moo.surrogate.transfer import EarlierOutcomes, Teacher, known_columns
+from evo_moo.surrogate.transfer import EarlierOutcomes, Teacher
 
 FEWEST_TAUGHT = 10
 """Of an earlier run with fewer outcomes nothing is learnt."""
@@ -47,7 +47,7 @@ class SearchModels:
     ) -> None:
         self.goals, self._metrics = goals, problem.metrics
         computed = ComputedMetrics(problem)
-        n_var, self._layout = problem.space.n_var, problem.point_space.layout
+        n_var = problem.space.n_var
         self._features = Features(problem.point_space, computed.table if problem.computes else None, n_var)
         is_noisy = any(self._metrics.get(objective.metric, Metric()).noisy for objective in goals.objectives)
         self._families = Families(families, self._features.columns, seed, noisy=is_noisy)
@@ -115,8 +115,7 @@ class SearchModels:
             return None
         values *= self.goals.sign(name)
         target = Target.fit(values, declared.log and bool(values.min() > 0), spread_best=True)
-        known = [*outcomes.variables, *self._layout.columns_of(outcomes.variables)]
-        used = known_columns(self._features.columns, outcomes.X.shape[1], known)
+        used = self._features.known(outcomes.variables)
         families = replace(self._families, columns=self._features.columns.of(used), noisy=declared.noisy)
 
         def fitted() -> Surrogate:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from evo_moo.pareto import thinned
 from evo_moo.problem.metrics import Metrics, checked_metrics
 from evo_moo.surrogate.model_selection import ONE_SIDED_99, chance_deviation
-from evo_moo.surrogate.protocol import Array, Columns, Prediction, Surrogate, checked_data
+from evo_moo.surrogate.protocol import Array, Prediction, Surrogate, checked_data
 
 N_BOOTSTRAPS = 200
 MOST_RANKED = 300
@@ -107,21 +107,6 @@ class Teacher:
     def predict(self, Z: Array) -> Array:
         """Return the targets that are expected at ``(n, n_features)`` points, ``(n,)``."""
         return self._model.mean(Z[:, self._used])
-
-
-def known_columns(columns: Columns, n_var: int, variables: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Return which features follow from some variables alone, ``(n_features,)``.
-
-    Args:
-        columns: What the features are: one per column of the space, one per condition, one per computed metric.
-        n_var: Number of columns of the space.
-        variables: Names of the variables that are known, and of their columns.
-    """
-    known, has_all = set(variables), set(variables) >= set(columns.names[:n_var])
-    follows = [name in known for name in columns.names[:n_var]]
-    for name, kind in list(zip(columns.names, columns.kinds, strict=True))[n_var:]:
-        follows.append(name.removesuffix("?") in known if kind == "active" else has_all)
-    return np.array(follows, dtype=bool)
 
 
 def rank_weights(predictions: Sequence[Array], y: Array, seed: int) -> Array:

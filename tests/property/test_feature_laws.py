@@ -72,3 +72,11 @@ def test_inactive_variables_make_no_difference(seed):
     raw, other = SPACE.draw(8, rng), SPACE.draw(8, rng)
     mixed = np.where(SPACE.active(raw), raw, other)
     np.testing.assert_array_equal(FEATURES.matrix(raw), FEATURES.matrix(mixed))
+
+
+def test_features_that_follow_from_shared_variables_are_known():
+    space = SearchSpace({"a": Real(0, 1), "b": Real(0, 1, when={"a": {"at_least": 0.5}})})
+    features = Features(space, lambda X: {"size": X[:, 0]})
+    assert features.known(["a"]).tolist() == [True, False, False, False]
+    assert features.known(["b"]).tolist() == [False, True, True, False]
+    assert features.known(["b", "a"]).all()

@@ -83,6 +83,18 @@ class Compound(Variable):
         """
 
     @abstractmethod
+    def features(self) -> dict[str, bool]:
+        """Return what models see of a value: names, and whether the feature is 0 or 1 and nothing between."""
+
+    @abstractmethod
+    def featured(self, codes: Array) -> Array:
+        """Return the features, from 0 to 1, of ``(n, n_columns)`` codes: ``(n, n_features)``."""
+
+    @abstractmethod
+    def unfeatured(self, Z: Array) -> Array:
+        """Return the codes, ``(n, n_columns)``, of features: the inverse of ``featured``."""
+
+    @abstractmethod
     def neighbours(self, codes: Array) -> Array:
         """Return the codes of the values next to one, of ``(n_columns,)`` codes: ``(n, n_columns)``."""
 

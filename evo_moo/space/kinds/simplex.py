@@ -137,6 +137,16 @@ class Simplex(Compound):
         amounts[rows, one], amounts[rows, other] = after, together - after
         return np.asarray((amounts + self._least) / WHOLE)
 
+    def features(self) -> dict[str, bool]:
+        """Return the shares: unlike their ratios, they are finite where a share is 0."""
+        return dict.fromkeys(self.parts(), False)
+
+    def featured(self, codes: Array) -> Array:
+        return np.asarray((codes * WHOLE - self._least) / self._free)
+
+    def unfeatured(self, Z: Array) -> Array:
+        return self._rounded(Z)
+
     def neighbours(self, codes: Array) -> Array:
         """Return the mixtures with one share a tenth of all more or less, and the others in proportion."""
         step = STEP * self._free / WHOLE

@@ -134,6 +134,20 @@ class Subset(OfOptions):
         removed = _chosen(is_in, np.where(way == 0, 0, count), rng)
         return np.asarray((is_in | added) & ~removed, dtype=float)
 
+    def features(self) -> dict[str, bool]:
+        """Return whether each option is in, so that the distance is Hamming's; and how many are, where that varies."""
+        low, high = self.sizes
+        return dict.fromkeys(self.parts(), True) | ({"number of options": False} if low < high else {})
+
+    def featured(self, codes: Array) -> Array:
+        low, high = self.sizes
+        if low == high:
+            return codes
+        return np.column_stack([codes, (codes.sum(axis=1) - low) / (high - low)])
+
+    def unfeatured(self, Z: Array) -> Array:
+        return self.repaired(Z[:, : self.n])
+
     def neighbours(self, codes: Array) -> Array:
         """Return the subsets with one option more or fewer; where the size is fixed, with one option for another."""
         low, high = self.sizes

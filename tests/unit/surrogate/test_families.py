@@ -39,6 +39,7 @@ class TestAveragedSurrogate(SurrogateSuite):
 
 
 MIXED = SurrogateSuite.columns
+PARTS = Columns(("x", "a", "b", "n"), ("numeric", "binary", "binary", "numeric"), (0,) * 4, widths=(1, 3, 3, 3))
 
 
 def mixed(n, seed=0):
@@ -46,12 +47,15 @@ def mixed(n, seed=0):
 
 
 @pytest.mark.parametrize(
-    "columns", [MIXED, Columns.numeric(3), Columns(("u", "v"), ("category",) * 2, (3, 4))], ids=["mixed", "all", "none"]
+    "columns",
+    [MIXED, Columns.numeric(3), Columns(("u", "v"), ("category",) * 2, (3, 4)), PARTS],
+    ids=["mixed", "all", "none", "parts"],
 )
 def test_the_gradient_of_the_posterior_is_that_of_its_value(columns):
     rng = np.random.default_rng(1)
     X = np.where(columns.category, rng.integers(0, 3, (30, len(columns))), rng.random((30, len(columns))))
-    objective = LogPosterior(X, rng.normal(size=30), columns.category)
+    X = np.where(columns.binary, rng.integers(0, 2, X.shape), X)
+    objective = LogPosterior(X, rng.normal(size=30), columns)
     for _ in range(3):
         theta = objective.default_start + rng.normal(size=len(columns) + 1)
         numeric = approx_fprime(theta, lambda t: objective(t)[0], 1e-6)
@@ -67,7 +71,7 @@ def test_conditioning_is_exact():
     for i in range(20, 30):
         one_by_one = one_by_one.condition(X[i : i + 1], y[i : i + 1])
     *length_scales, noise = np.exp(model.dump()["theta"])
-    prior = gaussian_process.correlation(X, X, np.array(length_scales), MIXED.category)
+    prior = gaussian_process.correlation(X, X, np.array(length_scales), MIXED)
     mean = prior @ np.linalg.solve(prior + noise * np.eye(30), y)
     for one, two in zip(at_once, one_by_one.predict(X), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
@@ -141,7 +145,7 @@ def test_a_warm_start_is_never_worse_than_the_default_one():
         model.load({"theta": theta})
         model.fit(X, y)
         order = canonical_order(X, y)
-        objective = LogPosterior(X[order], y[order], MIXED.category)
+        objective = LogPosterior(X[order], y[order], MIXED)
         default = objective.best_from([objective.default_start])
         assert objective(model.dump()["theta"])[0] <= objective(default)[0] + 1e-9
 
@@ -149,7 +153,7 @@ def test_a_warm_start_is_never_worse_than_the_default_one():
 def test_thinning_keeps_the_best_and_spreads_over_the_rest():
     rng = np.random.default_rng(0)
     X, y = np.concatenate([rng.random((200, 2)) * 0.1, [[1.0, 1.0]]]), np.arange(201.0)
-    numbers = np.zeros(2, dtype=bool)
+    numbers = Columns.numeric(2)
     kept = thinned(X, y, 20, numbers, n_best=10)
     assert len(set(kept)) == 20 and set(range(10)) <= set(kept) and 200 in kept
     np.testing.assert_array_equal(thinned(X, y, 300, numbers, n_best=10), np.arange(201))
@@ -173,7 +177,7 @@ def test_a_default_start_is_tried_again_as_points_grow():
     astray, fresh = GaussianProcess(MIXED), GaussianProcess(MIXED)
     astray.load({"theta": np.full(6, 9.0), "n_at_default": 30})
     order = canonical_order(X, y)
-    objective = LogPosterior(X[order], y[order], MIXED.category)
+    objective = LogPosterior(X[order], y[order], MIXED)
     fitted = objective(astray.fit(X, y).dump()["theta"])[0]
     assert fitted <= objective(fresh.fit(X, y).dump()["theta"])[0] + 1e-9
 

@@ -12,7 +12,6 @@ from evo_moo.surrogate.transfer import (
     EarlierOutcomes,
     Taught,
     Teacher,
-    known_columns,
     rank_weights,
     weights_of_runs,
 )
@@ -145,13 +144,6 @@ def test_features_unknown_to_a_run_have_no_say():
     other = NEW.copy()
     other[:, 1:] = 0.5
     np.testing.assert_array_equal(partial.predict(NEW), partial.predict(other))
-
-
-def test_features_that_follow_from_shared_variables_are_known():
-    columns = Columns(("a", "b", "b?", "size"), ("numeric", "numeric", "active", "numeric"), (0, 0, 0, 0))
-    assert known_columns(columns, 2, ["a"]).tolist() == [True, False, False, False]
-    assert known_columns(columns, 2, ["b"]).tolist() == [False, True, True, False]
-    assert known_columns(columns, 2, ["b", "a"]).all()
 
 
 def test_outcomes_survive_json_and_damage_is_named():
