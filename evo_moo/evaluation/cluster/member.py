@@ -107,7 +107,8 @@ class Member:
             if terms is None:
                 if self._run.is_over():
                     return self._say("is over")
-                self._say("cannot be joined yet; waits for it")
+                if "waits" not in self._said:
+                    self._say("cannot be joined yet; waits for it")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), RETRY_S)
         raise RunStoppedError(f"stopped by {self._received}; the same command joins again")
@@ -133,16 +134,16 @@ class Member:
         try:
             async with rpc(head.address, timeout=CONNECT_S, connection_args=arguments) as scheduler:
                 message = await asyncio.wait_for(getattr(scheduler, ASK_TERMS)(), 2 * CONNECT_S)
-        except (FatalCommClosedError, CommClosedError) as error:
-            if isinstance(error, FatalCommClosedError) or isinstance(error.__cause__, FatalCommClosedError):
+        except Exception as error:  # whatever listens at an address that may be another's by now
+            if self._security and isinstance(error.__cause__ or error, FatalCommClosedError | ValueError):
                 raise UsageError(
-                    f"a worker must have the keys of its run, but {self._run.words} at {head.address} does not take "
-                    "those that are given; name its own by --keys DIR"
+                    f"a worker must have the keys of its run, but {self._run.words} does not take these; "
+                    "name its own by --keys DIR, or leave them out if it has none"
                 ) from error
+            if not self._security and isinstance(error, CommClosedError):
+                self._say("closes the connection, as it does if it has keys and is asked without; waits for it")
             return None
-        except (OSError, TimeoutError):
-            return None
-        if "terms" not in message:
+        if not isinstance(message, dict) or "terms" not in message:
             return None
         terms, doubts = Terms.of_message(message)
         if head.token and terms.token != head.token:
