@@ -62,7 +62,7 @@ def test_python_blocks_run(readme: str, code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     if "print" in code:
-        assert len(done.stdout.splitlines()) > 3
+        assert done.stdout.strip()
 
 
 @pytest.mark.slow
