@@ -67,6 +67,10 @@ class RunFolderError(EvoMooError, OSError):
     """A run folder cannot be written, read, or is held by another process."""
 
 
+class ModelFolderError(EvoMooError, ValueError):
+    """The folder of a trained model is incomplete, changed, or asks for what is not trusted; each fault is a line."""
+
+
 class StateError(EvoMooError, ValueError):
     """A saved state does not fit what it is loaded into."""
 

@@ -17,7 +17,9 @@ from evo_moo.toolkit.datasets import digits_in_three
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Point, Report, Weights
+    from evo_moo.problem import Point, Report, TrainedModel, Weights
+
+    Data = Mapping[str, tuple[Tensor, Tensor]]
 
 SIZE = 12
 """Pixels along one side of a canvas."""
@@ -145,15 +147,39 @@ class DigitsCNN(SearchProblem):
             return self.compress.points(network, metrics, Parts(**self.data), seed=seed, **settings)
         return metrics
 
+    def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
+        """Train the network as ``evaluate`` does, or with the validation digits too, and give it to be kept."""
+        from evo_moo.problem import TrainedModel
+        from evo_moo.toolkit.training import with_all_data
+
+        data = with_all_data(self.data) if all_data else self.data
+        distil = Distillation.of(self.teacher_networks, config)
+        network, metrics, settings = self._trained(config, seed, data=data, distil=distil)
+        served, parts = None, Parts(**data)
+        if self.compress:
+            network, served = self.compress.model(network, parts, config, seed=seed, **settings)
+        return TrainedModel(
+            network,
+            self.data["validation"][0][:64],
+            test=self.data["test"],
+            metrics={} if self.compress else metrics,
+            onnx=served,
+            inputs=f"Digits of 16 grey levels, divided by 16, on canvases of {SIZE} x {SIZE} pixels.",
+            classes=range(10),
+            data={"data": "scikit-learn's digits (UCI, Alpaydin and Kaynak 1998, CC BY 4.0), distorted copies"}
+            | {name: f"{len(labels):,} copies of digits" for name, (_, labels) in data.items()},
+        )
+
     def _trained(
-        self, config: Configuration, seed: int, **settings: Any
+        self, config: Configuration, seed: int, data: "Data | None" = None, **settings: Any
     ) -> tuple["nn.Module", dict[str, float], dict[str, Any]]:
-        """Train a network; return it with its metrics and all settings."""
+        """Train a network, by default with ``data`` of the problem; return it with its metrics and all settings."""
         from evo_moo.toolkit.training import train_and_test
 
         settings |= {name: config[name] for name in ("optimizer", "lr", "batch_size", "weight_decay")}
         settings["epochs"] = self.epochs or config["epochs"]
-        return *train_and_test(lambda: build_network(config), **self.data, seed=seed, **settings), settings
+        data = self.data if data is None else data
+        return *train_and_test(lambda: build_network(config), **data, seed=seed, **settings), settings
 
     @cached_property
     def teacher_networks(self) -> list["nn.Module"]:

@@ -16,7 +16,8 @@ from evo_moo.toolkit.robustness import Robustness
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Point, Report
+    from evo_moo.problem import Point, Report, TrainedModel
+    from evo_moo.toolkit.datasets import Part
 
 NETWORKS = ("blocks", "resnet18", "mobilenet_v3")
 MOST_BLOCKS = 6
@@ -163,18 +164,40 @@ class ImageClassifier(SearchProblem):
             robust = self.robustness(network, X, y, seed=seed) if self.robustness else {}
             return robust | metrics | {"calibration_error": calibration_error(predict(network, X), y)}
 
+    def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
+        """Train the network as ``evaluate`` does, or with the validation images too, and give it to be kept."""
+        from evo_moo.problem import TrainedModel
+        from evo_moo.toolkit.training import with_all_data
+
+        parts = {name: getattr(self.images, name) for name in ("train", "validation", "test")}
+        parts = with_all_data(parts) if all_data else parts
+        distil, served = Distillation.of(self.teacher_networks, config), None
+        network, metrics, settings = self._trained(config, seed, parts=parts, distil=distil)
+        if self.compress:
+            network, served = self.compress.model(network, Parts(**parts), config, seed=seed, **settings)
+        return TrainedModel(
+            network,
+            self.images.validation[0][:64],
+            test=self.images.test,
+            metrics={} if self.compress else metrics,
+            onnx=served,
+            inputs="Images with the channels first, in [0, 1].",
+            classes=range(self.images.n_classes),
+            data={"data": self.where.data} | {name: f"{len(labels):,} images" for name, (_, labels) in parts.items()},
+        )
+
     def _trained(
-        self, config: Configuration, seed: int, **settings: Any
+        self, config: Configuration, seed: int, parts: "Mapping[str, Part] | None" = None, **settings: Any
     ) -> tuple["nn.Module", dict[str, float], dict[str, Any]]:
-        """Train a network; return it with its metrics and all settings."""
+        """Train a network, by default with the problem's parts; return it with its metrics and all settings."""
         from evo_moo.toolkit.augmentation import Augmentation
         from evo_moo.toolkit.training import train_and_test
 
-        parts = self.images.train, self.images.validation, self.images.test
+        parts = parts or {name: getattr(self.images, name) for name in ("train", "validation", "test")}
         settings |= {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
         settings |= {"epochs": self.epochs, "patience": self.patience}
         settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)
-        return *train_and_test(lambda: self.network(config)[0], *parts, seed=seed, **settings), settings
+        return *train_and_test(lambda: self.network(config)[0], **parts, seed=seed, **settings), settings
 
     @cached_property
     def teacher_networks(self) -> list["nn.Module"]:

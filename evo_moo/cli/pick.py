@@ -1,7 +1,7 @@
 """The command that chooses a model of a run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,23 +15,28 @@ if TYPE_CHECKING:
 VALUES = "NAME=VALUE,..."
 
 
+HardLimits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="LIMIT", help='Hard limit on any metric, as "latency_ms <= 20"; repeatable.'),
+]
+Weights = Annotated[str | None, typer.Option(metavar=VALUES, help="How much each objective counts.")]
+Method = Annotated[str | None, typer.Option(help="With --weights: tchebycheff, weighted-sum, asf, pseudo-weights.")]
+Aim = Annotated[str | None, typer.Option(metavar=VALUES, help="Values to be reached, a reference point.")]
+Order = Annotated[str | None, typer.Option(metavar="NAME,...", help="Objectives, the most important first.")]
+Tolerance = Annotated[str | None, typer.Option(metavar=VALUES, help="With --order: how far off the best is as good.")]
+Knee = Annotated[bool, typer.Option("--knee", help="A knee of the front: a high trade-off point.")]
+
+
 def pick(
     path: RunDir,
     context: InContext = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option("--limit", metavar="LIMIT", help='Hard limit on any metric, as "latency_ms <= 20"; repeatable.'),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(metavar=VALUES, help="How much each objective counts.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="With --weights: tchebycheff, weighted-sum, asf, pseudo-weights.")
-    ] = None,
-    aim: Annotated[str | None, typer.Option(metavar=VALUES, help="Values to be reached, a reference point.")] = None,
-    order: Annotated[str | None, typer.Option(metavar="NAME,...", help="Objectives, the most important first.")] = None,
-    tolerance: Annotated[
-        str | None, typer.Option(metavar=VALUES, help="With --order: how far off the best is as good.")
-    ] = None,
-    knee: Annotated[bool, typer.Option("--knee", help="A knee of the front: a high trade-off point.")] = False,
+    limits: HardLimits = None,
+    weights: Weights = None,
+    method: Method = None,
+    aim: Aim = None,
+    order: Order = None,
+    tolerance: Tolerance = None,
+    knee: Knee = False,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Instead: which members a weighted sum can reach; draws RUN/sweep.png.")
     ] = False,
@@ -48,10 +53,8 @@ def pick(
     from evo_moo.storage.reading import guarded_reads
 
     path = folder_of(path)
-    bounds, faults = choice.parse_limits(limits or [])
-    given = {"weights": weights, "aim": aim, "tolerance": tolerance}
-    tables = {key: _table(key, text, faults) for key, text in given.items()}
-    if sweep and (method or order or knee or any(tables.values())):
+    rules, faults = rules_of(limits, weights, method, aim, order, tolerance, knee)
+    if sweep and rules.keys() - {"limits"}:
         faults.append("`--sweep` must go with --limit alone: it tries all weights")
     if faults:
         raise UsageError(*faults)
@@ -61,22 +64,34 @@ def pick(
             from evo_moo.analysis.weight_sweep import sweep as reach
             from evo_moo.report.analysis_figures import sweep_figure
 
-            members = reach(result, bounds)
+            members = reach(result, rules.get("limits", {}))
             data = [member.to_json() for member in members]
             show_data(data, lambda _: _print_sweep(members, result), as_json)
             draw(lambda: sweep_figure(result, members), path / "sweep.png")
             return
-        decision = choice.pick(
-            result,
-            limits=bounds,
-            weights=tables["weights"],
-            method=method,  # type: ignore[arg-type]
-            aim=tables["aim"],
-            order=[name.strip() for name in order.split(",")] if order else (),
-            tolerances=tables["tolerance"],
-            knee=knee,
-        )
+        decision = choice.pick(result, **rules)
         show_data(decision.to_json(), lambda _: _print_decision(decision, result), as_json)
+
+
+def rules_of(
+    limits: Sequence[str] | None,
+    weights: str | None,
+    method: str | None,
+    aim: str | None,
+    order: str | None,
+    tolerance: str | None,
+    knee: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the rules of a choice, as ``choice.pick`` takes them, and what is wrong with their texts."""
+    from evo_moo.analysis.choice import parse_limits
+
+    bounds, faults = parse_limits(limits or [])
+    given = {"weights": weights, "aim": aim, "tolerance": tolerance}
+    tables = {key: _table(key, text, faults) for key, text in given.items()}
+    rules: dict[str, Any] = {"limits": bounds, "method": method, "knee": knee}
+    rules |= {"weights": tables["weights"], "aim": tables["aim"], "tolerances": tables["tolerance"]}
+    rules["order"] = [name.strip() for name in order.split(",")] if order else ()
+    return {name: value for name, value in rules.items() if value}, faults
 
 
 def _table(key: str, text: str | None, faults: list[str]) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evo_moo.problem.learning_curve import Report as Report
     from evo_moo.problem.metrics import Metric as Metric
     from evo_moo.problem.metrics import Metrics as Metrics
+    from evo_moo.problem.optional_methods import TrainedModel as TrainedModel
     from evo_moo.problem.points import Point as Point
     from evo_moo.problem.pymoo_problem import PymooProblem as PymooProblem
     from evo_moo.problem.search_problem import Configuration as Configuration
@@ -24,6 +25,7 @@ else:
             "goals": "Goals",
             "learning_curve": "Report",
             "metrics": "Metric Metrics",
+            "optional_methods": "TrainedModel",
             "points": "Point",
             "pymoo_problem": "PymooProblem",
             "function_problem": "FunctionProblem",

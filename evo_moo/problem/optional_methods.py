@@ -1,13 +1,49 @@
 """What a problem may define beside ``evaluate``."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from evo_moo.errors import ProblemError
 
 Configuration = dict[str, Any]
+Outputs = Literal["logits", "probabilities", "score", "values"]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model, as a problem gives it to be kept: what computes, what it takes, and what it was measured with.
+
+    Attributes:
+        model: A torch module, or a fitted estimator of scikit-learn's.
+        example: Some inputs as the model takes them, ``(n, ...)``, such as the first rows of the validation data.
+        outputs: What it gives: ``"logits"`` or ``"probabilities"`` of classes, ``(n, n_classes)``; the ``"score"`` of
+            the positive class, ``(n,)``; or ``"values"``, ``(n, ...)``, where nothing is classified.
+        test: Inputs and labels ``(n,)`` that neither the training nor the search has seen; None where there are none.
+        groups: The group of each of the test labels, ``(n,)``, where thresholds or fairness ask for it.
+        thresholds: From which score on a sample counts as positive, in each group or, as ``""``, in all.
+        metrics: What the training measured, such as its validation accuracy.
+        onnx: The model as a file of ONNX already, such as one of another precision; by default one is exported.
+        preprocessing: A fitted transformer of scikit-learn's that makes inputs from raw rows; None where there is none.
+        inputs: How inputs are made from raw data, in words.
+        classes: Names of the classes, in the order of the outputs.
+        data: What it learnt from, in words: name, licence, numbers of samples.
+    """
+
+    model: Any
+    example: Any
+    outputs: Outputs = "logits"
+    test: tuple[Any, Any] | None = None
+    groups: Any = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    onnx: bytes | None = None
+    preprocessing: Any = None
+    inputs: str = ""
+    classes: Sequence[Any] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OptionalMethods:
@@ -77,6 +113,30 @@ class OptionalMethods:
     def has_network(self) -> bool:
         """Whether the problem defines ``network``."""
         return type(self).network is not OptionalMethods.network
+
+    def model(self, config: Configuration, *, seed: int) -> TrainedModel:
+        """Train a configuration, with its choices where there are some, and return the model to be kept.
+
+        Optional: ``evo-moo build`` calls it. With the seed of an evaluation it is the very model of that evaluation. It
+        may name further keyword arguments: ``workspace``, a folder, and ``all_data``, whether to train with the
+        validation data too, though never with the test data.
+
+        Args:
+            config: The configuration, and the choices.
+            seed: Decides every random choice.
+
+        Raises:
+            ProblemError: The problem does not define it.
+        """
+        raise ProblemError(
+            f"`{type(self).__name__}` must define `model(self, config, *, seed)`, which gives the trained model, to be "
+            "built, but does not"
+        )
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the problem defines ``model``."""
+        return type(self).model is not OptionalMethods.model
 
     @property
     def is_profiled(self) -> bool:

@@ -192,6 +192,15 @@ def train_and_test(
         return model, judged | {"test_accuracy": accuracy_and_loss(model, *test)[0]}
 
 
+def with_all_data(parts: Mapping[str, Data]) -> dict[str, Data]:
+    """Return parts of data whose training part has the validation samples too; the test part stays as it is.
+
+    The validation part stays too, so that a training is reported as before, though no longer judged by it.
+    """
+    (X, y), (X_more, y_more) = parts["train"], parts["validation"]
+    return {**parts, "train": (torch.cat([X, X_more]), torch.cat([y, y_more]))}
+
+
 def predict(model: nn.Module, X: Tensor, batch_size: int = 1024) -> Tensor:
     """Return a model's outputs for inputs ``(n, ...)`` in evaluation mode, such as logits ``(n, n_classes)``."""
     outputs = []

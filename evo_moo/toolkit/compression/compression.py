@@ -152,6 +152,25 @@ class Compression:
         with one_thread():
             return [point for shape in shapes for point in self._of_shape(*shape, trained["train_s"], tune, judge)]
 
+    def model(
+        self, network: "nn.Module", parts: Parts, config: Mapping[str, Any], *, seed: int, **settings: Any
+    ) -> tuple["nn.Module", bytes | None]:
+        """Make the model of one choice; arguments as for ``points``.
+
+        Returns:
+            The network, pruned and tuned, and its file of ONNX where its precision is not that of the network.
+        """
+        from evo_moo.threads import one_thread
+        from evo_moo.toolkit.compression.served_model import served_model
+
+        shape = self._value("pruned_channels", config), self._value("sparsity", config)
+        precision = self._value("precision", config)
+        with one_thread():
+            smaller, _ = self._tuned(network, parts, seed, settings, *shape)
+            if precision == "float32":
+                return smaller, None
+            return smaller, served_model(smaller, precision, parts.train[0][:_CALIBRATION_SAMPLES]).file
+
     @property
     def _listed(self) -> dict[str, Sequence[Any]]:
         listed = {name: getattr(self, name) for name in ("precision", "pruned_channels", "sparsity")}

@@ -1,0 +1,151 @@
+"""The proof of a built model on any machine: whether what its card promises holds there."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evo_moo.deployment.card import Promise
+from evo_moo.deployment.measure import agreement, footprint, predicted, quality, read_data, speed
+from evo_moo.deployment.model_folder import ModelFolder
+from evo_moo.deployment.runners import RUNTIMES, predict_of, runtimes_here
+from evo_moo.errors import ModelFolderError, UsageError
+
+SLACK = 0.25
+"""By how much of a promise time and memory may be exceeded, if the user says nothing else."""
+_OF_TIME = ("latency_ms", "throughput_per_s", "cold_start_ms", "memory_mb")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise, and what was measured.
+
+    Attributes:
+        name: Name of the metric, or of what was compared.
+        promised: The promise in words.
+        measured: What was measured, in words.
+        holds: Whether it holds; None where it was not measured.
+        off: By how much it does not hold, in words.
+    """
+
+    name: str
+    promised: str
+    measured: str
+    holds: bool | None
+    off: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a verification found.
+
+    Attributes:
+        model: Name of the model.
+        runtime: What ran it.
+        checks: Every check.
+    """
+
+    model: str
+    runtime: str
+    checks: Sequence[Check]
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was measured holds."""
+        return all(check.holds is not False for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**asdict(self), "holds": self.holds}
+
+
+def verify(
+    path: str | Path,
+    data: str | Path | None = None,
+    *,
+    runtime: str | None = None,
+    slack: float = SLACK,
+    trust: bool = False,
+) -> Proof:
+    """Measure a built model here, and compare with its card.
+
+    Every file must be the one that was built. The runtimes that are installed must give the outputs that the model
+    gave when it was built, up to the card's tolerance. A quality such as the accuracy holds unless it is worse than
+    promised by more than the intervals of both explain; time and memory hold up to ``slack`` beyond the upper end of
+    the promise's interval.
+
+    Args:
+        path: The folder.
+        data: An ``.npz`` file of ``inputs``, ``labels`` and perhaps ``groups``; without it accuracies are not measured.
+        runtime: What is to run it; by default the first of ``RUNTIMES`` that is installed and has a file there.
+        slack: Share of a promised time or memory by which it may be exceeded.
+        trust: Whether code that its files may run is trusted; without, only ONNX Runtime and known estimators run.
+
+    Raises:
+        ModelFolderError: Files are not those that were built, or cannot be run here.
+        UsageError: An argument is wrong.
+    """
+    if slack < 0:
+        raise UsageError(f"`slack` must be at least 0, but is {slack}")
+    if runtime is not None and runtime not in RUNTIMES:
+        raise UsageError(f"`runtime` must be one of {', '.join(RUNTIMES)}, but is {runtime!r}")
+    folder = ModelFolder.read(path)
+    here = [name for name in runtimes_here(folder) if trust or name != "torch"]
+    if not (here or runtime):
+        raise ModelFolderError(
+            f"`{path}` must have a file for a runtime that is installed here and trusted, but has none; install one of "
+            f"{', '.join(name for name, file in RUNTIMES.items() if folder.has(file))}; torch needs --trust too"
+        )
+    runtime = runtime or here[0]
+    predict = predict_of(folder, runtime, trust=trust)
+    checks = [_outputs_of(folder, name, trust) for name in dict.fromkeys([runtime, *here])]
+    measured: dict[str, Promise] = {}
+    if data is not None:
+        inputs, labels, groups = read_data(Path(data))
+        _fits(folder, inputs.shape)
+        outputs = predicted(predict, inputs)
+        measured |= quality(outputs, labels, folder.card.outputs, folder.card.thresholds, groups, Path(data).name)
+    batch = np.resize(folder.examples()[0], (folder.card.batch_size, *folder.card.input.shape))
+    measured |= speed(predict, batch, runtime)
+    measured |= footprint(folder, runtime, trust=trust)
+    checks += [_check(name, promise, measured.get(name), slack) for name, promise in folder.card.promises.items()]
+    return Proof(folder.card.name, runtime, checks)
+
+
+def _fits(folder: ModelFolder, shape: Sequence[int]) -> None:
+    if tuple(shape[1:]) != folder.card.input.shape:
+        wanted = ", ".join(map(str, folder.card.input.shape))
+        raise ModelFolderError(
+            f"`inputs` must have the shape (n, {wanted}) that the model takes, but have {tuple(shape)}"
+        )
+
+
+def _outputs_of(folder: ModelFolder, runtime: str, trust: bool) -> Check:
+    found, most = agreement(folder, runtime, trust=trust), folder.card.tolerance
+    return Check(
+        f"outputs of {runtime}", f"equal up to {most:g} of the largest", f"differ by {found:.2g}", found <= most
+    )
+
+
+def _check(name: str, promise: Promise, found: Promise | None, slack: float) -> Check:
+    if found is None:
+        return Check(name, promise.words, "not measured", None)
+    sign = 1 if promise.direction == "min" else -1
+    if name == "size_mb":
+        holds, off = found.value <= promise.value, found.value - promise.value
+    elif name in _OF_TIME:
+        bound = promise.high * (1 + slack) if sign > 0 else promise.low / (1 + slack)
+        holds, off = sign * (found.value - bound) <= 0, found.value - promise.value
+    else:
+        holds, off = _as_good(promise, found, sign), found.value - promise.value
+    words = "" if holds else f"{found.value / promise.value:.3g} times the promise" if promise.value else f"{off:+.3g}"
+    return Check(name, promise.words, found.words, bool(holds), words)
+
+
+def _as_good(promise: Promise, found: Promise, sign: int) -> bool:
+    """Whether a measured share is not worse than the promise by more than the intervals of both explain."""
+    worse = sign * (found.value - promise.value)
+    half = [abs(each.high - each.low) / 2 for each in (promise, found)]
+    return bool(worse <= (half[0] ** 2 + half[1] ** 2) ** 0.5 + 1e-9)
