@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from evo_moo.errors import ProblemError
-from evo_moo.problem import Configuration, Metric, Point, SearchProblem
+from evo_moo.problem import Configuration, Metric, Point, SearchProblem, TrainedModel
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one
 from evo_moo.toolkit.datasets import find_images
@@ -90,6 +90,16 @@ class CosmosDigits(SearchProblem):
         """Train once, and return a point for each preference."""
         model = self.train(config, seed=seed)
         return [Point({"preference": float(ray[0])}, m) for ray, m in zip(model.rays, model.metrics, strict=True)]
+
+    def model(self, config: Configuration, *, seed: int) -> TrainedModel:
+        """Train the network of a configuration, and give it as it answers under the chosen preference."""
+        return TrainedModel(
+            self.train(config, seed=seed).at(config["preference"]).network,
+            self.parts["validation"].X[:64],
+            outputs="values",
+            inputs="Canvases of two digits; the outputs are the logits of the first and of the second.",
+            data={"data": self.images.data} | {part: f"{len(s.y):,} canvases" for part, s in self.parts.items()},
+        )
 
     def train(self, config: Configuration, *, seed: int) -> "ConditionedModel":
         """Train the network of a configuration on one thread; ``at(preference)`` of what it returns turns the knob."""

@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from evo_moo.problem import Configuration, Metric, Point, SearchProblem
+from evo_moo.problem import Configuration, Metric, Point, SearchProblem, TrainedModel
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one, require_one_of
 from evo_moo.toolkit.conditioned.tables import FILES, read_table
@@ -99,6 +99,21 @@ class CosmosFair(SearchProblem):
         """Train once, and return a point for each preference."""
         model = self.train(config, seed=seed)
         return [Point({"preference": float(ray[0])}, m) for ray, m in zip(model.rays, model.metrics, strict=True)]
+
+    def model(self, config: Configuration, *, seed: int) -> TrainedModel:
+        """Train the network of a configuration, and give it as it answers under the chosen preference."""
+        from torch import nn
+
+        at, test = self.train(config, seed=seed).at(config["preference"]), self.parts["test"]
+        return TrainedModel(
+            nn.Sequential(at.network, nn.Sigmoid(), nn.Flatten(0)),
+            self.parts["validation"].X[:64],
+            outputs="score",
+            test=(test.X, test.y),
+            groups=test.group,
+            inputs="Rows encoded as `evo_moo.toolkit.conditioned.tables` says; the group is no feature.",
+            data={"data": self.source} | {part: f"{len(samples.y):,} rows" for part, samples in self.parts.items()},
+        )
 
     def train(self, config: Configuration, *, seed: int) -> "ConditionedModel":
         """Train the network of a configuration on one thread; ``at(preference)`` of what it returns turns the knob."""

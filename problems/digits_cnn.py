@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evo_moo.problem import Configuration, Fidelity, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one
-from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.classifiers import classifier_metrics, trained_classifier
 from evo_moo.toolkit.compression.choices import n_kept
 from evo_moo.toolkit.compression.compression import Compression, Parts
 from evo_moo.toolkit.compression.distillation import DISTILLATION, Distillation, checked_teachers
@@ -148,26 +148,25 @@ class DigitsCNN(SearchProblem):
         return metrics
 
     def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
-        """Train the network as ``evaluate`` does, or with the validation digits too, and give it to be kept."""
-        from evo_moo.problem import TrainedModel
+        """Train the network as ``evaluate`` does, or with the validation digits too, and give it to be kept.
+
+        Of each test digit only the first copy counts there: copies of one digit are no independent samples.
+        """
         from evo_moo.toolkit.training import with_all_data
 
         data = with_all_data(self.data) if all_data else self.data
-        distil = Distillation.of(self.teacher_networks, config)
+        distil, served = Distillation.of(self.teacher_networks, config), None
         network, metrics, settings = self._trained(config, seed, data=data, distil=distil)
-        served, parts = None, Parts(**data)
         if self.compress:
-            network, served = self.compress.model(network, parts, config, seed=seed, **settings)
-        return TrainedModel(
+            network, served = self.compress.model(network, Parts(**data), config, seed=seed, **settings)
+        X, y = data["test"]
+        return trained_classifier(
             network,
-            self.data["validation"][0][:64],
-            test=self.data["test"],
-            metrics={} if self.compress else metrics,
-            onnx=served,
+            {**data, "test": (X[: len(y) // self.copies], y[: len(y) // self.copies])},
+            {} if self.compress else metrics,
             inputs=f"Digits of 16 grey levels, divided by 16, on canvases of {SIZE} x {SIZE} pixels.",
-            classes=range(10),
-            data={"data": "scikit-learn's digits (UCI, Alpaydin and Kaynak 1998, CC BY 4.0), distorted copies"}
-            | {name: f"{len(labels):,} copies of digits" for name, (_, labels) in data.items()},
+            data="copies of scikit-learn's digits (UCI, Alpaydin and Kaynak 1998; CC BY 4.0)",
+            onnx=served,
         )
 
     def _trained(

@@ -17,13 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import ProblemError, to_install
-from evo_moo.problem import Configuration, Metric, Point, SearchProblem
+from evo_moo.problem import Configuration, Metric, Point, SearchProblem, TrainedModel
 from evo_moo.space import Choice, Integer, Real
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
 from evo_moo.toolkit.data_files import digest, find_data
 from evo_moo.toolkit.fairness import METRICS, reweighting, threshold_metrics
 from evo_moo.toolkit.robustness import Robustness
-from evo_moo.toolkit.tabular import Part, TableColumns, compas_rows, read_csv, split_and_encode, usable_rows
+from evo_moo.toolkit.tabular import (
+    EncodedTable,
+    Part,
+    TableColumns,
+    compas_rows,
+    read_csv,
+    split_and_encode,
+    usable_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,6 +192,33 @@ class FairTabular(SearchProblem):
         choices = [dict(zip(self.post_training, row, strict=True)) for row in offered.tolist()]
         return [Point(chosen, metrics) for chosen, metrics in zip(choices, points, strict=True)]
 
+    def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> TrainedModel:
+        """Train as ``evaluate`` does, or with the validation rows too, and give the estimator with its thresholds."""
+        from threadpoolctl import threadpool_limits
+
+        parts = self.parts["train"], *([self.parts["validation"]] if all_data else [])
+        X, y, group = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        model = build_model(config, seed)
+        with threadpool_limits(1), warnings.catch_warnings(action="ignore"):
+            model.fit(X, y, sample_weight=reweighting(y, group, config["reweighting"]))
+            score = model.predict_proba(self.parts["validation"][0])[:, 1]
+        thresholds = np.array([[config[name] for name in self.post_training]])
+        (X_test, y_test, group_test), names = self.parts["test"], np.array([str(group) for group in self.groups])
+        return TrainedModel(
+            model,
+            self.parts["validation"][0][:64],
+            outputs="score",
+            test=(X_test, y_test),
+            groups=names[group_test],
+            thresholds=dict(zip(names.tolist(), thresholds[0].tolist(), strict=True)),
+            metrics={name: float(v[0]) for name, v in self._metrics("validation", score, thresholds).items()},
+            preprocessing=self.encoded.encoder,
+            inputs="Rows encoded by the transformer beside; the group is no feature, but chooses the threshold.",
+            classes=(f"not {self.table.positive}", str(self.table.positive)),
+            data={"data": self.source, "target": self.table.target, "groups": self.table.sensitive}
+            | {part: f"{len(labels):,} rows" for part, (_, labels, _) in self.parts.items()},
+        )
+
     def _thresholds(self, score: Array) -> Array:
         """Return the rows of thresholds that are non-dominated in accuracy and fairness, ``(k, n_groups)``.
 
@@ -218,9 +253,14 @@ class FairTabular(SearchProblem):
             rows = compas_rows(rows, self.file.name)
         return usable_rows(rows, self.table)
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, Part]:
         """Features, labels and groups by the name of their part."""
+        return self.encoded.parts
+
+    @cached_property
+    def encoded(self) -> EncodedTable:
+        """The parts, and what encoded them; made once per process."""
         return split_and_encode(self.rows, self.table, self.groups)
 
 

@@ -1,19 +1,21 @@
 """The multi-objective tutorial of Optuna: multilayer perceptrons for Fashion-MNIST, accurate against cheap."""
 
 import itertools
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evo_moo.problem import Configuration, SearchProblem
 from evo_moo.space import Integer, Real, Variable
 from evo_moo.toolkit.checks import require_at_least_one
-from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.classifiers import classifier_metrics, trained_classifier
 from evo_moo.toolkit.datasets import Images, find_images
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Report
+    from evo_moo.problem import Report, TrainedModel
+    from evo_moo.toolkit.datasets import Part
 
 MOST_LAYERS, BATCH_SIZE = 3, 128
 N_TRAIN, N_VALIDATION = 30 * BATCH_SIZE, 10 * BATCH_SIZE
@@ -79,15 +81,33 @@ class FlopsMLP(SearchProblem):
 
     def evaluate(self, config: Configuration, *, seed: int, report: "Report | None" = None) -> dict[str, float]:
         """Train the network on one thread; the same seed gives the same metrics, ``train_s`` aside."""
+        return self._trained(config, seed, self.parts, report)[1]
+
+    def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
+        """Train the network as ``evaluate`` does, or with the validation images too, and give it to be kept."""
+        from evo_moo.toolkit.training import with_all_data
+
+        parts = with_all_data(self.parts) if all_data else self.parts
+        network, metrics = self._trained(config, seed, parts)
+        inputs = "Images in [0, 1], the channels first."
+        return trained_classifier(network, parts, metrics, inputs=inputs, data=self.where.data)
+
+    def _trained(
+        self, config: Configuration, seed: int, parts: "Mapping[str, Part]", report: "Report | None" = None
+    ) -> tuple["nn.Module", dict[str, float]]:
         from evo_moo.toolkit.training import train_and_test
 
-        (X, y), (X_val, y_val) = self.images.train, self.images.validation
-        parts = (X[:N_TRAIN], y[:N_TRAIN]), (X_val[:N_VALIDATION], y_val[:N_VALIDATION]), self.images.test
         settings = {"optimizer": "adam", "lr": config["lr"], "schedule": "constant", "batch_size": BATCH_SIZE}
-        _, metrics = train_and_test(
-            lambda: self.network(config)[0], *parts, epochs=self.epochs, seed=seed, report=report, **settings
+        return train_and_test(
+            lambda: self.network(config)[0], **parts, epochs=self.epochs, seed=seed, report=report, **settings
         )
-        return metrics
+
+    @property
+    def parts(self) -> "dict[str, Part]":
+        """As many images as the tutorial has, by the name of their part."""
+        (X, y), (X_val, y_val) = self.images.train, self.images.validation
+        few = {"train": (X[:N_TRAIN], y[:N_TRAIN]), "validation": (X_val[:N_VALIDATION], y_val[:N_VALIDATION])}
+        return {**few, "test": self.images.test}
 
     @cached_property
     def images(self) -> Images:

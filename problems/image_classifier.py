@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evo_moo.problem import Configuration, Metric, SearchProblem
 from evo_moo.space import Boolean, Choice, Integer, Real, Variable
 from evo_moo.toolkit.checks import require_at_least_one, require_some_of
-from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.classifiers import classifier_metrics, trained_classifier
 from evo_moo.toolkit.compression.compression import Compression, Parts
 from evo_moo.toolkit.compression.distillation import DISTILLATION, Distillation, checked_teachers
 from evo_moo.toolkit.datasets import Images, find_images
@@ -166,25 +166,16 @@ class ImageClassifier(SearchProblem):
 
     def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
         """Train the network as ``evaluate`` does, or with the validation images too, and give it to be kept."""
-        from evo_moo.problem import TrainedModel
         from evo_moo.toolkit.training import with_all_data
 
-        parts = {name: getattr(self.images, name) for name in ("train", "validation", "test")}
-        parts = with_all_data(parts) if all_data else parts
+        parts = with_all_data(self.images.parts) if all_data else self.images.parts
         distil, served = Distillation.of(self.teacher_networks, config), None
         network, metrics, settings = self._trained(config, seed, parts=parts, distil=distil)
         if self.compress:
             network, served = self.compress.model(network, Parts(**parts), config, seed=seed, **settings)
-        return TrainedModel(
-            network,
-            self.images.validation[0][:64],
-            test=self.images.test,
-            metrics={} if self.compress else metrics,
-            onnx=served,
-            inputs="Images with the channels first, in [0, 1].",
-            classes=range(self.images.n_classes),
-            data={"data": self.where.data} | {name: f"{len(labels):,} images" for name, (_, labels) in parts.items()},
-        )
+        inputs = "Images in [0, 1], the channels first."
+        metrics = {} if self.compress else metrics
+        return trained_classifier(network, parts, metrics, inputs=inputs, data=self.where.data, onnx=served)
 
     def _trained(
         self, config: Configuration, seed: int, parts: "Mapping[str, Part] | None" = None, **settings: Any
@@ -193,7 +184,7 @@ class ImageClassifier(SearchProblem):
         from evo_moo.toolkit.augmentation import Augmentation
         from evo_moo.toolkit.training import train_and_test
 
-        parts = parts or {name: getattr(self.images, name) for name in ("train", "validation", "test")}
+        parts = parts or self.images.parts
         settings |= {n: config[n] for n in ("optimizer", "lr", "weight_decay", "batch_size", "label_smoothing")}
         settings |= {"epochs": self.epochs, "patience": self.patience}
         settings["augment"] = Augmentation(config["augmentation"], mirror=self.mirror, seed=seed)

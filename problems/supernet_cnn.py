@@ -1,19 +1,20 @@
 """Convolutional networks that share the weights of one supernet: which are worth a training of their own?"""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evo_moo.errors import ProblemError
 from evo_moo.problem import Configuration, Fidelity, Metric, SearchProblem
 from evo_moo.toolkit.checks import require_at_least_one
-from evo_moo.toolkit.classifier_metrics import classifier_metrics
+from evo_moo.toolkit.classifiers import classifier_metrics, trained_classifier
 from evo_moo.toolkit.datasets import find_images
 from evo_moo.toolkit.supernet.space import ElasticSpace
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evo_moo.problem import Report, Weights
+    from evo_moo.problem import Report, TrainedModel, Weights
     from evo_moo.toolkit.supernet.supernet import Supernet
     from evo_moo.toolkit.training import Data
 
@@ -113,21 +114,32 @@ class SupernetCNN(SearchProblem):
         report: "Report | None" = None,
     ) -> dict[str, float]:
         """Train the network on one thread, or at fidelity 1 judge it with the weights of the supernet."""
+        if self.inherit and fidelity == 1 < self.epochs:
+            return self.inherited(config)
+        return self._trained(config, self.parts, seed=seed, until=fidelity, weights=weights, report=report)[1]
+
+    def model(self, config: Configuration, *, seed: int, all_data: bool = False) -> "TrainedModel":
+        """Train the network by itself, as the full ``evaluate`` does, and give it to be kept.
+
+        Of each test image only the first copy counts there: copies of one image are no independent samples.
+        """
+        from evo_moo.toolkit.training import with_all_data
+
+        parts = with_all_data(self.parts) if all_data else self.parts
+        network, metrics = self._trained(config, parts, seed=seed)
+        (X, y), inputs = parts["test"], "Images in [0, 1], the channels first, on canvases four pixels larger."
+        parts = {**parts, "test": (X[: len(y) // self.copies], y[: len(y) // self.copies])}
+        return trained_classifier(network, parts, metrics, inputs=inputs, data=self.where.data)
+
+    def _trained(
+        self, config: Configuration, parts: "Mapping[str, Data]", **settings: Any
+    ) -> tuple["nn.Module", dict[str, float]]:
         from evo_moo.toolkit.supernet.networks import plain_network
         from evo_moo.toolkit.training import train_and_test
 
-        if self.inherit and fidelity == 1 < self.epochs:
-            return self.inherited(config)
-        return train_and_test(
-            lambda: plain_network(self.elastic, config),
-            *self.parts,
-            seed=seed,
-            epochs=self.epochs,
-            until=fidelity,
-            weights=weights,
-            report=report,
-            **TRAINING,
-        )[1]
+        settings = {**TRAINING, "epochs": self.epochs, **settings}
+        data = [parts[name] for name in ("train", "validation", "test")]
+        return train_and_test(lambda: plain_network(self.elastic, config), *data, **settings)
 
     def inherited(self, config: Configuration) -> dict[str, float]:
         """Judge a network with the weights of the supernet; no seed changes the metrics."""
@@ -135,17 +147,16 @@ class SupernetCNN(SearchProblem):
         from evo_moo.toolkit.supernet.training import FOR_STATISTICS
         from evo_moo.toolkit.training import accuracy_and_loss
 
-        train, validation, test = self.parts
         with one_thread():
-            network = self.supernet.inherited(config, train[0][:FOR_STATISTICS])
-            accuracy, loss = accuracy_and_loss(network, *validation)
-            test_accuracy = accuracy_and_loss(network, *test)[0]
+            network = self.supernet.inherited(config, self.parts["train"][0][:FOR_STATISTICS])
+            accuracy, loss = accuracy_and_loss(network, *self.parts["validation"])
+            test_accuracy = accuracy_and_loss(network, *self.parts["test"])[0]
         return {"accuracy": accuracy, "loss": loss, "test_accuracy": test_accuracy, "train_s": 0.0}
 
     @cached_property
     def elastic(self) -> ElasticSpace:
         """Which networks there are, for images of this form."""
-        channels, side = self.parts[0][0].shape[1:3]
+        channels, side = self.parts["train"][0].shape[1:3]
         return ElasticSpace(channels, side, self.where.load().n_classes)
 
     @cached_property
@@ -156,18 +167,14 @@ class SupernetCNN(SearchProblem):
 
         settings = Settings(epochs=self.supernet_epochs)
         data = f"{self.where.data} {self.where.n_images} {self.where.image_size} {self.version} {self.copies}"
-        return kept_supernet(self.elastic, self.parts[0], settings, seed=self.supernet_seed, data=data)
+        return kept_supernet(self.elastic, self.parts["train"], settings, seed=self.supernet_seed, data=data)
 
     @cached_property
-    def parts(self) -> "tuple[Data, Data, Data]":
-        """Canvases and labels to train, validate and test with; made once per process."""
+    def parts(self) -> "dict[str, Data]":
+        """Canvases and labels by the name of their part; made once per process."""
         from evo_moo.toolkit.augmentation import distorted
 
         images = self.where.load()
         if images.shape[1] != images.shape[2]:
             raise ProblemError(f"`data` must be square images, but they are {images.shape}")
-        train, validation, test = (
-            distorted(*part, self.copies, seed)
-            for seed, part in enumerate((images.train, images.validation, images.test))
-        )
-        return train, validation, test
+        return {name: distorted(*part, self.copies, seed) for seed, (name, part) in enumerate(images.parts.items())}

@@ -23,7 +23,7 @@ from evo_moo.deployment.export import arrays_of, write_model
 from evo_moo.deployment.measure import agreement, footprint, predicted, quality, speed
 from evo_moo.deployment.model_folder import CARD, Array, ModelFolder, write_manifest
 from evo_moo.deployment.runners import RUNTIMES, predict_of, runtimes_here
-from evo_moo.errors import EvoMooError, NoChoiceError, ProblemError, UsageError
+from evo_moo.errors import EvoMooError, ModelFolderError, NoChoiceError, ProblemError, UsageError
 from evo_moo.files import guarded_writes, sync_below, write_whole
 from evo_moo.problem.declarations import parameters_of
 from evo_moo.problem.optional_methods import TrainedModel
@@ -101,9 +101,9 @@ def build(
                 outputs=trained.outputs,
                 classes=[str(each) for each in trained.classes],
                 thresholds=dict(trained.thresholds),
-                runtime="",
                 batch_size=batch_size,
                 promises={},
+                serving={},
                 tolerance=TOLERANCE,
                 left_out=left_out,
                 search=search,
@@ -275,28 +275,41 @@ def _confirmed(run_dir: Path | None, e: Evaluation) -> tuple[dict[str, tuple[flo
 
 
 def _with_promises(folder: Path, card: ModelCard, trained: TrainedModel) -> ModelCard:
-    """Return the card with what the written files were measured to do, by the first runtime that is here."""
+    """Return the card with what the written files were measured to do, by every runtime that is here."""
     _write_card(folder, card)
     written = ModelFolder.read(folder)
     for runtime in runtimes_here(written):
-        if runtime != "scikit-learn" and (off := agreement(written, runtime, trust=True)) > TOLERANCE:
+        if runtime != "scikit-learn" and (why := _unlike(written, runtime)):
             file = RUNTIMES[runtime]
             (folder / file).unlink()
-            why = f"its outputs differ by {off:.2g} of the largest from the model's"
             card = card.model_copy(update={"left_out": {**card.left_out, file: why}})
             _write_card(folder, card)
             written = ModelFolder.read(folder)
-    runtime, *_ = runtimes_here(written)
-    predict = predict_of(written, runtime, trust=True)
+    if not runtimes_here(written):
+        faults = "; ".join(f"{file}: {why}" for file, why in card.left_out.items())
+        raise ProblemError(f"a trained model must be written for one runtime at least, but none works: {faults}")
+    predict = {runtime: predict_of(written, runtime, trust=True) for runtime in runtimes_here(written)}
     promises: dict[str, Promise] = {}
     if trained.test is not None:
         inputs, labels = map(arrays_of, trained.test)
         groups = None if trained.groups is None else arrays_of(trained.groups).astype(str)
-        outputs = predicted(predict, inputs)
+        outputs = predicted(next(iter(predict.values())), inputs)
         promises |= quality(outputs, labels, card.outputs, card.thresholds, groups, "test data")
     batch = np.resize(written.examples()[0], (card.batch_size, *card.input.shape))
-    promises |= speed(predict, batch, runtime) | footprint(written, runtime, trust=True)
-    return card.model_copy(update={"promises": promises, "runtime": runtime})
+    serving = {
+        runtime: speed(call, batch, runtime) | footprint(written, runtime, trust=True)
+        for runtime, call in predict.items()
+    }
+    return card.model_copy(update={"promises": promises, "serving": serving})
+
+
+def _unlike(folder: ModelFolder, runtime: str) -> str:
+    """Return why a file does not compute what the model does; nothing where it does."""
+    try:
+        off = agreement(folder, runtime, trust=True)
+    except ModelFolderError as error:
+        return str(error)
+    return f"its outputs differ by {off:.2g} of the largest from the model's" if off > TOLERANCE else ""
 
 
 def _write_card(folder: Path, card: ModelCard) -> None:

@@ -140,9 +140,9 @@ class ModelCard(Part):
         outputs: What it gives; see ``TrainedModel``.
         classes: Names of the classes.
         thresholds: From which score on a sample counts as positive, in each group or, as ``""``, in all.
-        runtime: What the promises of time and memory were measured with.
         batch_size: Number of samples of a call whose time was measured.
-        promises: Names to promises.
+        promises: Metrics of quality to promises, whatever runs the model.
+        serving: Runtimes, the first by default, to promises of time, memory and size.
         tolerance: Largest difference of outputs between runtimes, by the largest output.
         left_out: Files that could not be made, with the reason.
         search: What was searched.
@@ -160,9 +160,9 @@ class ModelCard(Part):
     outputs: Outputs
     classes: list[str] = []
     thresholds: dict[str, float] = {}
-    runtime: str
     batch_size: int = 1
     promises: dict[str, Promise]
+    serving: dict[str, dict[str, Promise]]
     tolerance: float
     left_out: dict[str, str] = {}
     search: Search

@@ -110,5 +110,8 @@ def _made(writers: dict[str, Callable[[], None]], folder: Path) -> dict[str, str
                 write()
         except Exception as error:  # converters refuse in their own ways
             (folder / name).unlink(missing_ok=True)
-            left_out[name] = f"{type(error).__name__}: {(str(error) or 'no reason').splitlines()[0][:200]}"
+            root: BaseException = error
+            while (cause := root.__cause__ or root.__context__) is not None:
+                root = cause
+            left_out[name] = f"{type(root).__name__}: {(str(root) or 'no reason').splitlines()[0][:200]}"
     return left_out

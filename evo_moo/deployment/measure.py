@@ -19,6 +19,7 @@ from evo_moo.toolkit.latency import Effort, measure_latency
 BATCH = 1024
 N_RESAMPLES = 1000
 """Number of bootstrap samples behind an interval."""
+N_PROBES = 3
 _PROBE_LIMIT_S = 300
 
 
@@ -132,7 +133,7 @@ def speed(predict: Predict, inputs: Array, runtime: str) -> dict[str, Promise]:
 
 
 def footprint(folder: ModelFolder, runtime: str, *, trust: bool = False) -> dict[str, Promise]:
-    """Measure size, and cold start and memory in a process of its own.
+    """Measure size, and cold start and memory in processes of their own.
 
     The cold start is the time from loading the file to the first answer, the runtime already imported; the memory is
     what the process grows by meanwhile.
@@ -141,29 +142,41 @@ def footprint(folder: ModelFolder, runtime: str, *, trust: bool = False) -> dict
         ModelFolderError: The process fails.
     """
     file = folder.path / RUNTIMES[runtime]
-    of = f"{file.name} in {runtime}, in a process of its own"
+    of = f"{file.name} in {runtime}; median and range of {N_PROBES} processes"
     command = [sys.executable, "-m", "evo_moo.deployment.probe", str(folder.path), runtime, *(["trust"] * trust)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_LIMIT_S)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ModelFolderError(f"`{file}` must be loaded by a process of its own, but that failed: {last}")
-    probe = json.loads(done.stdout.splitlines()[-1])
-    exact = {"cold_start_ms": ("ms", of), "memory_mb": ("MB", of), "size_mb": ("MB", f"{file.name}, of 10^6 bytes")}
-    probe["size_mb"] = file.stat().st_size / 1e6
-    return {
-        name: Promise(value=probe[name], low=probe[name], high=probe[name], direction="min", unit=unit, of=words)
-        for name, (unit, words) in exact.items()
+    probes: dict[str, list[float]] = {"cold_start_ms": [], "memory_mb": []}
+    for _ in range(N_PROBES):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_LIMIT_S)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise ModelFolderError(f"`{file}` must be loaded by a process of its own, but that failed: {last}")
+        probe = json.loads(done.stdout.splitlines()[-1])
+        for name, values in probes.items():
+            values.append(probe[name])
+    found = {
+        name: Promise(
+            value=float(np.median(values)), low=min(values), high=max(values), direction="min", unit=unit, of=of
+        )
+        for (name, values), unit in zip(probes.items(), ("ms", "MB"), strict=True)
     }
+    size = file.stat().st_size / 1e6
+    of = f"{file.name}, of 10^6 bytes"
+    return found | {"size_mb": Promise(value=size, low=size, high=size, direction="min", unit="MB", of=of)}
 
 
 def agreement(folder: ModelFolder, runtime: str, *, trust: bool = False) -> float:
     """Return the largest difference of a runtime's outputs from those when the model was built, by the largest output.
 
     Raises:
-        ModelFolderError: See ``predict_of``, or shapes differ.
+        ModelFolderError: See ``predict_of``; or it fails, or gives another shape.
     """
     inputs, outputs = folder.examples()
-    found = predict_of(folder, runtime, trust=trust)(inputs)
+    predict = predict_of(folder, runtime, trust=trust)
+    try:
+        found = predict(inputs)
+    except Exception as error:  # each runtime refuses in its own way
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelFolderError(f"`{folder.path / RUNTIMES[runtime]}` must run, but fails: {reason}") from error
     if found.shape != outputs.shape:
         raise ModelFolderError(
             f"`{folder.path / RUNTIMES[runtime]}` must give outputs of shape {outputs.shape}, but gives {found.shape}"

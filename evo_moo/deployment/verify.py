@@ -110,7 +110,8 @@ def verify(
     batch = np.resize(folder.examples()[0], (folder.card.batch_size, *folder.card.input.shape))
     measured |= speed(predict, batch, runtime)
     measured |= footprint(folder, runtime, trust=trust)
-    checks += [_check(name, promise, measured.get(name), slack) for name, promise in folder.card.promises.items()]
+    promised = folder.card.promises | folder.card.serving.get(runtime, {})
+    checks += [_check(name, promise, measured.get(name), slack) for name, promise in promised.items()]
     return Proof(folder.card.name, runtime, checks)
 
 
@@ -137,7 +138,8 @@ def _check(name: str, promise: Promise, found: Promise | None, slack: float) -> 
         holds, off = found.value <= promise.value, found.value - promise.value
     elif name in _OF_TIME:
         bound = promise.high * (1 + slack) if sign > 0 else promise.low / (1 + slack)
-        holds, off = sign * (found.value - bound) <= 0, found.value - promise.value
+        best = found.low if sign > 0 else found.high
+        holds, off = sign * (best - bound) <= 0, found.value - promise.value
     else:
         holds, off = _as_good(promise, found, sign), found.value - promise.value
     words = "" if holds else f"{found.value / promise.value:.3g} times the promise" if promise.value else f"{off:+.3g}"

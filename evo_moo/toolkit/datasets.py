@@ -59,6 +59,11 @@ class Images:
     std: "torch.Tensor"
 
     @property
+    def parts(self) -> dict[str, "Part"]:
+        """The three parts by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Channels, height and width of an image."""
         return tuple(self.train[0].shape[1:])

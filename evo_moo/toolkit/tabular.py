@@ -27,6 +27,19 @@ class TableColumns(NamedTuple):
     drop: tuple[str, ...] = ()
 
 
+class EncodedTable(NamedTuple):
+    """A table in three parts of numbers.
+
+    Attributes:
+        parts: ``"train"``, ``"validation"`` and ``"test"`` to features ``(n, n_features)``, labels ``(n,)`` and numbers
+            of groups ``(n,)``.
+        encoder: The fitted transformer of scikit-learn's that made the features of raw rows.
+    """
+
+    parts: dict[str, Part]
+    encoder: Any
+
+
 def read_csv(file: Path, columns: TableColumns) -> "pd.DataFrame":
     """Read a CSV file, which may be compressed.
 
@@ -88,7 +101,7 @@ def usable_rows(rows: "pd.DataFrame", columns: TableColumns) -> "pd.DataFrame":
     return rows.drop(columns=[name for name in columns.drop if name in rows])
 
 
-def split_and_encode(rows: "pd.DataFrame", columns: TableColumns, groups: Sequence[Any]) -> dict[str, Part]:
+def split_and_encode(rows: "pd.DataFrame", columns: TableColumns, groups: Sequence[Any]) -> "EncodedTable":
     """Split rows into half training, a quarter validation and a quarter test data, alike in labels and groups.
 
     Numbers are standardised, their gaps filled by the median; texts become one column for each frequent value.
@@ -99,8 +112,7 @@ def split_and_encode(rows: "pd.DataFrame", columns: TableColumns, groups: Sequen
         groups: Values of the sensitive attribute, in the order of their numbers.
 
     Returns:
-        ``"train"``, ``"validation"`` and ``"test"`` to features ``(n, n_features)``, labels ``(n,)`` and numbers of
-        groups ``(n,)``.
+        The parts, and the transformer that was fitted to the training rows.
     """
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -117,4 +129,5 @@ def split_and_encode(rows: "pd.DataFrame", columns: TableColumns, groups: Sequen
     encoder = make_column_transformer((numeric, numbers), (texts, others))
     features = rows.drop(columns=[columns.target, columns.sensitive])
     encoder.fit(features.iloc[rows_of["train"]])
-    return {name: (encoder.transform(features.iloc[i]), y[i], group[i]) for name, i in rows_of.items()}
+    parts = {name: (encoder.transform(features.iloc[i]), y[i], group[i]) for name, i in rows_of.items()}
+    return EncodedTable(parts, encoder)

@@ -116,7 +116,7 @@ class Bench:
         if key not in self.trained:
             clock = time.process_time()
             metrics = train_and_test(
-                lambda: plain_network(self.space, config), *self.parts, seed=self.seed, **TRAINING
+                lambda: plain_network(self.space, config), **self.parts, seed=self.seed, **TRAINING
             )[1]
             seconds = time.process_time() - clock
             self.trained[key] = (1 - metrics["accuracy"], 1 - metrics["test_accuracy"], seconds)
@@ -141,7 +141,7 @@ class Bench:
         net = train_latency_net(one_hots, latencies, [devices[s.name] for s in SEEN], seed=self.seed, steps=1500)
         set_determinism(self.seed)
         weights = SharedWeights(
-            Supernet(self.space), self.parts[0], RUN.warm_up + RUN.steps, seed=self.seed, batch_size=64
+            Supernet(self.space), self.parts["train"], RUN.warm_up + RUN.steps, seed=self.seed, batch_size=64
         )
         decisions, seen = weights.decisions, torch.stack([features[s.name] for s in SEEN])
         latency = weights.canonical(net)
@@ -170,7 +170,7 @@ class Bench:
 
     def looked(self, supernet: Supernet, decisions: Decisions) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         """Return the errors with inherited weights and the statistics of the batch; each network is looked at once."""
-        X, y = (part[:N_JUDGED] for part in self.parts[1])
+        X, y = (part[:N_JUDGED] for part in self.parts["validation"])
 
         def error(one_hots: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
             errors = []
@@ -221,12 +221,13 @@ def of_seed(seed: int) -> Row:
     print(f"seed {seed}: a training {training_s:.2f} CPU s, so {n_equal} random ones cost the same", flush=True)
     for s in SCORED:
         found[RANDOM][s.name], found[EQUAL][s.name] = randoms[:N_POINTS], shared
-    alone = train_supernet(bench.space, bench.parts[0], SupernetSettings(), seed=seed)
+    alone = train_supernet(bench.space, bench.parts["train"], SupernetSettings(), seed=seed)
     ranks = [
         float(
-            spearmanr([1 - inherited_score(net, c, bench.parts[0][0], bench.parts[1])[0] for c in randoms], standalone)[
-                0
-            ]
+            spearmanr(
+                [1 - inherited_score(net, c, bench.parts["train"][0], bench.parts["validation"])[0] for c in randoms],
+                standalone,
+            )[0]
         )
         for net in (supernet, alone)
     ]

@@ -19,8 +19,9 @@ def print_card(folder: "ModelFolder") -> None:
     for file, why in card.left_out.items():
         console.print(safe(f"Left out: {file}, {why}"), highlight=False)
     table = new_table(["promise", "value", "measured with"], left=["promise", "measured with"])
-    for name, promise in card.promises.items():
-        table.add_row(safe(name), promise.words, safe(promise.of))
+    for promises in (card.promises, *card.serving.values()):
+        for name, promise in promises.items():
+            table.add_row(safe(name), promise.words, safe(promise.of))
     console.print(table)
 
 

@@ -66,7 +66,7 @@ class ConditionedMLP(ConditionedNetwork):
 
     def forward(self, x: Tensor, preference: Tensor) -> Tensor:
         """Return the logits ``(n,)`` of rows ``(n, n_features)``."""
-        joined = torch.cat([x, preference[: self.first.in_features - self.n_features].expand(len(x), -1)], dim=1)
+        joined = torch.cat([x, preference[: self.first.in_features - self.n_features].expand(x.shape[0], -1)], dim=1)
         logits: Tensor = self.rest(self.first(joined))
         return logits.squeeze(-1)
 
@@ -170,10 +170,10 @@ class ConditionedCNN(ConditionedNetwork):
         """Return what is added to the channels of a batch; the same for all its images, so computed once."""
         size = x.shape[-2:]
         if self.conditioning == "planes":
-            return [preference[None, :, None, None].expand(len(x), -1, *size)]
+            return [preference[None, :, None, None].expand(x.shape[0], -1, *size)]
         if self.conditioning == "tconv":
             maps = interpolate(self.maps(preference[None, :, None, None]), size=size)
-            return [maps.expand(len(x), -1, -1, -1)]
+            return [maps.expand(x.shape[0], -1, -1, -1)]
         return []
 
 

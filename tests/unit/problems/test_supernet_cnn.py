@@ -39,7 +39,7 @@ def test_space_holds_five_million_networks(problem):
 
 
 def test_lowest_fidelity_needs_no_training(problem):
-    network = problem.supernet.inherited(SMALL, problem.parts[0][0])
+    network = problem.supernet.inherited(SMALL, problem.parts["train"][0])
     assert count_parameters(network) == problem.compute(SMALL)["n_params"]
     first, other = (problem.evaluate(SMALL, seed=seed, fidelity=1) for seed in (1, 2))
     assert first == other and first["train_s"] == 0 and first["accuracy"] > 0.15
