@@ -34,7 +34,7 @@ def write_pages(card: ModelCard, folder: Path) -> None:
 
 def _in_markdown(value: object) -> str:
     """Return a text that is one cell of a table, whatever it holds: no markup, no line of its own."""
-    text = str(value)
-    for sign in ("\\", "`", "*", "_", "<", ">", "|", "[", "]", "#"):
+    text = str(value).replace("&", "&amp;").replace("<", "&lt;")
+    for sign in ("\\", "`", "*", "_", "|", "[", "]", "#"):
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

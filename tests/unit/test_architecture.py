@@ -29,7 +29,10 @@ ALLOWED = {
     "deployment": {"problem", "evaluation", "storage", "analysis", "run", "toolkit"},
     "optuna": {"space", "problem", "optimizer"},
     "sklearn": {"space", "problem", "evaluation", "storage", "analysis", "run", "toolkit"},
-    "cli": {"problem", "plugins", "optimizer", "evaluation", "storage", "job", "analysis", "run", "report", "toolkit"},
+    "cli": {
+        *("problem", "plugins", "optimizer", "evaluation", "storage", "job", "analysis", "run", "report", "toolkit"),
+        "deployment",
+    },
     "testing": {"surrogate", "evaluation", "storage"},
 }
 """Room to the rooms that it may import, beside itself and the ground."""

@@ -1,0 +1,135 @@
+"""A member of a front becomes a folder that stands alone: built, proven elsewhere, refused where it was changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.integration import command_server
+
+pytest.importorskip("skops")
+PIPELINE = """
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from evo_moo import Real, SearchProblem
+from evo_moo.problem import TrainedModel
+
+X, y = load_breast_cancer(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+
+
+class Screening(SearchProblem):
+    variables = {"C": Real(1e-3, 10, log=True)}
+    objectives = {"accuracy": "max", "n_used": "min"}
+
+    def trained(self, config):
+        model = LogisticRegression(C=config["C"], l1_ratio=1.0, solver="liblinear")
+        return make_pipeline(StandardScaler(), model).fit(X_train, y_train)
+
+    def evaluate(self, config):
+        model = self.trained(config)
+        return {"accuracy": model.score(X_train, y_train), "n_used": int((model[-1].coef_ != 0).sum())}
+
+    def model(self, config, *, seed):
+        model = self.trained(config)
+        return TrainedModel(
+            model, X_train[:32].astype("float32"), "probabilities", test=(X_test.astype("float32"), y_test),
+            metrics=self.evaluate(config), classes=("malignant", "benign"),
+        )
+"""
+
+
+def run(*arguments: str, cwd: Path, code: int = 0) -> str:
+    done = command_server.run([*arguments], cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model of a pipeline and that of a network."""
+    path = tmp_path_factory.mktemp("models")
+    (path / "screening.py").write_text(PIPELINE)
+    few = ("--n-evals", "6", "--workers", "1", "--set", "search.pop_size=4")
+    run("run", "screening.py:Screening", *few, "--run-dir", "pipeline", cwd=path)
+    run("build", "pipeline", "--limit", "n_used <= 20", "--out", "screening", "--test-data", "rows.npz", cwd=path)
+    few = (*few, "--option", "epochs=1", "--option", "copies=1")
+    run("run", "digits_cnn", *few, "--run-dir", "digits", cwd=path)
+    run("build", "digits", "--out", "network", "--test-data", "digits.npz", cwd=path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "data"), [("screening", "rows.npz"), ("network", "digits.npz")])
+def test_a_built_model_holds_its_promises(place: Path, model: str, data: str) -> None:
+    card = json.loads((place / model / "card.json").read_text())
+    assert card["training"]["is_reproduced"] is True
+    proof = json.loads(run("verify", model, "--data", data, "--slack", "9", "--json", cwd=place))
+    assert proof["holds"] and proof["runtime"] == "onnxruntime"
+    assert {"outputs of onnxruntime", "accuracy", "latency_ms", "memory_mb"} <= {
+        each["name"] for each in proof["checks"]
+    }
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_runs_only_where_it_is_trusted(place: Path) -> None:
+    refused = run("verify", "network", "--runtime", "torch", cwd=place, code=2)
+    assert "model.pt2` must be trusted" in refused
+    run("verify", "network", "--runtime", "torch", "--trust", "--data", "digits.npz", "--slack", "9", cwd=place)
+
+
+@pytest.mark.slow
+def test_a_worse_model_does_not_hold(place: Path, tmp_path: Path) -> None:
+    with np.load(place / "rows.npz") as arrays:
+        np.savez(tmp_path / "wrong.npz", inputs=arrays["inputs"], labels=1 - arrays["labels"])
+    proof = json.loads(
+        run("verify", "screening", "--data", str(tmp_path / "wrong.npz"), "--slack", "9", "--json", cwd=place, code=1)
+    )
+    assert [each["name"] for each in proof["checks"] if each["holds"] is False] == ["accuracy"]
+
+
+@pytest.mark.slow
+def test_strange_types_of_an_estimator_are_named(place: Path, tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    from evo_moo.deployment.model_folder import ModelFolder, write_manifest
+    from evo_moo.deployment.runners import predict_of
+    from evo_moo.errors import ModelFolderError
+
+    copy = shutil.copytree(place / "screening", tmp_path / "copy")
+    skops.io.dump(FunctionTransformer(print), copy / "estimator.skops")
+    write_manifest(copy)
+    with pytest.raises(ModelFolderError, match=r"must hold known types, but has builtins\.print"):
+        predict_of(ModelFolder.read(copy), "scikit-learn")
+
+
+@pytest.mark.slow
+def test_wrong_arguments_of_build_are_one_message(place: Path) -> None:
+    there = run("build", "pipeline", "--out", "screening", cwd=place, code=2)
+    assert "`screening` must be a new folder" in there
+    nobody = run("build", "pipeline", "--id", "99", "--out", "other", cwd=place, code=1)
+    assert "`member` must be a full evaluation that ended well, but is 99" in nobody
+    run(
+        "run",
+        "synthetic",
+        "--n-evals",
+        "8",
+        "--surrogate",
+        "none",
+        "--run-dir",
+        "synthetic",
+        "--workers",
+        "1",
+        cwd=place,
+    )
+    nothing = run("build", "synthetic", "--out", "other", cwd=place, code=2)
+    assert "must define `model(self, config, *, seed)`" in nothing
+    assert not (place / "other").exists()
