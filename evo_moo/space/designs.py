@@ -159,9 +159,10 @@ def _axis_faults(name: str, space: SearchSpace, values: Any) -> list[str]:
 
 def _given(name: str, kind: Variable, points: GridPoints | None) -> Any:
     """Return what is said of a variable: its values, their number, or None for all."""
+    is_real = not kind.grid or (isinstance(kind, Compound) and math.isinf(kind.n_values))
     if isinstance(points, Mapping):
-        return points.get(name, None if kind.grid else POINTS)
-    return None if kind.grid else (points or POINTS)
+        return points.get(name, POINTS if is_real else None)
+    return (points or POINTS) if is_real else None
 
 
 def _axis_size(kind: Variable, given: Any) -> int:

@@ -28,6 +28,7 @@ def job(
     workers: int,
     mode: str = "generational",
     surrogate: str = "none",
+    problem: str = "KillsItsRun",
     **options: str,
 ) -> Path:
     path = folder / f"{name}.toml"
@@ -35,7 +36,7 @@ def job(
     n_evals = N_EVALS if surrogate == "none" else N_EVALS_WITH_MODELS
     listed = ", ".join(f'{key} = "{value}"' for key, value in options.items())
     path.write_text(
-        f'[problem]\nuse = "{USER_FILE}:KillsItsRun"\noptions = {{ {listed} }}\n'
+        f'[problem]\nuse = "{USER_FILE}:{problem}"\noptions = {{ {listed} }}\n'
         f'[search]\nalgorithm = "{algorithm}"\npop_size = 12\nseed = 3\nmode = "{mode}"\n'
         f"[budget]\nn_evals = {n_evals}\n{models}[evaluation]\nworkers = {workers}\n"
     )
@@ -43,22 +44,22 @@ def job(
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "workers", "mode", "surrogate"),
+    ("algorithm", "workers", "mode", "surrogate", "problem"),
     [
-        ("nsga2", 2, "generational", "none"),
-        ("nsga2", 1, "steady-state", "none"),
-        ("nsga2", 2, "generational", "auto"),
-        ("nsga3", 1, "steady-state", "gp"),
+        ("nsga2", 2, "generational", "none", "KillsItsRun"),
+        ("nsga2", 1, "steady-state", "none", "KillsItsRun"),
+        ("nsga2", 2, "generational", "auto", "KillsItsRunOfParts"),
+        ("nsga3", 1, "steady-state", "gp", "KillsItsRun"),
     ],
 )
 def test_killed_runs_end_like_one_left_in_peace(
-    tmp_path: Path, algorithm: str, workers: int, mode: str, surrogate: str
+    tmp_path: Path, algorithm: str, workers: int, mode: str, surrogate: str, problem: str
 ) -> None:
     peace, war = tmp_path / "peace.txt", tmp_path / "war.txt"
     peace.write_text("")
     war.write_text("0.9 0.61")
-    in_peace = job(tmp_path, "peace", algorithm, workers, mode, surrogate, turns=str(peace))
-    in_war = job(tmp_path, "war", algorithm, workers, mode, surrogate, turns=str(war))
+    in_peace = job(tmp_path, "peace", algorithm, workers, mode, surrogate, problem, turns=str(peace))
+    in_war = job(tmp_path, "war", algorithm, workers, mode, surrogate, problem, turns=str(war))
     evo_moo("run", in_peace, "--run-dir", "peace", cwd=tmp_path)
     evo_moo("run", in_war, "--run-dir", "war", cwd=tmp_path, code=-9)
     kills = 1

@@ -2,6 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evo_moo.space.kinds.ordering import Ordering
+from evo_moo.space.kinds.simplex import Simplex
+from evo_moo.space.kinds.subset import Subset
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.surrogate.features import Features
@@ -17,6 +20,16 @@ SPACE = SearchSpace(
         "skip": Boolean(when={"act": "gelu"}),
         "only": Choice(["one"]),
         "fixed": Choice(["one"], ordered=True),
+    }
+)
+PARTS = SearchSpace(
+    {
+        "c": Boolean(),
+        "set": Subset(["a", "b", "c"], at_most=2),
+        "two": Subset(["a", "b", "c", "d"], at_least=2, at_most=2, when={"c": True}),
+        "order": Ordering(["p", "q", "r", "s"]),
+        "tour": Ordering([1, 2, 3, 4, 5], tour=True, when={"c": False}),
+        "mix": Simplex(3, at_least=0.1),
     }
 )
 FEATURES = Features(SPACE)
@@ -50,18 +63,18 @@ def test_known_rows():
     np.testing.assert_allclose(FEATURES.matrix(rows), expected)
 
 
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 30))
+@given(space=st.sampled_from([SPACE, PARTS]), seed=st.integers(0, 2**32 - 1), n=st.integers(0, 30))
 @settings(max_examples=100)
-def test_features_are_in_range_and_differ_as_configurations_do(seed, n):
-    X = SPACE.sample(n, np.random.default_rng(seed))
-    M = FEATURES.matrix(X)
-    assert M.shape == (n, len(FEATURES.columns))
-    for column, kind, n_options in zip(M.T, FEATURES.columns.kinds, FEATURES.columns.n_options, strict=True):
+def test_features_are_in_range_and_differ_as_configurations_do(space, seed, n):
+    X, features = space.sample(n, np.random.default_rng(seed)), Features(space)
+    M = features.matrix(X)
+    assert M.shape == (n, len(features.columns))
+    for column, kind, n_options in zip(M.T, features.columns.kinds, features.columns.n_options, strict=True):
         assert (column >= 0).all() and (column <= (n_options - 1 if kind == "category" else 1)).all()
         if kind == "category":
             np.testing.assert_array_equal(column, np.rint(column))
     assert len(np.unique(M, axis=0)) == len(np.unique(X, axis=0))
-    np.testing.assert_allclose(FEATURES.rows(M), X, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(features.rows(M), X, rtol=1e-12, atol=1e-12)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -80,3 +93,20 @@ def test_features_that_follow_from_shared_variables_are_known():
     assert features.known(["a"]).tolist() == [True, False, False, False]
     assert features.known(["b"]).tolist() == [False, True, True, False]
     assert features.known(["b", "a"]).all()
+
+
+def test_distances_of_orderings_are_kendalls_and_of_tours_by_neighbours():
+    def distance(space, one, other):
+        rows = Features(space).matrix(space.encode([{"o": one}, {"o": other}]))
+        return np.abs(rows[0] - rows[1]).sum()
+
+    order, tour = (SearchSpace({"o": Ordering(["a", "b", "c", "d", "e"], tour=tour)}) for tour in (False, True))
+    assert distance(order, list("abcde"), list("bacde")) == 1
+    assert distance(order, list("abcde"), list("edcba")) == 10
+    assert distance(tour, list("abcde"), list("edcba")) == distance(tour, list("abcde"), list("cdeab")) == 0
+    assert distance(tour, list("abcde"), list("acbde")) == 4  # two ways leave, two others come
+
+
+def test_a_variable_of_many_features_weighs_as_one():
+    columns = Features(SearchSpace({"x": Real(0, 1), "o": Ordering(list(range(5)))})).columns
+    assert columns.dimensions == [2, *[20] * 10]

@@ -17,6 +17,9 @@ from evo_moo.problem.metrics import Metric
 from evo_moo.problem.points import numbered
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.kinds.ordering import Ordering
+from evo_moo.space.kinds.simplex import Simplex
+from evo_moo.space.kinds.subset import Subset
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.storage.checkpoint import from_json, to_json
 
@@ -72,6 +75,25 @@ class Grid(SearchProblem):
         return {"f": config["a"] + config["b"], "g": config["a"] * config["b"]}
 
 
+class Parts(SearchProblem):
+    """Variables of several columns, some of them conditional."""
+
+    variables = {
+        "c": Boolean(),
+        "set": Subset(["a", "b", "c", "d"], at_least=1, at_most=3),
+        "order": Ordering(["p", "q", None], when={"c": True}),
+        "tour": Ordering([1, 2, 3, 4, 5], tour=True),
+        "mix": Simplex(["u", "v", "w"], at_least=0.05),
+        "rest": Simplex(2, when={"c": False}),
+    }
+    objectives = {"f": "min", "g": "min"}
+
+    def evaluate(self, config):
+        last = config.get("order", [None])[-1]
+        f = len(config["set"]) + config["mix"]["u"] - 0.5 * (last is None) + abs(config["tour"][1] - 3)
+        return {"f": f, "g": 4 - f + config["mix"]["v"] ** 2 + config.get("rest", [0, 0.5])[1]}
+
+
 PROBLEMS = {
     "zdt1": as_search_problem(get_problem("zdt1", n_var=6)),
     "dtlz2": as_search_problem(get_problem("dtlz2", n_var=5, n_obj=3)),
@@ -81,6 +103,7 @@ PROBLEMS = {
     "devices": Devices(),
     "finite": Finite(),
     "grid": Grid(),
+    "parts": Parts(),
 }
 NAMED = ["nsga2", "nsga3", "weighted-sum", "tchebycheff", "random", "sobol", "grid"]
 ALGORITHMS = st.sampled_from(NAMED)

@@ -50,7 +50,8 @@ def kinds(draw, when, finite):
     if kind == "choice":
         return Choice(draw(options(1)), ordered=draw(st.booleans()), when=when)
     if kind == "ordering":
-        return Ordering(draw(options(2)), when=when)
+        given = draw(options(2))
+        return Ordering(given, tour=len(given) > 3 and draw(st.booleans()), when=when)
     if kind == "subset":
         given = draw(options(2))
         at_least = draw(st.integers(0, len(given) - 1))

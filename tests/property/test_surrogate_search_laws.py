@@ -15,6 +15,9 @@ from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.metrics import Metric
 from evo_moo.problem.pymoo_problem import as_search_problem
 from evo_moo.problem.search_problem import SearchProblem
+from evo_moo.space.kinds.ordering import Ordering
+from evo_moo.space.kinds.simplex import Simplex
+from evo_moo.space.kinds.subset import Subset
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
 from evo_moo.storage.checkpoint import from_json, to_json
 
@@ -117,6 +120,23 @@ def own(cls):
     return lambda: (cls(), cls().evaluate)
 
 
+class Parts(SearchProblem):
+    """Variables of several columns, one of them conditional."""
+
+    variables = {
+        "set": Subset(["a", "b", "c", "d"], at_least=1, at_most=3),
+        "tour": Ordering([1, 2, 3, 4, 5], tour=True),
+        "mix": Simplex(["u", "v", "w"], at_least=0.05),
+        "c": Boolean(),
+        "order": Ordering(["p", "q", None], when={"c": True}),
+    }
+    objectives = {"f": "min", "g": "min"}
+
+    def evaluate(self, config):
+        f = len(config["set"]) + config["mix"]["u"] + abs(config["tour"][1] - 3) + 0.1 * config["c"]
+        return {"f": f, "g": 4 - f + config["mix"]["v"] ** 2 + (config.get("order", [None])[0] is None)}
+
+
 PROBLEMS = {
     "zdt1": plain("zdt1", n_var=6),
     "dtlz2": plain("dtlz2", n_var=5, n_obj=3),
@@ -128,6 +148,7 @@ PROBLEMS = {
     "finite": own(Finite),
     "noise": own(Noise),
     "devices": own(Devices),
+    "parts": own(Parts),
 }
 
 
@@ -144,7 +165,7 @@ def search(optimizer, evaluate, n_evals):
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
-        *((name, "generational") for name in ("dtlz2", "many", "osy", "mixed", "finite", "devices")),
+        *((name, "generational") for name in ("dtlz2", "many", "osy", "mixed", "finite", "devices", "parts")),
         *((name, "steady-state") for name in ("zdt1", "mixed", "noise", "devices")),
     ],
 )

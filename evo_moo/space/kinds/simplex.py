@@ -45,10 +45,6 @@ class Simplex(Compound):
         object.__setattr__(self, "at_least", plain(self.at_least))
 
     @property
-    def grid(self) -> bool:
-        return False
-
-    @property
     def n(self) -> int:
         """Number of shares."""
         return len(self.shares) if self._is_named else int(self.shares)
@@ -92,6 +88,14 @@ class Simplex(Compound):
         if abs(math.fsum(value) - 1) > TOLERANCE:
             raise ValueError(f"must sum to 1, but sums to {math.fsum(value):.6g}; divide each share by the sum")
         return list(self.repaired(np.array([value], dtype=float))[0].tolist())
+
+    def nearest_codes(self, value: Any) -> list[float] | None:
+        """Return the codes of the nearest shares, where they are as many, or have the same names."""
+        try:
+            shares = Simplex(self.shares).codes(value)
+        except ValueError:
+            return None
+        return list(self.repaired(np.array([shares]))[0].tolist())
 
     def values(self, codes: Array) -> list[Any]:
         rows = codes.tolist()

@@ -73,6 +73,17 @@ class Subset(OfOptions):
             raise ValueError(f"must list {low} to {high} options, but lists {len(places)}: {value!r}")
         return [float(place in places) for place in range(self.n)]
 
+    def nearest_codes(self, value: Any) -> list[float] | None:
+        """Return the codes of what is left of a list without unknown options, and of as many more or fewer as it takes.
+
+        None if nothing of it is known.
+        """
+        given = value if isinstance(value, list | tuple) else [value]
+        known = {self.choice.nearest_code(each) for each in given} - {None}
+        if given and not known:
+            return None
+        return list(self.repaired(np.array([[float(place in known) for place in range(self.n)]]))[0].tolist())
+
     def values(self, codes: Array) -> list[Any]:
         return self.listed([np.flatnonzero(row).tolist() for row in codes > 0.5])
 
@@ -120,7 +131,8 @@ class Subset(OfOptions):
     def mutated(self, codes: Array, rng: np.random.Generator, eta: float) -> Array:
         """Add options, remove some, or exchange some for others, all three equally often where the size allows it.
 
-        So mutation alone draws no subset towards half of the options, as flips of single columns would.
+        So mutation alone draws no subset towards half of the options, as flips of single columns would. Mostly one
+        option moves; never more than half of those that are in, or out.
         """
         is_in = codes > 0.5
         low, high = self.sizes
@@ -129,7 +141,8 @@ class Subset(OfOptions):
         room = np.stack([np.minimum(n_out, high - n_in), np.minimum(n_in, n_in - low), np.minimum(n_in, n_out)], axis=1)
         way = np.where(room > 0, rng.random(room.shape), -1.0).argmax(axis=1)
         further = MOST_FURTHER * min(1.0, LEAST_ETA / eta)
-        count = np.minimum(rng.geometric(1 - further, len(codes)), room[np.arange(len(codes)), way])
+        most = np.minimum(room[np.arange(len(codes)), way], np.maximum(np.minimum(n_in, n_out) // 2, 1))
+        count = np.minimum(rng.geometric(1 - further, len(codes)), most)
         added = _chosen(~is_in, np.where(way == 1, 0, count), rng)
         removed = _chosen(is_in, np.where(way == 0, 0, count), rng)
         return np.asarray((is_in | added) & ~removed, dtype=float)

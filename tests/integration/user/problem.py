@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from landscape import valley
 
-from evo_moo import Choice, Fidelity, Integer, Real, SearchProblem
+from evo_moo import Choice, Fidelity, Integer, Ordering, Real, SearchProblem, Simplex, Subset
 
 
 class Small(SearchProblem):
@@ -175,3 +175,20 @@ class Gated(Small):
                 file.write(f"{os.getpid()}\n")
             (self.folder / "gate").read_text()
         return super().evaluate(config, seed=seed)
+
+
+class KillsItsRunOfParts(KillsItsRun):
+    """Has a subset, an ordering, a round trip and shares beside the rest."""
+
+    variables = {
+        **Small.variables,
+        "features": Subset(["a", "b", "c", "d"], at_least=1, at_most=3),
+        "order": Ordering(["p", "q", "r"]),
+        "tour": Ordering([1, 2, 3, 4, 5], tour=True, when={"kind": "bent"}),
+        "mix": Simplex(["web", "code", "books"], at_least=0.05),
+    }
+
+    def evaluate(self, config, *, seed, workspace):
+        metrics = super().evaluate(config, seed=seed, workspace=workspace)
+        more = len(config["features"]) * config["mix"]["web"] + config["order"].index("p")
+        return {"loss": metrics["loss"] + more + config.get("tour", [0, 1])[1], "speed": metrics["speed"]}
