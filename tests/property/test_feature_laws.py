@@ -95,7 +95,7 @@ def test_features_that_follow_from_shared_variables_are_known():
     assert features.known(["b", "a"]).all()
 
 
-def test_distances_of_orderings_are_kendalls_and_of_tours_by_neighbours():
+def test_orderings_differ_by_pairs_and_round_trips_by_neighbours():
     def distance(space, one, other):
         rows = Features(space).matrix(space.encode([{"o": one}, {"o": other}]))
         return np.abs(rows[0] - rows[1]).sum()
