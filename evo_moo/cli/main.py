@@ -15,6 +15,7 @@ from evo_moo.cli.confirm import confirm
 from evo_moo.cli.deployment.build import build
 from evo_moo.cli.deployment.verify import verify
 from evo_moo.cli.devices.commands import app as device_app
+from evo_moo.cli.governance.commands import audit, diff
 from evo_moo.cli.importance import importance
 from evo_moo.cli.pick import pick
 from evo_moo.cli.problems import check, latency, new, problems
@@ -258,7 +259,7 @@ def _report(result: "Result") -> None:
 
 _COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, importance, export, confirm, compare)
 _COMMANDS += (report, doctor, problems, check, latency, new, work)
-_COMMANDS += (build, verify)
+_COMMANDS += (build, verify, audit, diff)
 for _command in _COMMANDS:
     app.command("list" if _command is list_runs else None)(_command)
 app.add_typer(device_app, name="device")

@@ -40,6 +40,9 @@ def pick(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Instead: which members a weighted sum can reach; draws RUN/sweep.png.")
     ] = False,
+    record: Annotated[
+        str | None, typer.Option("--record", metavar="REASON", help="Write the choice, and why, into the run's audit.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose a model from the front by limits and one rule; exit 1 if nothing keeps the limits.
@@ -50,6 +53,7 @@ def pick(
     from evo_moo.analysis.result import Result
     from evo_moo.cli.console import draw, show_data
     from evo_moo.errors import UsageError
+    from evo_moo.storage.log import write_audit
     from evo_moo.storage.reading import guarded_reads
 
     path = folder_of(path)
@@ -70,6 +74,8 @@ def pick(
             draw(lambda: sweep_figure(result, members), path / "sweep.png")
             return
         decision = choice.pick(result, **rules)
+        if record:
+            write_audit(path, "pick", id=decision.chosen.id, rule=decision.rule, why=decision.why, reason=record)
         show_data(decision.to_json(), lambda _: _print_decision(decision, result), as_json)
 
 

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from evo_moo.analysis.choice import SIGNS, Decision, pick
-from evo_moo.analysis.confirmation_ledger import FOLDER, read_confirmation
 from evo_moo.analysis.result import Result
-from evo_moo.deployment.card import Input, Member, ModelCard, Promise, Search, Training, rounded
+from evo_moo.deployment.card import Input, ModelCard, Promise, Training, rounded
 from evo_moo.deployment.card_pages import write_pages
+from evo_moo.deployment.chosen import choose, searched
 from evo_moo.deployment.export import arrays_of, write_model
 from evo_moo.deployment.measure import agreement, footprint, predicted, quality, speed
 from evo_moo.deployment.model_folder import CARD, Array, ModelFolder, write_manifest
 from evo_moo.deployment.runners import RUNTIMES, predict_of, runtimes_here
-from evo_moo.errors import EvoMooError, ModelFolderError, NoChoiceError, ProblemError, UsageError
+from evo_moo.errors import EvoMooError, ModelFolderError, ProblemError, UsageError
 from evo_moo.files import guarded_writes, sync_below, write_whole
 from evo_moo.problem.declarations import parameters_of
 from evo_moo.problem.optional_methods import TrainedModel
@@ -33,6 +31,7 @@ from evo_moo.run.preparation.recorded_job import recorded_job
 from evo_moo.seeding import seed_for
 from evo_moo.storage.environment import environment
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.log import write_audit
 from evo_moo.threads import one_thread
 
 TOLERANCE = 1e-3
@@ -77,7 +76,7 @@ def build(
     run_dir, out = Path(run_dir), Path(out)
     _check_arguments(out, seeds, all_data, batch_size)
     result = Result.read(run_dir)
-    chosen = _chosen(result, member, dict(rules or {}))
+    chosen = choose(result, member, dict(rules or {}))
     job, built, _ = recorded_job(run_dir, problem, {}, "call evo_moo.deployment.build with it, as `problem`")
     if not built.has_model:
         built.model({}, seed=0)  # says what is missing
@@ -91,7 +90,7 @@ def build(
             left_out = write_model(trained, made)
             environment_here = environment(training.seed)
             write_whole(made / "environment.json", orjson.dumps(environment_here, option=orjson.OPT_INDENT_2))
-            search = _search(result, chosen, job.problem.use, job.problem.options, _version_of(result))
+            search = searched(result, chosen, job)
             card = ModelCard(
                 name=f"{search.run}, {key_in_words(chosen.evaluation.id)}",
                 built_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -121,13 +120,9 @@ def build(
             made.rename(out)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+    rule, why = card.search.rule, card.search.why
+    write_audit(run_dir, "build", id=chosen.evaluation.id, rule=rule, why=why, out=str(out.absolute()))
     return ModelFolder.read(out)
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    evaluation: Evaluation
-    decision: Decision | None
 
 
 def _check_arguments(out: Path, seeds: int, all_data: bool, batch_size: int) -> None:
@@ -142,20 +137,6 @@ def _check_arguments(out: Path, seeds: int, all_data: bool, batch_size: int) -> 
         faults.append(f"`{out}` must be a new folder, but is there already; name another, or remove it")
     if faults:
         raise UsageError(*faults)
-
-
-def _chosen(result: Result, member: Key | None, rules: dict[str, Any]) -> _Chosen:
-    if member is None:
-        decision = pick(result, **rules)
-        return _Chosen(decision.chosen, decision)
-    if rules:
-        raise UsageError(f"a member must be named by its id or by rules, but `member` is {member} beside rules")
-    named = [e for e in result.evaluations if str(e.id) == str(member) and e.status == "ok"]
-    if not named:
-        raise NoChoiceError(
-            f"`member` must be a full evaluation that ended well, but is {member}; `evo-moo show` lists the front"
-        )
-    return _Chosen(named[0], None)
 
 
 class _Trainings:
@@ -220,58 +201,9 @@ class _Trainings:
         return all(np.isclose(value, self._member.metrics[name], rtol=1e-6) for name, value in shared.items())
 
 
-def _version_of(result: Result) -> str | None:
-    from evo_moo.storage.reading import reading
-
-    with reading(Path(result.run_dir or "")) as ledger:
-        return ledger.facts().problem_version
-
-
 def _input_of(trained: TrainedModel) -> Input:
     example = arrays_of(trained.example)
     return Input(shape=example.shape[1:], dtype=str(example.dtype), words=trained.inputs)
-
-
-def _search(result: Result, chosen: _Chosen, use: str, options: Mapping[str, Any], version: str | None) -> Search:
-    e, decision, goals = chosen.evaluation, chosen.decision, result.goals
-    front = [
-        Member(
-            id=str(each.id),
-            values=rounded({o.metric: each.metrics[o.metric] for o in goals.objectives}),
-            is_chosen=each.id == e.id,
-        )
-        for each in result.front
-    ]
-    confirmed, n_confirmed = _confirmed(result.run_dir, e)
-    best = {o.metric: o.best(m.metrics[o.metric] for m in result.front) for o in goals.objectives}
-    return Search(
-        run=Path(result.run_dir or "").absolute().name,
-        problem=use,
-        options=dict(options),
-        version=version,
-        n_evaluations=result.n_evaluations,
-        objectives={o.metric: o.direction for o in goals.objectives},
-        limits=[f"{limit.metric} {SIGNS[limit.relation]} {limit.bound:g}" for limit in goals.limits],
-        front=front,
-        rule=decision.rule if decision else "named by its id",
-        why=decision.why if decision else "",
-        given_up=rounded({name: abs(e.metrics[name] - value) for name, value in best.items()}),
-        recorded=rounded(e.metrics),
-        confirmed=confirmed,
-        n_confirmed=n_confirmed,
-    )
-
-
-def _confirmed(run_dir: Path | None, e: Evaluation) -> tuple[dict[str, tuple[float, float]], int]:
-    """Return means and standard deviations over new seeds, of a run that was confirmed, and the number of seeds."""
-    if run_dir is None or not (run_dir / FOLDER).is_dir():
-        return {}, 0
-    with contextlib.suppress(EvoMooError):
-        found = read_confirmation(run_dir, [e.id])
-        table = {name: values[0][np.isfinite(values[0])] for name, values in found.values.items()}
-        n = max((len(values) for values in table.values()), default=0)
-        return {k: (float(v.mean()), float(v.std(ddof=1))) for k, v in table.items() if len(v) > 1}, n
-    return {}, 0
 
 
 def _with_promises(folder: Path, card: ModelCard, trained: TrainedModel) -> ModelCard:

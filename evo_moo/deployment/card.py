@@ -80,6 +80,7 @@ class Search(Part):
         n_evaluations: Number of evaluations.
         objectives: Metrics to ``"min"`` or ``"max"``.
         limits: Limits in words.
+        policies: Objectives and limits to why they are so, and who answers for them.
         front: The front, sorted by the first objective.
         rule: The rule of the choice, in words.
         why: Why it chose this one.
@@ -96,6 +97,7 @@ class Search(Part):
     n_evaluations: int
     objectives: dict[str, str]
     limits: list[str] = []
+    policies: dict[str, str] = {}
     front: list[Member] = []
     rule: str = ""
     why: str = ""

@@ -1,9 +1,12 @@
 """Whether two runs searched the same problem, so that one may reuse what the other measured."""
 
+import functools
 import hashlib
 import importlib.metadata
 import json
+from pathlib import Path
 
+from evo_moo.errors import ProblemError
 from evo_moo.plugins import EXPLORED, ProblemSource
 from evo_moo.problem.command.words import without_place
 from evo_moo.problem.search_problem import SearchProblem
@@ -28,7 +31,7 @@ def problem_version(problem: SearchProblem, source: ProblemSource) -> str | None
     except (TypeError, ValueError):
         return None
     name = source.reference.rpartition(":")[2]
-    digests = {**source.parts, **getattr(problem, "file_digests", {})}
+    digests = {**source.parts, **getattr(problem, "file_digests", {}), **data_digests(problem)}
     files = [f"{file} {digest.rpartition(' ')[2]}" for file, digest in sorted(digests.items())]
     libraries = [importlib.metadata.version(library) for library in ("evo-moo", "pymoo")]
     parts = [name, options, str(getattr(problem, "version", "")), *libraries, *files]
@@ -47,5 +50,28 @@ def problem_parts(problem: SearchProblem, source: ProblemSource) -> dict[str, st
         source: How it was named, or the object.
     """
     version = getattr(problem, "version", None)
-    files = getattr(problem, "file_digests", {})
+    files = getattr(problem, "file_digests", {}) | data_digests(problem)
     return {**source.parts, **files, **({} if version is None else {"version": str(version)})}
+
+
+def data_digests(problem: SearchProblem) -> dict[str, str]:
+    """Return a digest of the content of each of a problem's ``data_files``, by the name that it has there.
+
+    Raises:
+        ProblemError: Files are missing; all are named.
+    """
+    files = {f"data {file}": Path(file).expanduser() for file in problem.data_files}
+    if missing := [str(path) for path in files.values() if not path.is_file()]:
+        raise ProblemError(
+            f"`data_files` of {type(problem).__name__} must name files, but there is no {', '.join(missing)}"
+        )
+    return {
+        name: f"digest {_digest(path, path.stat().st_mtime_ns, path.stat().st_size)}" for name, path in files.items()
+    }
+
+
+@functools.lru_cache(maxsize=1000)
+def _digest(path: Path, changed_ns: int, size: int) -> str:
+    """Return the SHA-256 of a file, which is read again once its time or size has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -147,12 +147,23 @@ def _goal_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
     if not all(isinstance(table, dict | None) for table in (objectives, constraints)):
         return []
     faults = _context_faults(data.get("contexts"), problem.by_context.contexts)
+    faults += _policy_faults(data, problem)
     if objectives is None and constraints is None:
         return faults  # the problem's own are part of its definition
     declared = problem.objectives if objectives is None else objectives
     with contextlib.suppress(TypeError):  # the metrics of a problem whose definition has faults
         faults += find_faults(declared, constraints or {}, problem.declared_metrics | problem.known_metrics)
     return faults
+
+
+def _policy_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]:
+    """Say which policies are of metrics that are neither objectives nor limits."""
+    declared = (problem.objectives, problem.constraints)
+    given = (data.get("objectives"), data.get("constraints"))
+    goals = [name for own, job in zip(declared, given, strict=True) for name in (own if job is None else job)]
+    policies = data.get("policies")
+    unknown = [name for name in policies if name not in goals] if isinstance(policies, dict) else []
+    return [f"`policies.{name}` must be of an objective or a limit, {', '.join(goals)}" for name in unknown]
 
 
 def _context_faults(weights: Any, contexts: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.source_texts import text_digest
 from evo_moo.values import for_toml, json_key
 
-FREE_SECTIONS = ("budget", "evaluation")
+FREE_SECTIONS = ("budget", "evaluation", "policies")
 """What may change from one call to the next: no evaluation's result depends on it."""
 FILES = (("problem", "use"), ("surrogate", "model"))
 """The keys of a job that may name a file of the user's own."""

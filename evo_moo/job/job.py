@@ -29,6 +29,9 @@ accuracy = "max"                   # or { direction = "max", goal = 0.99 }
 [constraints]                      # instead of the problem's own
 latency_ms = { at_most = 20 }
 
+[policies]                         # why goals are what they are, and who answers for them; shown, and changes no search
+latency_ms = "the page answers within 200 ms; owner: shop team"
+
 [contexts]                         # of the problem's, those that count, and how much; by default all alike
 server = 2
 phone = 1
@@ -158,6 +161,7 @@ class Job(Section):
     budget: BudgetSection = BudgetSection()
     objectives: dict[str, Any] | None = None
     constraints: dict[str, Any] | None = None
+    policies: dict[str, Annotated[StrictStr, Field(min_length=1, max_length=500)]] | None = None
     contexts: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = Field(default=None, min_length=1)
     surrogate: SurrogateSection | None = None
     refinement: RefinementSection | None = None

@@ -13,6 +13,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -65,6 +66,8 @@ class SearchProblem(OptionalMethods, Problem):  # type: ignore[misc]
         architecture: Names of the variables that decide what ``compute`` and ``profile`` give; those of the training
             do not. By default all ``variables``. Profiles are kept and reused by them. If a post-training variable is
             named, both are called for each point, with the configuration and the choices in one.
+        data_files: Files that decide what ``evaluate`` returns. The ledger keeps digests of their content, and a run
+            whose data have changed is not continued as if nothing had happened.
         fidelity: What a short evaluation is short of, for a search with refinement; None: there are only full ones.
         is_plain: Whether it stands for a continuous pymoo problem, to be searched just as pymoo does.
         is_deterministic: Whether an evaluation is known to have the same outcome each time.
@@ -80,6 +83,7 @@ class SearchProblem(OptionalMethods, Problem):  # type: ignore[misc]
     metrics: Mapping[str, Metric] = {}
     contexts: Mapping[str, Sequence[str]] = {}
     architecture: Sequence[str] | None = None
+    data_files: Sequence[str | Path] = ()
     fidelity: Fidelity | None = None
     is_plain: bool = False
     is_deterministic: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from evo_moo.analysis.fronts.endings import Failure
+from evo_moo.analysis.governance.audit import Audit
 from evo_moo.analysis.importance.importances import importances, learnt_in_words
 from evo_moo.analysis.result import Result
 from evo_moo.analysis.run_record import RunRecord
@@ -58,6 +59,7 @@ class Report:
         surrogate: The quality of the models.
         rungs: See ``rung_report``; None without refinement.
         timeline: Decisions and incidents.
+        audit: Who asked for what, and by which rules.
         importances: Which variables matter.
         environment: Versions and machine.
         contexts: With contexts, by name, what of this is that of the front in each.
@@ -83,6 +85,7 @@ class Report:
     surrogate: SurrogateQuality
     rungs: dict[str, Any] | None
     timeline: Timeline
+    audit: Audit
     importances: Importances
     environment: dict[str, Any]
     contexts: dict[str, FrontPart] = field(default_factory=dict)
@@ -141,6 +144,7 @@ def read_report(run_dir: str | Path, *, with_importances: bool = True) -> Report
             failures=record.result.failures(),
             surrogate=surrogate_quality(ledger),
             rungs=rung_report(ledger) if refined else None,
+            audit=Audit.of(record),
             timeline=timeline(ledger.events(), ledger.evaluations(), record.result.members),
             importances=_importances(record) if with_importances else Importances(),
             environment=record.environment(),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.analysis.fronts.endings import why_no_front
+from evo_moo.analysis.governance.audit import detail_in_words
 from evo_moo.analysis.statistics.choice_effects import change_words
 from evo_moo.errors import UsageError
 from evo_moo.files import guarded_writes, write_whole
@@ -95,6 +96,7 @@ def report_page(report: Report) -> str:
         plotly=Markup(_plotly()),
         num=number,
         why_no_front=why_no_front,
+        detail_in_words=detail_in_words,
         **_words(report),
     )
 
@@ -218,6 +220,7 @@ def _sections(report: Report, has_front: bool, models: Mapping[str, Any]) -> lis
         ("s-models", "Models", bool(models)),
         ("s-importances", "Importances", bool(report.importances.shares)),
         ("s-decisions", "Decisions", bool(report.timeline.entries)),
+        ("s-audit", "Audit", True),
         ("s-environment", "Environment", bool(report.environment)),
     ]
     return [(anchor, words) for anchor, words, is_there in known if is_there]

@@ -27,6 +27,7 @@ from evo_moo.run.progress import shown_progress
 from evo_moo.run.replay import ended_evaluations
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.variables import Variable
+from evo_moo.storage.log import write_audit
 from evo_moo.storage.own_files import names_in, taken_away_if_refused
 from evo_moo.storage.reading import guarded_reads
 from evo_moo.storage.run_folder import RunFolder
@@ -267,6 +268,8 @@ def run_job(
             job = left_of_budget(job, facts)
             result = Result.of_ledger(folder.ledger, folder.path) if facts.state == "finished" else None
             goes_on = result is None or bool(result.doubts_in_words())
+            if goes_on:
+                write_audit(folder.path, "resume" if folder.ledger.counts() else "run", budget=job.to_toml()["budget"])
             before = ended_evaluations(folder, goals)
         with Reactions(callbacks, facts, folder.ledger) as reactions:
             if goes_on:

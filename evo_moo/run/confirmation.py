@@ -31,6 +31,7 @@ from evo_moo.run.progress import shown_progress
 from evo_moo.run.replay import ended_evaluations
 from evo_moo.run.tasks import Tasks
 from evo_moo.storage.evaluation_row import Evaluation
+from evo_moo.storage.log import write_audit
 from evo_moo.storage.reading import guarded_reads, reading
 from evo_moo.storage.run_folder import RunFolder
 from evo_moo.values import json_key
@@ -87,6 +88,7 @@ def confirm(
                 _begin(folder, built, goals, source, run_dir)
                 before, elapsed_s = ended_evaluations(folder, goals), folder.ledger.facts().elapsed_s
         if going_on:
+            write_audit(run_dir, "confirm", ids=[e.id for e in members], seeds=seeds)
             pool, budget = pool_of(job, built, source, goals), Budget(n_evals=len(candidates))
             shown = shown_progress(goals, budget, before, elapsed_s, pool, verbose)
             with closing(pool), shown as observer:

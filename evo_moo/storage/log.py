@@ -1,16 +1,25 @@
-"""A run folder's log file."""
+"""A run folder's log file, and its audit trail: who asked for what, and when."""
 
 import contextlib
+import datetime
+import getpass
+import json
 import logging
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from evo_moo.text import printable
 
 LOGGER = logging.getLogger("evo_moo")
 
 
+AUDIT = "audit.jsonl"
+MOST_READ = 10_000
+"""Lines of an audit trail that are read at most, the last ones."""
 LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -50,3 +59,60 @@ class LogFile(logging.FileHandler):
         if not self._failed:
             self._failed = True
             print(f"evo-moo: `{self.baseFilename}` cannot be written: {sys.exc_info()[1]}", file=sys.stderr)  # noqa: T201
+
+
+class AuditEntry(NamedTuple):
+    """A line of an audit trail.
+
+    Attributes:
+        at: Time in UTC, ISO 8601.
+        who: User and host.
+        what: What was asked for, such as ``"run"`` or ``"build"``.
+        detail: What decides it, as plain data.
+    """
+
+    at: str
+    who: str
+    what: str
+    detail: dict[str, Any]
+
+
+def write_audit(run_dir: Path | None, what: str, **detail: Any) -> None:
+    """Append a line to a run's audit trail; a folder that takes none is said in the log, and stops nothing.
+
+    Args:
+        run_dir: The run folder; None where nothing is written.
+        what: What was asked for.
+        detail: What decides it, as plain data.
+    """
+    if run_dir is None:
+        return
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    entry = AuditEntry(at, f"{_user()}@{platform.node()}", what, detail)
+    line = json.dumps(entry._asdict(), default=str).encode() + b"\n"
+    try:
+        opened = os.open(run_dir / AUDIT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        with contextlib.closing(os.fdopen(opened, "wb", buffering=0)) as file:
+            file.write(line)  # one write: lines of several processes do not mix
+    except OSError as error:
+        LOGGER.warning("%s is not written: %s", run_dir / AUDIT, error.strerror or error)
+
+
+def read_audit(run_dir: Path) -> list[AuditEntry]:
+    """Return a run's audit trail, oldest first; what is no line of one is left out, since anybody may write there."""
+    try:
+        lines = (run_dir / AUDIT).read_bytes().splitlines()[-MOST_READ:]
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+            at, who, what, detail = (json.loads(line)[name] for name in AuditEntry._fields)
+            entries.append(AuditEntry(str(at), str(who), str(what), dict(detail)))
+    return entries
+
+
+def _user() -> str:
+    with contextlib.suppress(OSError, KeyError):  # a container may know no name for its user
+        return getpass.getuser()
+    return "unknown"

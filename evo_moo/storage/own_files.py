@@ -13,6 +13,7 @@ PATTERNS = (
     "job.toml*",
     "environment.json*",
     "log.txt",
+    "audit.jsonl",
     "front.csv*",
     "front.png",
     "surrogate.png",

@@ -26,7 +26,7 @@ ALLOWED = {
     "run": {"space", "problem", "surrogate", "plugins", "optimizer", "evaluation", "storage", "job", "analysis"},
     "report": {"problem", "storage", "analysis", "run"},
     "toolkit": {"space", "problem", "evaluation"},
-    "deployment": {"problem", "evaluation", "storage", "analysis", "run", "toolkit"},
+    "deployment": {"problem", "evaluation", "storage", "job", "analysis", "run", "toolkit"},
     "optuna": {"space", "problem", "optimizer"},
     "sklearn": {"space", "problem", "evaluation", "storage", "analysis", "run", "toolkit"},
     "cli": {
