@@ -160,10 +160,13 @@ def _policy_faults(data: Mapping[str, Any], problem: SearchProblem) -> list[str]
     """Say which policies are of metrics that are neither objectives nor limits."""
     declared = (problem.objectives, problem.constraints)
     given = (data.get("objectives"), data.get("constraints"))
-    goals = [name for own, job in zip(declared, given, strict=True) for name in (own if job is None else job)]
+    goals = dict.fromkeys(
+        name for own, job in zip(declared, given, strict=True) for name in (own if job is None else job)
+    )
     policies = data.get("policies")
     unknown = [name for name in policies if name not in goals] if isinstance(policies, dict) else []
-    return [f"`policies.{name}` must be of an objective or a limit, {', '.join(goals)}" for name in unknown]
+    rule = f"must be of an objective or a limit, {', '.join(goals)}, but is of neither; drop it, or add the goal"
+    return [f"`policies.{name}` {rule}" for name in unknown]
 
 
 def _context_faults(weights: Any, contexts: Sequence[str]) -> list[str]:

@@ -9,8 +9,9 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from evo_moo.text import printable
 
@@ -61,7 +62,8 @@ class LogFile(logging.FileHandler):
             print(f"evo-moo: `{self.baseFilename}` cannot be written: {sys.exc_info()[1]}", file=sys.stderr)  # noqa: T201
 
 
-class AuditEntry(NamedTuple):
+@dataclass(frozen=True)
+class AuditEntry:
     """A line of an audit trail.
 
     Attributes:
@@ -89,7 +91,7 @@ def write_audit(run_dir: Path | None, what: str, **detail: Any) -> None:
         return
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = AuditEntry(at, f"{_user()}@{platform.node()}", what, detail)
-    line = json.dumps(entry._asdict(), default=str).encode() + b"\n"
+    line = json.dumps(asdict(entry), default=str).encode() + b"\n"
     try:
         opened = os.open(run_dir / AUDIT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         with contextlib.closing(os.fdopen(opened, "wb", buffering=0)) as file:
@@ -104,10 +106,10 @@ def read_audit(run_dir: Path) -> list[AuditEntry]:
         lines = (run_dir / AUDIT).read_bytes().splitlines()[-MOST_READ:]
     except OSError:
         return []
-    entries = []
+    entries, names = [], [each.name for each in fields(AuditEntry)]
     for line in lines:
         with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
-            at, who, what, detail = (json.loads(line)[name] for name in AuditEntry._fields)
+            at, who, what, detail = (json.loads(line)[name] for name in names)
             entries.append(AuditEntry(str(at), str(who), str(what), dict(detail)))
     return entries
 

@@ -1,13 +1,13 @@
 """The audit of a run: who asked for what, by which rules, with which code and data, and what was decided."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evo_moo.analysis.run_record import RunRecord
 from evo_moo.storage.log import AuditEntry, read_audit
-from evo_moo.text import shown
+from evo_moo.text import by_dotted_key, shown
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {**vars(self), "trail": [entry._asdict() for entry in self.trail]}
+        return asdict(self)
 
 
 def detail_in_words(detail: Mapping[str, Any]) -> str:
     """Return what decides an entry of the trail, in words."""
-    return ", ".join(f"{name} {shown(value)}" for name, value in detail.items() if value not in ("", None, [], {}))
+    flat = by_dotted_key(dict(detail))
+    return "; ".join(f"{name}: {shown(value)}" for name, value in flat.items() if value not in ("", None, [], {}))

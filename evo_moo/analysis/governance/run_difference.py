@@ -42,7 +42,7 @@ class RunDifference:
             _differing(by_dotted_key(dict(one.job)), by_dotted_key(dict(other.job))),
             _differing(_goals(one), _goals(other)),
             _differing(one.space, other.space),
-            _differing(one.parts, other.parts),
+            _differing(*_parts(one, other)),
             _differing(by_dotted_key(one.environment()), by_dotted_key(other.environment())),
             _differing(_front(one), _front(other), keep=("evaluations", "members")),
         )
@@ -63,6 +63,13 @@ def _differing(
     names = dict.fromkeys([*one, *other])
     pairs = {name: (one.get(name, MISSING), other.get(name, MISSING)) for name in names}
     return {name: pair for name, pair in pairs.items() if name in keep or json_key(pair[0]) != json_key(pair[1])}
+
+
+def _parts(one: RunRecord, other: RunRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """Return code and data that both runs name, and data that either does: what else is new shows in what uses it."""
+    known = one.parts.keys() & other.parts.keys()
+    kept = [{k: v for k, v in each.parts.items() if k in known or k.startswith("data ")} for each in (one, other)]
+    return kept[0], kept[1]
 
 
 def _goals(record: RunRecord) -> dict[str, Any]:
