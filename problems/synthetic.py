@@ -84,7 +84,7 @@ class Synthetic(SearchProblem):
 
     def _mirrored(self, config: Configuration) -> Configuration:
         kinds = {name: kind for name, kind in self.variables.items() if isinstance(kind, Real | Integer)}
-        return config | {name: kind.low + kind.high - config[name] for name, kind in kinds.items()}
+        return config | {name: kind.lowest + kind.highest - config[name] for name, kind in kinds.items()}
 
 
 def _share_of(config: Configuration) -> float:

@@ -56,9 +56,8 @@ def write_optuna(record: RunRecord, chosen: Iterable[Evaluation], file: IO[bytes
         import sqlalchemy
     except ImportError:
         raise missing_extra("optuna") from None
-    parameters = {
-        name: _Parameter(each) for own in record.variable_parts.definitions.values() for name, each in own.items()
-    }
+    definitions = {name: each for own in record.variable_parts.definitions.values() for name, each in own.items()}
+    parameters = {name: _Parameter(each, record.space) for name, each in definitions.items()}
     # Made under a plain name, since a URL would take a ? in the path for the path's end.
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
@@ -84,20 +83,29 @@ def _without_syncing(connection: Any, record: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
 
 
+def _bound(space: Mapping[str, Mapping[str, Any]], definition: Mapping[str, Any], end: str) -> Any:
+    """Return a bound; of one that is the value of a variable, how low or high it may be: Optuna has only numbers."""
+    bound = definition[end]
+    while isinstance(bound, str):
+        named = space[bound]
+        bound = 0 if end == "low" and named.get("zero") else named[end]
+    return bound
+
+
 class _Parameter:
     """A variable as Optuna takes it."""
 
-    def __init__(self, definition: Mapping[str, Any]) -> None:
+    def __init__(self, definition: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> None:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         kind, self.as_json = definition["kind"], False
         self.distribution: BaseDistribution
         if kind in ("real", "integer"):
             has_zero, log, step = (definition.get(key) for key in ("zero", "log", "step"))
-            low = 0 if has_zero else definition["low"]  # Optuna has no 0 beside a log range
+            low = 0 if has_zero else _bound(space, definition, "low")  # Optuna has no 0 beside a log range
             number = FloatDistribution if kind == "real" else IntDistribution
             steps = {} if step is None else {"step": step}
-            self.distribution = number(low, definition["high"], log=bool(log and not has_zero), **steps)
+            self.distribution = number(low, _bound(space, definition, "high"), log=bool(log and not has_zero), **steps)
         elif kind == "boolean":
             self.distribution = CategoricalDistribution([False, True])
         else:

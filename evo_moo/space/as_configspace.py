@@ -51,6 +51,10 @@ def configuration_space(variables: Mapping[str, Variable]) -> "ConfigSpace.Confi
 def _hyperparameter(name: str, variable: Variable) -> "Hyperparameter[Any, Any]":
     """Return the hyperparameter of a variable; ``ValueError`` with the rule where there is none."""
     match variable:
+        case Real() | Integer() if variable.named:
+            raise ValueError(
+                f"bounds must be numbers in ConfigSpace, but the range is {variable.text()}; write numbers"
+            )
         case Real() | Integer() if variable.zero:
             raise ValueError("a log range must have no 0 beside it in ConfigSpace, but has; drop zero=True")
         case Real() | Integer() if variable.step is not None:

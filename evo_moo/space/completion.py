@@ -38,9 +38,12 @@ def completed(space: SearchSpace, given: Mapping[str, Any], seed: int) -> Config
         rng = np.random.default_rng(evaluation_seed(seed, plain(given)))
         rows = space.codes(space.draw(MOST_DRAWS, rng))
         rows[:, list(codes)] = list(codes.values())
-        X = space.canonical(space.columns(rows))
+        X = drawn = space.canonical(space.columns(rows))
         X = X[space.active(X)[:, list(codes)].all(axis=1)]
+        if any(kind.named for kind in space.variables.values()):  # a drawn bound may have moved what is given
+            X = X[np.isclose(space.codes(X)[:, list(codes)], list(codes.values()), rtol=1e-9).all(axis=1)]
         X = X[space.allowed(X)]
         if not len(X):
+            space.encode([{**space.decode(drawn[:1])[0], **given}])  # says what does not fit, if it is no rule
             raise error
         return space.decode(X[:1])[0]

@@ -32,10 +32,11 @@ class Conditions:
     Attributes:
         alternatives: Column to its conditions, of which one must hold: each has the columns of parents, with the codes
             that these must have. Columns without conditions are left out.
-        order: All columns, parents before children, and each child soon after its parents.
+        order: All columns, parents and those that bounds name before children, and each child soon after its parents.
         contradictions: Alternatives that never hold, to the columns of which they ask different codes.
         needed: Column to the codes that each of its ancestors must have for it to exist. With several alternatives it
             may still not exist where all have them.
+        has_alternatives: Column to whether it, or what its conditions name, has several alternatives.
     """
 
     def __init__(self, variables: Mapping[str, Variable], may_contradict: bool = False) -> None:
@@ -55,11 +56,12 @@ class Conditions:
             if kind.alternatives
         }
         try:
-            self.order = self._parents_first(len(names))
+            self.order = self._parents_first(variables, columns_of)
         except graphlib.CycleError as error:
             circle = [names[i] for i in error.args[1]]
             way = " -> ".join(circle)
-            raise SpaceError(f"`{circle[0]}`: conditions must not go in a circle, but {way} do; drop one") from None
+            rule = "conditions and bounds" if any(kind.named for kind in variables.values()) else "conditions"
+            raise SpaceError(f"`{circle[0]}`: {rule} must not go in a circle, but {way} do; drop one") from None
         self.contradictions = self._contradictions(list(variables.values()))
         faults = [
             f"`{names[i]}`: its conditions and its parents' must fit together, "
@@ -75,8 +77,13 @@ class Conditions:
         active = np.ones(codes.shape, dtype=bool)
         for i in self.order:
             if i in self.alternatives:
-                active[:, i] = np.any([_holds(each, codes, active) for each in self.alternatives[i]], axis=0)
+                active[:, i] = self.exists(i, codes, active)
         return active
+
+    def exists(self, column: int, codes: Array, active: Mask) -> Mask:
+        """Return in which rows a column exists, ``(n,)``, by what is known of those before it in ``order``."""
+        alternatives = self.alternatives.get(column, [{}])
+        return np.asarray(np.any([_holds(each, codes, active) for each in alternatives], axis=0))
 
     def count(self, low: Array, high: Array) -> int:
         """Count the different configurations of columns that all are grids.
@@ -111,12 +118,15 @@ class Conditions:
                 return math.prod(int(n) for n in high - low + 1)
         return states.total()
 
-    def _parents_first(self, n_var: int) -> list[int]:
-        parents = {i: dict.fromkeys(itertools.chain(*alternatives)) for i, alternatives in self.alternatives.items()}
+    def _parents_first(self, variables: Mapping[str, Variable], places: Mapping[str, int]) -> list[int]:
+        parents = dict[int, dict[int, None]]()
+        for i, kind in enumerate(variables.values()):
+            named = [places[other] for other in kind.named.values()]
+            parents[i] = dict.fromkeys([*itertools.chain(*self.alternatives.get(i, ())), *named])
         graphlib.TopologicalSorter(parents).prepare()  # raises CycleError
         with_children = set(itertools.chain.from_iterable(parents.values()))
         order: dict[int, None] = {}
-        for last in (i for i in range(n_var) if i not in with_children):
+        for last in (i for i in range(len(variables)) if i not in with_children):
             path = [last]
             while path:
                 missing = next((parent for parent in parents.get(path[-1], {}) if parent not in order), None)
@@ -130,6 +140,7 @@ class Conditions:
         """Return the alternatives that never hold, to the ancestors of which they ask different codes."""
         contradictions = dict[_Alternative, list[int]]()
         self.needed: dict[int, dict[int, Region]] = {}
+        self.has_alternatives: dict[int, bool] = {}
         boxes: dict[int, list[dict[int, Region]]] = {}
         for i in self.order:
             boxes[i] = []
@@ -143,6 +154,9 @@ class Conditions:
                 for ancestor in (boxes[i] or [{}])[0]
                 if all(ancestor in box for box in boxes[i])
             }
+            parents = itertools.chain(*self.alternatives.get(i, ()))
+            is_split = len(self.alternatives.get(i, ())) > 1
+            self.has_alternatives[i] = is_split or any(self.has_alternatives[parent] for parent in parents)
             if len(boxes[i]) > MOST_BOXES:
                 boxes[i] = [self.needed[i]]
         return contradictions

@@ -66,6 +66,18 @@ class Encoding:
             codes[:, self._zeros] = np.where(is_zero, self.low[self._zeros], others)
         return codes
 
+    def of_column(self, column: int, values: Array) -> Array:
+        """Return the codes of ``(n,)`` values of a column without a 0 beside it, wherever its bounds are."""
+        codes = np.exp(values) if self.log[column] else values
+        if self.grid[column]:
+            return np.rint(codes)
+        return round_significant(codes) if self.log[column] else codes
+
+    def wide(self, column: int, low: Array, high: Array) -> tuple[Array, Array]:
+        """Return the values of a column for ``(n,)`` smallest and largest codes, half a step wider on a grid."""
+        half = 0.5 if self.grid[column] else 0.0
+        return (np.log(low - half), np.log(high + half)) if self.log[column] else (low - half, high + half)
+
     def columns(self, codes: Array) -> Array:
         """Return the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
         X = codes.copy()

@@ -84,11 +84,12 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         X = np.where(active, X, np.where(active[::-1], X[::-1], space.draw(n_pairs, random_state)))
         number = ~space.category & ~space.layout.compound
         if number.any():
-            U = _scaled(space, X)[:, :, number]
+            low, high = space.wide_xl[number], space.wide_xu[number]
+            U = (X[:, :, number] - low) / (high - low)
             ends = np.zeros(U.shape[2]), np.ones(U.shape[2])
             eta, half = np.full((n_pairs, 1), float(self.eta)), np.full((n_pairs, 1), 0.5)
             V = cross_sbx(U, *ends, eta, half, half, random_state=random_state)
-            X[:, :, number] = np.where(V == U, X[:, :, number], _unscaled(space, V, number))
+            X[:, :, number] = np.where(V == U, X[:, :, number], low + V * (high - low))
         exchanged = space.category & ~space.layout.compound & (random_state.random((n_pairs, n_var)) < 0.5)
         X = np.where(exchanged, X[::-1], X)
         for name, kind in space.layout.compounds.items():
@@ -128,7 +129,8 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         X = space.columns(before)
         active = space.active(X)
         first = space.layout.first
-        chosen = self._hits((active & (space.xu > space.xl))[:, first], random_state)
+        bounds = space.bounds_of(before)
+        chosen = self._hits((active & bounds.movable)[:, first], random_state)
         hit = np.zeros(X.shape, dtype=bool)
         hit[:, first] = chosen
         hit &= ~space.layout.compound
@@ -139,15 +141,15 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         shift = 1 + np.floor(random_state.random(len(rows)) * (n_options - 1))
         Y[rows, columns] = (X[rows, columns] + shift) % n_options
         rows, columns = np.nonzero(hit & ~space.category)
-        U = _scaled(space, X)[rows, columns]
-        Y[rows, columns] = _unscaled(space, self._moved(U, random_state), columns)
+        low, high = bounds.wide_xl[rows, columns], bounds.wide_xu[rows, columns]
+        Y[rows, columns] = low + self._moved((X[rows, columns] - low) / (high - low), random_state) * (high - low)
         after = space.codes(Y)
         if (has_zero := hit & (space.zero_edge > -np.inf)).any():
             Y = np.where(has_zero, self._to_or_from_zero(X, Y, before == after, random_state), Y)
             after = space.codes(Y)
         stuck = hit & space.grid & (before == after)
         step = np.where(Y < X, -1.0, 1.0)
-        step = np.where((before + step < space.low) | (before + step > space.high), -step, step)
+        step = np.where((before + step < bounds.low) | (before + step > bounds.high), -step, step)
         after = np.where(stuck, before + step, after)
         for name, kind in space.layout.compounds.items():
             place = space.layout.places[name]
@@ -275,12 +277,3 @@ def space_operators(space: SearchSpace) -> dict[str, Any]:
         "mutation": SpaceMutation(space),
         "eliminate_duplicates": RowDuplicateElimination(space),
     }
-
-
-def _scaled(space: SearchSpace, X: Array) -> Array:
-    return np.asarray((X - space.wide_xl) / (space.wide_xu - space.wide_xl))
-
-
-def _unscaled(space: SearchSpace, U: Array, columns: Any) -> Array:
-    low, high = space.wide_xl[columns], space.wide_xu[columns]
-    return np.asarray(low + U * (high - low))

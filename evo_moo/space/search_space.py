@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evo_moo.errors import SpaceError
-from evo_moo.space.conditions import Conditions, Region, condition_faults, when_text
-from evo_moo.space.dotted import NAMES, flat, is_name
+from evo_moo.space.bounds import Bounds, RowBounds, resolved
+from evo_moo.space.conditions import Conditions, Region, when_text
+from evo_moo.space.dotted import flat
 from evo_moo.space.encoding import Encoding
+from evo_moo.space.faults import space_faults
 from evo_moo.space.layout import Layout
 from evo_moo.space.unit_points import Method, unit_points
 from evo_moo.space.variables import Array, Mask, Variable
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 Configuration = dict[str, Any]
 SAMPLING_ROUNDS = 16
-KNOWN = "a Real, Integer, Choice, Boolean, Subset, Ordering or Simplex"
+MOST_LAID_OUT = 100_000
+"""Combinations of values that are laid out to be counted."""
 
 
 class SearchSpace:
@@ -62,16 +65,17 @@ class SearchSpace:
         Raises:
             SpaceError: The definition has faults; the message lists all, one per line.
         """
-        self.variables = dict(variables)
+        self.variables, of_bounds = resolved(variables)
         self.forbidden = dict(forbidden or {})
         self.names = tuple(self.variables)
         self._has_dots = any("." in str(name) for name in self.names)
-        if faults := self._faults():
+        if faults := space_faults(self.variables, self.forbidden, of_bounds):
             raise SpaceError("\n".join(faults))
         self.layout = Layout(self.variables)
         self.n_var = len(self.layout.parts)
         self._conditions = Conditions(self.layout.parts)
         self._encoding = e = Encoding(self.layout.parts.values())
+        self._bounds = Bounds(self.layout.parts, self._conditions, e)
         self.grid, self.log, self.category, self.zero_edge = e.grid, e.log, e.category, e.zero_edge
         self.low, self.high, self.xl, self.xu = e.low, e.high, e.xl, e.xu
         self.wide_xl, self.wide_xu = e.wide_xl, e.wide_xu
@@ -123,10 +127,15 @@ class SearchSpace:
         """Return the codes that the ancestors of a column, by theirs, must all have for it to exist."""
         return self._conditions.needed[column]
 
-    def codes(self, X: npt.ArrayLike) -> Array:
-        """Return the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""
+    def has_alternatives(self, column: int) -> bool:
+        """Return whether there are several ways for a column to exist, so that ``needed`` has room for all of them."""
+        return self._conditions.has_alternatives[column]
+
+    def codes(self, X: npt.ArrayLike, of_rows: bool = True) -> Array:
+        """Return the codes of ``(n, n_var)`` rows, put inside the bounds, those ``of_rows`` too, and on the grid."""
         X = self._checked(X)
-        return self.layout.repaired(self._encoding.codes(X), np.minimum(np.maximum(X, self.xl), self.xu))
+        codes = self.layout.repaired(self._encoding.codes(X), np.minimum(np.maximum(X, self.xl), self.xu))
+        return self._bounds.inside(codes) if of_rows else codes
 
     def columns(self, codes: Array) -> Array:
         """Return the rows of ``(n, n_var)`` codes: logarithms where the range is searched in log scale."""
@@ -178,6 +187,11 @@ class SearchSpace:
         X = self.canonical(self.columns(codes))
         for active, configuration in zip(self.active(X), configurations, strict=True):
             self._check_presence(active, configuration)
+        for row, column in self._bounds.outside(codes):
+            name, configuration = self.layout.owners[column], configurations[row]
+            if name in configuration:
+                words = f"must lie in {self.variables[name].text()}, but is {configuration[name]!r}"
+                raise SpaceError(f"`{name}`: {words} in {dict(configuration)}")
         for configuration in self.decode(X) if self.forbidden else ():
             if rule := self._broken_rule(configuration):
                 raise SpaceError(f"the rule `{rule}` forbids {configuration}; change one of its values")
@@ -222,7 +236,11 @@ class SearchSpace:
 
     def of_unit(self, unit: Array) -> Array:
         """Return the raw rows, ``(n, n_var)``, that ``(n, layout.n_unit)`` points of the unit cube stand for."""
-        return self.layout.of_unit(unit, self.wide_xl, self.wide_xu)
+        return self._bounds.spread(self.layout.of_unit(unit, self.wide_xl, self.wide_xu))
+
+    def bounds_of(self, codes: Array) -> RowBounds:
+        """Return the bounds of the rows of ``(n, n_var)`` codes, which differ where they are values of variables."""
+        return self._bounds.of_rows(codes)
 
     def allowed(self, X: npt.ArrayLike) -> Mask:
         """Return the ``(n,)`` mask of the rows that no rule forbids.
@@ -238,8 +256,12 @@ class SearchSpace:
         """Count the different configurations, forbidden ones included; infinite with a ``Real``.
 
         Conditions so entangled that counting would take too long make it an upper bound: the count as if all
-        variables were always active.
+        variables were always active. So do bounds that name variables, but in small spaces.
         """
+        combinations = math.prod((self.high - self.low + 1).tolist())
+        if self.grid.all() and self._bounds.has_any and not self.layout.compounds and combinations <= MOST_LAID_OUT:
+            codes = np.indices((self.high - self.low + 1).astype(int)).reshape(self.n_var, -1).T + self.low
+            return len(np.unique(self.canonical(self.columns(codes)), axis=0))
         return self._conditions.count(*self.layout.counted(self.low, self.high)) if self.grid.all() else math.inf
 
     def describe(self) -> list[dict[str, str]]:
@@ -293,24 +315,3 @@ class SearchSpace:
             if broken:
                 return rule
         return None
-
-    def _faults(self) -> list[str]:
-        """List all faults of the definition, how conditions fit together aside."""
-        if not self.variables:
-            return ["a space must have at least one variable, but has none; add one"]
-        faults, sound = [], set()
-        for name, kind in self.variables.items():
-            found = []
-            if not is_name(name):
-                found.append(f"a name must be {NAMES}, but is {name!r}; rename it")
-            if not isinstance(kind, Variable):
-                found.append(f"must be {KNOWN}, but is {kind!r}")
-            elif not (found := found + kind.faults()):
-                sound.add(name)
-            faults += [f"`{name}`: {fault}" for fault in found]
-        for rule, predicate in self.forbidden.items():
-            if not callable(predicate):
-                faults.append(f"`{rule}`: a forbidden rule must be a function, but is {predicate!r}")
-        for name in self.names:
-            faults += [f"`{name}`: {fault}" for fault in condition_faults(name, self.variables, sound)]
-        return faults

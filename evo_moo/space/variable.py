@@ -49,6 +49,11 @@ class Variable:
         return replace(self, when=alternatives if len(alternatives) > 1 else alternatives[0] or None)
 
     @property
+    def named(self) -> dict[str, str]:
+        """``low`` and ``high`` to the variable whose value is that bound, where it is one's."""
+        return {}
+
+    @property
     def kind(self) -> str:
         """Name of the kind, for tables."""
         return type(self).__name__.lower()
@@ -105,7 +110,8 @@ class Variable:
 
     def to_json(self) -> dict[str, Any]:
         """Return the definition as plain data: ``kind``, and each attribute that is not at its default."""
-        declared = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        of_user = [f for f in fields(self) if f.init]
+        declared = {f.name: getattr(self, f.name) for f in of_user if getattr(self, f.name) != f.default}
         plain: dict[str, Any] = json.loads(json.dumps({"kind": self.kind, **declared}, default=_for_json))
         return plain
 

@@ -22,6 +22,10 @@ MOST_CELLS, FEWEST_CELLS, CELLS_IN_ALL = 48, 8, 2000
 """Of a range: a function that bends less than this often loses next to nothing of its variance. Of many, fewer."""
 
 
+N_DRAWN = 4096
+"""Rows by which the probability is estimated that variables with alternative conditions exist."""
+
+
 class Cells:
     """The cells of a space's variables.
 
@@ -92,7 +96,8 @@ class Cells:
             weights: The weights of the region that is asked about.
 
         Returns:
-            The restricted weights, and the probability of the restriction; it is 0 where they never do.
+            The restricted weights, and the probability that they exist; it is 0 where they never do. With alternative
+            conditions it is estimated, and the restriction has room for all of these.
         """
         restricted = list(weights)
         for column in columns:
@@ -100,6 +105,10 @@ class Cells:
                 restricted[ancestor] = restricted[ancestor] * self._within(ancestor, accepted)
         # Rounded, since the probabilities of cells sum to 1 but for the last digits.
         share = round(math.prod(float(column.sum()) for column in restricted), 12)
+        if share and any(map(self.space.has_alternatives, columns)):
+            rng = np.random.default_rng(0)
+            exist = self.space.active(self.rows(self.draw(weights, N_DRAWN, rng), rng))[:, list(columns)].all(axis=1)
+            share = max(float(exist.mean()), 0.5 / N_DRAWN)
         return tuple(_normalised(column) for column in restricted), share
 
     def _within(self, column: int, accepted: tuple[tuple[float, float], ...]) -> Mask:
@@ -141,7 +150,8 @@ def codes_of(space: SearchSpace, column: int, values: Array) -> Array:
         return np.rint(values) if space.grid[column] else np.asarray(values)
     X = np.tile(space.xl, (len(values), 1))
     X[:, column] = values
-    return np.ascontiguousarray(space.codes(X)[:, column])  # of strided input, logarithms may be off by one bit
+    codes = space.codes(X, of_rows=False)
+    return np.ascontiguousarray(codes[:, column])  # of strided input, logarithms may be off by one bit
 
 
 def _normalised(weights: Array) -> Array:

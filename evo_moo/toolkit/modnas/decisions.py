@@ -46,6 +46,10 @@ class Decisions:
                 f"decisions must have finitely many values, but {', '.join(continuous)} are real; "
                 "declare a Choice of a few values instead"
             )
+        if moving := [f"`{name}`" for name, kind in space.variables.items() if kind.named]:
+            raise ValueError(
+                f"bounds of decisions must be numbers, but {', '.join(moving)} name variables; write numbers"
+            )
         if either := [f"`{name}`" for name, kind in space.variables.items() if len(kind.alternatives) > 1]:
             raise ValueError(
                 f"conditions of decisions must not have alternatives, but {', '.join(either)} have some; "

@@ -68,15 +68,16 @@ def test_any_space_means_the_same_there_and_back(alternatives, seed):
     ("variable", "message"),
     [
         (Real(1e-3, 1, log=True, zero=True), "`x`: a log range must have no 0 beside it in ConfigSpace, but has"),
+        (Integer(1, "n"), "`x`: bounds must be numbers in ConfigSpace, but are 1 .. n; write numbers"),
         (Integer(0, 4000, step=2), "`x`: steps must be at most 1000 in ConfigSpace, but are 2001"),
         (Choice([1, True]), "`x`: options must differ by == in ConfigSpace, but 1 and True do not"),
         (Choice([[1], 2]), r"`x`: options must be single values in ConfigSpace, but one is \[1\]; use names"),
     ],
-    ids=["zero", "steps", "same", "list"],
+    ids=["zero", "named", "steps", "same", "list"],
 )
 def test_refused_is_what_configspace_cannot_say(variable, message):
     with pytest.raises(SpaceError, match=message):
-        SearchSpace({"x": variable}).to_configspace()
+        SearchSpace({"n": Integer(1, 4), "x": variable}).to_configspace()
 
 
 def test_rules_are_refused_by_name():

@@ -351,7 +351,7 @@ def test_space_travels_by_cloudpickle(space):
         (Real(-1e308, 1e308), "high - low must be finite"),
         (Real(1, 1 + 1e-15), "high - low must be at least .* but is .*; widen it, or search the distance from 1"),
         (Real(False, True), "low must be a finite number, but is False"),
-        (Real("0", 1), "low must be a finite number, but is '0'"),
+        (Real("0", 1), "low must be a number or another variable of the space, but names '0'"),
         (Real(0, 1, log=True), "a log range must begin above 0, but low is 0; say zero=True beside a low above 0"),
         (Real(1e-300, 1, log=True), "a log range must lie within"),
         (Real(1, 1.0001, log=True), "a log range must be wider"),
