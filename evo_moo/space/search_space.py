@@ -82,24 +82,24 @@ class SearchSpace:
 
     @classmethod
     def from_configspace(cls, cs: "ConfigurationSpace") -> "SearchSpace":
-        """Take a space over from ConfigSpace; ``evo_moo.space.configspace.variables_of`` says what becomes of it.
+        """Take a space over from ConfigSpace; what becomes of it says ``variables_of`` in its room.
 
         Raises:
             ImportError: ConfigSpace is not installed.
             SpaceError: The space says something that evo-moo has no words for.
         """
-        from evo_moo.space.configspace import variables_of
+        from evo_moo.space.configspace.reading import variables_of
 
         return cls(*variables_of(cs))
 
     def to_configspace(self) -> "ConfigurationSpace":
-        """Return the space as ConfigSpace has it; see ``evo_moo.space.as_configspace.configuration_space``.
+        """Return the space as ConfigSpace has it; see ``evo_moo.space.configspace.writing.configuration_space``.
 
         Raises:
             ImportError: ConfigSpace is not installed.
             SpaceError: The space says something that ConfigSpace has no words for.
         """
-        from evo_moo.space.as_configspace import configuration_space
+        from evo_moo.space.configspace.writing import configuration_space
 
         if self.forbidden:
             raise SpaceError(

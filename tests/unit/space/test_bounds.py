@@ -48,7 +48,7 @@ def test_draws_are_uniform_inside_the_bounds_of_their_row():
     assert np.histogram(places, 4, (0, 1))[0] / len(places) == pytest.approx(0.25, abs=0.02)
 
 
-def test_where_the_named_one_is_absent_the_widest_range_holds():
+def test_an_absent_bound_leaves_the_widest_range():
     space, configurations = drawn()
     assert {config["below"] for config in configurations if not config["deep"]} == set(range(10))
     assert (space.low[-1], space.high[-1]) == (0, 9)

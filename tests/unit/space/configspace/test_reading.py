@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo_moo.errors import SpaceError
-from evo_moo.space.configspace import variables_of
+from evo_moo.space.configspace.reading import variables_of
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Choice, Integer, Real
 

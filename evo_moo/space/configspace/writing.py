@@ -7,7 +7,7 @@ import numpy as np
 
 from evo_moo.errors import SpaceError
 from evo_moo.space.conditions import Region, met, neighbour, region
-from evo_moo.space.configspace import LONGEST_LIST, ConfigSpace
+from evo_moo.space.configspace.reading import LONGEST_LIST, ConfigSpace
 from evo_moo.space.variables import Boolean, Choice, Integer, Real, Variable
 from evo_moo.values import json_key
 
@@ -53,7 +53,7 @@ def _hyperparameter(name: str, variable: Variable) -> "Hyperparameter[Any, Any]"
     match variable:
         case Real() | Integer() if variable.named:
             raise ValueError(
-                f"bounds must be numbers in ConfigSpace, but the range is {variable.text()}; write numbers"
+                f"bounds must be numbers in ConfigSpace, but are {variable.text()}; write numbers"
             )
         case Real() | Integer() if variable.zero:
             raise ValueError("a log range must have no 0 beside it in ConfigSpace, but has; drop zero=True")

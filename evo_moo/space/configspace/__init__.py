@@ -1,0 +1,1 @@
+"""Search spaces in the words of the package ConfigSpace: taken over from there, and said there."""
