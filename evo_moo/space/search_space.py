@@ -82,7 +82,7 @@ class SearchSpace:
 
     @classmethod
     def from_configspace(cls, cs: "ConfigurationSpace") -> "SearchSpace":
-        """Take a space over from ConfigSpace; what becomes of it says ``variables_of`` in its room.
+        """Take a space over from ConfigSpace; see ``variables_of`` in ``evo_moo.space.configspace.reading``.
 
         Raises:
             ImportError: ConfigSpace is not installed.

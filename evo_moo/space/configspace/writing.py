@@ -52,9 +52,7 @@ def _hyperparameter(name: str, variable: Variable) -> "Hyperparameter[Any, Any]"
     """Return the hyperparameter of a variable; ``ValueError`` with the rule where there is none."""
     match variable:
         case Real() | Integer() if variable.named:
-            raise ValueError(
-                f"bounds must be numbers in ConfigSpace, but are {variable.text()}; write numbers"
-            )
+            raise ValueError(f"bounds must be numbers in ConfigSpace, but are {variable.text()}; write numbers")
         case Real() | Integer() if variable.zero:
             raise ValueError("a log range must have no 0 beside it in ConfigSpace, but has; drop zero=True")
         case Real() | Integer() if variable.step is not None:
