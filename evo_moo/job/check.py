@@ -17,8 +17,10 @@ from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job
 from evo_moo.job.listening import listen_faults
 from evo_moo.job.refinement import refinement_faults
-from evo_moo.job.start import complete_start, read_known
-from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO
+from evo_moo.job.start import complete_start, is_told, read_known
+from evo_moo.optimizer.algorithms import EVOLUTIONARY, FURTHER, PARETO
+from evo_moo.optimizer.arguments import is_pymoos, pymoo_faults
+from evo_moo.optimizer.given_algorithm import is_given
 from evo_moo.pareto import MOST_OBJECTIVES
 from evo_moo.plugins import ProblemSource, load_surrogate
 from evo_moo.problem.command.words import COMMAND
@@ -199,14 +201,30 @@ def _search_faults(job: Job, problem: SearchProblem) -> list[str]:
         faults.append(
             f"`search.pop_size` must be at least the number of objectives for nsga3, {n_obj}, but is {search.pop_size}"
         )
+    with contextlib.suppress(EvoMooError, TypeError, ValueError, AttributeError):  # goals have faults of their own
+        faults += _pymoo_faults(job, problem)
     if search.algorithm == "grid":
         faults += [f"`search.grid_points` {fault}" for fault in grid_faults(problem.space, search.grid_points)]
     elif search.grid_points is not None:
         faults.append(f"`search.grid_points` must go with algorithm = 'grid', but it is {search.algorithm!r}")
-    if search.sampling != "random":
+    if search.sampling != "random" and not is_pymoos(search.algorithm):
         faults += _algorithm_faults("search.sampling", search.algorithm, EVOLUTIONARY)
     if job.surrogate is not None and job.surrogate.model != "none":
         faults += _algorithm_faults("surrogate", search.algorithm, PARETO)
+    return faults
+
+
+def _pymoo_faults(job: Job, problem: SearchProblem) -> list[str]:
+    """Say what an algorithm that is pymoo's own cannot do of what a job asks for."""
+    search = job.search
+    algorithm = search.algorithm if search.given is None else search.given
+    faults = pymoo_faults(algorithm, problem, job.goals(problem), search.pop_size, search.mode)
+    faults = [fault.replace("`", "`search.", 1) for fault in faults]
+    if is_given(algorithm) or algorithm in FURTHER:
+        if any(is_told(entry, problem.space) for entry in search.start):
+            faults.append("`search.start` must hold no metrics with an algorithm of pymoo's own; try nsga2")
+        if job.refinement is not None:
+            faults += _algorithm_faults("refinement", search.algorithm, PARETO)
     return faults
 
 

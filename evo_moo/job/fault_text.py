@@ -57,4 +57,5 @@ def _keys_of(table: type[BaseModel], path: Sequence[str]) -> list[str]:
         annotation = table.model_fields[name].annotation
         table = (get_args(annotation) or (annotation,))[0]  # of a section that may be None, the section
     more = list(KEYS) if list(path) == ["problem"] else []
-    return [*(field.alias or name for name, field in table.model_fields.items()), *more]
+    fields = {name: field for name, field in table.model_fields.items() if not field.exclude}
+    return [*(field.alias or name for name, field in fields.items()), *more]

@@ -6,7 +6,8 @@ options = { }                      # keyword arguments of the problem's class
 # or instead any program: command = ["python", "train.py", "--lr", "{lr}"], and what else ``CommandProblem`` takes
 
 [search]
-algorithm = "nsga2"                # or "nsga3"; or a baseline: "weighted-sum", "tchebycheff", "random", "sobol", "grid"
+algorithm = "nsga2"                # or "nsga3"; or pymoo's "unsga3", "agemoea2", "smsemoa", "spea2", "ctaea", "moead";
+                                   # or a baseline: "weighted-sum", "tchebycheff", "random", "sobol", "grid"
 pop_size = 20
 seed = 1
 mode = "generational"              # or "steady-state": no worker waits for a generation's last evaluation
@@ -68,11 +69,21 @@ profile_cache = true               # whether profiles of the same architecture a
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictStr, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from evo_moo.job.budget import BudgetSection, Seconds, Section, Whole
 from evo_moo.job.refinement import RefinementSection
-from evo_moo.optimizer.algorithms import PARETO, AlgorithmName
+from evo_moo.optimizer.algorithms import AlgorithmName
+from evo_moo.optimizer.arguments import is_pymoos
+from evo_moo.optimizer.given_algorithm import GIVEN, FurtherName
 from evo_moo.optimizer.surrogate_optimizer import BATCH
 from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
@@ -87,10 +98,16 @@ class ProblemSection(Section):
     options: dict[str, Any] = {}
 
 
+def _or_an_object(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Let the description of an object pass as the name of an algorithm."""
+    return value if isinstance(value, str) and value.startswith(GIVEN) else check(value)
+
+
 class SearchSection(Section):
     """The algorithm and the first population."""
 
-    algorithm: AlgorithmName = "nsga2"
+    algorithm: Annotated[Literal[AlgorithmName, FurtherName], WrapValidator(_or_an_object)] = "nsga2"
+    given: Any = Field(default=None, exclude=True)  # the object, where the algorithm is one
     pop_size: Annotated[Whole, Field(ge=4)] | None = None
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
     mode: Literal["generational", "steady-state"] = "generational"
@@ -175,7 +192,7 @@ class Job(Section):
 
     def is_searched_as_by_pymoo(self, problem: SearchProblem) -> bool:
         """Return whether the populations are the very ones that pymoo makes of a plain problem."""
-        return problem.is_plain and self.surrogate is None and self.search.algorithm in PARETO
+        return problem.is_plain and self.surrogate is None and is_pymoos(self.search.algorithm)
 
     def starting_with(self, start: list[dict[str, Any]]) -> "Job":
         """Return the job with another start, and no tables of more."""

@@ -22,6 +22,8 @@ PARETO = ("nsga2", "nsga3")
 """The algorithms that select by dominance, as pymoo has them; the others are the baselines to compare them with."""
 EVOLUTIONARY = (*PARETO, "weighted-sum", "tchebycheff")
 """The algorithms that learn from outcomes."""
+FURTHER = ("unsga3", "agemoea2", "smsemoa", "spea2", "ctaea", "moead")
+"""Further algorithms of pymoo, as it has them: see ``given_algorithm``."""
 BASELINES = ("random", "sobol", "grid")
 """Those that do not."""
 
@@ -77,7 +79,7 @@ class Parentage:
             mating = matings[k % len(X)]
             # A child that equals one parent has nothing of the other one.
             real = mating[[copied[k].argmax()]] if copied[k].any() else mating
-            child.data["parents"] = tuple(dict.fromkeys(parent.data["id"] for parent in real))
+            child.data["parents"] = tuple(dict.fromkeys(parent.data["id"] for parent in real if "id" in parent.data))
         return children
 
 

@@ -31,6 +31,9 @@ class Evolution:
         context: The context that the goals are of; empty without contexts.
     """
 
+    one_by_one = False
+    """As of ``GivenEvolution``: it breeds generations."""
+
     def __init__(
         self,
         name: AlgorithmName,
@@ -52,6 +55,11 @@ class Evolution:
     def random_state(self) -> np.random.Generator:
         """The source of every random choice of the search."""
         return self._algorithm.random_state  # type: ignore[no-any-return]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a state may be saved once every outcome is selected upon."""
+        return True
 
     def next_generation(self) -> Population:
         """Return the first population, or the offspring of the present one."""

@@ -14,13 +14,12 @@ from typing import Any
 from pymoo.core.population import Population
 
 from evo_moo.errors import JobError, StateError
-from evo_moo.optimizer.algorithms import EVOLUTIONARY, PARETO, AlgorithmName, Array, rows_of
-from evo_moo.optimizer.arguments import argument_faults, default_pop_size
-from evo_moo.optimizer.baselines import Fixed
+from evo_moo.optimizer.algorithms import AlgorithmName, Array, rows_of
+from evo_moo.optimizer.arguments import argument_faults, default_pop_size, is_pymoos, object_of
 from evo_moo.optimizer.candidate import TOLD, Candidate, Outcome, OutcomeCheck, awaited_id, check_kind
-from evo_moo.optimizer.context_evolution import ContextEvolution
-from evo_moo.optimizer.evolution import Evolution
 from evo_moo.optimizer.fresh_rows import FreshRows
+from evo_moo.optimizer.given_algorithm import Given, described, is_given, replaces_members
+from evo_moo.optimizer.given_evolution import evolution_of, source_of
 from evo_moo.optimizer.open_candidates import Ended, OpenCandidates
 from evo_moo.optimizer.pace import Mode, Pace
 from evo_moo.optimizer.protocol import Decision, EndedRow
@@ -48,7 +47,8 @@ class Optimizer:
 
     Args:
         problem: The problem; it is never evaluated here.
-        algorithm: ``"nsga2"`` (Deb et al. 2002), ``"nsga3"`` (Deb and Jain 2014), or a baseline:
+        algorithm: ``"nsga2"`` (Deb et al. 2002), ``"nsga3"`` (Deb and Jain 2014); another of pymoo's, by name or as an
+            object, see ``GivenEvolution``; or a baseline:
             ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of weight vectors over the objectives; ``"random"``,
             ``"sobol"`` (one sequence throughout) or ``"grid"``, which do not learn. The population of these three
             is the best so far, as NSGA-II selects it; it decides nothing.
@@ -77,7 +77,7 @@ class Optimizer:
     def __init__(
         self,
         problem: SearchProblem,
-        algorithm: AlgorithmName = "nsga2",
+        algorithm: AlgorithmName | Given = "nsga2",
         pop_size: int | None = None,
         seed: int = 1,
         goals: Goals | None = None,
@@ -87,33 +87,33 @@ class Optimizer:
         grid_points: GridPoints | None = None,
         source: Source | None = None,
     ) -> None:
-        faults = argument_faults(problem, algorithm, pop_size, seed, mode, grid_points)
-        if faults:
+        if faults := argument_faults(problem, algorithm, pop_size, seed, mode, grid_points, goals):
             raise JobError(*faults)
         self.space, self.goals = problem.space, goals or problem.goals
         point_space = problem.point_space if problem.post_training else None
         self.checked = OutcomeCheck(self.goals, point_space, problem.by_context)
         start = [completed(self.space, given, seed) for given in start]
-        as_pymoo = problem.is_plain and source is None and algorithm in PARETO
+        as_pymoo = problem.is_plain and source is None and is_pymoos(algorithm)
+        self.name: str = described(algorithm) if is_given(algorithm) else algorithm
         self.pop_size = pop_size or default_pop_size(as_pymoo)
-        self.mode, self._pace = mode, Pace(mode, self.pop_size)
-        self.name: str = algorithm
+        algorithm = object_of(algorithm, len(self.goals.objectives), self.pop_size)
+        self.pop_size = getattr(algorithm, "pop_size", self.pop_size)
         operators = {} if as_pymoo else space_operators(self.space)
         if not as_pymoo or sampling != "random" or start:
             operators["sampling"] = SpaceSampling(self.space, sampling, start)
+        if replaces_members(algorithm):
+            operators.pop("eliminate_duplicates", None)
         self._start = [row.tobytes() for row in self.space.encode(start)]
         self._fresh = FreshRows(self.space, operators.get("eliminate_duplicates"))
-        kind_of = ContextEvolution if self.goals.contexts else Evolution
-        self._evolution = kind_of(algorithm, problem, self.goals, self.pop_size, operators, seed)
-        own = Source() if algorithm in EVOLUTIONARY else Fixed(self.space, algorithm, seed, self._start, grid_points)
-        self._source = source or own
+        self._evolution = evolution_of(algorithm, problem, self.goals, self.pop_size, operators, seed)
+        self.mode, self._pace = mode, Pace(mode, self.pop_size, self._evolution.one_by_one)
+        self._source = source or source_of(algorithm, self.space, seed, self._start, grid_points)
         self.learns, self.replicates = self._source.learns, self._source.replicates
         n_goals = len(self.goals.objectives), len(self.goals.inequalities), len(self.goals.equalities)
-        shape = STATE_FORMAT, algorithm, mode, self.pop_size, self.space.n_var, *n_goals
+        shape = STATE_FORMAT, self.name, mode, self.pop_size, self.space.n_var, *n_goals
         self._kind = [*shape, *map(list, self.goals.contexts), *self._source.kind]
         self.generation = self.n_asked = self._n_told = self._n_known = 0
-        self.exhausted = False
-        self._open = OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet
+        self.exhausted, self._open = False, OpenCandidates(self.space)  # those beyond `n_asked` were not asked for yet
 
     @property
     def pending(self) -> list[Candidate]:
@@ -128,7 +128,7 @@ class Optimizer:
     @property
     def is_settled(self) -> bool:
         """Whether a generation, or in steady state an outcome, has just been selected upon: a moment to save."""
-        return self._pace.is_settled(self._open.n_ended, len(self._open))
+        return self._pace.is_settled(self._open.n_ended, len(self._open)) and self._evolution.is_settled
 
     def n_within(self, n_evals: int) -> int:
         """Return how many more candidates may be asked for until there are ``n_evals``."""

@@ -15,10 +15,12 @@ class Pace:
             ``"steady-state"``: after the first population, single candidates are made, and each outcome is selected
             upon.
         pop_size: Size of the population.
+        one_by_one: Whether generational candidates come singly, and a generation ends with every ``pop_size`` of them.
     """
 
     mode: Mode
     pop_size: int
+    one_by_one: bool = False
 
     @property
     def is_steady(self) -> bool:
@@ -55,4 +57,4 @@ class Pace:
             n_done: Number of candidates that are done with.
             n_selected: Number of generations that were selected.
         """
-        return n_done // self.pop_size if self.is_steady else n_selected
+        return n_done // self.pop_size if self.is_steady or self.one_by_one else n_selected

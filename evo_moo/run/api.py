@@ -12,6 +12,7 @@ from evo_moo.errors import JobError, RunStoppedError, UsageError
 from evo_moo.evaluation.problem_version import problem_version
 from evo_moo.job.check import check_job
 from evo_moo.job.job import Job
+from evo_moo.optimizer.given_algorithm import described, is_given
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.trials.problem import TrialProblem
@@ -36,7 +37,7 @@ from evo_moo.user_code import module_label
 
 def search(
     problem: Any,
-    algorithm: str = "nsga2",
+    algorithm: Any = "nsga2",
     pop_size: int | None = None,
     termination: tuple[str, Any] | Mapping[str, Any] | None = None,
     seed: int = 1,
@@ -74,8 +75,10 @@ def search(
         problem: A reference such as ``"digits_cnn"`` or ``"my_problem.py:MyProblem"``, a ``SearchProblem``,
             any plain pymoo ``Problem``; with ``variables`` and ``objectives`` a function that takes a
             configuration and returns metrics; or with ``directions`` an objective of Optuna's, unchanged.
-        algorithm: ``"nsga2"`` or ``"nsga3"``; or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a sweep of
-            weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
+        algorithm: ``"nsga2"`` or ``"nsga3"``; ``"unsga3"``, ``"agemoea2"``, ``"smsemoa"``, ``"spea2"``, ``"ctaea"``,
+            ``"moead"``, or any object of such an algorithm of pymoo's, which searches as pymoo lets it, without models
+            (``evo_moo.optimizer.given_evolution`` says how); or a baseline: ``"weighted-sum"`` or ``"tchebycheff"``, a
+            sweep of weights; ``"random"``, ``"sobol"`` or ``"grid"``, which do not learn.
         pop_size: Size of the population; by default 100 on a plain pymoo problem, else 20.
         termination: ``("n_evals", n)``, ``("n_gen", n)``, ``("time", seconds)`` or ``("stop_when", "ftol")``; or
             several of them as a dict, of which whichever comes first. By default ``("n_evals", 100)``.
@@ -147,7 +150,8 @@ def search(
     data: dict[str, Any] = {
         "problem": {"use": problem if named else _described(problem), "options": dict(options or {})},
         "search": {
-            "algorithm": algorithm,
+            "algorithm": described(algorithm) if is_given(algorithm) else algorithm,
+            "given": algorithm if is_given(algorithm) else None,
             "pop_size": pop_size,
             "seed": seed,
             "mode": mode,

@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Sequence
 from typing import assert_never
 
+from evo_moo.errors import UsageError
 from evo_moo.evaluation.evaluate import can_interrupt
 from evo_moo.evaluation.latencies import Latencies
 from evo_moo.evaluation.places import Devices
@@ -12,6 +13,7 @@ from evo_moo.evaluation.task import PoolOptions
 from evo_moo.evaluation.weight_store import WeightStore
 from evo_moo.job.job import Job
 from evo_moo.job.start import asked_first, told
+from evo_moo.optimizer.given_algorithm import GIVEN
 from evo_moo.optimizer.optimizer import Optimizer
 from evo_moo.optimizer.protocol import AskTell
 from evo_moo.optimizer.refinement.refinement import Refinement
@@ -61,7 +63,14 @@ def engine_of(
 def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, earlier: Sequence[EarlierOutcomes] = ()) -> AskTell:
     """Build the optimizer that a job asks for; arguments as for ``engine_of``, and what earlier runs teach models."""
     search, refinement = job.search, job.refinement
-    settings = {key: value for key, value in search if key not in ("from_runs", "known")}
+    settings = {key: value for key, value in search if key not in ("from_runs", "known", "given")}
+    if search.given is not None:
+        settings["algorithm"] = search.given
+    elif search.algorithm.startswith(GIVEN):
+        raise UsageError(
+            f"the run searches by {search.algorithm}, which no run folder holds; call evo_moo.search again as before, "
+            "with this run_dir"
+        )
     settings |= {"goals": goals, "start": asked_first(search.start, problem.space)}
     if job.surrogate is None:
         inner = Optimizer(problem, **settings)
