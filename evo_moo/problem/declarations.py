@@ -138,4 +138,8 @@ def _argument_faults(problem: Any, role: str, method: Callable[..., Any], keywor
     if not unknown:
         return []
     rule = f"`{role}` of `{problem.name()}` may ask for {', '.join(keywords) or 'nothing more'}"
-    return [f"{rule}, but it asks for {', '.join(sorted(unknown))}; give those a default or drop them"]
+    way_out = "give those a default or drop them"
+    if role == "evaluate" and not unknown.isdisjoint(problem.variables):
+        names = ", ".join(problem.variables)
+        way_out += f"; one that takes variables by name must take all, those with `when` with a default: {names}"
+    return [f"{rule}, but it asks for {', '.join(sorted(unknown))}; {way_out}"]

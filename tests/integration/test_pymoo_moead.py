@@ -99,7 +99,7 @@ def test_moead_by_name_is_resumed_from_its_folder(tmp_path):
         ),
     ],
 )
-def test_what_moead_cannot_do_is_said(given, fault):
+def test_faults_say_what_moead_cannot_do(given, fault):
     with pytest.raises(JobError) as caught:
         evo_moo.search(f"{__file__}:Tree", moead(), n_evals=20, **given)
     assert fault in str(caught.value)

@@ -147,7 +147,7 @@ def test_every_fault_is_listed_at_once_with_its_key():
         (
             {"search": {"algorithm": "nsga4"}},
             "`search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
-            "'sobol' or 'grid', but is 'nsga4'",
+            "'sobol', 'grid', 'unsga3', 'agemoea2', 'smsemoa', 'spea2', 'ctaea' or 'moead', but is 'nsga4'",
         ),
         ({"search": {"popsize": 9}}, "`search.popsize` is no key of a job; did you mean `pop_size`? known here: "),
         ({"search": 3}, "`search` must be a table, but is 3"),

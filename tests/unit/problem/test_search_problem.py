@@ -231,6 +231,28 @@ def test_a_bare_function_is_a_problem():
         as_search_problem(FunctionProblem(lambda config, gpu: {}, {"x": Real(0, 1)}, {"f": "min"}))
 
 
+def test_function_takes_variables_by_their_names():
+    variables = {"x": Real(0, 1), "y": Integer(1, 9), "z": Real(0, 1, when={"y": [1, 2]})}
+    config = {"x": 0.5, "y": 3}
+
+    def by_name(x, y, z=0.25, *, seed):
+        return {"f": x + y + z + seed}
+
+    def by_rest(x, **rest):
+        return {"f": x + rest["y"]}
+
+    def by_config(config):
+        return {"f": config["x"] + config["y"]}
+
+    for function, value in ((by_name, 4.75), (by_rest, 3.5), (by_config, 3.5)):
+        problem = FunctionProblem(function, variables, {"f": "min"})
+        problem.check()
+        assert problem.call_evaluate(config, seed=1).metrics == {"f": value}
+    for wrong in (lambda x, y, z: {}, lambda x, y, w: {}):
+        with pytest.raises(ProblemError, match=r"must take all, those with `when` with a default: x, y, z"):
+            FunctionProblem(wrong, variables, {"f": "min"}).check()
+
+
 def test_function_without_a_signature_takes_a_configuration():
     problem = as_search_problem(FunctionProblem(dict, {"x": Real(0, 1)}, {"x": "min"}))
     assert problem.call_evaluate({"x": 0.5}, seed=7).metrics == {"x": 0.5} and not problem.is_seeded
