@@ -137,7 +137,10 @@ def run(
     n_evals: Annotated[int | None, typer.Option(help="Number of evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything but measured times.")] = None,
     algorithm: Annotated[
-        str | None, typer.Option(help="nsga2, nsga3; baselines: weighted-sum, tchebycheff, random, sobol, grid.")
+        str | None,
+        typer.Option(
+            help="nsga2, nsga3; pymoo's moead, smsemoa, …; baselines: random, sobol, grid, weighted-sum, tchebycheff."
+        ),
     ] = None,
     surrogate: Annotated[
         str | None,
