@@ -100,7 +100,7 @@ def _alternatives(
             if not all(both):  # it exists wherever another always does
                 known[name] = []
                 break
-            known[name] = [*known[name], *both]
+            known[name] += [box for box in both if box not in known[name]]
     return known[name]
 
 
