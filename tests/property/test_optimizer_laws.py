@@ -75,6 +75,26 @@ class Grid(SearchProblem):
         return {"f": config["a"] + config["b"], "g": config["a"] * config["b"]}
 
 
+class Numbers(SearchProblem):
+    """Steps, a 0 beside a range, bounds that name variables, and a condition with alternatives."""
+
+    variables = {
+        "net.first": Integer(1, "net.n"),
+        "net.n": Integer(1, 4),
+        "net.width": Integer(16, 64, step=16),
+        "decay": Real(1e-6, 1e-2, log=True, zero=True),
+        "warm": Integer(10, 30, log=True, zero=True),
+        "low": Real(0, 0.5, when={"net.n": {"at_least": 2}}),
+        "high": Real("low", 1.0, when=[{"net.width": 16}, {"decay": 0, "warm": {"at_least": 10}}]),
+    }
+    objectives = {"f": "min", "g": "min"}
+
+    def evaluate(self, config):
+        assert config["net.first"] <= config["net.n"] and config.get("low", 0) <= config.get("high", 1)
+        f = config["net.n"] - config["net.first"] + 100 * config["decay"] + config.get("high", 0.3)
+        return {"f": f, "g": 64 / config["net.width"] + config["warm"] / 30 - config.get("low", 0.2)}
+
+
 class Parts(SearchProblem):
     """Variables of several columns, some of them conditional."""
 
@@ -103,6 +123,7 @@ PROBLEMS = {
     "devices": Devices(),
     "finite": Finite(),
     "grid": Grid(),
+    "numbers": Numbers(),
     "parts": Parts(),
 }
 NAMED = ["nsga2", "nsga3", "weighted-sum", "tchebycheff", "random", "sobol", "grid"]
