@@ -8,6 +8,7 @@ import tomli_w
 from evo_moo.errors import JobError
 from evo_moo.job.check import check_job
 from evo_moo.job.file import read_job_file
+from evo_moo.space.variables import Integer, Real
 
 JOB = """
 [problem]
@@ -48,6 +49,41 @@ def test_job_of_a_command_is_the_same_when_it_is_read_again(tmp_path: Path) -> N
     again, same, _ = check_job(tomllib.loads(tomli_w.dumps(job.to_toml())), base=Path("/"))
     assert again == job
     assert list(same.variables) == list(problem.variables) and same.goals == problem.goals == job.goals(problem)
+
+
+SPACE = """
+[problem]
+command = ["bash", "run.sh", "{config}"]
+[problem.variables]
+net.n = { integer = [1, 4] }
+net.first = { integer = [1, "net.n"] }
+net.width = { integer = [16, 64], step = 16 }
+decay = { real = [1e-6, 1e-2], log = true, zero = true }
+rate = { real = [0, 0.5], step = 0.1, when = [{ net.n = [2, 3] }, { decay = 0, net.width = 16 }] }
+[objectives]
+a = "min"
+[budget]
+n_evals = 5
+"""
+
+
+def test_every_kind_of_number_is_read_from_tables(tmp_path: Path) -> None:
+    job, problem, _ = check_job(read(tmp_path, SPACE))
+    assert problem.variables == {
+        "net.n": Integer(1, 4),
+        "net.first": Integer(1, "net.n"),
+        "net.width": Integer(16, 64, step=16),
+        "decay": Real(1e-6, 1e-2, log=True, zero=True),
+        "rate": Real(0, 0.5, step=0.1, when=[{"net.n": [2, 3]}, {"decay": 0, "net.width": 16}]),
+    }
+    again, same, _ = check_job(tomllib.loads(tomli_w.dumps(job.to_toml())), base=Path("/"))
+    assert again == job and same.variables == problem.variables
+    wrong = SPACE.replace('[1, "net.n"]', '[2, "net.m"]').replace("step = 16 }", "step = 15 }", 1)
+    assert faults_of(read(tmp_path, wrong)) == [
+        "`problem.variables.net.first`: high must be a number or another variable of the space, but names 'net.m'; "
+        "declare or rename it",
+        "`problem.variables.net.width`: high must be some steps of 15 above 16, but is 64; take 61 or 76",
+    ]
 
 
 def test_paths_are_relative_to_the_job_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
