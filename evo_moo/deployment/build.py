@@ -19,7 +19,7 @@ from evo_moo.deployment.card_pages import write_pages
 from evo_moo.deployment.chosen import choose, searched
 from evo_moo.deployment.export import arrays_of, write_model
 from evo_moo.deployment.measure import agreement, footprint, predicted, quality, speed
-from evo_moo.deployment.model_folder import CARD, Array, ModelFolder, write_manifest
+from evo_moo.deployment.model_folder import CARD, ENVIRONMENT, EXAMPLES, Array, ModelFolder, read_arrays, write_manifest
 from evo_moo.deployment.runners import RUNTIMES, predict_of, runtimes_here
 from evo_moo.errors import EvoMooError, ModelFolderError, ProblemError, UsageError
 from evo_moo.files import guarded_writes, sync_below, write_whole
@@ -89,14 +89,14 @@ def build(
         with guarded_writes(out), one_thread():
             left_out = write_model(trained, made)
             environment_here = environment(training.seed)
-            write_whole(made / "environment.json", orjson.dumps(environment_here, option=orjson.OPT_INDENT_2))
+            write_whole(made / ENVIRONMENT, orjson.dumps(environment_here, option=orjson.OPT_INDENT_2))
             search = searched(result, chosen, job)
             card = ModelCard(
                 name=f"{search.run}, {key_in_words(chosen.evaluation.id)}",
                 built_at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 evo_moo=version("evo-moo"),
                 configuration=chosen.evaluation.configuration,
-                input=_input_of(trained),
+                input=_input_of(trained, made),
                 outputs=trained.outputs,
                 classes=[str(each) for each in trained.classes],
                 thresholds=dict(trained.thresholds),
@@ -201,8 +201,10 @@ class _Trainings:
         return all(np.isclose(value, self._member.metrics[name], rtol=1e-6) for name, value in shared.items())
 
 
-def _input_of(trained: TrainedModel) -> Input:
-    example = arrays_of(trained.example)
+def _input_of(trained: TrainedModel, folder: Path) -> Input | None:
+    if not (folder / EXAMPLES).is_file():
+        return None
+    example = read_arrays(folder / EXAMPLES)["inputs"]
     return Input(shape=example.shape[1:], dtype=str(example.dtype), words=trained.inputs)
 
 
@@ -210,6 +212,8 @@ def _with_promises(folder: Path, card: ModelCard, trained: TrainedModel) -> Mode
     """Return the card with what the written files were measured to do, by every runtime that is here."""
     _write_card(folder, card)
     written = ModelFolder.read(folder)
+    if card.input is None:  # files alone, of which nobody here knows what runs them
+        return card
     for runtime in runtimes_here(written):
         if runtime != "scikit-learn" and (why := _unlike(written, runtime)):
             file = RUNTIMES[runtime]
@@ -227,7 +231,8 @@ def _with_promises(folder: Path, card: ModelCard, trained: TrainedModel) -> Mode
         groups = None if trained.groups is None else arrays_of(trained.groups).astype(str)
         outputs = predicted(next(iter(predict.values())), inputs)
         promises |= quality(outputs, labels, card.outputs, card.thresholds, groups, "test data")
-    batch = np.resize(written.examples()[0], (card.batch_size, *card.input.shape))
+    inputs = written.examples()[0]
+    batch = np.resize(inputs, (card.batch_size, *inputs.shape[1:]))
     serving = {
         runtime: speed(call, batch, runtime) | footprint(written, runtime, trust=True)
         for runtime, call in predict.items()

@@ -138,7 +138,7 @@ class ModelCard(Part):
         built_at: Time in UTC.
         evo_moo: Version of evo-moo.
         configuration: The configuration, with its choices.
-        input: What it takes.
+        input: What it takes; None of files alone.
         outputs: What it gives; see ``TrainedModel``.
         classes: Names of the classes.
         thresholds: From which score on a sample counts as positive, in each group or, as ``""``, in all.
@@ -158,7 +158,7 @@ class ModelCard(Part):
     built_at: str
     evo_moo: str
     configuration: dict[str, Any]
-    input: Input
+    input: Input | None
     outputs: Outputs
     classes: list[str] = []
     thresholds: dict[str, float] = {}

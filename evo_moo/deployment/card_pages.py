@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from evo_moo.deployment.card import ModelCard
+from evo_moo.deployment.model_folder import PAGES
 from evo_moo.files import write_whole
 
 TEMPLATES = Path(__file__).with_name("templates")
-PAGES = ("card.md", "card.html")
 
 
 def write_pages(card: ModelCard, folder: Path) -> None:

@@ -7,12 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.deployment.model_folder import ESTIMATOR, EXAMPLES, ONNX, PREPROCESSING, TORCH, WEIGHTS, Array
+from evo_moo.deployment.model_folder import (
+    ESTIMATOR,
+    EXAMPLES,
+    ONNX,
+    OWN_FILES,
+    PREPROCESSING,
+    TORCH,
+    WEIGHTS,
+    Array,
+)
 from evo_moo.errors import ProblemError, to_install
 from evo_moo.files import write_whole
 from evo_moo.problem.optional_methods import TrainedModel
 
-MOST_EXAMPLES = 64
+MOST_EXAMPLES, FEW_EXAMPLES = 64, 8
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 
 
 def write_model(trained: TrainedModel, folder: Path) -> dict[str, str]:
@@ -29,6 +39,14 @@ def write_model(trained: TrainedModel, folder: Path) -> dict[str, str]:
         ProblemError: It is neither a network nor an estimator.
         ImportError: A library that writes it is not installed.
     """
+    for name, content in trained.files.items():
+        if Path(name).name != name or name in OWN_FILES:
+            raise ProblemError(f"`files` of a trained model must have names of their own, but one is {name!r}")
+        write_whole(folder / name, content)
+    if trained.model is None:
+        if ONNX in trained.files:
+            _write_examples(trained.files[ONNX], folder)
+        return {}
     inputs = arrays_of(trained.example)[:MOST_EXAMPLES]
     if not len(inputs):
         raise ProblemError("`example` of a trained model must hold at least one sample, but has none")
@@ -41,6 +59,22 @@ def write_model(trained: TrainedModel, folder: Path) -> dict[str, str]:
         raise ProblemError(f"`model` must be a torch module or an estimator of scikit-learn's, but is a {kind}")
     np.savez(folder / EXAMPLES, inputs=inputs, outputs=outputs)
     return left_out
+
+
+def _write_examples(file: bytes, folder: Path) -> None:
+    """Write inputs drawn at random, with seed 0, and what a file of ONNX that somebody else made gives of them."""
+    from evo_moo.deployment.runners import onnx_session
+
+    session = onnx_session(file)
+    puts = session.get_inputs()
+    if len(puts) != 1 or puts[0].type not in _DTYPES or not puts[0].shape:
+        kinds = ", ".join(f"{put.name} of {put.type}" for put in puts)
+        raise ProblemError(f"`{ONNX}` must take one input of floating-point numbers, but takes {kinds}")
+    shape = [size if isinstance(size, int) else 1 for size in puts[0].shape]
+    batch = shape[0] if isinstance(puts[0].shape[0], int) else FEW_EXAMPLES
+    inputs = np.random.default_rng(0).normal(size=(batch, *shape[1:])).astype(_DTYPES[puts[0].type])
+    outputs = session.run([session.get_outputs()[-1].name], {puts[0].name: inputs})[0]
+    np.savez(folder / EXAMPLES, inputs=inputs, outputs=np.asarray(outputs))
 
 
 def arrays_of(values: Any) -> Array:

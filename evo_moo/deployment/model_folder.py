@@ -21,6 +21,9 @@ CARD, MANIFEST = "card.json", "manifest.json"
 ONNX, TORCH, WEIGHTS = "model.onnx", "model.pt2", "weights.safetensors"
 ESTIMATOR, PREPROCESSING = "estimator.skops", "preprocessing.skops"
 EXAMPLES = "examples.npz"
+ENVIRONMENT, PAGES = "environment.json", ("card.md", "card.html")
+OWN_FILES = {CARD, MANIFEST, TORCH, WEIGHTS, ESTIMATOR, PREPROCESSING, EXAMPLES, ENVIRONMENT, *PAGES}
+"""Names that nothing else in a folder may have; a model's own file may be ``model.onnx``."""
 Array = npt.NDArray[Any]
 _WAY_OUT = "build it again, or copy it again from where it was whole"
 

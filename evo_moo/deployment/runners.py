@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from evo_moo.deployment.card import Input
 from evo_moo.deployment.model_folder import ESTIMATOR, ONNX, TORCH, Array, ModelFolder
 from evo_moo.errors import ModelFolderError, to_install
 
@@ -65,22 +66,34 @@ def predict_of(folder: ModelFolder, runtime: str, *, trust: bool = False) -> Pre
         ) from error
 
 
+def _input(folder: ModelFolder) -> Input:
+    if folder.card.input is None:
+        raise ModelFolderError(f"`{folder.path}` must say what its model takes, to be run, but its card does not")
+    return folder.card.input
+
+
 def _missing(runtime: str) -> str:
     return next((name for name in _MODULES[runtime] if importlib.util.find_spec(name) is None), "")
 
 
-def _onnx(folder: ModelFolder, trust: bool) -> Predict:
+def onnx_session(file: bytes) -> Any:
+    """Load a file of ONNX into ONNX Runtime, on one thread of the CPU.
+
+    From bytes and not by its path: weights in other files, wherever a stranger lets them lie, are not read.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would print is in the exception
-    # The bytes and not the path: weights in other files, wherever a stranger lets them lie, are not read.
-    file = (folder.path / ONNX).read_bytes()
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _onnx(folder: ModelFolder, trust: bool) -> Predict:
+    session = onnx_session((folder.path / ONNX).read_bytes())
     (put,) = session.get_inputs()
     output = session.get_outputs()[-1].name  # of a classifier, labels come first
-    dtype, outputs = np.dtype(folder.card.input.dtype), folder.card.outputs
+    dtype, outputs = np.dtype(_input(folder).dtype), folder.card.outputs
 
     def predict(inputs: Array) -> Array:
         found = np.asarray(session.run([output], {put.name: inputs.astype(dtype, copy=False)})[0])
@@ -99,7 +112,7 @@ def _torch(folder: ModelFolder, trust: bool) -> Predict:
 
     torch.set_num_threads(1)
     module = torch.export.load(folder.path / TORCH).module()
-    dtype = np.dtype(folder.card.input.dtype)
+    dtype = np.dtype(_input(folder).dtype)
 
     def predict(inputs: Array) -> Array:
         with torch.inference_mode():

@@ -92,6 +92,9 @@ def verify(
     if runtime is not None and runtime not in RUNTIMES:
         raise UsageError(f"`runtime` must be one of {', '.join(RUNTIMES)}, but is {runtime!r}")
     folder = ModelFolder.read(path)
+    if folder.card.input is None:
+        n = len(folder.files)
+        return Proof(folder.card.name, "", [Check("files", f"{n} as they were built", f"{n} are", holds=True)])
     here = [name for name in runtimes_here(folder) if trust or name != "torch"]
     if not (here or runtime):
         raise ModelFolderError(
@@ -107,7 +110,8 @@ def verify(
         _fits(folder, inputs.shape)
         outputs = predicted(predict, inputs)
         measured |= quality(outputs, labels, folder.card.outputs, folder.card.thresholds, groups, Path(data).name)
-    batch = np.resize(folder.examples()[0], (folder.card.batch_size, *folder.card.input.shape))
+    example = folder.examples()[0]
+    batch = np.resize(example, (folder.card.batch_size, *example.shape[1:]))
     measured |= speed(predict, batch, runtime)
     measured |= footprint(folder, runtime, trust=trust)
     promised = folder.card.promises | folder.card.serving.get(runtime, {})
@@ -116,8 +120,9 @@ def verify(
 
 
 def _fits(folder: ModelFolder, shape: Sequence[int]) -> None:
-    if tuple(shape[1:]) != folder.card.input.shape:
-        wanted = ", ".join(map(str, folder.card.input.shape))
+    taken = folder.card.input
+    if taken is not None and tuple(shape[1:]) != taken.shape:
+        wanted = ", ".join(map(str, taken.shape))
         raise ModelFolderError(
             f"`inputs` must have the shape (n, {wanted}) that the model takes, but have {tuple(shape)}"
         )

@@ -17,7 +17,7 @@ class TrainedModel:
     """A trained model, as a problem gives it to be kept: what computes, what it takes, and what it was measured with.
 
     Attributes:
-        model: A torch module, or a fitted estimator of scikit-learn's.
+        model: A torch module, or a fitted estimator of scikit-learn's; None where ``files`` are all that there is.
         example: Some inputs as the model takes them, ``(n, ...)``, such as the first rows of the validation data.
         outputs: What it gives: ``"logits"`` or ``"probabilities"`` of classes, ``(n, n_classes)``; the ``"score"`` of
             the positive class, ``(n,)``; or ``"values"``, ``(n, ...)``, where nothing is classified.
@@ -26,20 +26,22 @@ class TrainedModel:
         thresholds: From which score on a sample counts as positive, in each group or, as ``""``, in all.
         metrics: What the training measured, such as its validation accuracy.
         onnx: The model as a file of ONNX already, such as one of another precision; by default one is exported.
+        files: Further files to be kept, by their names.
         preprocessing: A fitted transformer of scikit-learn's that makes inputs from raw rows; None where there is none.
         inputs: How inputs are made from raw data, in words.
         classes: Names of the classes, in the order of the outputs.
         data: What it learnt from, in words: name, licence, numbers of samples.
     """
 
-    model: Any
-    example: Any
+    model: Any = None
+    example: Any = None
     outputs: Outputs = "logits"
     test: tuple[Any, Any] | None = None
     groups: Any = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     onnx: bytes | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
     preprocessing: Any = None
     inputs: str = ""
     classes: Sequence[Any] = ()

@@ -133,3 +133,51 @@ def test_wrong_arguments_of_build_are_one_message(place: Path) -> None:
     nothing = run("build", "synthetic", "--out", "other", cwd=place, code=2)
     assert "must define `model(self, config, *, seed)`" in nothing
     assert not (place / "other").exists()
+
+
+PROGRAM = """
+import json, pathlib, sys
+import numpy as np
+from skl2onnx import to_onnx
+from sklearn.linear_model import LinearRegression
+
+slope, folder = float(sys.argv[1]), pathlib.Path(sys.argv[2])
+X = np.arange(8.0, dtype="float32").reshape(-1, 1)
+(folder / "model.onnx").write_bytes(to_onnx(LinearRegression().fit(X, slope * X), X[:1]).SerializeToString())
+(folder / "notes.txt").write_text("kept as it is")
+print(json.dumps({"loss": abs(slope - 0.5), "slope": slope}))
+"""
+PROGRAM_JOB = """
+[problem]
+command = ["{python}", "train.py", "{slope}", "{workspace}"]
+model_files = ["{workspace}/model.onnx", "{workspace}/notes.txt"]
+[problem.variables]
+slope = { real = [0.1, 1.0] }
+[objectives]
+loss = "min"
+slope = "min"
+[search]
+pop_size = 4
+[budget]
+n_evals = 4
+[surrogate]
+model = "none"
+[evaluation]
+workers = 1
+"""
+
+
+@pytest.mark.slow
+def test_a_program_leaves_the_files_of_its_model(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "job.toml").write_text(PROGRAM_JOB)
+    run("run", "job.toml", "--run-dir", "r", cwd=tmp_path)
+    run("build", "r", "--order", "loss", "--out", "model", cwd=tmp_path)
+    assert (tmp_path / "model" / "notes.txt").read_text() == "kept as it is"
+    with np.load(tmp_path / "model" / "examples.npz") as arrays:
+        slope = json.loads((tmp_path / "model" / "card.json").read_text())["configuration"]["slope"]
+        assert np.allclose(arrays["outputs"], slope * arrays["inputs"], rtol=1e-4)
+    run("verify", "model", "--slack", "9", cwd=tmp_path)
+    (tmp_path / "train.py").write_text(PROGRAM.replace("notes.txt", "other.txt"))
+    lacking = run("build", "r", "--order", "loss", "--out", "other", cwd=tmp_path, code=2)
+    assert "`model_files` must be there once the command has ended, but lack" in lacking

@@ -31,6 +31,7 @@ class OfCommand(Protocol):
     environment: Mapping[str, Any]
     config: Mapping[str, Any] | None
     metrics_file: str | None
+    model_files: Any
     directory: Path
     cwd: str
     files: Any
@@ -67,7 +68,7 @@ def command_faults(problem: OfCommand) -> list[str]:
 def _templates(problem: OfCommand) -> dict[str, Any]:
     templates: dict[str, Any] = {"command": problem.command, "cwd": problem.cwd}
     templates |= {f"environment.{name}": value for name, value in problem.environment.items()}
-    templates |= {"config": problem.config, "metrics_file": problem.metrics_file}
+    templates |= {"config": problem.config, "metrics_file": problem.metrics_file, "model_files": problem.model_files}
     return templates
 
 
@@ -98,6 +99,8 @@ def _shape_faults(problem: OfCommand) -> Iterator[str]:
         yield f"`config` must be a table of what the file holds, but is {problem.config!r}"
     if not isinstance(problem.files, list | tuple) or not all(isinstance(each, str) for each in problem.files):
         yield f"`files` must be a list of paths or patterns, but is {problem.files!r}"
+    if not isinstance(problem.model_files, list | tuple) or not all(isinstance(f, str) for f in problem.model_files):
+        yield f"`model_files` must be a list of paths, but is {problem.model_files!r}"
     for key, text in (("cwd", problem.cwd), ("metrics_file", problem.metrics_file or ""), ("epoch", problem.epoch)):
         if not isinstance(text, str):
             yield f"`{key}` must be a text, but is {text!r}"
@@ -138,10 +141,11 @@ def _use_faults(problem: OfCommand, named: Collection[str]) -> Iterator[str]:
     for name, variable in problem.variables.items():
         if any(isinstance(option, str) and "\0" in option for option in getattr(variable, "options", ())):
             yield f"`variables.{name}` must have no zero bytes, which no argument can have, but has one"
-    is_apart = "workspace" in names_in([problem.metrics_file, problem.cwd])
-    if problem.metrics_file is not None and not is_apart:
-        rule = "`metrics_file` must lie in the evaluation's own folder, lest evaluations mix up their files"
-        yield f'{rule}, but is {problem.metrics_file!r}; write "{{workspace}}/{Path(problem.metrics_file).name}"'
+    left = [("metrics_file", problem.metrics_file)] if problem.metrics_file is not None else []
+    for key, file in [*left, *(("model_files", file) for file in problem.model_files)]:
+        if "workspace" not in names_in([file, problem.cwd]):
+            rule = f"`{key}` must lie in the evaluation's own folder, lest evaluations mix up their files"
+            yield f'{rule}, but is {file!r}; write "{{workspace}}/{Path(file).name}"'
 
 
 def _place_faults(problem: OfCommand) -> Iterator[str]:

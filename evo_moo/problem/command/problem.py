@@ -29,6 +29,8 @@ from evo_moo.problem.command.template import (
     filled_table,
 )
 from evo_moo.problem.learning_curve import Report
+from evo_moo.problem.metrics import is_finite_number
+from evo_moo.problem.optional_methods import TrainedModel
 from evo_moo.problem.search_problem import Configuration, SearchProblem
 from evo_moo.problem.weights import Weights
 from evo_moo.seeding import evaluation_seed
@@ -62,6 +64,8 @@ class CommandProblem(SearchProblem):
         environment: More environment variables, whose texts may have placeholders.
         config: What the configuration file holds, a table with placeholders; by default the configuration.
         metrics_file: The file that the program writes its metrics to, where it does not print them.
+        model_files: The files of the trained model that the program leaves, such as ``"{workspace}/model.onnx"``:
+            ``evo-moo build`` keeps them, and runs a file of that name by ONNX Runtime.
         directory: The folder in which relative files are looked for, by default the present one.
         cwd: The working directory, by default ``"{directory}"``.
         files: Patterns of further files, relative to ``directory``, that decide what the program does: a run sees when
@@ -82,6 +86,7 @@ class CommandProblem(SearchProblem):
         environment: Any = None,
         config: Any = None,
         metrics_file: str | None = None,
+        model_files: Any = None,
         directory: str | Path = ".",
         cwd: str = "{directory}",
         files: Any = None,
@@ -94,7 +99,8 @@ class CommandProblem(SearchProblem):
         self.objectives, self.constraints = objectives or {}, constraints or {}
         self.contexts, self.environment, self.config = contexts or {}, environment or {}, config
         self.directory, self.cwd = Path(directory).expanduser().absolute(), cwd
-        self.metrics_file, self.files, self.epoch = metrics_file, files or [], epoch
+        self.metrics_file, self.model_files = metrics_file, model_files or []
+        self.files, self.epoch = files or [], epoch
         self.faults = [*of_variables, *of_metrics, *of_fidelity]
 
     def check(self) -> None:
@@ -186,6 +192,31 @@ class CommandProblem(SearchProblem):
             said = f"its last line is {printed.last_line!r}" if printed.last_line else "it printed nothing"
             raise MetricError(f"the command must print its metrics as a JSON object, such as {example}, but {said}")
         return {name: value for name, value in metrics.items() if name != self.epoch or name in self.declared_metrics}
+
+    def model(self, config: Configuration, *, seed: int, workspace: Path | None = None) -> TrainedModel:
+        """Run the command at full length, and return the files of the model that it leaves.
+
+        Raises:
+            ProblemError: No files are declared, or the command leaves them not; all are named. Else as ``evaluate``.
+        """
+        if not self.model_files:
+            raise ProblemError(
+                "`model_files` must name what the command leaves of a trained model, to be built, but names nothing; "
+                'write model_files = ["{workspace}/model.onnx"] before the search'
+            )
+        with contextlib.ExitStack() as stack:
+            folder = (workspace or Path(stack.enter_context(tempfile.TemporaryDirectory()))).absolute()
+            metrics = self.evaluate(config, seed=seed, workspace=folder)
+            given = {**config, "seed": seed, "workspace": str(folder), "directory": str(self.directory)}
+            cwd = self.call(config, folder, seed=seed).cwd
+            paths = [cwd / filled(file, given) for file in self.model_files]
+            files = {path.name: path.read_bytes() for path in paths if path.is_file()}
+        if missing := [str(path) for path in paths if path.name not in files]:
+            raise ProblemError(
+                f"`model_files` must be there once the command has ended, but lacks {', '.join(missing)}"
+            )
+        measured = {name: value for name, value in metrics.items() if is_finite_number(value)}
+        return TrainedModel(metrics=measured, files=files)
 
     def call(
         self,
