@@ -48,7 +48,8 @@ def scheduler_of(listening: Listening, token: str) -> Any:
         UsageError: It cannot listen there, or the keys cannot be used.
     """
     security = security_of(listening.keys)
-    place = {"host": listening.host, "scheduler_port": listening.port, "silence_logs": logging.CRITICAL}
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    place = {"host": host, "scheduler_port": listening.port, "silence_logs": logging.CRITICAL}
     try:
         cluster = cluster_of(0, protocol="tls://" if security else "tcp://", security=security, **place)
     except (OSError, RuntimeError) as error:
@@ -57,7 +58,7 @@ def scheduler_of(listening: Listening, token: str) -> Any:
             cause = cause.__cause__
         raise UsageError(
             "`evaluation.listen` must be a free address of this host, but "
-            f"tcp://{listening.host}:{listening.port} is none: {cause}; with port 0 a free one is taken"
+            f"tcp://{host}:{listening.port} is none: {cause}; with port 0 a free one is taken"
         ) from error
     terms = listening.terms(token).to_message()
     cluster.scheduler.handlers[ASK_TERMS] = lambda: terms

@@ -97,20 +97,19 @@ class Member:
 
     async def _work(self) -> None:
         self._stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._note, number)
+        with contextlib.suppress(NotImplementedError):  # on Windows, where an interrupt ends it at once
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self._note, number)
         while not self._stop.is_set():
             head = self._run.head()
             terms = await self._terms_of(head) if head else None
-            if head and terms and await self._join(head.address, terms):
+            is_over = await self._join(head, terms) if head and terms else self._run.is_over()
+            if is_over:
                 return self._say("is over")
-            if terms is None:
-                if self._run.is_over():
-                    return self._say("is over")
-                if "waits" not in self._said:
-                    self._say("cannot be joined yet; waits for it")
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), RETRY_S)
+            if terms is None and "waits" not in self._said:
+                self._say("cannot be joined yet; waits for it")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RETRY_S)
         raise RunStoppedError(f"stopped by {self._received}; the same command joins again")
 
     def _note(self, number: int) -> None:
@@ -174,23 +173,28 @@ class Member:
             self._say_line(note)
         self._n_places = places.n_workers(self._n_workers)
 
-    async def _join(self, address: str, terms: Terms) -> bool:
+    async def _join(self, head: Head, terms: Terms) -> bool:
         """Work for the run until it has no more use of this host, or a signal comes; return whether it is over."""
         import dask
         from distributed import Worker
         from distributed.comm import get_address_host
 
-        host = get_address_host(address) if self._security is None else None
+        host = get_address_host(head.address) if self._security is None else None
+        host = f"[{host}]" if host and ":" in host else host
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         options: dict[str, Any] = {"host": host, "security": self._security, "memory_limit": None, "name": name}
         with dask.config.set(SETTINGS):
-            worker = Worker(address, nthreads=self._n_places, dashboard_address=NOWHERE, **options)
+            worker = Worker(head.address, nthreads=self._n_places, dashboard_address=NOWHERE, **options)
             try:
                 await asyncio.wait_for(worker, 2 * CONNECT_S)
             except (OSError, TimeoutError, ValueError):
                 await worker.close()
                 return False
-        self._say(f"has {self._n_places} more worker{'s' if self._n_places > 1 else ''} at {address}")
+        now = await self._terms_of(head)
+        if now is None or now.token != terms.token:  # another head has taken the address meanwhile
+            await worker.close()
+            return False
+        self._say(f"has {self._n_places} more worker{'s' if self._n_places > 1 else ''} at {head.address}")
         ends = [asyncio.create_task(each) for each in (worker.finished(), self._stop.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self._stop.is_set():
