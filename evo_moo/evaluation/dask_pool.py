@@ -78,6 +78,7 @@ class DaskPool:
         self._ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._capacity, self._counted_at = 0, float("-inf")
         places = Places(options.devices if address is None and listening is None else Devices())
+        self._notes = places.notes(n_workers)
         try:
             with deaf_children():
                 self._cluster: Any = None
@@ -129,6 +130,8 @@ class DaskPool:
             SearchFailedError: They do so from the first on.
         """
         self._note_workers()
+        while self._notes:  # not before: only now somebody may listen
+            LOGGER.warning(self._notes.pop(0))
         ended = []
         with contextlib.suppress(queue.Empty):
             ended.append(self._ended.get(timeout=wait_s))

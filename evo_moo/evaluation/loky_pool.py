@@ -117,6 +117,7 @@ class LokyPool:
         goals: Objectives and limits of the run.
         n_workers: Number of processes; None: as many as there are places.
         options: Limits of one evaluation, what is reused, and what each worker has of this host.
+        says_places: Whether to say what a user should know of the places.
 
     Raises:
         UsageError: This host does not have that.
@@ -124,7 +125,15 @@ class LokyPool:
 
     is_immediate = in_process = False
 
-    def __init__(self, source: ProblemSource, goals: Goals, n_workers: int | None, options: PoolOptions) -> None:
+    def __init__(
+        self,
+        source: ProblemSource,
+        goals: Goals,
+        n_workers: int | None,
+        options: PoolOptions,
+        *,
+        says_places: bool = True,
+    ) -> None:
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)  # loky's, on leaks
         # multiprocessing forbids children to a daemon, as a worker of Dask or of a Pool is, lest they stay behind when
         # it ends. Ours end by themselves, and are none, so that evaluations may start processes.
@@ -134,7 +143,8 @@ class LokyPool:
             multiprocessing.resource_tracker.ensure_running()
         self._options, self._memory_mb = options, options.memory_mb or _INFINITE
         self._places, self._initargs = Places(options.devices), (source, goals, options)
-        self._n_workers, self._notes = self._places.n_workers(n_workers), self._places.notes(n_workers)
+        self._n_workers = self._places.n_workers(n_workers)
+        self._notes = self._places.notes(n_workers) if says_places else []
         self._slots, self._waiting = list[_Slot](), list[Task]()
         self._next_look = -_INFINITE
         self._add_workers()

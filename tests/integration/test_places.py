@@ -15,7 +15,10 @@ from evo_moo.errors import JobError
 from evo_moo.evaluation.loky_pool import LokyPool
 from evo_moo.evaluation.places import Devices
 from evo_moo.evaluation.task import PoolOptions, Task
+from evo_moo.job.check import check_job
 from evo_moo.plugins import ProblemSource
+from evo_moo.run.api import run_job
+from evo_moo.run.preparation.prepared import prepare
 from evo_moo.storage.reading import reading
 
 NAMES = ("CUDA_VISIBLE_DEVICES", "EVO_MOO_GPU", "EVO_MOO_WORKER_NUMBER", "EVO_MOO_CORES", "OMP_NUM_THREADS")
@@ -174,6 +177,22 @@ def test_search_is_the_same_on_any_place(tmp_path):
         placed = [detail for _, _, detail in ledger.events("placed")]
     assert sorted(each["evaluation"] for each in placed) == list(range(1, 17))
     assert {each["gpu"] for each in placed} == {"GPU-one", "GPU-two"}
+
+
+@pytest.mark.slow
+def test_workers_of_dask_share_the_places_of_their_host(tmp_path):
+    job = {
+        "problem": {"use": f"{__file__}:Near"},
+        "search": {"pop_size": 8},
+        "budget": {"n_evals": 16},
+        "surrogate": {"model": "none"},
+        "evaluation": {"pool": "dask", "gpus": "auto", "n_per_gpu": 2},
+    }
+    run_job(prepare(*check_job(job), tmp_path / "run"), tmp_path / "run", verbose=False)
+    with reading(tmp_path / "run") as ledger:
+        placed = {(detail["gpu"], detail["number"]) for _, _, detail in ledger.events("placed")}
+    assert len(placed) == 4 == len({number for _, number in placed})
+    assert sorted(gpu for gpu, _ in placed) == ["GPU-one"] * 2 + ["GPU-two"] * 2
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def _take_pool(run: str, settings: tuple[Any, ...]) -> LokyPool:
             pool, timer = _idle[run].popitem()
             timer.cancel()
             return pool
-    return LokyPool(*settings)
+    return LokyPool(*settings, says_places=False)
 
 
 def _keep(run: str, pool: LokyPool) -> None:
