@@ -1,9 +1,10 @@
 """Sixty SIGKILLs at random instants, of a run that listens with TLS and of the two processes that work for it.
 
-All three are on this host, and each is started again at once after its kill. Meanwhile a stranger knocks. In the end
-the ledger and the front must be those of a twin that ran alone, bit for bit; every outcome that was recorded before a
-kill must still be there, with the times of the evaluation that gave it; nothing of the three may be left; and the
-stranger must have been refused each time, while one who has the keys was not.
+All three are on this host, and each is started again at once after its kill. Half of the kills of the run find a
+worker frozen, which wakes up with the outcome of an evaluation that by then is another's. Meanwhile a stranger knocks.
+In the end the ledger and the front must be those of a twin that ran alone, bit for bit; every outcome that was recorded
+before a kill must still be there, with the times of the evaluation that gave it; nothing of the three may be left; and
+the stranger must have been refused each time, while one who has the keys was not.
 """
 
 import os
@@ -31,7 +32,7 @@ def main() -> None:
         path = job(folder, n_evals=N_EVALS)
         evo_moo("run", path, "--run-dir", folder / "alone", cwd=folder)
         rows: dict[int, tuple[object, ...]] = {}
-        lost = repeated = 0
+        lost = repeated = n_frozen = 0
         with cluster(folder, path) as three:
             for number, victim in enumerate([*victims, ""]):
                 await_outcomes(three, round((number + rng.random()) / N_KILLS * N_EVALS * 0.95) if victim else N_EVALS)
@@ -39,6 +40,9 @@ def main() -> None:
                     refused.update(who for who, was_refused in three.refused().items() if was_refused)
                     refused["all"] += 1
                 time.sleep(rng.uniform(0, 0.1))
+                is_frozen = victim == "head" and number % 2 == 0
+                three.freeze(is_frozen)
+                n_frozen += is_frozen
                 if victim:
                     found[f"{victim}: {state_of(three.run_dir, N_EVALS)}"] += 1
                     three.kill(victim)
@@ -52,6 +56,7 @@ def main() -> None:
         left = left_of(folder)
     whom = ", ".join(f"{count} {state}" for state, count in found.most_common())
     print(f"{N_KILLS} kills in {time.monotonic() - began:.0f} s on {os.cpu_count()} cores: {whom}")
+    print(f"{n_frozen} found a worker frozen")
     print(f"{len(rows)} outcomes, {lost} lost, {repeated} repeated; as alone: {equal}; exit codes {codes}")
     print(f"refused: {dict(refused)}; processes left: {left}; tracebacks: {said.count('Traceback')}")
     strangers = {"plain", "without a key", "other keys"}

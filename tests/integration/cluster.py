@@ -49,6 +49,10 @@ class Cluster:
         else:
             self.workers[number] = self._worker()
 
+    def freeze(self, is_frozen: bool) -> None:
+        """Let the first worker stand still, or go on."""
+        self.workers[0].send_signal(signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
     def wait(self) -> list[int]:
         """Return the exit codes of all three, once the run is over."""
         return [process.wait() for process in (self.head, *self.workers)]
