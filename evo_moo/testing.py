@@ -9,7 +9,7 @@ from evo_moo.errors import ProblemError, SurrogateError
 from evo_moo.evaluation.check_problem import Check
 from evo_moo.evaluation.check_problem import check_problem as _check
 from evo_moo.storage.checkpoint import from_json, to_json
-from evo_moo.surrogate.protocol import Array, Columns, Surrogate
+from evo_moo.surrogate.protocol import Array, ColumnKind, Columns, Surrogate
 
 __all__ = ["SurrogateSuite", "check_problem"]
 
@@ -151,6 +151,18 @@ class SurrogateSuite:
         rows[:, 3] = [0, 1, 2]
         mean = self.make().fit(X, y).predict(rows).mean
         _require(mean[1] > mean[0] > mean[2], f"the categories' order must be learnt, but the means are {mean}")
+
+    def test_bits_of_one_variable_are_learnt(self) -> None:
+        """Of a variable with many bits, such as a subset, and of a number beside it, a sum is learnt from 60 points."""
+        rng = np.random.default_rng(0)
+        names = ("x", *(f"v[{i}]" for i in range(10)))
+        bits: list[ColumnKind] = ["binary"] * 10
+        columns = Columns(names, ("numeric", *bits), (0,) * 11, widths=(1, *[10] * 10))
+        X = np.column_stack([rng.random(160), rng.integers(0, 2, (160, 10))])
+        y = 2 * X[:, 0] + X[:, 1:] @ np.linspace(-1, 1, 10)
+        mean = self.make(columns).fit(X[:60], y[:60]).predict(X[60:]).mean
+        correlation = np.corrcoef(mean, y[60:])[0, 1]
+        _require(correlation > 0.6, f"predictions must correlate with the truth, but do so by {correlation:.2f}")
 
     def test_it_is_less_certain_far_from_the_data(self) -> None:
         """In a gap of the data the deviation is larger than on them."""

@@ -3,9 +3,11 @@
 Run: python tests/benchmarks/bench_operators.py
 
 Both get the same parents and random selection, interleaved in one process. Duplicate elimination is part of
-what a search pays, so both rows are shown: without it, and with each side's own.
+what a search pays, so both rows are shown: without it, and with each side's own. Then follow the variables of several
+columns, each alone in a space, beside as many columns of numbers and of flags.
 """
 
+import functools
 import gc
 import statistics
 import time
@@ -20,6 +22,9 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.rnd import RandomSelection
 
+from evo_moo.space.kinds.ordering import Ordering
+from evo_moo.space.kinds.simplex import Simplex
+from evo_moo.space.kinds.subset import Subset
 from evo_moo.space.operators import space_operators
 from evo_moo.space.search_space import SearchSpace
 from evo_moo.space.variables import Boolean, Choice, Integer, Real
@@ -85,8 +90,45 @@ def compare(eliminate: bool, repeats: int) -> tuple[list[float], list[float]]:
     return taken
 
 
+def spaces_of_kinds(n: int = 20) -> dict[str, SearchSpace]:
+    """Build a space of each kind of variable with several columns, and two plain ones, all of as many columns."""
+    options = list(range(n))
+    kinds = {
+        "subset": Subset(options),
+        "subset of 3 to 6": Subset(options, at_least=3, at_most=6),
+        "ordering": Ordering(options),
+        "round trip": Ordering(options, tour=True),
+        "shares": Simplex(n),
+    }
+    plain = {
+        "reals": SearchSpace({f"r{i}": Real(0, 1) for i in options}),
+        "booleans": SearchSpace({f"b{i}": Boolean() for i in options}),
+    }
+    return plain | {name: SearchSpace({"v": kind}) for name, kind in kinds.items()}
+
+
+def print_kinds() -> None:
+    """Print the time of offspring in a space of each kind, duplicates dropped; all take turns."""
+    spaces, rng = spaces_of_kinds(), np.random.default_rng(1)
+    work = {}
+    for name, space in spaces.items():
+        operators = space_operators(space)
+        del operators["sampling"]
+        mating = Mating(RandomSelection(), **operators)
+        pop, problem = Population.new("X", space.sample(POP_SIZE, rng)), Problem(n_var=space.n_var, xl=0, xu=1)
+        work[name] = functools.partial(mating.do, problem, pop, N_OFFSPRING, random_state=rng)
+    taken: dict[str, list[float]] = {name: [] for name in spaces}
+    for _ in range(REPEATS):
+        for name, each in work.items():
+            taken[name].append(seconds(each))
+    print(f"\n{N_OFFSPRING} offspring, 20 columns, duplicates dropped\n{'variable':<20}{'ms':>8}{'beside reals':>15}")
+    for name, each in taken.items():
+        ratio = statistics.median(one / other for one, other in zip(each, taken["reals"], strict=True))
+        print(f"{name:<20}{statistics.median(each) * 1e3:>8.1f}{ratio:>14.2f}x")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     print(f"{N_OFFSPRING} offspring, 20 mixed variables; targets: < {TARGET_MS} ms and >= {TARGET_RATIO}x")
     print(f"{'duplicates':<12}{'evo-moo ms':>12}{'pymoo ms':>12}{'ratio':>8}{'best-worst ratio':>20}")
     for label, eliminate, repeats in (("kept", False, REPEATS), ("dropped", True, 7)):
@@ -97,6 +139,7 @@ def main() -> None:
             f"{label:<12}{medians[0] * 1e3:>12.1f}{medians[1] * 1e3:>12.1f}{statistics.median(ratios):>7.1f}x"
             f"{ratios[-1]:>12.1f} - {ratios[0]:.1f}"
         )
+    print_kinds()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import numpy as np
 
 from evo_moo.space.variables import Array, Choice, Variable
 
+NO_PARENT = "its values have several parts, of which none can be asked for; let `when` name another variable"
+
 
 @dataclass(frozen=True)
 class Compound(Variable):
@@ -22,7 +24,7 @@ class Compound(Variable):
     """
 
     def code(self, value: Any) -> float:
-        raise ValueError(f"a {self.kind} has no single value to ask for; let `when` name a variable that has")
+        raise ValueError(NO_PARENT)
 
     def nearest_codes(self, value: Any) -> list[float] | None:
         try:
@@ -31,7 +33,7 @@ class Compound(Variable):
             return None
 
     def between(self, low: float, high: float) -> list[tuple[float, float]]:
-        raise ValueError(f"a {self.kind} is no number to compare; let `when` name a variable that is")
+        raise ValueError(NO_PARENT)
 
     @abstractmethod
     def parts(self) -> dict[str, Variable]:

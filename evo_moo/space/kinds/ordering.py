@@ -15,8 +15,8 @@ from evo_moo.space.kinds.compound import OfOptions
 from evo_moo.space.variables import Array, Integer, Variable
 from evo_moo.values import value_text
 
-WHOLE_ETA = 20.0
-"""Distribution index up to which a mutation reaches over all positions; above it, over ever fewer."""
+ETA_OF_SQUARE = 20.0
+"""Distribution index at which the probability of a mutation falls with the square of its distance."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,18 @@ class Ordering(OfOptions):
         return np.stack(children)
 
     def mutated(self, codes: Array, rng: np.random.Generator, eta: float) -> Array:
-        """Exchange two options, move one to another position, or reverse what lies between two, all equally often."""
+        """Exchange two options, move one to another position, or reverse what lies between two, all equally often.
+
+        As with polynomial mutation, small steps are the likeliest, and any is possible: how far the two are apart has a
+        probability that falls with its square, or with a higher power where steps are to be smaller.
+        """
         n, k = codes.shape
-        reach = max(1, int(np.rint((k - 1) * min(1.0, WHOLE_ETA / eta))))
-        one = rng.integers(1, k + 1, (n, 1))
-        # Another position within reach, each as likely.
-        low, high = np.maximum(one - reach, 1), np.minimum(one + reach, k)
-        other = low + np.floor(rng.random((n, 1)) * (high - low)).astype(int)
-        other += other >= one
-        first, last = np.minimum(one, other), np.maximum(one, other)
+        apart = np.arange(1, k)
+        likely = apart ** -(eta / ETA_OF_SQUARE * 2.0) * (k - apart)
+        step = rng.choice(apart, (n, 1), p=likely / likely.sum())
+        first = 1 + np.floor(rng.random((n, 1)) * (k - step)).astype(int)
+        last, is_up = first + step, rng.random((n, 1)) < 0.5
+        one, other = np.where(is_up, first, last), np.where(is_up, last, first)
         way = rng.integers(0, 3, (n, 1))
         exchanged = np.where(codes == one, other, np.where(codes == other, one, codes))
         turned = np.where((first <= codes) & (codes <= last), first + last - codes, codes)
