@@ -97,7 +97,7 @@ def _head_of(folder: Path, keys: Path | None) -> "Head | None":
             f"a run must listen at an address that this host reaches, but `{folder}` listens at {address} of another; "
             "start it with --listen tcp://0.0.0.0:8786"
         )
-    return Head(address, found.token)
+    return Head(address, found.token, found.is_here)
 
 
 def _is_over(folder: Path) -> bool:

@@ -39,10 +39,12 @@ class Head(NamedTuple):
     Attributes:
         address: As Dask names it.
         token: Stands for the head that listens there; empty where that is not known.
+        is_alive: Whether it surely listens there, so that who answers is the run.
     """
 
     address: str
     token: str = ""
+    is_alive: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,9 @@ class Member:
                 message = await asyncio.wait_for(getattr(scheduler, ASK_TERMS)(), 2 * CONNECT_S)
         except Exception as error:  # whatever listens at an address that may be another's by now
             if self._security and isinstance(error.__cause__ or error, FatalCommClosedError | ValueError):
+                if not head.is_alive:
+                    self._say(f"does not take these keys, or left {head.address} to another; waits for it")
+                    return None
                 raise UsageError(
                     f"a worker must have the keys of its run, but {self._run.words} does not take these; "
                     "name its own by --keys DIR, or leave them out if it has none"
