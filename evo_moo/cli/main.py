@@ -13,6 +13,7 @@ from evo_moo.cli.batch import batch
 from evo_moo.cli.compare import compare
 from evo_moo.cli.confirm import confirm
 from evo_moo.cli.deployment.build import build
+from evo_moo.cli.deployment.serve import serve
 from evo_moo.cli.deployment.verify import verify
 from evo_moo.cli.devices.commands import app as device_app
 from evo_moo.cli.governance.commands import audit, diff
@@ -262,7 +263,7 @@ def _report(result: "Result") -> None:
 
 _COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, importance, export, confirm, compare)
 _COMMANDS += (report, doctor, problems, check, latency, new, work)
-_COMMANDS += (build, verify, audit, diff)
+_COMMANDS += (build, verify, serve, audit, diff)
 for _command in _COMMANDS:
     app.command("list" if _command is list_runs else None)(_command)
 app.add_typer(device_app, name="device")

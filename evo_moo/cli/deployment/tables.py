@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from evo_moo.cli.console import new_table, open_console, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evo_moo.deployment.model_folder import ModelFolder
+    from evo_moo.deployment.serving.members import Member
     from evo_moo.deployment.verify import Proof
 
 
@@ -35,3 +38,16 @@ def print_proof(proof: "Proof") -> None:
     console.print(table)
     words = "holds" if proof.holds else "does not hold"
     console.print(safe(f"{proof.model} by {proof.runtime}: the card {words} here"), highlight=False)
+
+
+def print_members(address: str, members: "Sequence[Member]") -> None:
+    """Print where models are served, and what each is worth here."""
+    console = open_console()
+    table = new_table(["model", "quality", "latency here", "memory"], left=["model"])
+    for member in members:
+        table.add_row(
+            safe(member.name), f"{member.quality:.4g}", f"{member.mean_ms:.4g} ms", f"{member.memory_mb:.3g} MB"
+        )
+    console.print(table)
+    console.print(f"Serving on {address}", highlight=False)
+    console.file.flush()
