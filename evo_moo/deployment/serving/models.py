@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evo_moo.deployment.card import ModelCard
+from evo_moo.deployment.card import Input, ModelCard
 from evo_moo.deployment.measure import agreement
 from evo_moo.deployment.model_folder import Array, ModelFolder
 from evo_moo.deployment.runners import RUNTIMES, Predict, predict_of, runtimes_here
@@ -28,12 +28,14 @@ class Model:
         name: Name of its folder.
         folder: The folder.
         runtime: What runs it.
+        input: What it takes.
         trust: Whether the code that its file may run is trusted.
     """
 
     name: str
     folder: ModelFolder
     runtime: str
+    input: Input
     trust: bool = False
 
     @property
@@ -51,7 +53,7 @@ class Model:
 
     def usual_request(self, size: int) -> Array:
         """Return inputs of the model's examples, ``(size, ...)``."""
-        return np.resize(self.folder.examples()[0], (size, *self.card.input.shape)).astype(self.card.input.dtype)
+        return np.resize(self.folder.examples()[0], (size, *self.input.shape)).astype(self.input.dtype)
 
 
 def read_models(paths: Sequence[str | Path], *, runtime: str | None = None, trust: bool = False) -> list[Model]:
@@ -71,7 +73,9 @@ def read_models(paths: Sequence[str | Path], *, runtime: str | None = None, trus
         try:
             folder = ModelFolder.read(path)
             found = runtime or next(iter(runtimes_here(folder)), next(iter(RUNTIMES)))
-            model = Model(path.resolve().name, folder, found, trust)
+            if folder.card.input is None:
+                raise ModelFolderError(f"`{path}` must say what its model takes, to be served, but its card does not")
+            model = Model(path.resolve().name, folder, found, folder.card.input, trust)
             if (apart := agreement(folder, found, trust=trust)) > folder.card.tolerance:
                 raise ModelFolderError(
                     f"`{path}` must give here what it gave when it was built, up to {folder.card.tolerance:g}, but "
@@ -93,13 +97,13 @@ def _disagreements(models: Sequence[Model]) -> list[str]:
         if len(same) > 1:
             faults.append(f"models must lie in folders of different names, but {' and '.join(same)} do not")
     faults += [
-        f"`{model.folder.path}` must take numbers, but takes {model.card.input.dtype}"
+        f"`{model.folder.path}` must take numbers, but takes {model.input.dtype}"
         for model in models
-        if np.dtype(model.card.input.dtype).kind not in "fiub"
+        if np.dtype(model.input.dtype).kind not in "fiub"
     ]
     for words, values in (
-        ("take inputs of one shape", [model.card.input.shape for model in models]),
-        ("take inputs of one type", [model.card.input.dtype for model in models]),
+        ("take inputs of one shape", [model.input.shape for model in models]),
+        ("take inputs of one type", [model.input.dtype for model in models]),
         ("give outputs of one kind", [model.card.outputs for model in models]),
         ("have the same classes", [tuple(model.card.classes) for model in models]),
         ("have thresholds for the same groups", [tuple(sorted(model.card.thresholds)) for model in models]),

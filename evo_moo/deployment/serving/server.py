@@ -180,7 +180,7 @@ def _doors(models: Sequence[Model], serving: Serving, most_inputs: int, token: s
     card = models[0].card
     groups = tuple(sorted(name for name in card.thresholds if name))
     hosts = () if token else ("localhost", "127.0.0.1", "::1", serving.host.lower())
-    rules = Rules(card.input, groups, most_inputs)
+    rules = Rules(models[0].input, groups, most_inputs)
     return Doors(rules, serving.most_bytes, BODY_S, token, tuple(dict.fromkeys(hosts)), serving.logs_inputs)
 
 
