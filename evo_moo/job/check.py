@@ -17,7 +17,7 @@ from evo_moo.job.file import override, with_absolute_paths
 from evo_moo.job.job import EvaluationSection, Job
 from evo_moo.job.listening import listen_faults
 from evo_moo.job.refinement import refinement_faults
-from evo_moo.job.start import complete_start, is_told, read_known
+from evo_moo.job.start import complete_start, read_known
 from evo_moo.optimizer.algorithms import EVOLUTIONARY, FURTHER, PARETO
 from evo_moo.optimizer.arguments import is_pymoos, pymoo_faults
 from evo_moo.optimizer.given_algorithm import is_given
@@ -220,11 +220,8 @@ def _pymoo_faults(job: Job, problem: SearchProblem) -> list[str]:
     algorithm = search.algorithm if search.given is None else search.given
     faults = pymoo_faults(algorithm, problem, job.goals(problem), search.pop_size, search.mode)
     faults = [fault.replace("`", "`search.", 1) for fault in faults]
-    if is_given(algorithm) or algorithm in FURTHER:
-        if any(is_told(entry, problem.space) for entry in search.start):
-            faults.append("`search.start` must hold no metrics with an algorithm of pymoo's own; try nsga2")
-        if job.refinement is not None:
-            faults += _algorithm_faults("refinement", search.algorithm, PARETO)
+    if (is_given(algorithm) or algorithm in FURTHER) and job.refinement is not None:
+        faults += _algorithm_faults("refinement", search.algorithm, PARETO)
     return faults
 
 

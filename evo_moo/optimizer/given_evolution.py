@@ -10,7 +10,7 @@ from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 
 from evo_moo.errors import StateError
-from evo_moo.optimizer.algorithms import EVOLUTIONARY, key_of_member, rows_of
+from evo_moo.optimizer.algorithms import EVOLUTIONARY, Array, key_of_member, rows_of
 from evo_moo.optimizer.baselines import Fixed
 from evo_moo.optimizer.context_evolution import ContextEvolution
 from evo_moo.optimizer.evolution import Evolution
@@ -23,6 +23,7 @@ from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.space.designs import GridPoints
 from evo_moo.space.search_space import SearchSpace
 
+_TOLD = -1  # the place of what the algorithm did not ask for
 _NOTHING = (np.empty((0, 0)),) * 3
 
 
@@ -70,7 +71,8 @@ class GivenEvolution(Evolution):
         self._algorithm, self._asked = self._begin(), hashlib.blake2b(digest_size=16)
         self._infills, self._n_done = list[Any](), 0
         self._steps: list[dict[str, Any]] = []
-        self._first: list[Any] = []  # what has ended well of a first population that is not whole
+        self._told_X: list[Array] = []
+        self._first: list[Any] = []  # of a first population that is not whole yet
         self._awaits = False
 
     @property
@@ -91,7 +93,8 @@ class GivenEvolution(Evolution):
         self._algorithm.termination.force_termination = False
         self._awaits = made is not None
         self._infills = [made] if isinstance(made, Individual) else [] if made is None else [*made]
-        self._infills = self._infills[: self._algorithm.pop_size - len(self._first)] if self._first else self._infills
+        if self._first:  # of a first population there are some already
+            self._infills = self._infills[: self._algorithm.pop_size - len(self._first)]
         X = rows_of(self._infills, self._n_var)
         self._asked.update(X.tobytes())
         if self._duplicates is not None:
@@ -119,18 +122,10 @@ class GivenEvolution(Evolution):
     def _tell(self, step: dict[str, Any]) -> None:
         """Tell one step, and note it."""
         self._note(step)
-        told = Population.create(*(self._infills[place] for place in step["places"]))
-        if len(told):
-            told.set(F=step["F"], G=step["G"], H=step["H"])
-            self._weigh_limits(told)
-            for individual, key in zip(told, step["ids"], strict=True):
-                individual.data["id"] = key
+        told = self._valued(Population.create(*(self._infills[place] for place in step["places"])), step)
         algorithm = self._algorithm
-        if not algorithm.is_initialized:  # which some algorithms do with a whole population only
-            self._first += [*told]
-            if len(self._first) == algorithm.pop_size:
-                algorithm.tell(infills=Population.create(*self._first))
-                self._first = []
+        if not algorithm.is_initialized:
+            self._begin_with(told)
         elif self._needs_all:
             for place in {*range(len(self._infills))}.difference(step["places"]):
                 self._infills[place].set("F", np.full(len(self._goals.objectives), np.inf))
@@ -140,18 +135,48 @@ class GivenEvolution(Evolution):
         elif len(told):
             algorithm.tell(infills=told)
 
+    def _valued(self, told: Population, step: dict[str, Any]) -> Population:
+        """Return individuals with the values of a step."""
+        if len(told):
+            told.set(F=step["F"], G=step["G"], H=step["H"])
+            self._weigh_limits(told)
+            for individual, key in zip(told, step["ids"], strict=True):
+                individual.data["id"] = key
+        return told
+
+    def _begin_with(self, members: Population) -> None:
+        """Add to the first population, and begin once it is whole, as some algorithms need it."""
+        self._first += [*members]
+        size = self._algorithm.pop_size
+        if len(self._first) >= size:
+            self._algorithm.tell(infills=Population.create(*self._first[: size if self._needs_all else None]))
+            self._first = []
+
     def _note(self, step: dict[str, Any]) -> None:
         self._steps.append(step)
         self._n_done += len(self._infills)
         self._awaits = False
 
     def add(self, told: Ended) -> None:
-        """Refuse a candidate that was measured elsewhere.
+        """Add a candidate that was measured elsewhere.
 
-        Raises:
-            StateError: Always.
+        It takes a place of the first population; later it is selected upon, but not by an algorithm that puts children
+        in the places of their neighbours, which has none for it.
         """
-        raise StateError("a told configuration must go with an algorithm of evo-moo's own, as 'nsga2'")
+        values = self._goals.matrices([dict((told.offered or {})[0].metrics)])
+        self._add(_step([_TOLD], [told.candidate.id], *values), told.candidate.x)
+
+    def _add(self, step: dict[str, Any], x: Array) -> None:
+        self._steps.append(step)
+        self._told_X.append(x)
+        self._n_done += 1
+        if self._duplicates is not None:
+            self._duplicates.remember(x[None])
+        member = self._valued(Population.new(X=x[None]), step)
+        if not self._algorithm.is_initialized:
+            self._begin_with(member)
+        elif not self._needs_all:
+            self._algorithm.tell(infills=member)
 
     def update(self, evaluation_id: int, offered: Offered) -> None:
         """Change nothing: the algorithm was told once."""
@@ -176,6 +201,7 @@ class GivenEvolution(Evolution):
             "places": [place for step in steps for place in step["places"]],
             "ids": [key for step in steps for key in step["ids"]],
             **tables,
+            "told_X": np.array(self._told_X).reshape(-1, self._n_var),
             "awaits": self._awaits,
             "asked": self._asked.hexdigest(),
             "random_state": self._beside.bit_generator.state,
@@ -190,19 +216,22 @@ class GivenEvolution(Evolution):
         self._restart()
         if self._duplicates is not None:
             self._duplicates.seen.load(np.empty(0, dtype=np.int64))
-        begin = 0
+        begin, told = 0, iter(state["told_X"])
         for length in state["lengths"]:
             part = slice(begin, begin + length)
+            places, ids = state["places"][part], state["ids"][part]
+            step = _step(places, ids, *([state[name][part] for name in "FGH"] if length else _NOTHING))
+            begin += length
+            if places == [_TOLD]:
+                self._add(step, next(told))
+                continue
             self.next_generation()
-            if len(state["places"][part]) and max(state["places"][part]) >= len(self._infills):
+            if max(places, default=0) >= max(len(self._infills), 1):
                 break
-            tables = [state[name][part] for name in "FGH"] if length else _NOTHING
-            step = _step(state["places"][part], state["ids"][part], *tables)
             if length or (self._needs_all and self._algorithm.is_initialized):
                 self._tell(step)
             else:
                 self._note(step)
-            begin += length
         if state["awaits"]:
             self.next_generation()
         if self._asked.hexdigest() != state["asked"]:

@@ -19,9 +19,6 @@ from evo_moo.storage.reading import reading
 SETTINGS = {"n_evals": 40, "seed": 2, "workers": 1}
 
 
-LEAST = {"n_leaves": 2, "criterion": "gini", "cost": 0.01}
-
-
 class Tree(evo_moo.SearchProblem):
     """A decision tree on half of the digits."""
 
@@ -93,10 +90,7 @@ def test_moead_by_name_is_resumed_from_its_folder(tmp_path):
         ({"surrogate": "rf"}, "`surrogate` must go with algorithm = 'nsga2' or 'nsga3'"),
         ({"pop_size": 30}, "`search.pop_size` must be that of the object, 10, or left out, but is 30"),
         ({"objectives": {"accuracy": "max"}}, "`search.algorithm` must have reference directions of 1 objectives"),
-        (
-            {"start": [{"configuration": LEAST, "metrics": {"accuracy": 0, "n_nodes": 1}}]},
-            "`search.start` must hold no metrics",
-        ),
+        ({"refinement": {"rungs": [1, 3]}}, "`refinement` must go with algorithm = 'nsga2' or 'nsga3'"),
     ],
 )
 def test_faults_say_what_moead_cannot_do(given, fault):

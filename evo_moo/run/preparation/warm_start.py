@@ -72,7 +72,8 @@ def warm_start_of(prepared: PreparedJob) -> WarmStart | None:
     version = problem_version(problem, prepared.source)
     described = problem.space, problem.known_metrics, version, search.seed, problem.point_space
     runs = read_earlier_runs(search.from_runs, *described)
-    pop_size = search.pop_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
+    own_size = getattr(search.given, "pop_size", None) or search.pop_size
+    pop_size = own_size or default_pop_size(job.is_searched_as_by_pymoo(problem))
     warm = warm_start(runs, problem.space, prepared.goals, pop_size, asked_first(search.start, problem.space))
     known = [entry for entry in search.start if is_told(entry, problem.space)]
     earlier = outcomes_to_learn(runs, problem.point_space, prepared.goals) if job.surrogate else ()

@@ -69,8 +69,10 @@ def test_result_is_that_of_pymoo(name, problem):
 
 
 def told_alike(optimizer, problem, n):
-    """Ask and tell until ``n`` candidates were asked for; every seventh fails."""
+    """Tell two configurations, then ask and tell until there are ``n`` candidates; every seventh fails."""
     asked = []
+    for known in problem.space.decode(problem.space.sample(0 if optimizer.n_asked else 2, np.random.default_rng(1))):
+        optimizer.tell(known, problem.evaluate(known))
     while optimizer.n_asked < n:
         candidates = optimizer.ask(n - optimizer.n_asked)
         assert candidates
@@ -119,6 +121,19 @@ def test_resume_with_another_object_is_refused():
         other.load(first.dump())
     with pytest.raises(StateError, match="must ask for the same when it is told the same"):
         other.load(first.dump() | {"kind": other.dump()["kind"]})
+
+
+@each
+def test_told_configurations_may_be_the_first_population(name):
+    problem, make = Mixed(), ALGORITHMS[name]
+    known = problem.space.decode(problem.space.sample(POP + 2, np.random.default_rng(2)))
+    optimizer = Optimizer(problem, make(), seed=5)
+    for i, configuration in enumerate(known, 1):
+        optimizer.tell(configuration, problem.evaluate(configuration))
+        if i == POP:
+            assert {*optimizer.population_ids()} == {*range(1, POP + 1)}
+    told_alike(optimizer, problem, 3 * POP)
+    assert max(optimizer.population_ids()) > POP
 
 
 def test_description_tells_objects_apart():
