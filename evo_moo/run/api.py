@@ -16,7 +16,7 @@ from evo_moo.optimizer.given_algorithm import described, is_given
 from evo_moo.problem.function_problem import FunctionProblem
 from evo_moo.problem.goals import Limits
 from evo_moo.problem.trials.problem import TrialProblem
-from evo_moo.run.assembly import engine_of, pool_of
+from evo_moo.run.assembly import engine_of, pool_of, refuse_missing_algorithm
 from evo_moo.run.callbacks import Callback, Reactions
 from evo_moo.run.exploration.exploring import explored
 from evo_moo.run.exploration.learnt import left_of_budget
@@ -228,6 +228,8 @@ def resume(
     way_out = "call evo_moo.search again as before, with this run_dir"
     folder = Path(run_dir)
     prepared = prepare(*recorded_job(folder, problem, changes, way_out), folder, accept_changes=accept_changes)
+    if changes:
+        refuse_missing_algorithm(prepared.job)
     return run_job(prepared, folder, callbacks, verbose=verbose)
 
 

@@ -60,17 +60,26 @@ def engine_of(
     return Engine(optimizer_of(job, problem, goals, earlier), pool, folder, job.budget.limits(), tasks, observer)
 
 
+def refuse_missing_algorithm(job: Job) -> None:
+    """Refuse to search where the algorithm is an object that is not there.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if job.search.algorithm.startswith(GIVEN) and job.search.given is None:
+        raise UsageError(
+            f"the run searches by {job.search.algorithm}, which no run folder holds; call evo_moo.search again as "
+            "before, with this run_dir"
+        )
+
+
 def optimizer_of(job: Job, problem: SearchProblem, goals: Goals, earlier: Sequence[EarlierOutcomes] = ()) -> AskTell:
     """Build the optimizer that a job asks for; arguments as for ``engine_of``, and what earlier runs teach models."""
     search, refinement = job.search, job.refinement
     settings = {key: value for key, value in search if key not in ("from_runs", "known", "given")}
     if search.given is not None:
         settings["algorithm"] = search.given
-    elif search.algorithm.startswith(GIVEN):
-        raise UsageError(
-            f"the run searches by {search.algorithm}, which no run folder holds; call evo_moo.search again as before, "
-            "with this run_dir"
-        )
+    refuse_missing_algorithm(job)
     settings |= {"goals": goals, "start": asked_first(search.start, problem.space)}
     if job.surrogate is None:
         inner = Optimizer(problem, **settings)

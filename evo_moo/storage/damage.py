@@ -192,6 +192,9 @@ class SuspectLedger(Ledger):
         if "steps" not in state:  # on a ladder the ids of the optimizer's own candidates are others
             known += map(int, state["told"])
             for algorithm in _populations(state["algorithm"]):
+                if "ids" in algorithm:  # the state of an algorithm of pymoo's own is what it was told
+                    known += map(int, algorithm["ids"])
+                    continue
                 population = algorithm["population"] or {"id": []}
                 known += [*map(int, population["id"]), *map(evaluation_of, algorithm["optimum"])]
         _require(known, self._ids())

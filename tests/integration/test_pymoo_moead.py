@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import evo_moo
 from evo_moo.errors import JobError, UsageError
+from evo_moo.run.doctor import examine
 from evo_moo.storage.reading import reading
 
 SETTINGS = {"n_evals": 40, "seed": 2, "workers": 1}
@@ -67,6 +68,7 @@ def test_killed_moead_ends_as_one_that_was_not(tmp_path):
     resumed = evo_moo.search(f"{__file__}:Tree", moead(), run_dir=tmp_path / "run", **SETTINGS)
     assert (resumed.configurations, resumed.metrics) == (whole.configurations, whole.metrics)
     assert len(whole.front) > 1
+    assert all(finding.sound for finding in examine(tmp_path / "run"))
     with reading(tmp_path / "run") as ledger:
         bred = [e for e in ledger.evaluations() if e.generation > 1]
         assert ledger.events("running") and all(e.origin == "mating" and e.parents for e in bred)
