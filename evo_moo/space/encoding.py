@@ -7,6 +7,7 @@ import numpy as np
 from evo_moo.space.rounding import round_significant
 from evo_moo.space.variable import Array, Variable
 
+TINY = 1e-9
 ZERO_SHARE = 0.2
 """Of a column in log scale whose variable may also be 0: so much of it, at its lower end, stands for 0."""
 
@@ -48,6 +49,7 @@ class Encoding:
         ends = np.stack([self.low, self.high, self.low - half, self.high + half])
         self.xl, self.xu, self.wide_xl, self.wide_xu = self.columns(ends)
         self.wide_xl[zeros] = edges - self._gaps
+        self.zero_edge[zeros] = edges - TINY * self._gaps  # what is rounded to just below low is no 0
 
     def codes(self, X: Array) -> Array:
         """Return the codes of ``(n, n_var)`` rows, put inside the bounds and on the grid."""

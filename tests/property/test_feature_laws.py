@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,3 +111,12 @@ def test_orderings_differ_by_pairs_and_round_trips_by_neighbours():
 def test_a_variable_of_many_features_weighs_as_one():
     columns = Features(SearchSpace({"x": Real(0, 1), "o": Ordering(list(range(5)))})).columns
     assert columns.dimensions == [2, *[20] * 10]
+
+
+@pytest.mark.parametrize("low", [1e-6, 3.7e-5, 0.0123, 7.7])
+def test_a_lowest_value_beside_zero_is_not_mistaken_for_it(low):
+    space = SearchSpace({"x": Real(low, low * 977.3, log=True, zero=True), "n": Integer(7, 99, log=True, zero=True)})
+    given = [{"x": value, "n": n} for value in (0.0, low, low * 10) for n in (0, 7, 8)]
+    features = Features(space)
+    again = space.decode(features.rows(features.matrix(space.encode(given))))
+    assert [(c["x"] == 0, c["n"]) for c in again] == [(c["x"] == 0, c["n"]) for c in given]
