@@ -3,8 +3,8 @@
 Run: python tests/benchmarks/bench_operators.py
 
 Both get the same parents and random selection, interleaved in one process. Duplicate elimination is part of
-what a search pays, so both rows are shown: without it, and with each side's own. Then follow the variables of several
-columns, each alone in a space, beside as many columns of numbers and of flags.
+what a search pays, so both rows are shown: without it, and with each side's own. Then follows a space of each kind of
+variable: 20 of one column, 10 numbers and 10 that depend on these, or one of 20 columns.
 """
 
 import functools
@@ -91,7 +91,7 @@ def compare(eliminate: bool, repeats: int) -> tuple[list[float], list[float]]:
 
 
 def spaces_of_kinds(n: int = 20) -> dict[str, SearchSpace]:
-    """Build a space of each kind of variable with several columns, and two plain ones, all of as many columns."""
+    """Build a space of each kind of variable, all of as many columns."""
     options = list(range(n))
     kinds = {
         "subset": Subset(options),
@@ -100,11 +100,24 @@ def spaces_of_kinds(n: int = 20) -> dict[str, SearchSpace]:
         "round trip": Ordering(options, tour=True),
         "shares": Simplex(n),
     }
-    plain = {
-        "reals": SearchSpace({f"r{i}": Real(0, 1) for i in options}),
-        "booleans": SearchSpace({f"b{i}": Boolean() for i in options}),
+    each = {
+        "reals": Real(0, 1),
+        "reals in log scale": Real(1e-6, 1e-2, log=True),
+        "booleans": Boolean(),
+        "steps": Real(0, 1, step=0.05),
+        "a 0 beside a range": Real(1e-6, 1e-2, log=True, zero=True),
     }
-    return plain | {name: SearchSpace({"v": kind}) for name, kind in kinds.items()}
+    depending = {
+        "bounds by name": [Integer(1, f"v{i}") for i in range(n // 2)],
+        "conditions": [Integer(1, 64, when={f"v{i}": {"at_least": 32}}) for i in range(n // 2)],
+        "alternatives": [Integer(1, 64, when=[{f"v{i}": 1}, {"v0": {"at_most": 32}}]) for i in range(n // 2)],
+    }
+    first = {f"v{i}": Integer(1, 64) for i in range(n // 2)}
+    return (
+        {name: SearchSpace({f"v{i}": kind for i in options}) for name, kind in each.items()}
+        | {name: SearchSpace(first | {f"w{i}": w for i, w in enumerate(others)}) for name, others in depending.items()}
+        | {name: SearchSpace({"v": kind}) for name, kind in kinds.items()}
+    )
 
 
 def print_kinds() -> None:
