@@ -144,10 +144,12 @@ class Bounds:
 
     def of_rows(self, codes: Array) -> RowBounds:
         """Return the bounds of the rows of ``(n, n_var)`` codes."""
-        e, n = self._encoding, (len(codes), 1)
-        movable = np.tile(e.xu > e.xl, n)
-        low, high, wide_xl, wide_xu = (np.tile(each, n) for each in (e.low, e.high, e.wide_xl, e.wide_xu))
-        active = self._conditions.active(codes) if self._others else movable
+        e = self._encoding
+        same = [np.broadcast_to(b, codes.shape) for b in (e.low, e.high, e.wide_xl, e.wide_xu, e.xu > e.xl)]
+        if not self._others:
+            return RowBounds(*same)
+        low, high, wide_xl, wide_xu, movable = map(np.array, same)
+        active = self._conditions.active(codes)
         for i in self._others:
             low[:, i], high[:, i] = self._of(i, codes, active)
             wide_xl[:, i], wide_xu[:, i] = e.wide(i, low[:, i], high[:, i])
