@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 done, 1 failed, 2 wrong input, 75 stopped and resumable."""
+"""The command line. Exit codes: 0 done, 1 failed, 2 wrong input, 3 alarm of a watch, 75 stopped and resumable."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ from evo_moo.cli.confirm import confirm
 from evo_moo.cli.deployment.build import build
 from evo_moo.cli.deployment.serve import serve
 from evo_moo.cli.deployment.verify import verify
+from evo_moo.cli.deployment.watch import watch
 from evo_moo.cli.devices.commands import app as device_app
 from evo_moo.cli.governance.commands import audit, diff
 from evo_moo.cli.importance import importance
@@ -263,7 +264,7 @@ def _report(result: "Result") -> None:
 
 _COMMANDS: tuple[Callable[..., None], ...] = (batch, show, pick, list_runs, importance, export, confirm, compare)
 _COMMANDS += (report, doctor, problems, check, latency, new, work)
-_COMMANDS += (build, verify, serve, audit, diff)
+_COMMANDS += (build, verify, serve, watch, audit, diff)
 for _command in _COMMANDS:
     app.command("list" if _command is list_runs else None)(_command)
 app.add_typer(device_app, name="device")
