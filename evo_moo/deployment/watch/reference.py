@@ -46,11 +46,12 @@ class Reference:
             UsageError: They do not fit the model.
         """
         inputs, labels, groups = read_data(path)
-        if inputs.shape[1:] != folder.card.input.shape:
-            wanted = ", ".join(map(str, folder.card.input.shape))
+        taken = folder.card.input
+        if taken is not None and inputs.shape[1:] != taken.shape:
+            wanted = ", ".join(map(str, taken.shape))
             raise UsageError(f"`--reference` must have inputs of shape (n, {wanted}), but they are {inputs.shape}")
         outputs: Array | None = None
-        safe = [name for name in runtimes_here(folder) if name != "torch"]
+        safe = [] if taken is None else [name for name in runtimes_here(folder) if name != "torch"]
         if safe:
             outputs = predicted(predict_of(folder, safe[0]), inputs).reshape(len(inputs), -1)
         names = np.full(len(inputs), "") if groups is None else groups.astype(str)

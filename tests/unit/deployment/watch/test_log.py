@@ -68,7 +68,7 @@ def test_a_new_file_of_the_same_name_is_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["log.txt", "log.pkl", "no.jsonl", "log.parquet"])
-def test_what_is_no_log_is_refused(tmp_path: Path, name: str) -> None:
+def test_another_file_is_refused_as_a_log(tmp_path: Path, name: str) -> None:
     if name != "no.jsonl":
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
     with pytest.raises(UsageError, match="`--log` must"):
