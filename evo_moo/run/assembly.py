@@ -22,7 +22,6 @@ from evo_moo.problem.goals import Goals
 from evo_moo.problem.search_problem import SearchProblem
 from evo_moo.run.early_stopping import EarlyStopping
 from evo_moo.run.engine import Engine
-from evo_moo.run.listening import listening_pool
 from evo_moo.run.observer import Observer
 from evo_moo.run.tasks import Tasks
 from evo_moo.space.designs import GridDesign
@@ -151,6 +150,8 @@ def pool_of(
     limits = settings.timeout, settings.retries, settings.memory_mb
     options = PoolOptions(*limits, settings.profile_cache, _start_method(), devices_of(job))
     if settings.listen is not None and folder is not None:
+        from evo_moo.run.listening import listening_pool
+
         return listening_pool(job, problem, source, goals, options, folder, verbose=verbose)
     match settings.pool:
         case "dask":
