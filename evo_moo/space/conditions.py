@@ -197,7 +197,8 @@ def condition_faults(name: str, variables: Mapping[str, Variable], sound: Collec
             faults.append(f"`when` must name variables of the space, but names {parent!r}; declare or rename it")
         elif parent in sound:
             try:
-                region(variables[parent], wanted)
+                if variables[parent].asked(parent, wanted).keys() == {parent}:
+                    region(variables[parent], wanted)
             except ValueError as fault:
                 faults.append(f"`when` must name values that `{parent}` can have: {fault}")
     return faults
@@ -274,7 +275,7 @@ def when_text(variable: Variable) -> str:
 
 
 def _wanted_text(wanted: Any) -> str:
-    if _is_limits(wanted):
+    if _is_limits(wanted) or (isinstance(wanted, Mapping) and set(wanted) == {"contains"}):
         return " and ".join(f"{word.replace('_', ' ')} {limit}" for word, limit in wanted.items())
     return f"in [{', '.join(map(value_text, wanted))}]" if _is_list(wanted) else f"= {value_text(wanted)}"
 

@@ -1,11 +1,14 @@
 """Which columns of the matrix hold which variable: one for most kinds, several for a ``Compound``."""
 
+import copy
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from evo_moo.space.conditions import Conditions
 from evo_moo.space.kinds.compound import Compound
 from evo_moo.space.variables import Array, Variable
 
@@ -15,13 +18,15 @@ class Layout:
 
     Attributes:
         variables: Name to variable, in the order of the columns.
-        parts: Name of each column to what it holds: the variable itself, or a part of it, as ``mix[web]``.
+        parts: Name of each column to what it holds: the variable itself, or a part of it, as ``mix[web]``. Their
+            conditions are about columns.
         places: Name of each variable to the slice of its columns.
         owners: Name of the variable of each column.
         first: ``(n_variables,)`` first column of each variable.
         n_unit: Number of coordinates of the unit cube that ``of_unit`` makes rows of.
         compound: ``(n_var,)`` mask of the columns that hold parts.
         compounds: Name of each variable of several columns to itself.
+        asks_for_parts: Whether some condition asks for a part of another variable.
     """
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:
@@ -34,13 +39,32 @@ class Layout:
             else {name: kind}
             for name, kind in variables.items()
         }
-        self.parts = {part: what for own in parts.values() for part, what in own.items()}
+        self.parts = {part: self._by_columns(what) for own in parts.values() for part, what in own.items()}
+        self.asks_for_parts = any(self._asks(kind) for kind in variables.values())
         self.owners = tuple(name for name, own in parts.items() for _ in own)
         self.places = _slices({name: len(own) for name, own in parts.items()})
         self.first = np.array([place.start for place in self.places.values()])
         self.compound = np.array([name in self.compounds for name in self.owners])
         self._units = _slices({name: kind.n_units if (kind := self.compounds.get(name)) else 1 for name in parts})
         self.n_unit = max(place.stop for place in self._units.values())
+
+    def _asks(self, kind: Variable) -> bool:
+        return any(parent in self.compounds for each in kind.alternatives for parent in each)
+
+    def _by_columns(self, kind: Variable) -> Variable:
+        """Return a variable with conditions on columns in place of those on variables."""
+        if not self._asks(kind):
+            return kind
+        alternatives = [
+            {column: each for parent in ways for column, each in self._asked(parent, ways[parent])}
+            for ways in kind.alternatives
+        ]
+        with_columns = copy.copy(kind)  # with what a number knows of its bounds, which are no attributes to declare
+        object.__setattr__(with_columns, "when", alternatives)
+        return with_columns
+
+    def _asked(self, parent: str, wanted: Any) -> Iterable[tuple[str, Any]]:
+        return self.variables[parent].asked(parent, wanted).items()
 
     def repaired(self, codes: Array, X: Array) -> Array:
         """Return ``(n, n_var)`` codes with parts that make up values, those nearest to rows within the bounds."""
@@ -85,15 +109,19 @@ class Layout:
         codes, kind = np.array([self.variables[name].codes(value)]), self.variables[name]
         return kind.values(codes if name in self.compounds else codes[:, 0])[0]
 
-    def counted(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Return codes of columns whose numbers of values multiply to that of all combinations, instead of bounds."""
+    def count(self, conditions: Conditions, low: Array, high: Array) -> int:
+        """Count the different configurations of columns that all are grids between ``(n_var,)`` codes.
+
+        See ``Conditions.count``. Where conditions ask for parts, it is an upper bound: as if there were none.
+        """
         if not self.compounds:
-            return low, high
+            return conditions.count(low, high)
         first, last = low.astype(object), high.astype(object)
         for name, kind in self.compounds.items():
             first[self.places[name]] = last[self.places[name]] = 0
             last[self.places[name].start] = kind.n_values - 1
-        return first, last
+        n_values = map(int, last - first + 1)
+        return math.prod(n_values) if self.asks_for_parts else conditions.count(first, last)
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:

@@ -262,7 +262,7 @@ class SearchSpace:
         if self.grid.all() and self._bounds.has_any and not self.layout.compounds and combinations <= MOST_LAID_OUT:
             codes = np.indices((self.high - self.low + 1).astype(int)).reshape(self.n_var, -1).T + self.low
             return len(np.unique(self.canonical(self.columns(codes)), axis=0))
-        return self._conditions.count(*self.layout.counted(self.low, self.high)) if self.grid.all() else math.inf
+        return self.layout.count(self._conditions, self.low, self.high) if self.grid.all() else math.inf
 
     def describe(self) -> list[dict[str, str]]:
         """List the variables for a table: ``name``, ``kind``, ``range``, ``log`` and ``condition``."""

@@ -104,6 +104,14 @@ class Variable:
         """Return the intervals of codes whose values lie in ``[low, high]``; ``ValueError`` if not numeric."""
         raise ValueError(f"at_least and at_most need numbers to compare, but it is a {self.kind}; list the values")
 
+    def asked(self, name: str, wanted: Any) -> dict[str, Any]:
+        """Return the columns that a condition on the variable, of this name, asks about, to what it wants of each.
+
+        Raises:
+            ValueError: It asks for what the variable never has; of one column, this is looked at elsewhere.
+        """
+        return {name: wanted}
+
     def text(self) -> str:
         """Write the range or the options in one line."""
         raise NotImplementedError

@@ -26,6 +26,10 @@ N_DRAWN = 4096
 """Rows by which the probability is estimated that variables with alternative conditions exist."""
 
 
+N_DRAWN = 4096
+"""Values of variables with several columns that show how likely the cells of these are."""
+
+
 class Cells:
     """The cells of a space's variables.
 
@@ -42,6 +46,14 @@ class Cells:
         most = min(MOST_CELLS, max(FEWEST_CELLS, CELLS_IN_ALL // space.n_var))
         self._edges = [_edges(space, column, most) for column in range(space.n_var)]
         self.weights: Weights = tuple(_normalised(np.diff(edges)) for edges in self._edges)
+        if space.layout.compounds:
+            drawn = self.of(space.codes(space.draw(N_DRAWN, np.random.default_rng(0))))
+            self.weights = tuple(
+                _normalised(np.bincount(drawn[:, i], minlength=len(weights)).astype(float))
+                if space.layout.compound[i]
+                else weights
+                for i, weights in enumerate(self.weights)
+            )
 
     @property
     def counts(self) -> list[int]:

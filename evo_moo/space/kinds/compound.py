@@ -12,8 +12,6 @@ import numpy as np
 
 from evo_moo.space.variables import Array, Choice, Variable
 
-NO_PARENT = "its values have several parts, of which none can be asked for; let `when` name another variable"
-
 
 @dataclass(frozen=True)
 class Compound(Variable):
@@ -23,17 +21,16 @@ class Compound(Variable):
     combination of parts is a value: ``repaired`` says which one is meant by any numbers.
     """
 
-    def code(self, value: Any) -> float:
-        raise ValueError(NO_PARENT)
+    def asked(self, name: str, wanted: Any) -> dict[str, Any]:
+        raise ValueError(
+            f"no condition can ask for the parts of a value, as this {self.kind} has; name another variable"
+        )
 
     def nearest_codes(self, value: Any) -> list[float] | None:
         try:
             return self.codes(value)
         except ValueError:
             return None
-
-    def between(self, low: float, high: float) -> list[tuple[float, float]]:
-        raise ValueError(NO_PARENT)
 
     @abstractmethod
     def parts(self) -> dict[str, Variable]:

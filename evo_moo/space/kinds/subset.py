@@ -4,6 +4,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,18 @@ class Subset(OfOptions):
         if not low <= len(places) <= high:
             raise ValueError(f"must list {low} to {high} options, but lists {len(places)}: {value!r}")
         return [float(place in places) for place in range(self.n)]
+
+    def asked(self, name: str, wanted: Any) -> dict[str, Any]:
+        """Return that the columns of some options must be 1, for ``{"contains": option}`` or a list of options."""
+        if not isinstance(wanted, Mapping) or set(wanted) != {"contains"}:
+            raise ValueError(
+                f"a condition on a subset is {{'contains': option}}, or a list of options, but is {wanted!r}"
+            )
+        options = wanted["contains"] if isinstance(wanted["contains"], list | tuple) else [wanted["contains"]]
+        if not 0 < len(places := set(self.places(options))) <= self.sizes[1]:
+            raise ValueError(f"it contains 1 to {self.sizes[1]} options, but the condition asks for {len(places)}")
+        names = list(self.parts())
+        return {f"{name}[{names[place]}]": True for place in sorted(places)}
 
     def nearest_codes(self, value: Any) -> list[float] | None:
         """Return the codes of what is left of a list without unknown options, and of as many more or fewer as it takes.

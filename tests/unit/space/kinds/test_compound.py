@@ -75,10 +75,31 @@ def test_a_wrong_definition_is_refused(kind, rule):
         space_of(kind)
 
 
-@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.kind)
+def test_variables_may_depend_on_what_a_subset_contains():
+    variables = {
+        "set": Subset(["flip", "crop", None], at_most=2),
+        "angle": Real(0, 90, when={"set": {"contains": "flip"}}),
+        "both": Boolean(when={"set": {"contains": ["crop", None]}}),
+        "any": Boolean(when=[{"set": {"contains": "crop"}}, {"angle": {"at_least": 45}}]),
+        "below": Subset([1, 2], when={"angle": {"at_most": 30}}),
+        "deep": Real(0, 1, when={"below": {"contains": 2}}),
+    }
+    space = SearchSpace(variables)
+    for config in space.decode(space.sample(300, rng())):
+        chosen, angle = config["set"], config.get("angle")
+        assert ("angle" in config) == ("flip" in chosen) and ("both" in config) == ({"crop", None} <= set(chosen))
+        assert ("any" in config) == ("crop" in chosen or (angle is not None and angle >= 45))
+        assert ("deep" in config) == (2 in config.get("below", []))
+    assert [row["condition"] for row in space.describe()][1] == "set contains flip"
+    for wrong in ({"contains": "x"}, {"contains": []}, {"contains": ["flip", "crop", None]}, "flip", {"at_least": 1}):
+        with pytest.raises(SpaceError, match="`y`: `when` must name values that `set` can have"):
+            SearchSpace(variables | {"y": Real(0, 1, when={"set": wrong})})
+
+
+@pytest.mark.parametrize("kind", KINDS[2:], ids=lambda kind: kind.text()[:10])
 def test_no_condition_asks_for_several_values_at_once(kind):
     for wanted in (0.5, {"at_least": 1}):
-        with pytest.raises(SpaceError, match="its values have several parts"):
+        with pytest.raises(SpaceError, match="condition"):
             SearchSpace({"v": kind, "x": Real(0, 1, when={"v": wanted})})
 
 
