@@ -168,9 +168,8 @@ def _app(
     pool = WarmPool(
         [m for m in models if m.name in {s.name for s in switch.members}], switch.members, serving.memory_mb
     )
-    pool.follow(switch.current)
-    if pool.lost:
-        raise UsageError(*pool.lost.values())
+    if faults := pool.follow(switch.current):
+        raise UsageError(*faults)
     metrics = Metrics()
     service = Service(switch, pool, executor, metrics, usual=usual, most_waiting=serving.most_waiting)
     return App(service, doors, {model.name: model.card for model in models}, metrics, log)

@@ -1,17 +1,38 @@
 """The service behind its doors: requests wait in one queue, and workers answer them by the member the switch says."""
 
 import asyncio
+import logging
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from evo_moo.deployment.model_folder import Array
+from evo_moo.deployment.runners import Predict
 from evo_moo.deployment.serving.inputs import RefusedError
 from evo_moo.deployment.serving.metrics import Metrics
 from evo_moo.deployment.serving.switch import Switch
-from evo_moo.deployment.serving.warm_pool import WarmPool
+from evo_moo.text import printable, shortened
+
+_LOGGER = logging.getLogger(__name__)
+"""For who runs the service; a client learns less."""
+
+
+class Pool(Protocol):
+    """The models that are loaded."""
+
+    @property
+    def loaded(self) -> Mapping[str, Predict]:
+        """Names to models; what is dropped later stays usable here."""
+
+    def is_behind(self, current: int) -> bool:
+        """Whether other models should be loaded than are, for a member of the moment."""
+
+    def follow(self, current: int) -> list[str]:
+        """Drop and load models for a member of the moment; return why some cannot be loaded."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,7 @@ class Service:
     """
 
     def __init__(
-        self, switch: Switch, pool: WarmPool, executor: Executor, metrics: Metrics, *, usual: int, most_waiting: int
+        self, switch: Switch, pool: Pool, executor: Executor, metrics: Metrics, *, usual: int, most_waiting: int
     ) -> None:
         self._switch, self._pool, self._executor, self._metrics, self._usual = switch, pool, executor, metrics, usual
         self._queue: asyncio.Queue[_Asked] = asyncio.Queue(most_waiting)
@@ -145,6 +166,7 @@ class Service:
         try:
             outputs = await asyncio.get_running_loop().run_in_executor(self._executor, loaded[name], asked.inputs)
         except Exception as error:  # each runtime fails in its own way
+            _LOGGER.error("the model %s failed: %s", name, printable(shortened(str(error))))
             raise RefusedError(500, f"the model {name} must answer, but failed: {type(error).__name__}") from error
         if outputs.shape[:1] != asked.inputs.shape[:1] or not np.isfinite(outputs).all():
             raise RefusedError(500, f"the model {name} must give finite outputs for each input, but did not")
@@ -162,4 +184,5 @@ class Service:
             await self._chosen.wait()
             self._chosen.clear()
             if self._pool.is_behind(self._switch.current):
-                await asyncio.to_thread(self._pool.follow, self._switch.current)
+                for reason in await asyncio.to_thread(self._pool.follow, self._switch.current):
+                    _LOGGER.error("a model is served no more: %s", printable(shortened(reason)))

@@ -44,32 +44,35 @@ class WarmPool:
         self._models = {model.name: model for model in models}
         self._members, self._memory_mb = members, memory_mb
         self._loaded: Mapping[str, Predict] = {}
-        self._lost: dict[str, str] = {}
+        self._lost: set[str] = set()
 
     @property
     def loaded(self) -> Mapping[str, Predict]:
         """Names to models; what is dropped later stays usable here."""
         return MappingProxyType(dict(self._loaded))
 
-    @property
-    def lost(self) -> dict[str, str]:
-        """Names of models that could not be loaded again, to the reasons."""
-        return dict(self._lost)
-
     def is_behind(self, current: int) -> bool:
         """Whether other models should be loaded than are, for a member of the moment."""
         return set(self._wanted(current)) != self._loaded.keys()
 
-    def follow(self, current: int) -> None:
-        """Drop and load models for a member of the moment; a file that has changed since the start is not loaded."""
-        wanted = self._wanted(current)
+    def follow(self, current: int) -> list[str]:
+        """Drop and load models for a member of the moment.
+
+        A folder that has changed since the start is not loaded.
+
+        Returns:
+            Why models could not be loaded; they are not tried again.
+        """
+        wanted, faults = self._wanted(current), []
         self._loaded = {name: predict for name, predict in self._loaded.items() if name in wanted}
         for name in wanted:
             if name not in self._loaded:
                 try:
                     self._loaded = {**self._loaded, name: self._load(self._models[name])}
                 except (ModelFolderError, OSError) as error:
-                    self._lost[name] = str(error)
+                    self._lost.add(name)
+                    faults.append(str(error))
+        return faults
 
     def _wanted(self, current: int) -> list[str]:
         return [name for name in warm(self._members, current, self._memory_mb) if name not in self._lost]

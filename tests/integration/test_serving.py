@@ -1,0 +1,203 @@
+"""Built models answer over HTTP; what is wrong is refused in words, and a stop loses nothing."""
+
+import io
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evo_moo.deployment.model_folder import write_manifest
+from tests.integration.running import evo_moo
+
+for needed in ("skops", "skl2onnx", "uvicorn", "starlette", "prometheus_client"):
+    pytest.importorskip(needed)
+JSON = {"Content-Type": "application/json"}
+FOREST = """
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+
+from evo_moo import Choice, SearchProblem
+from evo_moo.problem import TrainedModel
+
+X, y = load_digits(return_X_y=True)
+X = X.astype("float32")
+
+
+class Forest(SearchProblem):
+    variables = {"n_trees": Choice([1, 60])}
+    objectives = {"accuracy": "max", "n_trees_used": "min"}
+
+    def trained(self, config):
+        return RandomForestClassifier(config["n_trees"], max_depth=8, random_state=0).fit(X[::2], y[::2])
+
+    def evaluate(self, config):
+        return {"accuracy": self.trained(config).score(X[1::4], y[1::4]), "n_trees_used": config["n_trees"]}
+
+    def model(self, config, *, seed):
+        return TrainedModel(
+            self.trained(config), X[:16], "probabilities", test=(X[3::4], y[3::4]), metrics=self.evaluate(config)
+        )
+"""
+
+
+@dataclass
+class Serving:
+    """A process that serves, and how it is reached."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    log: Path
+
+    def ask(
+        self, method: str, path: str, body: bytes | str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, json.loads(text) if "json" in answer.headers["Content-Type"] else text.decode()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two models, a small and a large forest, and test data."""
+    path = tmp_path_factory.mktemp("served")
+    (path / "forest.py").write_text(FOREST)
+    few = ("--n-evals", "2", "--workers", "1", "--algorithm", "grid")
+    evo_moo("run", "forest.py:Forest", *few, "--run-dir", "run", cwd=path)
+    evo_moo("build", "run", "--limit", "n_trees_used <= 1", "--out", "small", "--test-data", "test.npz", cwd=path)
+    evo_moo("build", "run", "--limit", "n_trees_used >= 60", "--out", "large", cwd=path)
+    return path
+
+
+def started(place: Path, *options: str) -> Serving:
+    command = [sys.executable, "-m", "evo_moo", "serve", "small", "large", "--port", "0", *options]
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = list[str]()
+    for line in process.stdout or []:
+        said.append(line)
+        if line.startswith("Serving on "):
+            return Serving(process, int(line.rpartition(":")[2]), place / "log.jsonl")
+    raise AssertionError("".join(said) + process.communicate()[1])
+
+
+@pytest.fixture(scope="module")
+def serving(place: Path) -> Iterator[Serving]:
+    found = started(place, "--limit", "latency_ms <= 60000", "--log", "log.jsonl", "--log-inputs")
+    try:
+        yield found
+    finally:
+        found.process.kill()
+        found.process.communicate()
+
+
+def test_data(place: Path) -> tuple[Any, Any]:
+    with np.load(place / "test.npz") as arrays:
+        return arrays["inputs"], arrays["labels"]
+
+
+test_data.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_answers_are_those_of_the_models(place: Path, serving: Serving) -> None:
+    inputs, labels = test_data(place)
+    file = io.BytesIO()
+    np.save(file, inputs[:100])
+    status, by_npy = serving.ask("POST", "/predict", file.getvalue(), {"Content-Type": "application/x-npy"})
+    assert (status, by_npy["model"], by_npy["why"]) == (200, "large", "steady")
+    assert np.mean(by_npy["predictions"] == labels[:100]) > 0.85
+    body = json.dumps({"inputs": inputs[:2].tolist()})
+    asked = JSON | {"X-Request-Id": "mine", "X-Deadline-Ms": "0.001"}
+    status, hurried = serving.ask("POST", "/predict", body, asked)
+    assert (status, hurried["model"], hurried["ids"]) == (200, "small", ["mine/0", "mine/1"])
+    assert hurried["latency_ms"] > hurried["deadline_ms"] == 0.001
+    labelled = json.dumps({"labels": [{"id": "mine/0", "label": int(labels[0])}]})
+    assert serving.ask("POST", "/labels", labelled, JSON) == (200, {"n_labels": 1})
+    rows = [json.loads(line) for line in serving.log.read_text().splitlines()][-3:]
+    assert [row["id"] for row in rows] == ["mine/0", "mine/1", "mine/0"]
+    assert rows[0].keys() == {"time", "id", "model", "latency_ms", "status", "output", "prediction", "inputs"}
+    assert rows[0]["inputs"] == inputs[0].tolist() and rows[0]["prediction"] == hurried["predictions"][0]
+    assert rows[2]["label"] == labels[0]
+    assert serving.ask("GET", "/ready") == (200, {"status": "ready"})
+    assert set(serving.ask("GET", "/card")[1]) == {"small", "large"}
+    metrics = serving.ask("GET", "/metrics")[1]
+    assert 'evo_moo_requests_total{model="small",status="200"} 1.0' in metrics
+    assert 'evo_moo_decisions_total{model="large",why="steady"} 1.0' in metrics
+
+
+@pytest.mark.slow
+def test_bad_requests_are_refused_in_words(serving: Serving) -> None:
+    rest = b"1" * 5_000_000
+    for method, path, body, headers, status in (
+        ("GET", "/predict", None, {}, 405),
+        ("GET", "/other", None, {}, 404),
+        ("POST", "/predict", b"{}", {}, 415),
+        ("POST", "/predict", b"{}", JSON | {"Content-Encoding": "gzip"}, 415),
+        ("POST", "/predict", b"", JSON, 400),
+        ("POST", "/predict", b'{"inputs": [[1, 2]]}', JSON, 422),
+        ("POST", "/predict", rest, JSON, 413),
+        ("POST", "/predict", json.dumps({"inputs": [[0.0] * 64] * 300}), JSON, 422),
+        ("POST", "/predict", json.dumps({"inputs": [[0.0] * 64]}), JSON | {"X-Deadline-Ms": "nan"}, 422),
+        ("POST", "/predict", json.dumps({"inputs": [[0.0] * 64]}), JSON | {"X-Request-Id": "a b"}, 422),
+        ("POST", "/labels", b'{"labels": [{"id": "a", "label": -1}, {"id": 1}]}', JSON, 422),
+        ("GET", "/card", None, {"Host": "evil.example"}, 421),
+    ):
+        found, said = serving.ask(method, path, body, headers)
+        assert found == status, (path, said)
+        assert said["errors"] and all(len(words) < 300 for words in said["errors"])
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as connection:
+        connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert serving.ask("GET", "/health") == (200, {"status": "ok"})
+
+
+@pytest.mark.slow
+def test_a_stop_answers_what_has_come(place: Path) -> None:
+    serving = started(place)
+    body = json.dumps({"inputs": test_data(place)[0][:1].tolist()}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    connections = [socket.create_connection(("127.0.0.1", serving.port), timeout=60) for _ in range(8)]
+    for connection in connections:
+        connection.sendall(f"{head}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # it is in the hands of the service
+    serving.process.send_signal(signal.SIGTERM)
+    for connection in connections:
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        connection.close()
+    _, faults = serving.process.communicate(timeout=60)
+    assert (serving.process.returncode, faults) == (0, "")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", serving.port), timeout=1)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_served_is_a_fault(place: Path) -> None:
+    for name, change in (("other", {"classes": list("abcdefghij")}), ("edited", {})):
+        shutil.copytree(place / "small", place / name)
+        card = json.loads((place / name / "card.json").read_text()) | change
+        (place / name / "card.json").write_text(json.dumps(card))
+    write_manifest(place / "other")
+    (place / "short").write_text("abc")
+    done = evo_moo("serve", "small", "other", "edited", "nowhere", cwd=place, code=2)
+    for words in ("have the same classes, but: small", "edited/card.json` must have", "nowhere` must be the folder"):
+        assert words in done.stderr
+    wrong = ("--host", "0.0.0.0", "--limit", "size <= 3", "--by-time", "24:00=5")
+    done = evo_moo("serve", "small", *wrong, cwd=place, code=2)
+    for words in ("but is 0.0.0.0", "but is 'size <= 3'", "but begins with '24:00'"):
+        assert words in done.stderr
+    done = evo_moo("serve", "small", "--host", "0.0.0.0", "--token-file", "short", cwd=place, code=2)
+    assert "must have at least 16 printable" in done.stderr
