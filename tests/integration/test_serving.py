@@ -15,40 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
 
-from evo_moo.deployment.model_folder import write_manifest
+from evo_moo.deployment.card import Input, ModelCard, Promise, Search, Training
+from evo_moo.deployment.export import write_model
+from evo_moo.deployment.model_folder import CARD, write_manifest
+from evo_moo.problem import TrainedModel
 from tests.integration.running import evo_moo
 
 for needed in ("skops", "skl2onnx", "uvicorn", "starlette", "prometheus_client"):
     pytest.importorskip(needed)
 JSON = {"Content-Type": "application/json"}
-FOREST = """
-import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.ensemble import RandomForestClassifier
-
-from evo_moo import Choice, SearchProblem
-from evo_moo.problem import TrainedModel
-
-X, y = load_digits(return_X_y=True)
+X, Y = load_digits(return_X_y=True)
 X = X.astype("float32")
-
-
-class Forest(SearchProblem):
-    variables = {"n_trees": Choice([1, 60])}
-    objectives = {"accuracy": "max", "n_trees_used": "min"}
-
-    def trained(self, config):
-        return RandomForestClassifier(config["n_trees"], max_depth=8, random_state=0).fit(X[::2], y[::2])
-
-    def evaluate(self, config):
-        return {"accuracy": self.trained(config).score(X[1::4], y[1::4]), "n_trees_used": config["n_trees"]}
-
-    def model(self, config, *, seed):
-        return TrainedModel(
-            self.trained(config), X[:16], "probabilities", test=(X[3::4], y[3::4]), metrics=self.evaluate(config)
-        )
-"""
 
 
 @dataclass
@@ -70,15 +50,39 @@ class Serving:
         return answer.status, json.loads(text) if "json" in answer.headers["Content-Type"] else text.decode()
 
 
+def write_forest(folder: Path, n_trees: int) -> None:
+    """Write the folder of a trained forest, as building it from a run does."""
+    folder.mkdir()
+    forest = RandomForestClassifier(n_trees, max_depth=8, random_state=0).fit(X[::2], Y[::2])
+    trained = TrainedModel(forest, X[:16], "probabilities")
+    assert write_model(trained, folder) == {}
+    share = forest.score(X[1::2], Y[1::2])
+    promise = Promise(value=share, low=share, high=share, direction="max", of="test data")
+    card = ModelCard(
+        name=f"forest, evaluation {n_trees}",
+        built_at="2026-11-30 12:00 UTC",
+        evo_moo="1",
+        configuration={"n_trees": n_trees},
+        input=Input(shape=(64,), dtype="float32"),
+        outputs="probabilities",
+        promises={"accuracy": promise},
+        serving={"onnxruntime": {}},
+        tolerance=1e-3,
+        search=Search(run="run", problem="forest", n_evaluations=2, objectives={"accuracy": "max"}),
+        training=Training(seed=0),
+        machine={},
+        reproduce="",
+    )
+    (folder / CARD).write_text(card.model_dump_json())
+    write_manifest(folder)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two models, a small and a large forest, and test data."""
+    """A folder with two models, a small and a large forest."""
     path = tmp_path_factory.mktemp("served")
-    (path / "forest.py").write_text(FOREST)
-    few = ("--n-evals", "2", "--workers", "1", "--algorithm", "grid")
-    evo_moo("run", "forest.py:Forest", *few, "--run-dir", "run", cwd=path)
-    evo_moo("build", "run", "--limit", "n_trees_used <= 1", "--out", "small", "--test-data", "test.npz", cwd=path)
-    evo_moo("build", "run", "--limit", "n_trees_used >= 60", "--out", "large", cwd=path)
+    write_forest(path / "small", 1)
+    write_forest(path / "large", 60)
     return path
 
 
@@ -103,17 +107,9 @@ def serving(place: Path) -> Iterator[Serving]:
         found.process.communicate()
 
 
-def test_data(place: Path) -> tuple[Any, Any]:
-    with np.load(place / "test.npz") as arrays:
-        return arrays["inputs"], arrays["labels"]
-
-
-test_data.__test__ = False  # type: ignore[attr-defined]
-
-
 @pytest.mark.slow
-def test_answers_are_those_of_the_models(place: Path, serving: Serving) -> None:
-    inputs, labels = test_data(place)
+def test_answers_are_those_of_the_models(serving: Serving) -> None:
+    inputs, labels = X[1::2], Y[1::2]
     file = io.BytesIO()
     np.save(file, inputs[:100])
     status, by_npy = serving.ask("POST", "/predict", file.getvalue(), {"Content-Type": "application/x-npy"})
@@ -167,7 +163,7 @@ def test_bad_requests_are_refused_in_words(serving: Serving) -> None:
 @pytest.mark.slow
 def test_a_stop_answers_what_has_come(place: Path) -> None:
     serving = started(place)
-    body = json.dumps({"inputs": test_data(place)[0][:1].tolist()}).encode()
+    body = json.dumps({"inputs": X[:1].tolist()}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     connections = [socket.create_connection(("127.0.0.1", serving.port), timeout=60) for _ in range(8)]
     for connection in connections:
