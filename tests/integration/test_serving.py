@@ -181,7 +181,7 @@ def test_a_stop_answers_what_has_come(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_served_is_a_fault(place: Path) -> None:
+def test_faults_of_all_folders_and_options_are_listed(place: Path) -> None:
     for name, change in (("other", {"classes": list("abcdefghij")}), ("edited", {})):
         shutil.copytree(place / "small", place / name)
         card = json.loads((place / name / "card.json").read_text()) | change
