@@ -223,7 +223,7 @@ class GivenEvolution(Evolution):
             step = _step(places, ids, *([state[name][part] for name in "FGH"] if length else _NOTHING))
             begin += length
             if places == [_TOLD]:
-                self._add(step, next(told))
+                self._add(step, next(told, np.empty(0)))
                 continue
             self.next_generation()
             if max(places, default=0) >= max(len(self._infills), 1):
