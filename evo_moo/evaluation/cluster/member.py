@@ -208,7 +208,10 @@ class Member:
         await worker.close()
         for each in ends:
             each.cancel()
-        return await asyncio.to_thread(part_from, terms.token)
+        is_over = await asyncio.to_thread(part_from, terms.token)
+        if not is_over and not self._stop.is_set():
+            self._say("is out of reach; waits for it")
+        return is_over
 
 
 def _tried(terms: Terms) -> str:
