@@ -8,6 +8,7 @@ import psutil
 
 from evo_moo.deployment.model_folder import ModelFolder
 from evo_moo.deployment.runners import predict_of
+from evo_moo.threads import one_thread
 
 
 def main(path: str, runtime: str, *trust: str) -> None:
@@ -21,8 +22,9 @@ def main(path: str, runtime: str, *trust: str) -> None:
     else:
         import sklearn  # noqa: F401
         import skops.io  # noqa: F401
-    before, start = process.memory_info().rss, perf_counter()
-    predict_of(folder, runtime, trust=bool(trust))(inputs[:1])
+    with one_thread():
+        before, start = process.memory_info().rss, perf_counter()
+        predict_of(folder, runtime, trust=bool(trust))(inputs[:1])
     cold_start_ms = (perf_counter() - start) * 1e3
     memory_mb = max(process.memory_info().rss - before, 0) / 1e6
     sys.stdout.write(json.dumps({"cold_start_ms": cold_start_ms, "memory_mb": memory_mb}) + "\n")

@@ -33,7 +33,7 @@ KNOWN_TYPES = frozenset(
 
 def runtimes_here(folder: ModelFolder) -> list[str]:
     """Return the runtimes that are installed here and have a file in a folder, the default first."""
-    return [name for name, file in RUNTIMES.items() if folder.has(file) and not _missing(name)]
+    return [name for name, file in RUNTIMES.items() if folder.has(file) and not missing_module(name)]
 
 
 def predict_of(folder: ModelFolder, runtime: str, *, trust: bool = False) -> Predict:
@@ -53,7 +53,7 @@ def predict_of(folder: ModelFolder, runtime: str, *, trust: bool = False) -> Pre
     if not folder.has(RUNTIMES[runtime]):
         there = [name for name, file in RUNTIMES.items() if folder.has(file)]
         raise ModelFolderError(f"`runtime` must have a file in `{folder.path}`, {', '.join(there)}, but is {runtime}")
-    if missing := _missing(runtime):
+    if missing := missing_module(runtime):
         raise ModelFolderError(f"`runtime` {runtime} needs {missing!r}, but it is missing; {to_install('deployment')}")
     try:
         return _LOADERS[runtime](folder, trust)
@@ -72,7 +72,8 @@ def _input(folder: ModelFolder) -> Input:
     return folder.card.input
 
 
-def _missing(runtime: str) -> str:
+def missing_module(runtime: str) -> str:
+    """Return the first module that a runtime needs and that is not installed; nothing where all are."""
     return next((name for name in _MODULES[runtime] if importlib.util.find_spec(name) is None), "")
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from evo_moo.deployment.card import Promise
 from evo_moo.deployment.measure import agreement, footprint, predicted, quality, read_data, speed
 from evo_moo.deployment.model_folder import ModelFolder
-from evo_moo.deployment.runners import RUNTIMES, predict_of, runtimes_here
+from evo_moo.deployment.runners import RUNTIMES, missing_module, predict_of, runtimes_here
 from evo_moo.errors import ModelFolderError, UsageError
+from evo_moo.threads import one_thread
 
 SLACK = 0.25
 """By how much of a promise time and memory may be exceeded, if the user says nothing else."""
@@ -97,13 +98,22 @@ def verify(
         return Proof(folder.card.name, "", [Check("files", f"{n} as they were built", f"{n} are", holds=True)])
     here = [name for name in runtimes_here(folder) if trust or name != "torch"]
     if not (here or runtime):
+        there = [name for name, file in RUNTIMES.items() if folder.has(file)]
+        lacks = {name: f"install {missing}" if (missing := missing_module(name)) else "name --trust" for name in there}
+        ways = "; ".join(f"for {name} {way_out}" for name, way_out in lacks.items())
         raise ModelFolderError(
-            f"`{path}` must have a file for a runtime that is installed here and trusted, but has none; install one of "
-            f"{', '.join(name for name, file in RUNTIMES.items() if folder.has(file))}; torch needs --trust too"
+            f"`{path}` must have a file for a runtime that is here and trusted, but has none: {ways}"
         )
     runtime = runtime or here[0]
+    with one_thread():
+        return _proof(folder, runtime, [name for name in here if name != runtime], data, slack, trust)
+
+
+def _proof(
+    folder: ModelFolder, runtime: str, others: Sequence[str], data: str | Path | None, slack: float, trust: bool
+) -> Proof:
     predict = predict_of(folder, runtime, trust=trust)
-    checks = [_outputs_of(folder, name, trust) for name in dict.fromkeys([runtime, *here])]
+    checks = [_outputs_of(folder, name, trust) for name in (runtime, *others)]
     measured: dict[str, Promise] = {}
     if data is not None:
         inputs, labels, groups = read_data(Path(data))
