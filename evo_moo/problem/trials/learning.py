@@ -2,8 +2,9 @@
 
 Each evaluation is a trace: what was asked for, in this order, and which values that had. A variable that some traces
 lack gets the weakest condition on few earlier variables that all traces agree with, or one for each value of an earlier
-variable where several branches lead to it. So a learnt space has, wherever it
-was looked at, every variable that the objective asks for; now and then it has one that it does not ask for.
+variable where several branches lead to it. So a learnt space has, wherever it was looked at, every variable that the
+objective asks for; now and then it has one that it does not ask for. A bound that always was the value of an earlier
+number has its name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from evo_moo.errors import SpaceError
 from evo_moo.problem.trials.branches import candidates, learnt_conditions
 from evo_moo.problem.trials.suggestion import Suggestion, Trace
+from evo_moo.space.bounds import resolved
 from evo_moo.space.dotted import is_name
 from evo_moo.space.kinds.known import variable_of
 from evo_moo.space.search_space import SearchSpace
@@ -90,19 +92,42 @@ def learn_space(traces: Sequence[Trace]) -> LearntSpace:
             faults = str(error).splitlines()
     if faults:
         raise SpaceError("\n".join(dict.fromkeys(faults)))
-    doubts = [
-        f"`{name}` has bounds that change: it is searched in {kinds[name].text()}, and a value outside is moved inside"
-        for name in moving
-        if name in kinds
-    ]
     conditions, of_conditions = learnt_conditions(traces, kinds)
     short = {asked: name for name, asked in names.items()}
-    variables = {}
+    variables, doubts = dict[str, Variable](), list[str]()
     for name, kind in kinds.items():
         when = [{short[parent]: wanted for parent, wanted in each.items()} for each in conditions[name]]
         variables[short[name]] = replace(kind, when=when if len(when) > 1 else when[0] or None)
+    for name in (name for name in kinds if name in moving):
+        bounds: dict[str, Any] = {
+            end: short[other] for end, other in _named_bounds(name, traces, joined, kinds).items()
+        }
+        named: Any = replace(variables[short[name]], **bounds)
+        if bounds and not resolved({**variables, short[name]: named})[1]:
+            variables[short[name]] = named
+            continue
+        where = f"it is searched in {kinds[name].text()}, and a value outside is moved inside"
+        doubts.append(f"`{name}` has bounds that change: {where}")
     renamed = [f"`{asked}` is named `{name}` here" for name, asked in names.items() if name != asked]
     return LearntSpace(variables, names, (*doubts, *of_conditions, *renamed))
+
+
+def _named_bounds(
+    name: str, traces: Sequence[Trace], joined: Mapping[str, Suggestion], kinds: Mapping[str, Variable]
+) -> dict[str, str]:
+    """Return the bounds that change to the earlier variables whose values they always are; none where one is not."""
+    there, named = [trace for trace in traces if name in trace], dict[str, str]()
+    before = [list(trace)[: list(trace).index(name)] for trace in there]
+    able = [other for other in before[0] if other in kinds and joined[other].kind in (joined[name].kind, "int")]
+    able = [other for other in able if all(other in names for names in before) and joined[name].step is None]
+    for end in ("low", "high"):
+        bounds = [getattr(trace[name].suggestion, end) for trace in there]
+        if len(set(bounds)) > 1:
+            same = [other for other in able if [trace[other].value for trace in there] == bounds]
+            if not same:
+                return {}
+            named[end] = same[0]
+    return named
 
 
 def worth_trying(traces: Sequence[Trace]) -> list[dict[str, Any]]:

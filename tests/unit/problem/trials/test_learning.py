@@ -100,11 +100,24 @@ def test_an_absence_that_no_values_tell_is_a_doubt() -> None:
     assert "`x` was not asked for in" in learn_space(explored(objective)).doubts[0]
 
 
-def test_bounds_that_change_are_joined() -> None:
+def test_bounds_that_are_values_have_their_names() -> None:
     def objective(trial: Any) -> None:
-        trial.suggest_int("second", 1, trial.suggest_int("first", 10, 100))
+        n = trial.suggest_int("n layers", 1, 4)
+        trial.suggest_int("skip", 1, n)
+        trial.suggest_float("high", trial.suggest_float("low", 0, 0.5), 1.0)
+        trial.suggest_int("inner", trial.params["skip"], n)
 
-    space = learn_space([trace(objective, {"first": first}, 1) for first in (20, 90, 40)])
+    space = learn_space(explored(objective))
+    assert (space.variables["skip"], space.variables["high"]) == (Integer(1, "n_layers"), Real("low", 1.0))
+    assert space.variables["inner"] == Integer("skip", "n_layers")
+    assert [doubt for doubt in space.doubts if "is named" not in doubt] == []
+
+
+def test_bounds_that_change_otherwise_are_joined() -> None:
+    def objective(trial: Any) -> None:
+        trial.suggest_int("second", 1, 2 * trial.suggest_int("first", 10, 100))
+
+    space = learn_space([trace(objective, {"first": first}, 1) for first in (10, 45, 20)])
     assert space.variables["second"] == Integer(1, 90)
     assert space.doubts == (
         "`second` has bounds that change: it is searched in 1 .. 90, and a value outside is moved inside",
