@@ -96,6 +96,23 @@ def test_a_worse_model_does_not_hold(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_watch_compares_a_log_with_the_test_data(place: Path, tmp_path: Path) -> None:
+    with np.load(place / "rows.npz") as arrays:
+        inputs, labels = arrays["inputs"], arrays["labels"]
+    for size, code in ((0.0, 0), (2.0, 3)):
+        with (tmp_path / "log.jsonl").open("w") as log:
+            for i in np.random.default_rng(1).permutation(len(inputs)).tolist():
+                given = (inputs[i] + size * inputs.std(axis=0)).round(4).tolist()
+                row = {"time": i % 7 + 10, "inputs": given, "prediction": int(labels[i]), "label": int(labels[i])}
+                log.write(json.dumps(row) + "\n")
+        arguments = ("--log", str(tmp_path / "log.jsonl"), "--reference", "rows.npz", "--json")
+        said = run("watch", "screening", *arguments, cwd=place, code=code).splitlines()
+        lines = [json.loads(line) for line in said if line.startswith("{")]
+        assert {each["what"] for each in lines if each["kind"] == "alarm"} == ({"inputs"} if size else set())
+        assert lines[-1]["reference"] == "rows.npz, 143 rows, and then the log"
+
+
+@pytest.mark.slow
 def test_strange_types_of_an_estimator_are_named(place: Path, tmp_path: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evo_moo.deployment.watch.detector import Detector
-from evo_moo.deployment.watch.evidence import LEANINGS, of_ranks
+from evo_moo.deployment.watch.evidence import LEANINGS, UPWARDS, of_ranks
 from evo_moo.deployment.watch.pool import Pool
 from evo_moo.deployment.watch.streams import Events, Found, Terms, evidence_of, found_at
 
@@ -43,7 +43,7 @@ class DriftStream:
     def feed(self, events: Events) -> Iterator[Found]:
         """See ``Stream``."""
         ranks, d = self.pool.ranks(events.values, events.rows, self.terms.salt), events.values.shape[1]
-        n_bets = (1 if self.upwards_only else 4) * len(LEANINGS) // 2
+        n_bets = len(UPWARDS if self.upwards_only else LEANINGS)
         self.detector = self.detector or self.terms.detector(n_bets * d, self.share)
         late = events.only(np.arange(len(events.times) - len(ranks), len(events.times)))
         if not len(ranks):

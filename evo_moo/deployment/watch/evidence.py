@@ -11,7 +11,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 STEPS = (0.25, 0.5, 1.0, 2.0)
 """Bets on a share that is too large: by how much its log odds exceed those of the limit."""
-LEANINGS = ((1, 0.15), (1, 0.6), (-1, 0.15), (-1, 0.6))
+LEANINGS = tuple((degree, stake) for degree in (1, 2) for stake in (0.15, 0.6, -0.15, -0.6))
+"""Bets on ranks that are not uniform: the degree of the polynomial, and the stake."""
+UPWARDS = ((0.5, 1.3), (0.5, 1.7), (0.8, 1.5), (0.8, 3.0), (0.9, 2.0), (0.9, 4.0), (0.97, 4.0), (0.97, 12.0))
+"""Bets on ranks that are too high: from which rank on, and how many times as often as they should be."""
 STAKES = (0.1, 0.3, 0.7)
 """Bets on a bounded mean that is too large: shares of the largest stake that cannot be lost."""
 GAPS = (0.05, 0.15, 0.4)
@@ -35,8 +38,8 @@ def of_share(bad: Array, limit: float) -> Array:
 def of_ranks(ranks: Array, *, upwards_only: bool = False) -> Array:
     """Bet that ranks ``(n, d)`` in [0, 1] are not uniform: that they lean to one side, to the ends or to the middle.
 
-    The bets are densities on [0, 1], one plus a stake on a polynomial of Legendre: a conformal test martingale (Vovk,
-    Gammerman and Shafer 2022, "Algorithmic Learning in a Random World", chapter 8).
+    The bets are densities on [0, 1], one plus a stake on a polynomial of Legendre, or a step: a conformal test
+    martingale (Vovk, Gammerman and Shafer 2022, "Algorithmic Learning in a Random World", chapter 8).
 
     Args:
         ranks: See ``uniform_ranks``.
@@ -45,10 +48,12 @@ def of_ranks(ranks: Array, *, upwards_only: bool = False) -> Array:
     Returns:
         ``(n, d * n_bets)``.
     """
-    line, bow = 2 * ranks - 1, 6 * ranks**2 - 6 * ranks + 1
-    bets = [1 + sign * stake * line for sign, stake in LEANINGS if sign > 0 or not upwards_only]
-    bets += [] if upwards_only else [1 + sign * stake * bow for sign, stake in LEANINGS]
-    return np.log(np.stack(bets, axis=2)).reshape(len(ranks), -1)
+    if upwards_only:
+        bets = [np.where(ranks > cut, times, (1 - times * (1 - cut)) / cut) for cut, times in UPWARDS]
+    else:
+        curves = {1: 2 * ranks - 1, 2: 6 * ranks**2 - 6 * ranks + 1}
+        bets = [1 + stake * curves[degree] for degree, stake in LEANINGS]
+    return np.asarray(np.log(np.stack(bets, axis=2))).reshape(len(ranks), -1)
 
 
 def uniform_ranks(counts: Array, codes: Array, chance: Array) -> Array:

@@ -58,6 +58,8 @@ class Reader:
         groups: Names of the groups.
         waiting: Ids to requests that wait for their labels: time is in the row's place, they are plain data.
         early: Ids to labels that came before their requests.
+        last_latency_ms: Latency of the last row. Rows of the same time and latency are samples of one request, whose
+            latency counts once.
     """
 
     card: ModelCard
@@ -69,6 +71,7 @@ class Reader:
     groups: list[str] = field(default_factory=list)
     waiting: dict[str, list[Any]] = field(default_factory=dict)
     early: dict[str, float] = field(default_factory=dict)
+    last_latency_ms: float | None = None
 
     def read(self, records: Sequence[Record], first: int) -> tuple[list[Request], list[str]]:
         """Return the requests of rows, and all faults.
@@ -86,8 +89,9 @@ class Reader:
             request = self._request(record, mine)
             faults += [f"row {first + i}: {fault}" for fault in mine]
             if not mine:
-                self.clock = request.time
-                requests.append(request)
+                is_again = (request.time, request.latency_ms) == (self.clock, self.last_latency_ms)
+                self.clock, self.last_latency_ms = request.time, request.latency_ms
+                requests.append(request._replace(latency_ms=None) if is_again else request)
         return requests, faults
 
     def _request(self, record: Record, faults: list[str]) -> Request:
@@ -140,6 +144,7 @@ class Reader:
 
     def _answer(self, key: str, record: Record, faults: list[str]) -> float | None:
         given, classes = record.get(key), self.card.classes
+        given = given[0] if isinstance(given, list) and len(given) == 1 else given
         if given is None:
             return None
         if isinstance(given, str) and given in classes:
@@ -203,7 +208,7 @@ class Reader:
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain data; see ``restore``."""
         state = {"row": self.row, "clock": self.clock if math.isfinite(self.clock) else None, "names": self.names}
-        state |= {"n_inputs": self.n_inputs, "groups": self.groups}
+        state |= {"n_inputs": self.n_inputs, "groups": self.groups, "last_latency_ms": self.last_latency_ms}
         return state | {"waiting": self.waiting, "early": self.early}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -211,6 +216,7 @@ class Reader:
         self.row, self.clock = int(state["row"]), -math.inf if state["clock"] is None else float(state["clock"])
         self.names, self.groups = list(map(str, state["names"])), list(map(str, state["groups"]))
         self.n_inputs = None if state["n_inputs"] is None else int(state["n_inputs"])
+        self.last_latency_ms = None if state["last_latency_ms"] is None else float(state["last_latency_ms"])
         self.waiting, self.early = dict(state["waiting"]), dict(state["early"])
 
 
