@@ -64,7 +64,7 @@ def _fault(name: str, kind: Number, variables: Mapping[str, Variable]) -> str | 
         named = variables[other]
         if not isinstance(named, Integer if kind.is_whole else Number):
             rule = f"{end} must name {'an Integer' if kind.is_whole else 'a Real or an Integer'}"
-            return f"{rule}, but `{other}` is a {getattr(named, 'kind', named)}; name another"
+            return f"{rule}, but `{other}` is of the kind {getattr(named, 'kind', named)}; name another"
     if kind.zero:
         return "zero=True must stand beside bounds that are numbers, but they name variables; write numbers"
     if kind.step is not None and "low" in kind.named:

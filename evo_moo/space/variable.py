@@ -102,7 +102,7 @@ class Variable:
 
     def between(self, low: float, high: float) -> list[tuple[float, float]]:
         """Return the intervals of codes whose values lie in ``[low, high]``; ``ValueError`` if not numeric."""
-        raise ValueError(f"at_least and at_most need numbers to compare, but it is a {self.kind}; list the values")
+        raise ValueError(f"at_least and at_most compare numbers, but it is of the kind {self.kind}; list the values")
 
     def asked(self, name: str, wanted: Any) -> dict[str, Any]:
         """Return the columns that a condition on the variable, of this name, asks about, to what it wants of each.

@@ -69,7 +69,7 @@ def _hyperparameter(name: str, variable: Variable) -> "Hyperparameter[Any, Any]"
             return ConfigSpace.CategoricalHyperparameter(name, [False, True])
         case Choice():
             return _of_options(name, variable)
-    raise ValueError(f"must be a Real, Integer, Choice or Boolean in ConfigSpace, but is a {variable.kind}")
+    raise ValueError(f"must be a Real, Integer, Choice or Boolean in ConfigSpace, but is of the kind {variable.kind}")
 
 
 def _of_options(name: str, variable: Choice) -> "Hyperparameter[Any, Any]":

@@ -93,8 +93,8 @@ def test_bounds_of_each_other_are_never_crossed():
     [
         (Integer(1, "x"), "high must be a number or another variable of the space, but names itself"),
         (Integer(1, "m"), "high must be a number or another variable of the space, but names 'm'"),
-        (Integer(1, "r"), "high must name an Integer, but `r` is a real; name another"),
-        (Real("c", 1), "low must name a Real or an Integer, but `c` is a choice; name another"),
+        (Integer(1, "r"), "high must name an Integer, but `r` is of the kind real; name another"),
+        (Real("c", 1), "low must name a Real or an Integer, but `c` is of the kind choice; name another"),
         (Integer(3, "n"), "low must never be above high, but low can be 3 while high is 1"),
         (Integer("n", "k"), "low must never be above high, but low can be 9 while high is 2"),
         (Real("n", 100, step=1), "a range with steps must begin at a number, but low names a variable"),
