@@ -83,6 +83,10 @@ def test_an_alarm_writes_the_job_of_the_next_search(place: Path) -> None:
     evo_moo("run", "pymoo:zdt1", *few, "--run-dir", "old", cwd=place)
     then = ("--then", "research", "--run", "old", "--option", "n_var=5")
     evo_moo("watch", "model", "--log", "log.jsonl", *then, cwd=place, code=3)
+    job = (place / "research.toml").read_text()
+    again = evo_moo("watch", "model", "--log", "log.jsonl", *then, "--report", "no/page.html", cwd=place, code=3)
+    assert "no/page.html` must be writable" in again.stderr
+    assert (place / "research.toml").read_text() == job
     done = evo_moo("run", "research.toml", "--run-dir", "new", cwd=place)
     assert "Pareto front" in done.stdout
     text = (place / "new" / "job.toml").read_text()

@@ -57,6 +57,8 @@ def watch(
     from evo_moo.deployment.watch.page import write_page
     from evo_moo.deployment.watch.reference import Reference
     from evo_moo.deployment.watch.watch import FALSE_ALARMS, Settings, Watch, follow
+    from evo_moo.errors import EvoMooError
+    from evo_moo.text import printable
 
     run = _old_run(then, run, problem, trust)
     url = None if webhook is None else checked_webhook(webhook)
@@ -66,18 +68,18 @@ def watch(
     before = None if reference is None else Reference.read(folder, reference)
     watching = Watch(folder.card, settings, before)
     n_alarms, n_faulty = follow(watching, log, state, lambda alarm: _tell(alarm, url), skip_faulty=skip_faulty)
-    if page is not None:
-        write_page(watching, page)
     _summarise(watching, n_faulty, as_json)
-    if not n_alarms:
-        return
-    if run is not None:
-        from evo_moo.deployment.watch.research import write_research
-        from evo_moo.job.file import option_settings
-
-        write_research(run, job, option_settings(options or []), problem)
-        typer.echo(f"evo-moo: {job} is the job of the next search: evo-moo run {job}", err=True)
-    raise typer.Exit(ALARM)
+    try:
+        if n_alarms and run is not None:
+            _write_research(run, job, options or [], problem)
+        if page is not None:
+            write_page(watching, page)
+    except EvoMooError as error:
+        if not n_alarms:
+            raise
+        typer.echo(printable(f"evo-moo: {error}"), err=True)  # the exit code is the alarm's
+    if n_alarms:
+        raise typer.Exit(ALARM)
 
 
 def _old_run(then: str | None, run: Path | None, problem: str | None, trust: bool) -> Path | None:
@@ -93,6 +95,18 @@ def _old_run(then: str | None, run: Path | None, problem: str | None, trust: boo
     run = folder_of(run)
     name_code(run, problem, trust)
     return run
+
+
+def _write_research(run: Path, job: Path, options: list[str], problem: str | None) -> None:
+    """Write the job of the next search, unless an earlier alarm did."""
+    from evo_moo.deployment.watch.research import write_research
+    from evo_moo.job.file import option_settings
+
+    if job.exists():
+        typer.echo(f"evo-moo: {job} is there already, and stays as it is", err=True)
+        return
+    write_research(run, job, option_settings(options), problem)
+    typer.echo(f"evo-moo: {job} is the job of the next search: evo-moo run {job}", err=True)
 
 
 def _seconds(window: str) -> float:

@@ -5,7 +5,6 @@ Of a text a row is a line; the last one counts once its end is written. Nothing 
 
 import csv
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,9 @@ def read_log(path: Path, place: Place) -> Iterator[tuple[list[Record], list[str]
         raise UsageError(f"`--log` must end with .jsonl, .csv or .parquet, but is {str(path)!r}")
     try:
         yield from reader(path, place)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"`--log` must be a file that can be read, but `{path}` is not: {error}") from None
 
 
@@ -66,7 +67,10 @@ def _texts(path: Path, place: Place) -> Iterator[tuple[list[Record], list[str], 
     with path.open("rb") as file:
         names: list[str] = []
         if is_csv:
-            names = _cells(file.readline(_LONGEST_LINE))
+            heading = file.readline(_LONGEST_LINE)
+            if not heading.endswith(b"\n"):
+                return
+            names = _cells(heading)
             if not place.offset:
                 place = Place(0, file.tell())
         file.seek(place.offset)
@@ -111,10 +115,10 @@ def _cells(line: bytes) -> list[str]:
 def _of_csv(names: list[str], cells: list[str]) -> Record:
     if len(cells) != len(names):
         raise ValueError(f"has {len(cells)} cells under {len(names)} headings")
-    return {name: json_or_text(cell) for name, cell in zip(names, cells, strict=True) if cell != ""}
+    return {name: _json_or_text(cell) for name, cell in zip(names, cells, strict=True) if cell != ""}
 
 
-def json_or_text(cell: str) -> Any:
+def _json_or_text(cell: str) -> Any:
     """Return what a cell holds: a number, a list, or else its text."""
     try:
         value = orjson.loads(cell)
@@ -146,8 +150,3 @@ def _parquet(path: Path, place: Place) -> Iterator[tuple[list[Record], list[str]
 
 def _without_none(record: Record) -> Record:
     return {name: value for name, value in record.items() if value is not None}
-
-
-def in_json(value: Any) -> str:
-    """Return plain data as one line of JSON."""
-    return json.dumps(value, allow_nan=False, separators=(", ", ": "))

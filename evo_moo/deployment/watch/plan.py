@@ -36,7 +36,6 @@ class Watched:
         bound: The limit as a number; None of what drifts.
         prepare: What makes the stream's values of the columns.
         of_bad: Whether the stream counts bad events of a share that is good.
-        is_beyond: Whether what is measured is the share of events beyond the limit.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Watched:
     bound: float | None = None
     prepare: Callable[[Array], Array] = lambda values: values
     of_bad: bool = False
-    is_beyond: bool = False
 
 
 def plan(card: ModelCard, limits: Sequence[str]) -> tuple[list[Watched], list[str]]:
@@ -167,9 +165,7 @@ def _second(values: Array) -> Array:
 
 def _quantile(name: str, source: str, q: float, bound: float, by: str) -> Watched:
     promised = f"{name} <= {bound:.4g}, so at most {1 - q:.2g} of the events are beyond"
-    return Watched(
-        name, source, _share(1 - q), promised, _BETTING, by, bound, lambda v: (v > bound).astype(float), is_beyond=True
-    )
+    return Watched(name, source, _share(1 - q), promised, _BETTING, by, bound, lambda v: (v > bound).astype(float))
 
 
 def _share(limit: float) -> Callable[[Terms], Stream]:

@@ -46,6 +46,8 @@ class Reference:
             UsageError: They do not fit the model.
         """
         inputs, labels, groups = read_data(path)
+        if labels.ndim != 1 or labels.dtype.kind not in "biuf":
+            raise UsageError(f"`--reference` must have labels (n,) that are numbers, but they are {labels.dtype}")
         taken = folder.card.input
         if taken is not None and inputs.shape[1:] != taken.shape:
             wanted = ", ".join(map(str, taken.shape))

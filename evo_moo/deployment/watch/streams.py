@@ -1,5 +1,6 @@
 """What is watched as streams of events: what goes in, and what raises an alarm; the same for each group."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -169,7 +170,7 @@ class PairStreams(GroupStreams):
             since = self.first_rows[above]
             those = events.only(np.isin(events.groups, (below, above)) & (events.rows >= since))
             for pair in ((below, above), (above, below)):
-                yield from self.stream("\n".join(pair)).feed_pair(those, pair)
+                yield from self.stream(json.dumps(pair)).feed_pair(those, pair)
 
     def to_json(self) -> dict[str, Any]:
         """See ``Stream``."""

@@ -73,3 +73,16 @@ def test_another_file_is_refused_as_a_log(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
     with pytest.raises(UsageError, match="`--log` must"):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b'a,"b\n1,2\n', b"\xff\xfe\n1\n"])
+def test_damaged_headings_are_one_message(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(UsageError, match="`--log` must be a file that can be read"):
+        read(tmp_path / "log.csv")
+
+
+def test_headings_that_are_being_written_are_no_rows_yet(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"time,lat")
+    assert read(path) == ([], Place())
