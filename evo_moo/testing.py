@@ -153,13 +153,13 @@ class SurrogateSuite:
         _require(mean[1] > mean[0] > mean[2], f"the categories' order must be learnt, but the means are {mean}")
 
     def test_bits_of_one_variable_are_learnt(self) -> None:
-        """Of a variable with many bits, such as a subset, and of a number beside it, a sum is learnt from 60 points."""
-        rng = np.random.default_rng(0)
-        names = ("x", *(f"v[{i}]" for i in range(10)))
-        bits: list[ColumnKind] = ["binary"] * 10
-        columns = Columns(names, ("numeric", *bits), (0,) * 11, widths=(1, *[10] * 10))
-        X = np.column_stack([rng.random(160), rng.integers(0, 2, (160, 10))])
-        y = 2 * X[:, 0] + X[:, 1:] @ np.linspace(-1, 1, 10)
+        """Of a variable with several bits, such as a subset, and of a number beside it, a sum is learnt from 60 points."""
+        rng, n_bits = np.random.default_rng(0), 4
+        names = ("x", *(f"v[{i}]" for i in range(n_bits)))
+        bits: list[ColumnKind] = ["binary"] * n_bits
+        columns = Columns(names, ("numeric", *bits), (0,) * (1 + n_bits), widths=(1, *[n_bits] * n_bits))
+        X = np.column_stack([rng.random(160), rng.integers(0, 2, (160, n_bits))])
+        y = 2 * X[:, 0] + X[:, 1:] @ np.linspace(-1, 1, n_bits)
         mean = self.make(columns).fit(X[:60], y[:60]).predict(X[60:]).mean
         correlation = np.corrcoef(mean, y[60:])[0, 1]
         _require(correlation > 0.6, f"predictions must correlate with the truth, but do so by {correlation:.2f}")
