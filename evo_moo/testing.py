@@ -153,7 +153,7 @@ class SurrogateSuite:
         _require(mean[1] > mean[0] > mean[2], f"the categories' order must be learnt, but the means are {mean}")
 
     def test_bits_of_one_variable_are_learnt(self) -> None:
-        """Of a variable with several bits, such as a subset, and of a number beside it, a sum is learnt from 60 points."""
+        """Of a variable with several bits, such as a subset, and a number beside it, a sum is learnt from 60 points."""
         rng, n_bits = np.random.default_rng(0), 4
         names = ("x", *(f"v[{i}]" for i in range(n_bits)))
         bits: list[ColumnKind] = ["binary"] * n_bits
