@@ -126,6 +126,7 @@ def test_answers_are_those_of_the_models(serving: Serving) -> None:
     assert [row["id"] for row in rows] == ["mine/0", "mine/1", "mine/0"]
     assert rows[0].keys() == {"time", "id", "model", "latency_ms", "status", "output", "prediction", "inputs"}
     assert rows[0]["inputs"] == inputs[0].tolist() and rows[0]["prediction"] == hurried["predictions"][0]
+    assert rows[0]["model"] == "forest, evaluation 1"  # as its card is named, by which a watch knows it
     assert rows[2]["label"] == labels[0]
     assert serving.ask("GET", "/ready") == (200, {"status": "ready"})
     assert set(serving.ask("GET", "/card")[1]) == {"small", "large"}

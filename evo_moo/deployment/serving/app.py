@@ -108,17 +108,20 @@ class App:
         self._log.close()
 
     async def _predict(self, request: Request) -> Response:
-        name, status, started = "", 500, time.perf_counter()
+        name, status, started, request_id = "", 500, time.perf_counter(), ""
         try:
+            request_id = _id(request)
             body = await _body(request, self._doors)
             started = time.perf_counter()
             inputs, groups = read_inputs(body, _kind(request), self._doors.rules)
-            deadline, request_id = _deadline(request), _id(request)
-            answer = await self._service.answer(inputs, deadline, started)
+            answer = await self._service.answer(inputs, _deadline(request), started)
             name, status = answer.model, 200
             return _json(self._told(answer, inputs, groups, request_id))
         except RefusedError as error:
             status = error.status
+            if status >= 500:
+                took_ms = round((time.perf_counter() - started) * 1e3, 3)
+                self._log.write([{"time": time.time(), "id": request_id, "latency_ms": took_ms, "status": status}])
             raise
         finally:
             self._metrics.requests.labels(name, str(status)).inc()
@@ -131,10 +134,12 @@ class App:
         found = answer.outputs if values else decided(answer.outputs, card.outputs, card.thresholds, of)
         n = len(inputs)
         ids = [request_id] if n == 1 else [f"{request_id}/{i}" for i in range(n)]
-        outputs, predictions = answer.outputs.reshape(n, -1).tolist(), found.tolist()
+        predictions = (found.reshape(n) if found.size == n else found).tolist()
         latency = round(answer.latency_ms, 3)
         if self._log.is_open:
-            shared = {"time": time.time(), "model": answer.model, "latency_ms": latency, "status": 200}
+            outputs = answer.outputs.reshape(n, -1).tolist()
+            # A watch knows a model by its card.
+            shared = {"time": time.time(), "model": card.name, "latency_ms": latency, "status": 200}
             rows: list[dict[str, Any]] = [
                 {**shared, "id": ids[i], "output": outputs[i], "prediction": predictions[i]} for i in range(n)
             ]

@@ -25,8 +25,9 @@ from evo_moo.deployment.serving.switch import Switch
 from evo_moo.deployment.serving.warm_pool import WarmPool
 from evo_moo.errors import UsageError
 
-HEADER_S, BODY_S, DRAIN_S = 10.0, 10.0, 30.0
-"""Seconds in which the head of a request and its body must come, and for which a stop waits for answers."""
+HEADER_S, BODY_S, IDLE_S, DRAIN_S = 10.0, 10.0, 30.0, 30.0
+"""Seconds in which the head of a request and its body must come, for which a connection may be idle between requests,
+and for which a stop waits for answers."""
 _FEWEST_TOKEN, _MOST_INPUTS = 16, 256
 
 
@@ -146,6 +147,7 @@ def serve(paths: Sequence[str | Path], serving: Serving, started: Callable[[str,
             server_header=False,
             proxy_headers=False,
             limit_concurrency=serving.most_connections,
+            timeout_keep_alive=int(IDLE_S),
             timeout_graceful_shutdown=int(DRAIN_S),
         )
         host = f"[{serving.host}]" if ":" in serving.host else serving.host
