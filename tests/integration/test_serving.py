@@ -26,6 +26,7 @@ from tests.integration.running import evo_moo
 
 for needed in ("skops", "skl2onnx", "uvicorn", "starlette", "prometheus_client"):
     pytest.importorskip(needed)
+SHAPED = {"input": {"shape": [8, 8], "dtype": "float32"}}
 JSON = {"Content-Type": "application/json"}
 X, Y = load_digits(return_X_y=True)
 X = X.astype("float32")
@@ -183,14 +184,20 @@ def test_a_stop_answers_what_has_come(place: Path) -> None:
 
 @pytest.mark.slow
 def test_faults_of_all_folders_and_options_are_listed(place: Path) -> None:
-    for name, change in (("other", {"classes": list("abcdefghij")}), ("edited", {})):
+    for name, change in (("other", {"classes": list("abcdefghij")}), ("edited", {}), ("shaped", SHAPED)):
         shutil.copytree(place / "small", place / name)
         card = json.loads((place / name / "card.json").read_text()) | change
         (place / name / "card.json").write_text(json.dumps(card))
-    write_manifest(place / "other")
+    for name in ("other", "shaped"):
+        write_manifest(place / name)
     (place / "short").write_text("abc")
-    done = evo_moo("serve", "small", "other", "edited", "nowhere", cwd=place, code=2)
-    for words in ("have the same classes, but: small", "edited/card.json` must have", "nowhere` must be the folder"):
+    done = evo_moo("serve", "small", "other", "edited", "shaped", "nowhere", cwd=place, code=2)
+    for words in (
+        "have the same classes, but: small",
+        "says, (8, 8), but has examples of (64,)",
+        "edited/card.json` must have",
+        "nowhere` must be the folder",
+    ):
         assert words in done.stderr
     wrong = ("--host", "0.0.0.0", "--limit", "size <= 3", "--by-time", "24:00=5")
     done = evo_moo("serve", "small", *wrong, cwd=place, code=2)

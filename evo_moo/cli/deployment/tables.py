@@ -46,7 +46,7 @@ def print_members(address: str, members: "Sequence[Member]") -> None:
     table = new_table(["model", "quality", "latency here", "memory"], left=["model"])
     for member in members:
         table.add_row(
-            safe(member.name), f"{member.quality:.4g}", f"{member.mean_ms:.4g} ms", f"{member.memory_mb:.3g} MB"
+            safe(member.name), f"{member.quality:.4g}", f"{member.typical_ms:.4g} ms", f"{member.memory_mb:.3g} MB"
         )
     console.print(table)
     console.print(f"Serving on {address}", highlight=False)

@@ -26,13 +26,13 @@ class Member:
     memory_mb: float = 0.0
 
     @property
-    def mean_ms(self) -> float:
-        """The mean latency."""
-        return float(np.mean(self.latencies_ms))
+    def typical_ms(self) -> float:
+        """The median latency, by which members are sorted: a busy moment of the machine does not change it."""
+        return float(np.median(self.latencies_ms))
 
 
 def members_of_front(rows: Iterable[Mapping[str, Any]], quality: str = "accuracy") -> list[Member]:
-    """Make members of the rows of a front.
+    """Make members of the rows of a front, such as ``{"id": e.id, **e.metrics}`` of a result's evaluations.
 
     Args:
         rows: Each with ``id``, the metric of quality and ``latency_ms``, a number or a list; perhaps ``memory_mb``.
@@ -54,7 +54,7 @@ def members_of_front(rows: Iterable[Mapping[str, Any]], quality: str = "accuracy
 
 
 def checked_members(members: Sequence[Member]) -> list[Member]:
-    """Return members of distinct names with positive latencies, sorted by mean latency.
+    """Return members of distinct names with positive latencies, sorted by median latency.
 
     Raises:
         UsageError: There is none, or they are not so; all faults are listed.
@@ -72,7 +72,7 @@ def checked_members(members: Sequence[Member]) -> list[Member]:
             )
     if faults:
         raise UsageError(*faults)
-    return sorted(members, key=lambda member: (member.mean_ms, -member.quality))
+    return sorted(members, key=lambda member: (member.typical_ms, -member.quality))
 
 
 def undominated(members: Sequence[Member]) -> list[Member]:

@@ -15,6 +15,7 @@ from evo_moo.deployment.model_folder import Array, ModelFolder
 from evo_moo.deployment.runners import RUNTIMES, Predict, predict_of, runtimes_here
 from evo_moo.deployment.serving.members import Member
 from evo_moo.errors import ModelFolderError, UsageError
+from evo_moo.text import shortened
 
 _QUALITIES = ("accuracy", "balanced_accuracy", "mean_absolute_error")
 _N_WARM, _N_MEASURED, _LIMIT_S = 5, 50, 2.0
@@ -76,7 +77,13 @@ def read_models(paths: Sequence[str | Path], *, runtime: str | None = None, trus
             if folder.card.input is None:
                 raise ModelFolderError(f"`{path}` must say what its model takes, to be served, but its card does not")
             model = Model(path.resolve().name, folder, found, folder.card.input, trust)
-            if (apart := agreement(folder, found, trust=trust)) > folder.card.tolerance:
+            examples, _ = folder.examples()
+            if examples.shape[1:] != model.input.shape:
+                raise ModelFolderError(
+                    f"`{path}` must take inputs as its card says, {model.input.shape}, but has examples of "
+                    f"{examples.shape[1:]}"
+                )
+            if not (apart := agreement(folder, found, trust=trust)) <= folder.card.tolerance:
                 raise ModelFolderError(
                     f"`{path}` must give here what it gave when it was built, up to {folder.card.tolerance:g}, but "
                     f"differs by {apart:.2g}; name another --runtime"
@@ -127,22 +134,38 @@ def members_of(models: Sequence[Model], usual: int, executor: Executor) -> list[
         models: The models.
         usual: Number of inputs of a usual request.
         executor: What runs them.
+
+    Raises:
+        UsageError: A model cannot take so many inputs at once; all are named.
     """
-    quality = _shared_qualities(models)[0]
-    members = []
+    quality, members, faults = _shared_qualities(models)[0], list[Member](), list[str]()
     for model in models:
-        promise, predict = model.card.promises[quality], model.load()
-        inputs, latencies, end = model.usual_request(usual), list[float](), time.perf_counter() + _LIMIT_S
-        for i in range(_N_WARM + _N_MEASURED):
-            start = time.perf_counter()
-            executor.submit(predict, inputs).result()
-            if i >= _N_WARM or start > end:
-                latencies.append((time.perf_counter() - start) * 1e3)
-            if latencies and start > end:
-                break
+        promise = model.card.promises[quality]
+        try:
+            latencies = _latencies_ms(model, usual, executor)
+        except Exception as error:  # each runtime refuses in its own way
+            rule = f"`{model.folder.path}` must take any number of inputs at once, 1 and {usual} were tried, but fails"
+            faults.append(f"{rule}: {shortened(str(error))}")
+            continue
         better = promise.value if promise.direction == "max" else -promise.value
-        members.append(Member(model.name, better, tuple(latencies), _memory_mb(model)))
+        members.append(Member(model.name, better, latencies, _memory_mb(model)))
+    if faults:
+        raise UsageError(*faults)
     return members
+
+
+def _latencies_ms(model: Model, usual: int, executor: Executor) -> tuple[float, ...]:
+    predict = model.load()
+    executor.submit(predict, model.usual_request(1)).result()
+    inputs, latencies, end = model.usual_request(usual), list[float](), time.perf_counter() + _LIMIT_S
+    for i in range(_N_WARM + _N_MEASURED):
+        start = time.perf_counter()
+        executor.submit(predict, inputs).result()
+        if i >= _N_WARM or start > end:
+            latencies.append((time.perf_counter() - start) * 1e3)
+        if latencies and start > end:
+            break
+    return tuple(latencies)
 
 
 def _memory_mb(model: Model) -> float:

@@ -122,7 +122,7 @@ class Service:
         try:
             self._queue.put_nowait(asked)
         except asyncio.QueueFull:
-            seconds = self._work * self._switch.members[0].mean_ms / 1e3 / self._switch.workers
+            seconds = self._work * self._switch.members[0].typical_ms / 1e3 / self._switch.workers
             words = f"at most {self._queue.maxsize} requests may wait, and as many do; ask again later"
             raise RefusedError(503, words, headers={"Retry-After": str(max(1, round(seconds)))}) from None
         self._work += size
