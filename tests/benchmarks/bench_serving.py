@@ -185,7 +185,7 @@ def main(folder: Path | None = None) -> None:
         members = [with_overhead(member, overhead_ms) for member in members]
         slowest, fastest = members[-1].typical_ms / 1e3, members[0].typical_ms / 1e3
         deadline_ms = round(4e3 * slowest)
-        rates = np.geomspace(0.6 / slowest, 0.7 / fastest, N_RATES)
+        rates = np.geomspace(0.6 / slowest, 0.5 / fastest, N_RATES)
         arrivals = poisson_arrivals(rates, N, SEED)
         print(f"HTTP adds {overhead_ms:.2f} ms to the fastest; deadline {deadline_ms} ms from when a request is due")
         print(f"{N} requests in {arrivals[-1]:.0f} s, from {rates[0]:.0f} to {rates[-1]:.0f} per second")

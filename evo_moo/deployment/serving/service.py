@@ -56,11 +56,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request that waits; ``since`` is a time of the performance counter."""
+    """A request that waits; ``since`` is a time of the performance counter, ``read_ms`` what its body took to read."""
 
     inputs: Array
     size: float
     since: float
+    read_ms: float
     deadline_ms: float | None
     answer: "asyncio.Future[Answer]"
 
@@ -118,7 +119,8 @@ class Service:
         """
         size = max(1.0, len(inputs) / self._usual)
         self._switch.arrived(self._epoch + since, size)
-        asked = _Asked(inputs, size, since, deadline_ms, asyncio.get_running_loop().create_future())
+        read_ms = (time.perf_counter() - since) * 1e3
+        asked = _Asked(inputs, size, since, read_ms, deadline_ms, asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(asked)
         except asyncio.QueueFull:
@@ -171,7 +173,8 @@ class Service:
         if outputs.shape[:1] != asked.inputs.shape[:1] or not np.isfinite(outputs).all():
             raise RefusedError(500, f"the model {name} must give finite outputs for each input, but did not")
         end = time.perf_counter()
-        self._switch.answered(self._epoch + end, name, (end - start) * 1e3 / asked.size)
+        # To read a request is work as to answer it is: where models are fast, it decides how many can be answered.
+        self._switch.answered(self._epoch + end, name, ((end - start) * 1e3 + asked.read_ms) / asked.size)
         latency_ms = (end - asked.since) * 1e3
         self._metrics.decisions.labels(name, decision.why).inc()
         self._metrics.latency.labels(name).observe(latency_ms / 1e3)
