@@ -180,7 +180,7 @@ def main(folder: Path | None = None) -> None:
         for member in members:
             print(f"{member.name}: accuracy {member.quality:.4f}, {member.typical_ms:.2f} ms, alone in this process")
         print(f"the slowest takes {slow.typical_ms / fast.typical_ms:.0f} times as long as the fastest")
-        calm = np.arange(200) * 10 * fast.typical_ms / 1e3
+        calm = np.arange(200) / 20
         overhead_ms = float(np.median([row[0] for row in answers([fast.name], calm, 1e6, place)])) - fast.typical_ms
         members = [with_overhead(member, overhead_ms) for member in members]
         slowest, fastest = members[-1].typical_ms / 1e3, members[0].typical_ms / 1e3
