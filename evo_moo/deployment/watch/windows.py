@@ -41,7 +41,7 @@ class Window:
             values = events.values[:, 0]
             counted = 1 - values if name == "wrong" else values
             self._count(self.sums, of_all, of_those, counted)
-            for group in set(events.groups.tolist()) - {""} if of_all else ():
+            for group in sorted(set(events.groups.tolist()) - {""}) if of_all else ():
                 sums = self.groups.setdefault(group, dict.fromkeys(_SUMS, 0.0))
                 self._count(sums, of_all, of_those, counted[events.groups == group])
         if "latency" in columns:
