@@ -147,5 +147,5 @@ def _made(writers: dict[str, Callable[[], None]], folder: Path) -> dict[str, str
             root: BaseException = error
             while (cause := root.__cause__ or root.__context__) is not None:
                 root = cause
-            left_out[name] = f"{type(root).__name__}: {(str(root) or 'no reason').splitlines()[0][:200]}"
+            left_out[name] = f"{type(root).__name__}: {(str(root) or 'no reason').splitlines()[0][:200].rstrip('.')}"
     return left_out

@@ -67,7 +67,7 @@ def test_points_of_a_training_are_told_together():
         ({**ENTRY, "configuration": {"x": 2}}, "`x`: must lie between 0 and 1, but is 2"),
         ({"x": 2}, "`x`: must lie between 0 and 1, but is 2"),
         ({"y": 2}, "`y`: unknown variable; known are x, kind, n, on"),
-        ({"n": 2, "kind": 3}, "`x`: must be given, but is missing"),
+        ({"n": 2, "kind": 3}, "`n`: exists only when kind in [b, a], but is given as 2"),
     ],
 )
 def test_faults_of_a_start_name_the_entry(entry, fault):
