@@ -205,3 +205,4 @@ def test_faults_of_all_folders_and_options_are_listed(place: Path) -> None:
         assert words in done.stderr
     done = evo_moo("serve", "small", "--host", "0.0.0.0", "--token-file", "short", cwd=place, code=2)
     assert "must have at least 16 printable" in done.stderr
+    assert "but is 'any'" in evo_moo("serve", "small", "--runtime", "any", cwd=place, code=2).stderr

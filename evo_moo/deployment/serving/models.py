@@ -69,6 +69,8 @@ def read_models(paths: Sequence[str | Path], *, runtime: str | None = None, trus
         UsageError: A folder is not as it was built, or cannot be run here, or they do not agree in what they take and
             give; all faults are listed.
     """
+    if runtime is not None and runtime not in RUNTIMES:
+        raise UsageError(f"`runtime` must be one of {', '.join(RUNTIMES)}, but is {runtime!r}")
     faults, models = [], []
     for path in map(Path, paths):
         try:
