@@ -20,7 +20,8 @@ class Decision:
         member: The member.
         deadline_ms: The deadline of the request, from its arrival on.
         why: ``"steady"``: the member of the moment; ``"hurry"``: a faster one, since this request or one behind it
-            would be late; ``"own deadline"``: the request has one.
+            would be late; ``"loading"``: a faster one, since the member of the moment is not loaded yet;
+            ``"own deadline"``: the request has one.
     """
 
     member: Member
@@ -137,7 +138,7 @@ class Switch:
         """
         ready = [i for i, member in enumerate(self.members) if loaded is None or member.name in loaded] or [0]
         limit = self.budgets.at(now, waiting)
-        self._move(now, limit, ready)
+        self._move(now, limit)
         deadline = limit if deadline_ms is None else deadline_ms
         most = self.current if deadline_ms is None else self._best(now, deadline, ready, 0.0)
         chosen = ready[0]
@@ -151,21 +152,23 @@ class Switch:
                 chosen = i
                 break
         why = "own deadline" if deadline_ms is not None else "steady" if chosen == self.current else "hurry"
+        why = "loading" if why == "hurry" and self.current not in ready else why
         return Decision(self.members[chosen], deadline, why)
 
-    def _move(self, now: float, limit: float, ready: list[int]) -> None:
-        best = self._best(now, limit, ready, 0.0)
-        if self._current is None or self._current not in ready or best < self._current:
+    def _move(self, now: float, limit: float) -> None:
+        everyone = range(len(self.members))
+        best = self._best(now, limit, everyone, 0.0)
+        if self._current is None or best < self._current:
             self._move_to(now, best)
         elif best > self._current and now >= self._moved_at + self._dwell_s:
-            self._move_to(now, max(self._current, self._best(now, limit, ready, self._margin)))
+            self._move_to(now, max(self._current, self._best(now, limit, everyone, self._margin)))
 
     def _move_to(self, now: float, place: int) -> None:
         if place != self._current:
             self.n_moves += self._current is not None
             self._current, self._moved_at = place, now
 
-    def _best(self, now: float, limit: float, ready: list[int], margin: float) -> int:
+    def _best(self, now: float, limit: float, ready: Sequence[int], margin: float) -> int:
         """The most accurate member that keeps a limit in the long run; without any, the fastest one."""
         rate = self._arrivals.rate(now) * (1 + margin)
         for i in reversed(ready):

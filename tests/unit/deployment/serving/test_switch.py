@@ -82,7 +82,10 @@ def test_own_deadlines_decide_single_requests() -> None:
 
 
 def test_members_that_are_not_loaded_do_not_answer() -> None:
-    assert Switch(MEMBERS, 50).choose(0.0, loaded={"fast", "middle"}).member == MIDDLE
+    switch = Switch(MEMBERS, 50)
+    decision = switch.choose(0.0, loaded={"fast", "middle"})
+    assert (decision.member, decision.why) == (MIDDLE, "loading")
+    assert switch.members[switch.current] == SLOW  # so that it is loaded
 
 
 def test_a_slower_machine_is_followed_and_forgotten() -> None:
