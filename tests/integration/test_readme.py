@@ -21,7 +21,7 @@ from tests.unit.test_architecture import ALLOWED
 ROOT = Path(__file__).parents[2]
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text()
-    for path in [ROOT / "README.md", *sorted(ROOT.glob("[!.]*/README.md"))]
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("[!.]*/README.md")), *sorted(ROOT.glob("evo_moo/*/README.md"))]
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.(?:py|toml|sh))\n")
@@ -50,7 +50,7 @@ def write_files(readme: str, folder: Path) -> None:
 
 def test_every_folder_has_its_guide() -> None:
     folders = ("evo_moo", "problems", "runs", "surrogates", "tests")
-    assert {"README.md", *(f"{folder}/README.md" for folder in folders)} == TEXTS.keys()
+    assert {"README.md", *(f"{folder}/README.md" for folder in (*folders, "evo_moo/deployment"))} == TEXTS.keys()
     assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
