@@ -56,7 +56,7 @@ def write_page(watch: Watch, file: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = "{:.4g}".format
+    environment.filters |= {"number": "{:.4g}".format, "minute": _minute}
     page = environment.get_template("watch.html.j2").render(
         watch=watch,
         metrics=metric_charts(watch),
@@ -141,9 +141,13 @@ def _chart(
         [each for alarm in alarms if 0 <= (each := x(_seconds(alarm))) <= WIDTH],
         f"{low:.4g}",
         f"{high:.4g}",
-        iso(begin),
-        iso(end),
+        _minute(iso(begin)),
+        _minute(iso(end)),
     )
+
+
+def _minute(time: str) -> str:
+    return datetime.datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M")
 
 
 def _seconds(time: str) -> float:
