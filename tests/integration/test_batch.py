@@ -222,7 +222,7 @@ def test_faults_of_all_files_are_listed_before_anything_runs(tmp_path: Path) -> 
     for fault in (
         "bad.toml: `search.popsize` is no key of a job",
         "bad.toml: `search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
-        "'sobol' or 'grid', but is 'nsga9'",
+        "'sobol', 'grid', 'unsga3', 'agemoea2', 'smsemoa', 'spea2', 'ctaea' or 'moead', but is 'nsga9'",
         "worse.toml: `grid.seed` must be a list of values, but is 1",
         "`worst.toml` must be TOML",
     ):

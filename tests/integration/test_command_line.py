@@ -119,7 +119,7 @@ def test_a_wrong_job_lists_all_its_faults_at_once(tmp_path: Path) -> None:
         "`search.pop_size` must be at least 4, but is -3",
         "`search.seed` must be a whole number, but is 1.5",
         "`search.algorithm` must be 'nsga2', 'nsga3', 'weighted-sum', 'tchebycheff', 'random', "
-        "'sobol' or 'grid', but is 'nsga4'",
+        "'sobol', 'grid', 'unsga3', 'agemoea2', 'smsemoa', 'spea2', 'ctaea' or 'moead', but is 'nsga4'",
         "`budget.n_evals` must be at least 1, but is 0",
         "`budget.time` must be a duration above 0",
         "`objectives.sped`: the problem has no metric `sped`; did you mean `speed`?",

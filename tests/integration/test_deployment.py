@@ -29,7 +29,7 @@ class Screening(SearchProblem):
     objectives = {"accuracy": "max", "n_used": "min"}
 
     def trained(self, config):
-        model = LogisticRegression(C=config["C"], l1_ratio=1.0, solver="liblinear")
+        model = LogisticRegression(C=config["C"], l1_ratio=1.0, solver="liblinear", random_state=0)
         return make_pipeline(StandardScaler(), model).fit(X_train, y_train)
 
     def evaluate(self, config):

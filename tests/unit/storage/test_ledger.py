@@ -77,7 +77,7 @@ def test_outcomes_come_back_as_they_were_recorded(ledger):
     ledger.record_outcomes(outcomes, lambda metrics: violations[[o.metrics for o in outcomes].index(metrics)])
     found = list(ledger.ended())
     for outcome, violation, evaluation in zip(outcomes, violations, found, strict=True):
-        elsewhere = {"profile_measured_at", "measurements", "pooled", "curve", "of_points"}
+        elsewhere = {"profile_measured_at", "measurements", "pooled", "curve", "of_points", "place"}
         for field in set(outcome._fields) - elsewhere:
             assert getattr(evaluation, field) == getattr(outcome, field)
         assert evaluation.violation == violation
