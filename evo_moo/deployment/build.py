@@ -246,7 +246,8 @@ def _unlike(folder: ModelFolder, runtime: str) -> str:
         off = agreement(folder, runtime, trust=True)
     except ModelFolderError as error:
         return str(error)
-    return f"its outputs differ by {off:.2g} of the largest from the model's" if off > TOLERANCE else ""
+    # not "off > TOLERANCE": outputs that are no numbers agree with nothing
+    return "" if off <= TOLERANCE else f"its outputs differ by {off:.2g} of the largest from the model's"
 
 
 def _write_card(folder: Path, card: ModelCard) -> None:

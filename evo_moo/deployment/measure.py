@@ -195,7 +195,7 @@ def read_data(path: Path) -> tuple[Array, Array, Array | None]:
     arrays = read_arrays(path)
     if missing := [name for name in ("inputs", "labels") if name not in arrays]:
         raise ModelFolderError(f"`{path}` must hold arrays `inputs` and `labels`, but lacks {', '.join(missing)}")
-    lengths = {name: len(arrays[name]) if arrays[name].ndim else 0 for name in arrays if name != "examples"}
+    lengths = {name: len(arrays[name]) if arrays[name].ndim else 0 for name in arrays}
     if len(set(lengths.values())) != 1 or not lengths["labels"]:
         raise ModelFolderError(f"`{path}` must hold arrays of one length, but they are {lengths}")
     return arrays["inputs"], arrays["labels"], arrays.get("groups")

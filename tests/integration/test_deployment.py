@@ -1,6 +1,7 @@
 """A member of a front becomes a folder that stands alone: built, proven elsewhere, refused where it was changed."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -112,20 +113,37 @@ def test_a_watch_compares_a_log_with_the_test_data(place: Path, tmp_path: Path) 
         assert lines[-1]["reference"] == "rows.npz, 143 rows, and then the log"
 
 
+class _Leaves:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
 @pytest.mark.slow
-def test_strange_types_of_an_estimator_are_named(place: Path, tmp_path: Path) -> None:
+def test_a_hostile_folder_runs_no_code(place: Path, tmp_path: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
 
-    from evo_moo.deployment.model_folder import ModelFolder, write_manifest
-    from evo_moo.deployment.runners import predict_of
-    from evo_moo.errors import ModelFolderError
+    from evo_moo.deployment.model_folder import write_manifest
 
-    copy = shutil.copytree(place / "screening", tmp_path / "copy")
+    left, copy = tmp_path / "left", shutil.copytree(place / "screening", tmp_path / "copy")
+    (copy / "model.onnx").write_bytes(pickle.dumps(_Leaves(left)))
+    (copy / "model.pt2").write_bytes(pickle.dumps(_Leaves(left)))
+    np.savez(copy / "examples.npz", inputs=np.array([_Leaves(left)], dtype=object), outputs=np.ones(1))
     skops.io.dump(FunctionTransformer(print), copy / "estimator.skops")
     write_manifest(copy)
-    with pytest.raises(ModelFolderError, match=r"must hold known types, but has builtins\.print"):
-        predict_of(ModelFolder.read(copy), "scikit-learn")
+    assert pickle.loads(pickle.dumps(_Leaves(left))) is None and left.exists()  # it would
+    left.unlink()
+    known = run("verify", "copy", "--runtime", "scikit-learn", cwd=tmp_path, code=2)
+    assert "must hold known types, but has builtins.print" in known
+    assert "cannot be loaded" in run("verify", "copy", "--runtime", "onnxruntime", cwd=tmp_path, code=2)
+    assert "must be trusted" in run("verify", "copy", "--runtime", "torch", cwd=tmp_path, code=2)
+    run("serve", "copy", "--port", "0", cwd=tmp_path, code=2)
+    assert not left.exists()
 
 
 @pytest.mark.slow
